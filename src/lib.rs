@@ -1,0 +1,2 @@
+//! MCP State Sidecar.
+pub mod store;

@@ -1,0 +1,2 @@
+//! The stores.
+pub mod raft;

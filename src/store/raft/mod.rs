@@ -1,0 +1,2 @@
+//! The replicated store.
+pub mod types;
