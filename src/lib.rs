@@ -1,2 +1,3 @@
 //! MCP State Sidecar.
+pub mod machine;
 pub mod store;
