@@ -1,2 +1,3 @@
 //! MCP State Sidecar.
+pub mod proto;
 pub mod store;
