@@ -1,4 +1,5 @@
 //! MCP State Sidecar.
+pub mod codec;
 pub mod machine;
 pub mod proto;
 pub mod store;
