@@ -1,7 +1,9 @@
 //! MCP State Sidecar.
 pub mod access;
 pub mod api;
+pub mod codec;
 pub mod limits;
 pub mod machine;
+pub mod proto;
 pub mod service;
 pub mod store;
