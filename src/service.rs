@@ -127,7 +127,7 @@ impl Service {
                 .zip(digest)
                 .map(|(key, digest)| Idempotency { key, digest }),
             actor: context.actor,
-            chance: self.shared.options.chance.draw(),
+            chance: self.chance_for(&command),
             command,
         };
         let deadline = Instant::now() + self.shared.options.deadline;
@@ -146,6 +146,14 @@ impl Service {
             Ok(Ok(Err(fault))) => Err(fault.into()),
             Ok(Err(panic)) => Err(ServiceError::unknown(format!("the store failed: {panic}"))),
             Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
+        }
+    }
+
+    /// Only commands that make names need any.
+    fn chance_for(&self, command: &Command) -> u64 {
+        match command {
+            Command::Create(_) => self.shared.options.chance.draw(),
+            _ => 0,
         }
     }
 
