@@ -250,6 +250,11 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// An error about all of these arguments together.
+    pub(super) fn refuse(&self, why: &str) -> ServiceError {
+        ServiceError::invalid(format!("{} {why}", self.within.trim_end_matches('.')))
+    }
+
     /// An error about one of these arguments.
     pub(super) fn invalid(&self, name: &str, takes: &str) -> ServiceError {
         ServiceError::invalid(format!("{} {takes}", self.path(name)))
