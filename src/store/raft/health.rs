@@ -100,3 +100,16 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
         })
         .collect()
 }
+
+/// The other voter that lacks least of this leader's log.
+pub fn heir(core: &Core) -> Option<NodeId> {
+    let metrics = core.metrics();
+    let metrics = metrics.borrow_watched();
+    let replication = metrics.replication.as_ref()?;
+    let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+    replication
+        .iter()
+        .filter(|(id, _)| **id != metrics.id && voters.contains(id))
+        .max_by_key(|(_, matched)| **matched)
+        .map(|(id, _)| *id)
+}
