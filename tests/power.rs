@@ -10,12 +10,13 @@ mod support;
 mod disk;
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use disk::{CrashDisk, Cut};
 use mcp_state_sidecar::store::raft::entry::Vote;
-use mcp_state_sidecar::store::raft::log::LogStore;
-use openraft::storage::RaftLogStorage;
+use mcp_state_sidecar::store::raft::log::{LogError, LogStore};
+use openraft::storage::{RaftLogReader, RaftLogStorage};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::load::{Load, Run};
@@ -23,6 +24,8 @@ use support::model::{Ledger, Model};
 use support::{seed, small_options};
 
 const DISK_BYTES: u64 = 64 << 20;
+/// A minute of crashes.
+const POINTS: usize = 240;
 /// Crashes of one disk before the next is formatted.
 const CRASHES_A_DISK: usize = 15;
 /// Steps after which a load ends without a cut, which then comes at rest.
@@ -34,42 +37,72 @@ async fn nothing_acknowledged_is_lost_when_power_is() {
     let Some(mut disk) = CrashDisk::new_or_say_why(DISK_BYTES) else {
         return;
     };
-    let points = std::env::var("CRASH_POINTS").map_or(120, |points| points.parse().unwrap());
+    let points = std::env::var("CRASH_POINTS").map_or(POINTS, |points| points.parse().unwrap());
     let mut rng = StdRng::seed_from_u64(seed("power"));
     let mut ledger = Ledger::default();
-    let mut totals = (0, 0, 0);
+    let mut totals = Totals::default();
     for point in 0..points {
         if point % CRASHES_A_DISK == 0 {
             drop(disk);
             disk = CrashDisk::new(DISK_BYTES).unwrap();
             ledger = Ledger::default();
         }
-        let keep_percent = [0, 30, 70][point % 3];
-        let tear_bytes = [4096, 512][point / 3 % 2];
-        eprintln!("point {point}: keep {keep_percent} %, tear at {tear_bytes}");
-        let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
-        let found = Model::observe(&mut store).await;
-        ledger.check(&found);
-        disk.cut_after(Cut {
-            writes: rng.random_range(1..500),
+        let dir = log_dir(&disk);
+        // Some cuts come while the log is opened.
+        let early = rng.random_range(0..4) == 0;
+        let cut = Cut {
+            writes: rng.random_range(1..if early { 12 } else { 500 }),
             seed: rng.random(),
-            keep_percent,
-            tear_bytes,
-        });
-        let load = Load::new(rng.random(), &found, ENTRY_BYTES_MAX);
-        ledger = run(&mut store, &disk, found, load).await;
-        totals = (
-            totals.0 + ledger.steps.len(),
-            totals.1 + ledger.acknowledged,
-            totals.2 + usize::from(disk.is_cut()),
-        );
-        // Refused, when the cut stopped it.
-        let _ = store.close().await;
-        drop(store);
+            keep_percent: [0, 30, 70][point % 3],
+            tear_bytes: [4096, 512][point / 3 % 2],
+        };
+        let load_seed = rng.random();
+        eprintln!("point {point}: early {early}, {cut:?}");
+        if early {
+            disk.cut_after(cut);
+        }
+        match LogStore::open(&dir, small_options()) {
+            Ok(mut store) => {
+                let found = Model::observe(&mut store).await;
+                ledger.check(&found);
+                if !early {
+                    disk.cut_after(cut);
+                }
+                let load = Load::new(load_seed, &found, ENTRY_BYTES_MAX);
+                ledger = run(&mut store, &disk, found, load).await;
+                totals.add(&ledger, &disk);
+                // Refused, when the cut stopped it.
+                let _ = store.close().await;
+            }
+            // Nothing was acknowledged since: the same must be found next time.
+            Err(error) => {
+                assert!(
+                    matches!(error, LogError::Io { .. }) && disk.is_cut(),
+                    "{error}"
+                );
+                totals.cut_at_open += 1;
+            }
+        }
         disk = disk.restart();
     }
-    let (steps, acknowledged, cut) = totals;
-    eprintln!("{points} points, {cut} within the load; {steps} steps, {acknowledged} acknowledged");
+    eprintln!("{points} points: {totals:?}");
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+struct Totals {
+    cut_at_open: usize,
+    cut_in_load: usize,
+    steps: usize,
+    acknowledged: usize,
+}
+
+impl Totals {
+    fn add(&mut self, ledger: &Ledger, disk: &CrashDisk) {
+        self.cut_in_load += usize::from(disk.is_cut());
+        self.steps += ledger.steps.len();
+        self.acknowledged += ledger.acknowledged;
+    }
 }
 
 /// Runs a load until the disk is cut, and a bit further.
@@ -125,5 +158,44 @@ async fn a_failed_sync_stops_the_log_for_good() {
         [Some(Vote::new(1, 1)), Some(Vote::new(2, 1))].contains(&vote),
         "{vote:?}"
     );
+    store.close().await.unwrap();
+}
+
+/// A process that was killed may leave a record whole but not synced.
+#[tokio::test]
+async fn what_an_open_accepts_is_durable() {
+    let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else {
+        return;
+    };
+    let dir = log_dir(&disk);
+    let mut store = LogStore::open(&dir, small_options()).unwrap();
+    store.save_vote(&Vote::new(1, 1)).await.unwrap();
+    let segment = dir.join("0000000000000001.wal");
+    let before = fs::read(&segment).unwrap();
+    store.save_vote(&Vote::new(2, 1)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let after = fs::read(&segment).unwrap();
+    // Take the second vote off the disk, and put it into its cache only.
+    let file = File::options().write(true).open(&segment).unwrap();
+    file.write_all_at(&before, 0).unwrap();
+    file.sync_all().unwrap();
+    file.write_all_at(&after, 0).unwrap();
+    drop(file);
+    let mut store = LogStore::open(&dir, small_options()).unwrap();
+    let vote = store.read_vote().await.unwrap();
+    disk.cut_after(Cut {
+        writes: 1,
+        seed: 0,
+        keep_percent: 0,
+        tear_bytes: 4096,
+    });
+    assert!(store.save_vote(&Vote::new(3, 1)).await.is_err());
+    let _ = store.close().await;
+    drop(store);
+    let disk = disk.restart();
+    let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
+    assert_eq!(store.read_vote().await.unwrap(), vote);
+    assert_eq!(vote, Some(Vote::new(2, 1)));
     store.close().await.unwrap();
 }

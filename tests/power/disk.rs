@@ -51,7 +51,6 @@ pub struct Cut {
 /// A mounted disk; unmounted and gone when dropped.
 pub struct CrashDisk {
     blocks: Arc<Mutex<Blocks>>,
-    size: u64,
     folder: TempDir,
     device: Option<String>,
     session: Option<BackgroundSession>,
@@ -119,7 +118,6 @@ impl CrashDisk {
         }));
         let mut disk = Self {
             blocks,
-            size,
             folder,
             device: None,
             session: None,

@@ -3,11 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
+use mcp_state_sidecar::store::raft::types::Proposal;
+use openraft::EntryPayload;
+use openraft::storage::RaftLogStorageExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::files::{Files, folder, open_files, small_log, tiny_options, used_bytes};
+use super::files::{Files, folder, open_files, read, small_log, tiny_options, used_bytes};
 use crate::support::model::Model;
 use crate::support::seed;
 
@@ -168,6 +173,30 @@ async fn an_emptied_folder_is_refused_where_a_log_must_be() {
         .close()
         .await
         .unwrap();
+}
+
+/// A whole record of zeros must not look like one that never arrived.
+#[tokio::test]
+async fn a_flipped_bit_among_zeros_is_refused() {
+    let dir = folder();
+    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let payload = EntryPayload::Normal(Proposal(Bytes::from(vec![0; 1600])));
+    store
+        .blocking_append([Entry {
+            log_id: log_id(1, 1),
+            payload,
+        }])
+        .await
+        .unwrap();
+    let model = Model::observe(&mut store).await;
+    store.close().await.unwrap();
+    let files = read(dir.path());
+    let (name, content) = files.first_key_value().unwrap();
+    for at in 512..used_bytes(content) {
+        let what = at_byte(name, at);
+        let refused = refused_or_same(&flip(&files, name, at, at as u32 % 8), &model, &what).await;
+        assert!(refused, "{what}: a damaged record was accepted");
+    }
 }
 
 fn flip(files: &Files, name: &Path, at: usize, bit: u32) -> Files {

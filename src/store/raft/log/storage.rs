@@ -14,6 +14,7 @@ use super::error::LogError;
 use super::janitor::Janitor;
 use super::reader::LogReader;
 use super::recovery::{self, Recovered};
+use super::segment;
 use super::stats::LogStats;
 use super::writer::{Request, Shared, Work, Writer};
 use crate::store::raft::entry::{Entry, LogId, Vote, entry_bytes};
@@ -44,7 +45,7 @@ impl LogStore {
     /// # Errors
     /// When anything acknowledged is missing or changed, or the disk fails.
     pub fn open(dir: &Path, mut options: Options) -> Result<Self, LogError> {
-        options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
+        options.segment_bytes = segment::size(options.segment_bytes.max(SEGMENT_BYTES_MIN));
         let stats = LogStats::default();
         let recovered = recovery::recover(dir, &options, rand::random(), &stats)?;
         let Recovered {

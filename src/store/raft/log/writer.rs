@@ -19,7 +19,7 @@ use super::index::{Index, Location, Ticket};
 use super::janitor::Janitor;
 use super::payload::{self, Operation};
 use super::record::{self, Encoder, HEADER_BYTES, Header, Kind};
-use super::segment::{BODY, Segment};
+use super::segment::{self, BODY, Segment};
 use super::state::State;
 use super::stats::LogStats;
 use super::{Options, SegmentNumber};
@@ -306,9 +306,8 @@ impl Writer {
         let number = self.active.number.next();
         let head = self.state.head(number).encode_to_vec();
         let bytes = BODY + record::extent(head.len()) as u64 + needed;
-        let next = self
-            .janitor
-            .take(number, bytes.max(self.options.segment_bytes))?;
+        let bytes = segment::size(bytes.max(self.options.segment_bytes));
+        let next = self.janitor.take(number, bytes)?;
         // Seal once the next is durable: a seal says that it must be there.
         self.write(Kind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
