@@ -87,9 +87,9 @@ impl CrashDisk {
         self.blocks().image.is_some()
     }
 
-    /// Makes syncs fail, or work again.
-    pub fn fail_syncs(&self, fail: bool) {
-        self.blocks().fail_syncs = fail;
+    /// Makes the next syncs fail; those after them work again.
+    pub fn fail_syncs(&self, count: u32) {
+        self.blocks().failing_syncs = count;
     }
 
     /// The disk as it is after power came back. Files on this one must be closed.
@@ -165,7 +165,6 @@ impl Drop for CrashDisk {
         // Unmounting syncs: let it succeed, whatever the disk did before.
         {
             let mut blocks = self.blocks();
-            blocks.fail_syncs = false;
             blocks.forgets = true;
         }
         unmount(&self.path());
@@ -191,7 +190,7 @@ struct Blocks {
     cut: Option<Cut>,
     /// What is left after the cut.
     image: Option<Vec<u8>>,
-    fail_syncs: bool,
+    failing_syncs: u32,
     /// Nothing on this disk is needed any more.
     forgets: bool,
 }
@@ -243,7 +242,11 @@ impl Blocks {
         if self.forgets {
             return Ok(());
         }
-        if self.fail_syncs || self.image.is_some() {
+        if self.image.is_some() {
+            return Err(Errno::EIO);
+        }
+        if self.failing_syncs > 0 {
+            self.failing_syncs -= 1;
             return Err(Errno::EIO);
         }
         for (sector, content) in std::mem::take(&mut self.pending) {

@@ -292,3 +292,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::Options;
 use super::error::LogError;
 use super::janitor::Janitor;
+use super::queue::{Request, Shared, Work};
 use super::reader::LogReader;
 use super::recovery::{self, Recovered};
 use super::segment;
 use super::stats::LogStats;
-use super::writer::{Request, Shared, Work, Writer};
+use super::writer::Writer;
 use crate::store::raft::entry::{Entry, LogId, Vote, entry_bytes};
 use crate::store::raft::types::TypeConfig;
 
