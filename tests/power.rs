@@ -144,6 +144,7 @@ async fn a_failed_sync_stops_the_log_for_good() {
     let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
     store.save_vote(&Vote::new(1, 1)).await.unwrap();
     store.close().await.unwrap();
+    drop(store);
     // The next segment is there by now: the sync that fails is a commit's.
     let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
     // One sync fails while others wait: the disk works again for those, but

@@ -6,47 +6,30 @@
 //! fails every sync, so nothing is acknowledged after the cut that is not in its
 //! image. `commit=300` keeps ext4 from syncing on its own.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use fuser::{
-    BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
-    Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyWrite, Request, TimeOrNow, WriteFlags,
-};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use fuser::{BackgroundSession, Config, MountOption};
 use tempfile::TempDir;
 
-/// The unit in which the disk remembers what is not synced.
-const SECTOR_BYTES: u64 = 512;
-const ATTR_TTL: Duration = Duration::from_secs(1);
-const FOLDER: INodeNo = INodeNo(1);
-const IMAGE: INodeNo = INodeNo(2);
+pub use blocks::Cut;
+use blocks::{Blocks, lock};
+use image::Files;
+
+#[path = "blocks.rs"]
+mod blocks;
+#[path = "image.rs"]
+mod image;
+
 /// Files of a log whose test failed are closed by then.
 const UNMOUNT_WITHIN: Duration = Duration::from_secs(5);
 const UNMOUNT_POLL: Duration = Duration::from_millis(10);
 /// Other users of loop devices may win a race for one.
 const LOOP_TRIES: usize = 10;
-
-/// When and how power goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Cut {
-    /// Writes that the disk still takes.
-    pub writes: u64,
-    /// Decides which blocks are kept.
-    pub seed: u64,
-    /// Of the blocks not synced, the part that is kept.
-    pub keep_percent: u32,
-    /// The size of a block that is kept or lost whole.
-    pub tear_bytes: u64,
-}
 
 /// A mounted disk; unmounted and gone when dropped.
 pub struct CrashDisk {
@@ -112,10 +95,7 @@ impl CrashDisk {
         for name in ["fuse", "mnt"] {
             fs::create_dir(folder.path().join(name))?;
         }
-        let blocks = Arc::new(Mutex::new(Blocks {
-            durable,
-            ..Blocks::default()
-        }));
+        let blocks = Arc::new(Mutex::new(Blocks::new(durable)));
         let mut disk = Self {
             blocks,
             folder,
@@ -179,224 +159,6 @@ impl Drop for CrashDisk {
             let _ = session.umount_and_join();
         }
     }
-}
-
-/// What the disk holds.
-#[derive(Default)]
-struct Blocks {
-    durable: Vec<u8>,
-    /// Sectors written since the last sync.
-    pending: BTreeMap<u64, [u8; SECTOR_BYTES as usize]>,
-    cut: Option<Cut>,
-    /// What is left after the cut.
-    image: Option<Vec<u8>>,
-    failing_syncs: u32,
-    /// Nothing on this disk is needed any more.
-    forgets: bool,
-}
-
-impl Blocks {
-    fn read(&self, at: u64, size: u64) -> Vec<u8> {
-        let end = at + size;
-        let mut bytes = self.durable[at as usize..end as usize].to_vec();
-        for (sector, content) in self
-            .pending
-            .range(at / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES))
-        {
-            let from = sector * SECTOR_BYTES;
-            let (low, high) = (from.max(at), (from + SECTOR_BYTES).min(end));
-            bytes[(low - at) as usize..(high - at) as usize]
-                .copy_from_slice(&content[(low - from) as usize..(high - from) as usize]);
-        }
-        bytes
-    }
-
-    fn write(&mut self, at: u64, bytes: &[u8]) {
-        if let Some(cut) = &mut self.cut
-            && self.image.is_none()
-        {
-            cut.writes = cut.writes.saturating_sub(1);
-            if cut.writes == 0 {
-                self.lose_power();
-            }
-        }
-        let end = at + bytes.len() as u64;
-        let mut from = at;
-        while from < end {
-            let sector = from / SECTOR_BYTES;
-            let start = sector * SECTOR_BYTES;
-            let to = (start + SECTOR_BYTES).min(end);
-            let durable = &self.durable[start as usize..(start + SECTOR_BYTES) as usize];
-            let content = self.pending.entry(sector).or_insert_with(|| {
-                durable
-                    .try_into()
-                    .expect("the disk is a whole number of sectors")
-            });
-            content[(from - start) as usize..(to - start) as usize]
-                .copy_from_slice(&bytes[(from - at) as usize..(to - at) as usize]);
-            from = to;
-        }
-    }
-
-    fn sync(&mut self) -> Result<(), Errno> {
-        if self.forgets {
-            return Ok(());
-        }
-        if self.image.is_some() {
-            return Err(Errno::EIO);
-        }
-        if self.failing_syncs > 0 {
-            self.failing_syncs -= 1;
-            return Err(Errno::EIO);
-        }
-        for (sector, content) in std::mem::take(&mut self.pending) {
-            let from = (sector * SECTOR_BYTES) as usize;
-            self.durable[from..from + SECTOR_BYTES as usize].copy_from_slice(&content);
-        }
-        Ok(())
-    }
-
-    fn lose_power(&mut self) {
-        if self.image.is_some() {
-            return;
-        }
-        let default = Cut {
-            writes: 0,
-            seed: 0,
-            keep_percent: 0,
-            tear_bytes: 4096,
-        };
-        let cut = self.cut.unwrap_or(default);
-        let mut image = self.durable.clone();
-        let mut rng = StdRng::seed_from_u64(cut.seed);
-        let mut block = (u64::MAX, false);
-        for (sector, content) in &self.pending {
-            let number = sector * SECTOR_BYTES / cut.tear_bytes;
-            if number != block.0 {
-                block = (number, rng.random_range(0..100) < cut.keep_percent);
-            }
-            if block.1 {
-                let from = (sector * SECTOR_BYTES) as usize;
-                image[from..from + SECTOR_BYTES as usize].copy_from_slice(content);
-            }
-        }
-        self.image = Some(image);
-    }
-}
-
-/// The one file that is the disk.
-struct Files {
-    blocks: Arc<Mutex<Blocks>>,
-    size: u64,
-}
-
-impl Files {
-    fn attr(&self, inode: INodeNo) -> FileAttr {
-        let (kind, size) = match inode {
-            FOLDER => (FileType::Directory, 0),
-            _ => (FileType::RegularFile, self.size),
-        };
-        FileAttr {
-            ino: inode,
-            size,
-            blocks: size / SECTOR_BYTES,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind,
-            perm: 0o755,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            flags: 0,
-            blksize: 4096,
-        }
-    }
-}
-
-impl Filesystem for Files {
-    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match name == "image" {
-            true => reply.entry(&ATTR_TTL, &self.attr(IMAGE), Generation(0)),
-            false => reply.error(Errno::ENOENT),
-        }
-    }
-
-    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&ATTR_TTL, &self.attr(inode));
-    }
-
-    fn setattr(
-        &self,
-        _: &Request,
-        inode: INodeNo,
-        _: Option<u32>,
-        _: Option<u32>,
-        _: Option<u32>,
-        _: Option<u64>,
-        _: Option<TimeOrNow>,
-        _: Option<TimeOrNow>,
-        _: Option<SystemTime>,
-        _: Option<FileHandle>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<BsdFileFlags>,
-        reply: ReplyAttr,
-    ) {
-        reply.attr(&ATTR_TTL, &self.attr(inode));
-    }
-
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.ok();
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        size: u32,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        let size = u64::from(size).min(self.size.saturating_sub(offset));
-        reply.data(&lock(&self.blocks).read(offset.min(self.size), size));
-    }
-
-    fn write(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        data: &[u8],
-        _: WriteFlags,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        lock(&self.blocks).write(offset, data);
-        reply.written(data.len() as u32);
-    }
-
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        match lock(&self.blocks).sync() {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(error),
-        }
-    }
-}
-
-/// A test that panicked elsewhere must still be able to unmount.
-fn lock(blocks: &Mutex<Blocks>) -> MutexGuard<'_, Blocks> {
-    blocks
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// What a crash disk needs and this machine lacks.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
+use mcp_state_sidecar::store::raft::types::Proposal;
+use openraft::EntryPayload;
 use tempfile::TempDir;
 
 use crate::support::load::{Load, Run};
@@ -19,6 +23,15 @@ pub fn tiny_options() -> Options {
         segment_bytes: 4096,
         cache_bytes: 1024,
         ..Options::default()
+    }
+}
+
+/// An entry of term 1.
+pub fn entry(index: u64, payload: Vec<u8>) -> Entry {
+    let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
+    Entry {
+        log_id: log_id(1, index),
+        payload,
     }
 }
 

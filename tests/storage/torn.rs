@@ -3,30 +3,18 @@
 
 use std::fs;
 
-use bytes::Bytes;
-use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::LogStore;
-use mcp_state_sidecar::store::raft::types::Proposal;
-use openraft::EntryPayload;
 use openraft::storage::RaftLogStorageExt;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::files::{Files, folder, open, open_files, read, tiny_options};
+use super::files::{Files, entry, folder, open, open_files, read, tiny_options};
 use crate::support::model::Model;
 use crate::support::seed;
 
 const SECTOR_BYTES: usize = 512;
 /// Records torn, each in every way there is.
 const RECORDS: usize = 60;
-
-fn entry(index: u64, payload: Vec<u8>) -> Entry {
-    let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
-    Entry {
-        log_id: log_id(1, index),
-        payload,
-    }
-}
 
 /// A log before and after its last record.
 struct Pair {
