@@ -14,9 +14,9 @@ use openraft::{OptionalSend, RaftLogReader};
 use super::error::LogError;
 use super::index::{Location, Source};
 use super::payload::{self, Operation};
+use super::queue::Shared;
 use super::record;
 use super::segment::Segment;
-use super::writer::Shared;
 use crate::store::raft::entry::{Entry, LogId, Vote, decode_entry};
 use crate::store::raft::types::TypeConfig;
 
