@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod raft;
+pub mod sqlite;
 
 use std::time::Duration;
 
