@@ -2,8 +2,11 @@
 //! trait; the api and the service see nothing else.
 
 pub mod clock;
+pub mod memory;
 pub mod raft;
 pub mod sqlite;
+pub mod tables;
+pub mod window;
 
 use std::time::Duration;
 
