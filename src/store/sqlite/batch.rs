@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{ErrorCode, Result};
+use rusqlite::{Result, ffi};
 
 use super::error::describe;
 use super::queue::Job;
@@ -124,9 +124,10 @@ impl Batch {
 /// What a failed `COMMIT` means to the callers.
 pub(super) fn commit_error(error: rusqlite::Error) -> StoreError {
     let why = describe(&error);
-    match error.sqlite_error_code() {
-        // The last page, which makes a commit of the others, found no room.
-        Some(ErrorCode::DiskFull) => StoreError::Storage(why),
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    match code {
+        // A page found no room: the last one makes a commit of the others.
+        Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE) => StoreError::Storage(why),
         // The log is whole but perhaps not on the disk: a restart might find
         // it there.
         _ => StoreError::Unknown(why),

@@ -4,6 +4,7 @@ use rusqlite::{Error, Result, params};
 
 use super::rows::{self, chain_text};
 use super::view::Tables;
+use crate::codec;
 use crate::machine::row::{KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow};
 use crate::machine::{Change, Decision, Event, Revision};
 
@@ -93,13 +94,8 @@ impl Tables<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (resource_id) DO UPDATE SET \
              holder_id = excluded.holder_id, token = excluded.token, \
              revision = excluded.revision, expires_at_ms = excluded.expires_at_ms";
-        let params = params![
-            resource_id,
-            row.holder_id,
-            row.token.0,
-            row.revision.0,
-            row.expires_at.0
-        ];
+        let params =
+            params![resource_id, row.holder_id, row.token.0, row.revision.0, row.expires_at.0];
         self.conn.prepare_cached(sql)?.execute(params).map(drop)
     }
 
@@ -193,7 +189,7 @@ impl Tables<'_> {
     fn put_request(&mut self, key: &str, row: &RequestRow) -> Result<()> {
         let replaced = self.drop("DELETE FROM request WHERE key = ?1", key)?;
         let sql = "INSERT INTO request (key, digest, reply, at_ms) VALUES (?1, ?2, ?3, ?4)";
-        let params = params![key, row.digest, rows::reply_bytes(&row.reply), row.at.0];
+        let params = params![key, row.digest, &*codec::encode_reply(&row.reply), row.at.0];
         self.conn.prepare_cached(sql)?.execute(params)?;
         self.position.requests = self.position.requests - replaced + 1;
         Ok(())

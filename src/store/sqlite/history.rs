@@ -1,11 +1,11 @@
 //! The history as it is asked about: by what it happened to, by whom and by
 //! kind, and as a feed of changes of keys.
 
-use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Result, ToSql, params, params_from_iter};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Result, params, params_from_iter};
 
 use super::range::{Range, starting_with};
-use super::rows;
+use super::rows::{self, bound};
 use super::view::Tables;
 use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView};
 use crate::machine::{Event, Revision};
@@ -21,8 +21,8 @@ impl HistoryView for Tables<'_> {
         before: Option<Revision>,
         limit: usize,
     ) -> Result<Vec<Event>> {
-        let before = before.map_or(i64::MAX as u64, |revision| revision.0.min(i64::MAX as u64));
-        let mut params = vec![before.to_sql()?, (limit as u64).to_sql()?];
+        let before = before.map_or(u64::MAX, |revision| revision.0);
+        let mut params = vec![bound(before), bound(limit as u64)];
         let wanted = [
             ("subject", filter.subject.as_deref()),
             ("actor", filter.actor.as_deref()),
@@ -35,7 +35,7 @@ impl HistoryView for Tables<'_> {
             if conditions.is_empty() {
                 source = format!("event INDEXED BY event_by_{column}");
             }
-            params.push(ToSqlOutput::Owned(Value::Text(value.to_owned())));
+            params.push(ToSqlOutput::from(value));
             conditions += &format!(" AND {column} = ?{}", params.len());
         }
         let sql = format!(
@@ -50,8 +50,7 @@ impl HistoryView for Tables<'_> {
     /// all that came after: a feed is read from near its end.
     fn since(&self, filter: &ChangeFilter, after: Revision, limit: usize) -> Result<Vec<Event>> {
         const OF_KEYS: &str = "action IN ('state_set', 'state_delete', 'state_expire')";
-        // A revision from the future, however far, has nothing after it.
-        let after = after.0.min(i64::MAX as u64);
+        let (after, limit) = (bound(after.0), bound(limit as u64));
         match filter {
             ChangeFilter::Key(key) => {
                 let sql = format!(
@@ -59,7 +58,7 @@ impl HistoryView for Tables<'_> {
                      AND revision > ?1 AND {OF_KEYS} ORDER BY revision LIMIT ?2",
                     rows::EVENT
                 );
-                self.many(&sql, params![after, limit as u64, key], rows::event)
+                self.many(&sql, params![after, limit, key], rows::event)
             }
             ChangeFilter::Prefix(prefix) => {
                 let range = Range::of(&starting_with(prefix), "subject", 3);
@@ -69,7 +68,7 @@ impl HistoryView for Tables<'_> {
                     rows::EVENT,
                     range.condition()
                 );
-                let mut params = vec![after.to_sql()?, (limit as u64).to_sql()?];
+                let mut params = vec![after, limit];
                 params.extend(range.bounds());
                 self.many(&sql, params_from_iter(params), rows::event)
             }

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Type;
+use rusqlite::types::{ToSqlOutput, Type, Value};
 use rusqlite::{Error, Result, Row};
 
+use crate::codec;
 use crate::machine::event::Event;
-use crate::machine::row::{Anchor, ClaimRow, KeyRow, LeaseRow, Meta, RunRow, SessionRow, StepRow};
+use crate::machine::row::{
+    Anchor, ClaimRow, KeyRow, LeaseRow, Meta, RequestRow, RunRow, SessionRow, StepRow,
+};
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 
 pub(super) const KV: &str = "key, value, revision, expires_at_ms";
@@ -111,6 +114,13 @@ pub(super) fn session(row: &Row<'_>) -> Result<(Text, SessionRow)> {
     Ok((row.get(0)?, session))
 }
 
+pub(super) fn request(row: &Row<'_>) -> Result<RequestRow> {
+    let bytes: Vec<u8> = row.get(1)?;
+    let reply = codec::decode_reply(&bytes.into())
+        .map_err(|error| Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error)))?;
+    Ok(RequestRow { digest: row.get(0)?, reply, at: ClusterMs(row.get(2)?) })
+}
+
 pub(super) fn event(row: &Row<'_>) -> Result<Event> {
     Ok(Event {
         revision: Revision(row.get(0)?),
@@ -122,6 +132,11 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
         previous: row.get::<_, Option<Text>>(6)?.map(Json::new),
         chain: chain(row, 7)?,
     })
+}
+
+/// A bound to compare a column with: no column holds what is beyond it.
+pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
+    ToSqlOutput::Owned(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
 /// Tags as the JSON object that the `tags` column holds.

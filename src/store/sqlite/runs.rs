@@ -1,9 +1,9 @@
 //! Finding runs: the best one to claim, and lists of them.
 
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Result, Row, ToSql, params_from_iter};
+use rusqlite::{Result, Row, params_from_iter};
 
-use super::rows;
+use super::rows::{self, bound};
 use super::view::Tables;
 use crate::machine::row::RunRow;
 use crate::machine::view::{Candidate, ClaimFilter, RunFilter};
@@ -33,7 +33,8 @@ impl Tables<'_> {
         match ready.into_iter().chain(lapsed).min() {
             Some((_, created_revision)) => {
                 let sql = format!("SELECT {} FROM run WHERE created_revision = ?1", rows::RUN);
-                let run = self.conn.prepare_cached(&sql)?.query_row([created_revision], rows::run)?;
+                let run =
+                    self.conn.prepare_cached(&sql)?.query_row([created_revision], rows::run)?;
                 Ok(Candidate::Ready(Box::new(run)))
             }
             None => self.next_run_at(filter, now),
@@ -63,7 +64,7 @@ impl Tables<'_> {
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut sql = select.to_owned();
-        let mut params = vec![now.0.to_sql()?];
+        let mut params = vec![bound(now.0)];
         if let Some(name) = &filter.name {
             params.push(ToSqlOutput::from(&**name));
             sql += &format!(" AND name = ?{}", params.len());
@@ -92,8 +93,7 @@ impl Tables<'_> {
         now: ClusterMs,
         limit: usize,
     ) -> Result<Vec<RunRow>> {
-        let before = before.map_or(i64::MAX as u64, |revision| revision.0.min(i64::MAX as u64));
-        let mut params = vec![before.to_sql()?];
+        let mut params = vec![bound(before.map_or(u64::MAX, |revision| revision.0))];
         let from = match (filter.tags.first_key_value(), filter.status) {
             (Some((name, value)), _) => {
                 params.push(ToSqlOutput::from(&**name));

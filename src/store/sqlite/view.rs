@@ -2,12 +2,12 @@
 //! among the runs is in `runs`, the history in `history`. One value of [`Tables`] lives as long as
 //! one transaction, so all that it tells is of one state.
 
-use rusqlite::{Connection, OptionalExtension, Params, Result, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params, params_from_iter};
 
 use super::range::Range;
-use super::rows::{self, Position};
+use super::rows::{self, Position, bound};
 use crate::machine::row::{
-    KeyRow, LeaseRow, Meta, OriginRow, RequestRow, RunRow, SessionRow, StepRow,
+    KeyRow, LeaseRow, Meta, OriginRow, REMEMBERED_MS, RequestRow, RunRow, SessionRow, StepRow,
 };
 use crate::machine::view::{Candidate, ClaimFilter, Counts, Due, RunFilter, Scan, View};
 use crate::machine::{ClusterMs, Reply, Revision, Text};
@@ -56,10 +56,8 @@ impl<'c> Tables<'c> {
         limit: usize,
         read: fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let mut params = vec![(limit as u64).to_sql()?];
-        if let Some(now) = &now {
-            params.push(now.0.to_sql()?);
-        }
+        let mut params = vec![bound(limit as u64)];
+        params.extend(now.map(|now| bound(now.0)));
         let range = Range::of(scan, name, params.len() + 1);
         let sql = format!("{select} AND {} ORDER BY {name} LIMIT ?1", range.condition());
         params.extend(range.bounds());
@@ -108,6 +106,11 @@ impl View for Tables<'_> {
         Ok(None)
     }
 
+    fn step(&self, run_id: &str, step: u64) -> Result<Option<StepRow>> {
+        let sql = format!("SELECT {} FROM step WHERE run_id = ?1 AND step = ?2", rows::STEP);
+        Ok(self.one(&sql, params![run_id, step], rows::step)?.map(|(_, row)| row))
+    }
+
     fn steps(&self, run_id: &str) -> Result<Vec<(u64, StepRow)>> {
         let sql = format!("SELECT {} FROM step WHERE run_id = ?1 ORDER BY step", rows::STEP);
         self.many(&sql, [run_id], rows::step)
@@ -152,7 +155,7 @@ impl View for Tables<'_> {
     }
 
     fn due(&self, now: ClusterMs, limit: usize) -> Result<Vec<Due>> {
-        let limit_column = limit as u64;
+        let (until, at_most) = (bound(now.0), bound(limit as u64));
         let keys = "SELECT expires_at_ms, key FROM kv WHERE expires_at_ms <= ?1 \
              ORDER BY expires_at_ms, key LIMIT ?2";
         let leases = "SELECT expires_at_ms, resource_id FROM lease WHERE expires_at_ms <= ?1 \
@@ -161,11 +164,11 @@ impl View for Tables<'_> {
              ORDER BY at_ms, key LIMIT ?2";
         let pair = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, Text>(1)?));
         let mut due = Vec::new();
-        let found = self.many(keys, params![now.0, limit_column], pair)?;
+        let found = self.many(keys, params![until, at_most], pair)?;
         due.extend(found.into_iter().map(|(at, key)| (at, Due::Key(key))));
-        let found = self.many(leases, params![now.0, limit_column], pair)?;
+        let found = self.many(leases, params![until, at_most], pair)?;
         due.extend(found.into_iter().map(|(at, id)| (at, Due::Lease(id))));
-        let found = self.many(requests, params![now.0, limit_column, REMEMBERED_MS], pair)?;
+        let found = self.many(requests, params![until, at_most, REMEMBERED_MS], pair)?;
         due.extend(found.into_iter().map(|(at, key)| (at, Due::Request(key))));
         due.sort();
         due.truncate(limit);
@@ -180,7 +183,7 @@ impl View for Tables<'_> {
                  WHERE status = 'created' AND ready_at_ms > ?1 \
              UNION ALL SELECT MIN(claim_expires_at_ms) FROM run \
                  WHERE status IN ('claimed', 'running') AND claim_expires_at_ms > ?1)";
-        let at = self.one(sql, params![after.0], |row| row.get::<_, Option<u64>>(0))?;
+        let at = self.one(sql, params![bound(after.0)], |row| row.get::<_, Option<u64>>(0))?;
         Ok(at.flatten().map(ClusterMs))
     }
 
@@ -196,7 +199,7 @@ impl View for Tables<'_> {
              (SELECT COUNT(*) FROM step), \
              (SELECT COUNT(*) FROM lease WHERE expires_at_ms > ?1), \
              (SELECT COUNT(*) FROM session)";
-        self.conn.prepare_cached(sql)?.query_row(params![now.0], |row| {
+        self.conn.prepare_cached(sql)?.query_row(params![bound(now.0)], |row| {
             Ok(Counts {
                 keys: row.get(0)?,
                 runs: row.get(1)?,
