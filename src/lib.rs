@@ -1,4 +1,7 @@
 //! MCP State Sidecar.
+pub mod access;
+pub mod limits;
 pub mod machine;
 pub mod proto;
+pub mod service;
 pub mod store;
