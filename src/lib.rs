@@ -1,6 +1,7 @@
 //! MCP State Sidecar.
 pub mod access;
 pub mod cli;
+pub mod codec;
 pub mod config;
 pub mod limits;
 pub mod machine;

@@ -82,20 +82,12 @@ pub enum LogError {
 impl LogError {
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
-        Self::Io {
-            action,
-            path,
-            source: Arc::new(source),
-        }
+        Self::Io { action, path, source: Arc::new(source) }
     }
 
     pub(super) fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         let path = path.to_path_buf();
-        Self::Damaged {
-            path,
-            offset,
-            reason: reason.into(),
-        }
+        Self::Damaged { path, offset, reason: reason.into() }
     }
 
     fn kind(&self) -> io::ErrorKind {

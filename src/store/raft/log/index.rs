@@ -48,11 +48,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) enum Source {
     Cached(Entry),
-    Stored {
-        id: LogId,
-        location: Location,
-        segment: Segment,
-    },
+    Stored { id: LogId, location: Location, segment: Segment },
 }
 
 /// Which entries the log holds, and where.
@@ -149,9 +145,7 @@ impl Index {
     pub fn written(&mut self, ticket: Ticket, first: u64, locations: &[Location]) {
         for (index, location) in (first..).zip(locations) {
             // Truncated meanwhile, and perhaps appended anew under another ticket.
-            let slot = index
-                .checked_sub(self.first)
-                .and_then(|n| self.slots.get_mut(n as usize));
+            let slot = index.checked_sub(self.first).and_then(|n| self.slots.get_mut(n as usize));
             if let Some(slot) = slot
                 && matches!(slot.place, Place::Queued(queued) if queued == ticket)
             {
@@ -265,11 +259,7 @@ impl Index {
         }
         let bytes = entry_bytes(&entry);
         let term = entry.log_id.leader_id.term;
-        self.slots.push_back(Slot {
-            term,
-            bytes: bytes as u32,
-            place,
-        });
+        self.slots.push_back(Slot { term, bytes: bytes as u32, place });
         self.cache.push_back(entry);
         self.cache_bytes += bytes;
     }

@@ -42,14 +42,7 @@ impl Janitor {
             .spawn(move || work(&folder, &figures, &todo, &results))
             .map_err(|source| LogError::io("start the janitor of", dir, source))?;
         let (tasks, thread) = (Some(tasks), Some(thread));
-        Ok(Self {
-            dir: dir.to_path_buf(),
-            tasks,
-            made,
-            thread,
-            spare,
-            stats,
-        })
+        Ok(Self { dir: dir.to_path_buf(), tasks, made, thread, spare, stats })
     }
 
     /// Asks for a segment, unless one was left ready; [`Janitor::take`] follows.

@@ -16,9 +16,7 @@ const OPERATION_KEY: u8 = 1 << 3 | 2;
 
 /// Appends an operation to a payload; where its bytes lie within it.
 pub(super) fn push(payload: &mut Vec<u8>, operation: Operation) -> Range<usize> {
-    let message = record::Operation {
-        operation: Some(operation),
-    };
+    let message = record::Operation { operation: Some(operation) };
     payload.push(OPERATION_KEY);
     message
         .encode_length_delimited(payload)
@@ -40,15 +38,11 @@ pub(super) fn operations(payload: &[u8]) -> Result<Vec<Range<usize>>, String> {
         let mut rest = &payload[at + 1..];
         let length = decode_varint(&mut rest).map_err(|error| error.to_string())?;
         let start = payload.len() - rest.len();
-        let end = usize::try_from(length)
-            .ok()
-            .and_then(|length| start.checked_add(length));
+        let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
         match end.filter(|end| *end <= payload.len()) {
             Some(end) => found.push(start..end),
             None => {
-                return Err(format!(
-                    "an operation of {length} bytes does not fit its commit"
-                ));
+                return Err(format!("an operation of {length} bytes does not fit its commit"));
             }
         }
         at = found.last().map_or(at, |range| range.end);
@@ -62,9 +56,7 @@ pub(super) fn operations(payload: &[u8]) -> Result<Vec<Range<usize>>, String> {
 /// When they are none, or one this version does not know.
 pub(super) fn decode(bytes: &[u8]) -> Result<Operation, String> {
     let message = record::Operation::decode(bytes).map_err(|error| error.to_string())?;
-    message
-        .operation
-        .ok_or_else(|| "an operation is of an unknown kind".into())
+    message.operation.ok_or_else(|| "an operation is of an unknown kind".into())
 }
 
 #[cfg(test)]
@@ -75,32 +67,17 @@ mod tests {
     fn operations_read_back_in_order_and_as_a_commit() {
         let mut payload = Vec::new();
         let operations_in = [
-            Operation::Vote(record::Vote {
-                term: 3,
-                node: 1,
-                committed: true,
-            }),
+            Operation::Vote(record::Vote { term: 3, node: 1, committed: true }),
             Operation::Truncate(record::Truncate { last: None }),
-            Operation::Committed(record::LogId {
-                term: 300,
-                index: 70_000,
-            }),
+            Operation::Committed(record::LogId { term: 300, index: 70_000 }),
         ];
         for operation in &operations_in {
             push(&mut payload, operation.clone());
         }
         let ranges = operations(&payload).unwrap();
-        let read = ranges
-            .into_iter()
-            .map(|range| decode(&payload[range]).unwrap());
+        let read = ranges.into_iter().map(|range| decode(&payload[range]).unwrap());
         assert_eq!(read.collect::<Vec<_>>(), operations_in);
-        assert_eq!(
-            record::Commit::decode(payload.as_slice())
-                .unwrap()
-                .operations
-                .len(),
-            3
-        );
+        assert_eq!(record::Commit::decode(payload.as_slice()).unwrap().operations.len(), 3);
         assert!(operations(&payload[..payload.len() - 1]).is_err());
     }
 }

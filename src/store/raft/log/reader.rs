@@ -32,9 +32,7 @@ impl LogReader {
     async fn read(&self, range: Range<u64>, bytes_max: u64) -> Result<Vec<Entry>, LogError> {
         self.shared.check()?;
         let sources = self.shared.index().sources(range, bytes_max);
-        let stored = sources
-            .iter()
-            .any(|source| matches!(source, Source::Stored { .. }));
+        let stored = sources.iter().any(|source| matches!(source, Source::Stored { .. }));
         if !stored {
             return sources.into_iter().map(load).collect();
         }
@@ -104,11 +102,7 @@ fn indexes(range: &impl RangeBounds<u64>) -> Range<u64> {
 fn load(source: Source) -> Result<Entry, LogError> {
     match source {
         Source::Cached(entry) => Ok(entry),
-        Source::Stored {
-            id,
-            location,
-            segment,
-        } => load_stored(id, &location, &segment),
+        Source::Stored { id, location, segment } => load_stored(id, &location, &segment),
     }
 }
 

@@ -67,10 +67,7 @@ pub(super) fn recover(
         }
     }
     replay.check(first)?;
-    for number in numbers
-        .into_iter()
-        .filter(|number| *number < replay.state.oldest)
-    {
+    for number in numbers.into_iter().filter(|number| *number < replay.state.oldest) {
         segment::remove(dir, number)?;
     }
     segment::sync_dir(dir)?;
@@ -79,9 +76,7 @@ pub(super) fn recover(
 
 /// Earlier segments, with a gap behind them, were being deleted.
 fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
-    let gap = numbers
-        .windows(2)
-        .rposition(|pair| pair[0].next() != pair[1]);
+    let gap = numbers.windows(2).rposition(|pair| pair[0].next() != pair[1]);
     numbers[gap.map_or(0, |gap| gap + 1)]
 }
 
@@ -152,8 +147,7 @@ impl<'a> Replay<'a> {
         while let Some(header) = self.valid_record(&content, at) {
             let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
             let end = at + header.extent();
-            self.record(&segment, at, &header, &content[at..end])
-                .map_err(damaged)?;
+            self.record(&segment, at, &header, &content[at..end]).map_err(damaged)?;
             self.position = Some((Seq(header.seq.0 + 1), header.checksum));
             last = Some((at, end));
             at = end;
@@ -163,18 +157,10 @@ impl<'a> Replay<'a> {
         }
         let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
         let Some((seq, chain)) = self.position else {
-            return Err(damaged(
-                "the oldest segment does not begin with a valid head".into(),
-            ));
+            return Err(damaged("the oldest segment does not begin with a valid head".into()));
         };
         let tail = tail::judge(&content, at, seq, chain).map_err(damaged)?;
-        self.active = Some(Active {
-            segment,
-            content,
-            last,
-            at,
-            tail,
-        });
+        self.active = Some(Active { segment, content, last, at, tail });
         Ok(())
     }
 
@@ -245,8 +231,7 @@ impl<'a> Replay<'a> {
                 }
                 Operation::Purge(purge) => {
                     let upto = purge.upto.ok_or("a purge without its end")?;
-                    self.state
-                        .purge(LogId::from(&upto), SegmentNumber(purge.oldest));
+                    self.state.purge(LogId::from(&upto), SegmentNumber(purge.oldest));
                     self.index.purge(LogId::from(&upto));
                 }
             }
@@ -262,10 +247,7 @@ impl<'a> Replay<'a> {
         };
         if self.active.is_none() {
             let sealed = self.reached;
-            return missing(
-                sealed.next(),
-                format!("segment {sealed} says that it follows"),
-            );
+            return missing(sealed.next(), format!("segment {sealed} says that it follows"));
         }
         if self.state.oldest < first {
             let number = SegmentNumber(first.0 - 1);
@@ -291,13 +273,7 @@ impl<'a> Replay<'a> {
             (Some(active), Some(position)) => (active, position),
             (Some(_), None) | (None, _) => unreachable!("`check` found where the log ends"),
         };
-        let Active {
-            segment,
-            content,
-            last,
-            at,
-            tail,
-        } = active;
+        let Active { segment, content, last, at, tail } = active;
         if tail == Tail::Torn {
             tracing::warn!(segment = %segment.path.display(), at, "dropped a record that was cut");
             segment.write(&vec![0; content.len() - at], at as u64)?;
@@ -318,13 +294,6 @@ impl<'a> Replay<'a> {
         self.index.vote = self.state.vote;
         self.index.committed = self.state.committed;
         let (state, index) = (self.state, self.index);
-        Ok(Recovered {
-            state,
-            index,
-            active: segment,
-            at,
-            encoder,
-            spare,
-        })
+        Ok(Recovered { state, index, active: segment, at, encoder, spare })
     }
 }

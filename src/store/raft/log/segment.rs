@@ -56,12 +56,7 @@ impl Segment {
         file.sync_all().map_err(failed)?;
         fs::rename(&unfinished, &path).map_err(failed)?;
         sync_dir(dir)?;
-        Ok(Self {
-            number,
-            file: Arc::new(file),
-            path,
-            bytes,
-        })
+        Ok(Self { number, file: Arc::new(file), path, bytes })
     }
 
     /// Opens a segment and reads it whole.
@@ -71,33 +66,17 @@ impl Segment {
     pub fn open(dir: &Path, number: SegmentNumber) -> Result<(Self, Vec<u8>), LogError> {
         let path = path(dir, number);
         let failed = |source| LogError::io("open", &path, source);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
         let bytes = content.len() as u64;
         check_header(&path, number, &content)?;
-        Ok((
-            Self {
-                number,
-                file: Arc::new(file),
-                path,
-                bytes,
-            },
-            content,
-        ))
+        Ok((Self { number, file: Arc::new(file), path, bytes }, content))
     }
 
     /// Writes at byte `at`; durable after [`Segment::sync`].
     pub fn write(&self, bytes: &[u8], at: u64) -> Result<(), LogError> {
         let end = at + bytes.len() as u64;
-        assert!(
-            end <= self.bytes,
-            "a write up to {end} would grow a segment of {}",
-            self.bytes
-        );
+        assert!(end <= self.bytes, "a write up to {end} would grow a segment of {}", self.bytes);
         self.file
             .write_all_at(bytes, at)
             .map_err(|source| LogError::io("write", &self.path, source))
@@ -105,9 +84,7 @@ impl Segment {
 
     /// Makes what was written durable.
     pub fn sync(&self) -> Result<(), LogError> {
-        self.file
-            .sync_data()
-            .map_err(|source| LogError::io("sync", &self.path, source))
+        self.file.sync_data().map_err(|source| LogError::io("sync", &self.path, source))
     }
 }
 
@@ -173,29 +150,17 @@ fn header(number: SegmentNumber, bytes: u64) -> [u8; SECTOR_BYTES] {
 
 fn check_header(path: &Path, number: SegmentNumber, content: &[u8]) -> Result<(), LogError> {
     let Some(found) = content.first_chunk::<SECTOR_BYTES>() else {
-        return Err(LogError::damaged(
-            path,
-            0,
-            "the file is shorter than its header",
-        ));
+        return Err(LogError::damaged(path, 0, "the file is shorter than its header"));
     };
     let mut unsigned = *found;
     unsigned[12..16].fill(0);
     if found[12..16] != crc32c::crc32c(&unsigned).to_le_bytes() || &found[..8] != MAGIC {
-        return Err(LogError::damaged(
-            path,
-            0,
-            "the file's header does not match its checksum",
-        ));
+        return Err(LogError::damaged(path, 0, "the file's header does not match its checksum"));
     }
     let format = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
     if format != FORMAT {
         let path = path.to_path_buf();
-        return Err(LogError::Format {
-            path,
-            found: format,
-            known: FORMAT,
-        });
+        return Err(LogError::Format { path, found: format, known: FORMAT });
     }
     if *found != header(number, content.len() as u64) {
         let reason = "the file's header is of another number or size than the file";

@@ -34,10 +34,7 @@ pub(super) struct State {
 impl State {
     /// The state of a log that begins in `oldest`.
     pub fn new(oldest: SegmentNumber) -> Self {
-        Self {
-            oldest,
-            ..Self::default()
-        }
+        Self { oldest, ..Self::default() }
     }
 
     /// The state that the head of a segment carries; spans of earlier segments
@@ -84,11 +81,7 @@ impl State {
         match self.spans.back_mut() {
             Some(span) if span.segment == segment => span.last = last.index,
             Some(_) | None => {
-                self.spans.push_back(Span {
-                    segment,
-                    first: first.index,
-                    last: last.index,
-                });
+                self.spans.push_back(Span { segment, first: first.index, last: last.index });
             }
         }
         Ok(())
@@ -108,11 +101,7 @@ impl State {
 
     /// Entries up to `upto` are gone; segments before `oldest` are not needed.
     pub fn purge(&mut self, upto: LogId, oldest: SegmentNumber) {
-        while self
-            .spans
-            .front()
-            .is_some_and(|span| span.last <= upto.index)
-        {
+        while self.spans.front().is_some_and(|span| span.last <= upto.index) {
             self.spans.pop_front();
         }
         if self.last.is_none_or(|last| last.index <= upto.index) {

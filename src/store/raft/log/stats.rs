@@ -43,15 +43,11 @@ impl LogStats {
     }
 
     pub(super) fn appended(&self, bytes: u64) {
-        self.0
-            .appended_since_purge_bytes
-            .fetch_add(bytes, Ordering::Relaxed);
+        self.0.appended_since_purge_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn purged(&self) {
-        self.0
-            .appended_since_purge_bytes
-            .store(0, Ordering::Relaxed);
+        self.0.appended_since_purge_bytes.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn synced(&self, took: Duration) {

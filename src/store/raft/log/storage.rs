@@ -47,18 +47,8 @@ impl LogStore {
         options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
         let stats = LogStats::default();
         let recovered = recovery::recover(dir, &options, rand::random(), &stats)?;
-        let Recovered {
-            state,
-            index,
-            active,
-            at,
-            encoder,
-            spare,
-        } = recovered;
-        for bytes in index
-            .segments_bytes()
-            .chain(spare.iter().map(|spare| spare.bytes))
-        {
+        let Recovered { state, index, active, at, encoder, spare } = recovered;
+        for bytes in index.segments_bytes().chain(spare.iter().map(|spare| spare.bytes)) {
             stats.segment_came(bytes);
         }
         stats.appended(index.entries_bytes());
@@ -67,33 +57,16 @@ impl LogStore {
         let shared = Arc::new(Shared::new(index, stats));
         let (queue, requests) = mpsc::channel();
         let permits_max = (options.queue_bytes / PERMIT_BYTES).clamp(1, u64::from(u32::MAX)) as u32;
-        let reader = LogReader {
-            shared: shared.clone(),
-            read_bytes: options.read_bytes,
-        };
+        let reader = LogReader { shared: shared.clone(), read_bytes: options.read_bytes };
         let unsaved = None;
-        let writer = Writer {
-            options,
-            shared,
-            requests,
-            janitor,
-            active,
-            at,
-            encoder,
-            state,
-            unsaved,
-        };
+        let writer =
+            Writer { options, shared, requests, janitor, active, at, encoder, state, unsaved };
         std::thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || writer.run())
             .map_err(|source| LogError::io("start the writer of", dir, source))?;
         let permits = Arc::new(Semaphore::new(permits_max as usize));
-        Ok(Self {
-            reader,
-            queue,
-            permits,
-            permits_max,
-        })
+        Ok(Self { reader, queue, permits, permits_max })
     }
 
     /// Ends the log once all that waits is durable; the folder can then be
@@ -126,13 +99,7 @@ impl LogStore {
             Ok(()) => LogError::Closed,
             Err(stopped) => stopped,
         };
-        self.queue
-            .send(Request {
-                work,
-                bytes,
-                permit,
-            })
-            .map_err(closed)
+        self.queue.send(Request { work, bytes, permit }).map_err(closed)
     }
 
     async fn append_entries(
@@ -142,25 +109,14 @@ impl LogStore {
     ) -> Result<(), LogError> {
         let bytes = entries.iter().map(entry_bytes).sum();
         if bytes > APPEND_BYTES_MAX {
-            return Err(LogError::Size {
-                bytes,
-                bytes_max: APPEND_BYTES_MAX,
-            });
+            return Err(LogError::Size { bytes, bytes_max: APPEND_BYTES_MAX });
         }
         let permit = self.permit(bytes).await;
         self.reader.shared.check()?;
         // Queue under the lock: the disk sees requests in the index's order.
         let mut index = self.reader.shared.index();
         let ticket = index.append(&entries)?;
-        self.send(
-            Work::Append {
-                entries,
-                ticket,
-                callback,
-            },
-            bytes,
-            permit,
-        )?;
+        self.send(Work::Append { entries, ticket, callback }, bytes, permit)?;
         self.reader.shared.stats.appended(bytes);
         Ok(())
     }
@@ -180,10 +136,7 @@ impl LogStore {
         let permit = self.permit(0).await;
         self.reader.shared.check()?;
         let mut index = self.reader.shared.index();
-        if index
-            .purged
-            .is_some_and(|purged| upto.index <= purged.index)
-        {
+        if index.purged.is_some_and(|purged| upto.index <= purged.index) {
             return Ok(());
         }
         index.purge(upto);
@@ -215,10 +168,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
         self.reader.shared.check()?;
         let index = self.reader.shared.index();
-        Ok(LogState {
-            last_purged_log_id: index.purged,
-            last_log_id: index.last(),
-        })
+        Ok(LogState { last_purged_log_id: index.purged, last_log_id: index.last() })
     }
 
     async fn get_log_reader(&mut self) -> LogReader {

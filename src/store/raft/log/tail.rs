@@ -44,10 +44,7 @@ fn judge_payload(
 ) -> Result<Tail, String> {
     if header.seq != seq || header.chain != chain {
         let (found, expected) = (header.seq.0, seq.0);
-        return Err(format!(
-            "record {found} does not follow record {}",
-            expected - 1
-        ));
+        return Err(format!("record {found} does not follow record {}", expected - 1));
     }
     let end = at + header.extent();
     if end > content.len() {
@@ -86,7 +83,5 @@ fn parts(from: usize, to: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// Whether nothing was ever written here, or none of it arrived.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    bytes
-        .chunks(SECTOR_BYTES)
-        .all(|part| part.iter().fold(0, |sum, byte| sum | byte) == 0)
+    bytes.chunks(SECTOR_BYTES).all(|part| part.iter().fold(0, |sum, byte| sum | byte) == 0)
 }

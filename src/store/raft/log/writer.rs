@@ -44,17 +44,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(index: Index, stats: LogStats) -> Self {
-        Self {
-            index: Mutex::new(index),
-            fault: OnceLock::new(),
-            stats,
-        }
+        Self { index: Mutex::new(index), fault: OnceLock::new(), stats }
     }
 
     pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index
-            .lock()
-            .expect("no thread panics while it holds the index")
+        self.index.lock().expect("no thread panics while it holds the index")
     }
 
     /// # Errors
@@ -78,25 +72,12 @@ pub(super) struct Request {
 /// What is to be done. Truncates and purges are not answered: appends that
 /// depend on them come later in the same queue.
 pub(super) enum Work {
-    Append {
-        entries: Vec<Entry>,
-        ticket: Ticket,
-        callback: IOFlushed<TypeConfig>,
-    },
-    Vote {
-        vote: Vote,
-        done: oneshot::Sender<Result<(), LogError>>,
-    },
+    Append { entries: Vec<Entry>, ticket: Ticket, callback: IOFlushed<TypeConfig> },
+    Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
     Committed(LogId),
-    Truncate {
-        last: Option<LogId>,
-    },
-    Purge {
-        upto: LogId,
-    },
-    Close {
-        done: oneshot::Sender<()>,
-    },
+    Truncate { last: Option<LogId> },
+    Purge { upto: LogId },
+    Close { done: oneshot::Sender<()> },
 }
 
 /// The end of the log, where records are written.
@@ -167,10 +148,7 @@ impl Writer {
     fn gather(&self) -> Group {
         let first = match self.unsaved {
             Some(_) => self.requests.recv_timeout(COMMITTED_IDLE),
-            None => self
-                .requests
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
+            None => self.requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         let mut group = Group::default();
         let mut bytes = 0;
@@ -210,9 +188,7 @@ impl Writer {
         for request in &group.requests {
             self.draft(&request.work, &mut draft);
         }
-        let saved = self
-            .unsaved
-            .filter(|_| group.settle || !draft.payload.is_empty());
+        let saved = self.unsaved.filter(|_| group.settle || !draft.payload.is_empty());
         if let Some(committed) = &saved {
             payload::push(&mut draft.payload, Operation::Committed(committed.into()));
         }
@@ -247,10 +223,7 @@ impl Writer {
             }
             Work::Purge { upto } => {
                 let oldest = self.state.oldest_after(*upto, self.active.number);
-                let purge = message::Purge {
-                    upto: Some(upto.into()),
-                    oldest: oldest.0,
-                };
+                let purge = message::Purge { upto: Some(upto.into()), oldest: oldest.0 };
                 payload::push(payload, Operation::Purge(purge));
                 draft.oldest.push(oldest);
             }
@@ -266,9 +239,7 @@ impl Writer {
         let mut index = self.shared.index();
         for request in &group.requests {
             match &request.work {
-                Work::Append {
-                    entries, ticket, ..
-                } => {
+                Work::Append { entries, ticket, .. } => {
                     let ranges = appends.next().expect("each append was drafted");
                     if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
                         let place = |range| locate(segment, at, header, &draft.payload, range);
@@ -306,31 +277,22 @@ impl Writer {
         let number = self.active.number.next();
         let head = self.state.head(number).encode_to_vec();
         let bytes = BODY + record::extent(head.len()) as u64 + needed;
-        let next = self
-            .janitor
-            .take(number, bytes.max(self.options.segment_bytes))?;
+        let next = self.janitor.take(number, bytes.max(self.options.segment_bytes))?;
         // Seal once the next is durable: a seal says that it must be there.
         self.write(Kind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
         self.active = next;
         self.at = BODY;
         self.write(Kind::Head, &head)?;
-        self.janitor
-            .prepare(number.next(), self.options.segment_bytes);
+        self.janitor.prepare(number.next(), self.options.segment_bytes);
         Ok(())
     }
 
     /// Writes one record and syncs it; where it begins.
     fn write(&mut self, kind: Kind, payload: &[u8]) -> Result<(u64, Header), LogError> {
         let at = self.at;
-        let header = append(
-            &mut self.encoder,
-            &self.active,
-            at,
-            kind,
-            payload,
-            &self.shared.stats,
-        )?;
+        let header =
+            append(&mut self.encoder, &self.active, at, kind, payload, &self.shared.stats)?;
         self.at += header.extent() as u64;
         Ok((at, header))
     }
