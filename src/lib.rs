@@ -1,5 +1,6 @@
 //! MCP State Sidecar.
 pub mod access;
+pub mod api;
 pub mod cli;
 pub mod codec;
 pub mod config;
