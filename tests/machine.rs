@@ -2,6 +2,8 @@
 //! commands after each of which all invariants are checked, the declared
 //! footprint is enforced, and the tables are compared with a plain scan.
 
+#[path = "machine/allocated.rs"]
+mod allocated;
 #[path = "machine/commands.rs"]
 mod commands;
 #[path = "machine/fenced.rs"]
