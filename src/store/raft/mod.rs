@@ -1,2 +1,4 @@
 //! The replicated store.
+pub mod entry;
+pub mod log;
 pub mod types;
