@@ -70,13 +70,20 @@ fn attempt(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::ReadOnly { path: path.to_owned(), reason });
     }
     // Until the file is accepted, closing it again must not fold a log that
-    // somebody left into it.
+    // somebody left into it. Where there is none, closing tidies up.
     let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    conn.set_db_config(no_checkpoint, true).map_err(fail)?;
+    conn.set_db_config(no_checkpoint, has_log(path)).map_err(fail)?;
     schema::configure(&conn, Purpose::Write).map_err(fail)?;
     accept(path, &mut conn)?;
     conn.set_db_config(no_checkpoint, false).map_err(fail)?;
     Ok(conn)
+}
+
+/// Whether something lies in the write-ahead log beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
