@@ -92,7 +92,7 @@ async fn look(client: &Client, target: &Target) -> Result<Vec<Row>, Failure> {
     let rows = members.iter().map(|member| async {
         let id = member["id"].as_u64().unwrap_or_default();
         let url = endpoint(member["url"].as_str().unwrap_or_default());
-        let itself = Some(id) == health["cluster"]["node_id"].as_u64();
+        let itself = Some(id) == health["cluster"]["node"].as_u64();
         let health = if itself { Ok(health.clone()) } else { self::health(client, &url).await };
         Row { id, url, health, lag: None }
     });
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, role: &str, leader: Option<u64>, members: Value) -> Row {
-        let health = json!({"cluster": {"node_id": id, "role": role, "leader": leader,
+        let health = json!({"cluster": {"node": id, "role": role, "leader": leader,
             "term": 4, "applied_index": 10, "committed_index": 10, "members": members}});
         Row { id, url: format!("http://n{id}/mcp"), health: Ok(health), lag: None }
     }
