@@ -7,6 +7,7 @@ pub mod config;
 pub mod limits;
 pub mod machine;
 mod nearest;
+pub mod observe;
 pub mod proto;
 pub mod server;
 pub mod service;
