@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use error::{Code, ServiceError};
 
+use crate::codec;
 use crate::limits::Limits;
 use crate::machine::command::Idempotency;
 use crate::machine::{Command, Question, Reply, Text};
@@ -120,7 +120,7 @@ impl Service {
     pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
         let bytes = weight(&command);
         let permit = self.shared.admission.enter(bytes)?;
-        let digest = context.idempotency_key.is_some().then(|| digest(&command));
+        let digest = context.idempotency_key.is_some().then(|| codec::digest(&command));
         let request = Request {
             idempotency: context
                 .idempotency_key
@@ -189,12 +189,6 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// What a question counts for among the bytes in flight.
 const QUESTION_BYTES: usize = 1024;
-
-/// Two commands have one digest exactly if they are equal: the debug form
-/// shows every field, and text in it is quoted.
-fn digest(command: &Command) -> [u8; 32] {
-    Sha256::digest(format!("{command:?}").as_bytes()).into()
-}
 
 /// About how many bytes a command holds; short fields count as a lump.
 fn weight(command: &Command) -> usize {

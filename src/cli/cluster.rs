@@ -36,6 +36,9 @@ struct StatusArgs {
     /// As JSON, for scripts
     #[arg(long)]
     json: bool,
+    /// Print the leader's number alone
+    #[arg(long, conflicts_with = "json")]
+    leader: bool,
     /// Wait until there is a leader and every node answers, this long at most
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
@@ -72,7 +75,12 @@ async fn status(args: StatusArgs) -> Result<ExitCode, Failure> {
         }
         tokio::time::sleep(WAIT_POLL).await;
     };
-    if args.json {
+    if args.leader {
+        match rows.iter().find_map(leader_by) {
+            Some(leader) => println!("{leader}"),
+            None => return Err(Failure::run("no leader is known")),
+        }
+    } else if args.json {
         let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
         println!("{}", print_json(&Value::Array(rows)));
     } else {
@@ -92,7 +100,7 @@ async fn look(client: &Client, target: &Target) -> Result<Vec<Row>, Failure> {
     let rows = members.iter().map(|member| async {
         let id = member["id"].as_u64().unwrap_or_default();
         let url = endpoint(member["url"].as_str().unwrap_or_default());
-        let itself = Some(id) == health["cluster"]["node_id"].as_u64();
+        let itself = Some(id) == health["cluster"]["node"].as_u64();
         let health = if itself { Ok(health.clone()) } else { self::health(client, &url).await };
         Row { id, url, health, lag: None }
     });
@@ -120,9 +128,13 @@ fn fill_in_lags(rows: &mut [Row]) {
 
 /// Whether all answer and agree on one leader.
 fn is_whole(rows: &[Row]) -> bool {
-    let leader = |row: &Row| row.cluster().and_then(|cluster| cluster["leader"].as_u64());
-    let first = rows.first().and_then(leader);
-    first.is_some() && rows.iter().all(|row| leader(row) == first)
+    let first = rows.first().and_then(leader_by);
+    first.is_some() && rows.iter().all(|row| leader_by(row) == first)
+}
+
+/// Who leads, by this node's account.
+fn leader_by(row: &Row) -> Option<u64> {
+    row.cluster()?["leader"].as_u64()
 }
 
 impl Row {
@@ -178,7 +190,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, role: &str, leader: Option<u64>, members: Value) -> Row {
-        let health = json!({"cluster": {"node_id": id, "role": role, "leader": leader,
+        let health = json!({"cluster": {"node": id, "role": role, "leader": leader,
             "term": 4, "applied_index": 10, "committed_index": 10, "members": members}});
         Row { id, url: format!("http://n{id}/mcp"), health: Ok(health), lag: None }
     }

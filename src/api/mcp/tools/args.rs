@@ -288,7 +288,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// `text`, or its beginning where it is long.
+pub(in crate::api::mcp) fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.into(),
@@ -307,7 +308,7 @@ fn unknown_argument(tool: &str, fields: &[Field], unknown: &str) -> ServiceError
 }
 
 /// The name that `text` is most likely a misspelling of.
-pub(super) fn nearest<'n>(text: &str, names: &[&'n str]) -> Option<&'n str> {
+pub(in crate::api::mcp) fn nearest<'n>(text: &str, names: &[&'n str]) -> Option<&'n str> {
     // Comparing takes the product of both lengths.
     if text.len() > 2 * SHOWN_MAX {
         return None;

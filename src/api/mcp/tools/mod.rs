@@ -16,16 +16,19 @@ mod work;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
+pub(super) use args::{nearest, shortened};
 pub use field::Field;
 pub(super) use object::push_string;
 
 use crate::access::Caller;
 use crate::machine::{Command, Reply, Text};
+use crate::observe;
 use crate::service::{Context, Service, ServiceError};
 use args::Args;
 use object::Object;
@@ -105,14 +108,16 @@ pub async fn call(
         let args = Args::new(tool.name, &tool.takes, arguments, service.limits())?;
         (tool.run)(Call { service, caller, args }).await
     };
-    match AssertUnwindSafe(run).catch_unwind().await {
-        Ok(Ok(object)) => ToolResult { structured: object.finish(), error: None },
-        Ok(Err(error)) => ToolResult::error(tool.name, &error),
-        Err(_) => {
-            tracing::error!(tool = tool.name, "a tool panicked");
-            let error = ServiceError::internal("internal error; the server's log has more");
-            ToolResult::error(tool.name, &error)
-        }
+    let began = Instant::now();
+    let ended = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(tool = tool.name, "a tool panicked");
+        Err(ServiceError::internal("internal error; the server's log has more"))
+    });
+    let outcome = ended.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+    observe::call(tool.name, outcome, began.elapsed());
+    match ended {
+        Ok(object) => ToolResult { structured: object.finish(), error: None },
+        Err(error) => ToolResult::error(tool.name, &error),
     }
 }
 
@@ -139,6 +144,7 @@ impl ToolResult {
         self.error.as_deref().unwrap_or(&self.structured)
     }
 
+    /// A call that failed.
     pub(super) fn error(tool: &str, error: &ServiceError) -> ToolResult {
         let details = Object::new()
             .text("code", error.code.as_str())
