@@ -81,10 +81,7 @@ async fn nothing_acknowledged_is_lost_when_power_is() {
             }
             // Nothing was acknowledged since: the same must be found next time.
             Err(error) => {
-                assert!(
-                    matches!(error, LogError::Io { .. }) && disk.is_cut(),
-                    "{error}"
-                );
+                assert!(matches!(error, LogError::Io { .. }) && disk.is_cut(), "{error}");
                 totals.cut_at_open += 1;
             }
         }
@@ -120,10 +117,7 @@ async fn run(store: &mut LogStore, disk: &CrashDisk, found: Model, load: Load) -
         }
     }
     let settled = run.settle().await;
-    assert!(
-        settled.is_ok() || disk.is_cut(),
-        "a disk that works failed: {settled:?}"
-    );
+    assert!(settled.is_ok() || disk.is_cut(), "a disk that works failed: {settled:?}");
     run.ledger
 }
 
@@ -154,10 +148,7 @@ async fn a_failed_sync_stops_the_log_for_good() {
     let mut refused = None;
     for index in 1..=APPENDS {
         let (tx, rx) = TypeConfig::oneshot();
-        let entry = Entry {
-            log_id: log_id(1, index),
-            payload: EntryPayload::Blank,
-        };
+        let entry = Entry { log_id: log_id(1, index), payload: EntryPayload::Blank };
         match store.append([entry], IOFlushed::signal(tx)).await {
             Ok(()) => answers.push(rx),
             Err(error) => refused = Some(error),
@@ -203,12 +194,7 @@ async fn what_an_open_accepts_is_durable() {
     drop(file);
     let mut store = LogStore::open(&dir, small_options()).unwrap();
     let vote = store.read_vote().await.unwrap();
-    disk.cut_after(Cut {
-        writes: 1,
-        seed: 0,
-        keep_percent: 0,
-        tear_bytes: 4096,
-    });
+    disk.cut_after(Cut { writes: 1, seed: 0, keep_percent: 0, tear_bytes: 4096 });
     assert!(store.save_vote(&Vote::new(3, 1)).await.is_err());
     let _ = store.close().await;
     drop(store);

@@ -123,9 +123,9 @@ impl History {
     }
 
     fn explains_checkpoint(&self, call: &Call) {
-        let written = self.of("workflow_checkpoint").filter(|(_, event)| {
-            event["new_value"]["output"] == call.arguments["output"]
-        });
+        let written = self
+            .of("workflow_checkpoint")
+            .filter(|(_, event)| event["new_value"]["output"] == call.arguments["output"]);
         let count = written.count();
         match call.answer() {
             Some(answer) if answer["ok"] == json!(true) => {
@@ -188,9 +188,10 @@ fn reads_are_fresh(history: &History, calls: &[Call]) {
     let mut began: BTreeMap<u64, Instant> = BTreeMap::new();
     let mut acknowledged: BTreeMap<&str, Vec<(Instant, u64)>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.tool == "state_set") {
-        if let Some(revision) = call.answer().and_then(|answer| {
-            answer["revision"].as_u64().filter(|_| answer["ok"] == json!(true))
-        }) {
+        if let Some(revision) = call
+            .answer()
+            .and_then(|answer| answer["revision"].as_u64().filter(|_| answer["ok"] == json!(true)))
+        {
             began.insert(revision, call.began);
             acknowledged.entry(call.argument("key")).or_default().push((call.ended, revision));
         }

@@ -25,15 +25,9 @@ async fn refused_or_same(files: &Files, model: &Model, what: &str) -> bool {
         }
         Err(error) => {
             let text = error.to_string();
-            assert!(
-                text.contains(".wal"),
-                "{what}: the error names no file: {text}"
-            );
+            assert!(text.contains(".wal"), "{what}: the error names no file: {text}");
             if !matches!(error, LogError::Format { .. }) {
-                assert!(
-                    text.contains("cluster replace"),
-                    "{what}: no way out: {text}"
-                );
+                assert!(text.contains("cluster replace"), "{what}: no way out: {text}");
             }
             true
         }
@@ -46,10 +40,7 @@ async fn a_flipped_bit_is_refused_wherever_something_was_written() {
     let mut rng = StdRng::seed_from_u64(seed);
     let (files, model) = small_log(seed, 25).await;
     let segments: Vec<&PathBuf> = files.keys().collect();
-    assert!(
-        segments.len() >= 4,
-        "a small log has several segments: {segments:?}"
-    );
+    assert!(segments.len() >= 4, "a small log has several segments: {segments:?}");
     let (mut flips, mut blank_refused) = (0, 0);
     for (n, (name, content)) in files.iter().enumerate() {
         // The last is the spare: but for its header it was never written.
@@ -151,10 +142,7 @@ async fn twin(byte: u8) -> (Files, Model) {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
     for index in 1..=30 {
-        store
-            .blocking_append([entry(index, vec![byte; 600])])
-            .await
-            .unwrap();
+        store.blocking_append([entry(index, vec![byte; 600])]).await.unwrap();
     }
     let model = Model::observe(&mut store).await;
     store.close().await.unwrap();
@@ -185,22 +173,11 @@ async fn a_cut_or_zeroed_file_is_refused() {
 #[tokio::test]
 async fn an_emptied_folder_is_refused_where_a_log_must_be() {
     let dir = folder();
-    let options = Options {
-        must_exist: true,
-        ..tiny_options()
-    };
+    let options = Options { must_exist: true, ..tiny_options() };
     let error = LogStore::open(dir.path(), options.clone()).unwrap_err();
     assert!(matches!(error, LogError::Missing { .. }), "{error}");
-    LogStore::open(dir.path(), tiny_options())
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
-    LogStore::open(dir.path(), options)
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
+    LogStore::open(dir.path(), tiny_options()).unwrap().close().await.unwrap();
+    LogStore::open(dir.path(), options).unwrap().close().await.unwrap();
 }
 
 /// A whole record of zeros must not look like one that never arrived.
@@ -208,10 +185,7 @@ async fn an_emptied_folder_is_refused_where_a_log_must_be() {
 async fn a_flipped_bit_among_zeros_is_refused() {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
-    store
-        .blocking_append([entry(1, vec![0; 1600])])
-        .await
-        .unwrap();
+    store.blocking_append([entry(1, vec![0; 1600])]).await.unwrap();
     let model = Model::observe(&mut store).await;
     store.close().await.unwrap();
     let files = read(dir.path());

@@ -19,20 +19,13 @@ pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Segments as small as they may be: many of them, with few bytes to flip.
 pub fn tiny_options() -> Options {
-    Options {
-        segment_bytes: 4096,
-        cache_bytes: 1024,
-        ..Options::default()
-    }
+    Options { segment_bytes: 4096, cache_bytes: 1024, ..Options::default() }
 }
 
 /// An entry of term 1.
 pub fn entry(index: u64, payload: Vec<u8>) -> Entry {
     let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
-    Entry {
-        log_id: log_id(1, index),
-        payload,
-    }
+    Entry { log_id: log_id(1, index), payload }
 }
 
 /// A log of several small segments and what it holds.
@@ -70,9 +63,7 @@ pub async fn open_files(files: &Files) -> Result<Model, LogError> {
 
 pub fn read(dir: &Path) -> Files {
     let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap());
-    files
-        .map(|file| (file.file_name().into(), fs::read(file.path()).unwrap()))
-        .collect()
+    files.map(|file| (file.file_name().into(), fs::read(file.path()).unwrap())).collect()
 }
 
 /// A folder in memory where there is one: these tests never lose power.
@@ -86,8 +77,5 @@ pub fn folder() -> TempDir {
 
 /// The bytes of a segment in use: up to the last that is not zero.
 pub fn used_bytes(content: &[u8]) -> usize {
-    content
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1)
+    content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }

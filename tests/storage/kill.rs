@@ -54,12 +54,8 @@ fn run_and_kill(dir: &Path, load_seed: u64, answers: usize) -> usize {
     let said = BufReader::new(child.stdout.take().unwrap());
     let numbers = said.lines().map_while(|line| {
         let line = line.unwrap();
-        line.starts_with("failed")
-            .then(|| panic!("the child {line}"));
-        Some(
-            line.strip_prefix("acknowledged ")
-                .map(|number| number.parse::<usize>().unwrap()),
-        )
+        line.starts_with("failed").then(|| panic!("the child {line}"));
+        Some(line.strip_prefix("acknowledged ").map(|number| number.parse::<usize>().unwrap()))
     });
     let mut last = 0;
     for (n, number) in numbers.flatten().enumerate() {

@@ -13,10 +13,7 @@ use crate::support::small_options;
 
 fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     let payload = Proposal(Bytes::from(vec![index as u8; bytes]));
-    Entry {
-        log_id: log_id(term, index),
-        payload: EntryPayload::Normal(payload),
-    }
+    Entry { log_id: log_id(term, index), payload: EntryPayload::Normal(payload) }
 }
 
 fn entries(range: std::ops::RangeInclusive<u64>, bytes: usize) -> Vec<Entry> {
@@ -30,16 +27,10 @@ async fn an_entry_is_read_before_it_is_durable_and_after() {
     let all = entries(1..=400, 1000);
     for part in all.chunks(7) {
         let last = part.last().unwrap().log_id;
-        store
-            .append(part.to_vec(), IOFlushed::noop())
-            .await
-            .unwrap();
+        store.append(part.to_vec(), IOFlushed::noop()).await.unwrap();
         let state = store.get_log_state().await.unwrap();
         assert_eq!(state.last_log_id, Some(last));
-        let read = store
-            .try_get_log_entries(part[0].log_id.index..)
-            .await
-            .unwrap();
+        let read = store.try_get_log_entries(part[0].log_id.index..).await.unwrap();
         assert_eq!(read, part);
     }
     // Of 400 KB, the cache keeps 32: most come from disk.
@@ -47,10 +38,7 @@ async fn an_entry_is_read_before_it_is_durable_and_after() {
     store.close().await.unwrap();
     let mut store = LogStore::open(dir.path(), small_options()).unwrap();
     assert_eq!(store.try_get_log_entries(..).await.unwrap(), all);
-    assert_eq!(
-        store.try_get_log_entries(390..=395).await.unwrap(),
-        all[389..395]
-    );
+    assert_eq!(store.try_get_log_entries(390..=395).await.unwrap(), all[389..395]);
     let streamed: Vec<Entry> = store
         .get_log_reader()
         .await
@@ -80,22 +68,13 @@ async fn a_read_is_bounded_by_bytes_and_never_empty() {
 #[tokio::test]
 async fn an_entry_written_anew_after_a_truncate_is_the_one_read() {
     let dir = folder();
-    let options = Options {
-        cache_bytes: 0,
-        ..small_options()
-    };
+    let options = Options { cache_bytes: 0, ..small_options() };
     let mut store = LogStore::open(dir.path(), options.clone()).unwrap();
     for round in 1..=50 {
         // All three wait in the queue together.
-        store
-            .append(entries(1..=3, 500), IOFlushed::noop())
-            .await
-            .unwrap();
+        store.append(entries(1..=3, 500), IOFlushed::noop()).await.unwrap();
         store.truncate_after(Some(log_id(1, 1))).await.unwrap();
-        store
-            .append([entry(1, 2, 10 + round)], IOFlushed::noop())
-            .await
-            .unwrap();
+        store.append([entry(1, 2, 10 + round)], IOFlushed::noop()).await.unwrap();
         let expected = [entry(1, 1, 500), entry(1, 2, 10 + round)];
         assert_eq!(store.try_get_log_entries(..).await.unwrap(), expected);
         store.save_vote(&Vote::new(round as u64, 1)).await.unwrap();
@@ -118,10 +97,8 @@ async fn a_purge_frees_the_disk_and_keeps_the_rest() {
     store.purge(log_id(1, 395)).await.unwrap();
     assert_eq!(store.stats().appended_since_purge_bytes(), 0);
     store.close().await.unwrap();
-    let on_disk: u64 = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|f| f.unwrap().metadata().unwrap().len())
-        .sum();
+    let on_disk: u64 =
+        std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(store.stats().disk_bytes(), on_disk);
     assert!(on_disk < 300 << 10, "{on_disk} bytes stay on disk");
     let mut store = LogStore::open(dir.path(), small_options()).unwrap();
@@ -138,10 +115,7 @@ async fn a_gap_is_refused_and_a_closed_log_refuses_all() {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), small_options()).unwrap();
     store.blocking_append(entries(1..=3, 10)).await.unwrap();
-    let error = store
-        .append([entry(1, 5, 10)], IOFlushed::noop())
-        .await
-        .unwrap_err();
+    let error = store.append([entry(1, 5, 10)], IOFlushed::noop()).await.unwrap_err();
     assert_eq!(error.to_string(), "entry 1.5 cannot follow entry 1.3");
     store.save_committed(Some(log_id(1, 9))).await.unwrap();
     assert_eq!(store.read_committed().await.unwrap(), Some(log_id(1, 3)));

@@ -30,10 +30,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, ()>, io::Error> {
         let mut contents = self.0.lock().unwrap();
         let last_membership = contents.membership.clone();
-        let meta = SnapshotMetaOf::<TypeConfig> {
-            last_log_id: contents.applied,
-            last_membership,
-        };
+        let meta = SnapshotMetaOf::<TypeConfig> { last_log_id: contents.applied, last_membership };
         contents.snapshot = Some(meta.clone());
         Ok(SnapshotOf::<TypeConfig, ()> { meta, snapshot: () })
     }
@@ -96,10 +93,7 @@ struct Builder;
 impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            segment_bytes: 1 << 20,
-            ..Options::default()
-        };
+        let options = Options { segment_bytes: 1 << 20, ..Options::default() };
         let store = LogStore::open(dir.path(), options).unwrap();
         Ok((dir, store, Machine::default()))
     }

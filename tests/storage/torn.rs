@@ -26,10 +26,7 @@ struct Pair {
 async fn written(first_bytes: usize, last: Vec<u8>) -> Pair {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
-    store
-        .blocking_append([entry(1, vec![7; first_bytes])])
-        .await
-        .unwrap();
+    store.blocking_append([entry(1, vec![7; first_bytes])]).await.unwrap();
     let before = (read(dir.path()), Model::observe(&mut store).await);
     store.blocking_append([entry(2, last)]).await.unwrap();
     let after = (read(dir.path()), Model::observe(&mut store).await);
@@ -57,11 +54,7 @@ async fn any_part_of_a_torn_record_is_dropped() {
         straddled += usize::from(changed.len() > 1);
         for kept in 0..1_u32 << changed.len() {
             let mut content = old.clone();
-            for (bit, n) in changed
-                .iter()
-                .enumerate()
-                .filter(|(bit, _)| kept & 1 << bit != 0)
-            {
+            for (bit, n) in changed.iter().enumerate().filter(|(bit, _)| kept & 1 << bit != 0) {
                 let _ = bit;
                 content[n * SECTOR_BYTES..][..SECTOR_BYTES]
                     .copy_from_slice(&new[n * SECTOR_BYTES..][..SECTOR_BYTES]);
@@ -73,10 +66,7 @@ async fn any_part_of_a_torn_record_is_dropped() {
                 panic!("record {n} with sectors {kept:b} of {changed:?}: {error}")
             });
             let expected = if whole { &pair.after.1 } else { &pair.before.1 };
-            assert_eq!(
-                found, *expected,
-                "record {n} with sectors {kept:b} of {changed:?}"
-            );
+            assert_eq!(found, *expected, "record {n} with sectors {kept:b} of {changed:?}");
             torn += usize::from(!whole);
         }
     }
@@ -94,10 +84,7 @@ async fn a_log_goes_on_where_a_torn_record_was() {
     fs::write(dir.path().join(name), &content).unwrap();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
     assert_eq!(Model::observe(&mut store).await, pair.before.1);
-    store
-        .blocking_append([entry(2, vec![2; 50])])
-        .await
-        .unwrap();
+    store.blocking_append([entry(2, vec![2; 50])]).await.unwrap();
     let went_on = Model::observe(&mut store).await;
     store.close().await.unwrap();
     assert_eq!(open(dir.path()).await.unwrap(), went_on);
@@ -109,10 +96,7 @@ async fn a_hole_before_a_valid_record_is_refused() {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
     for index in 1..=3 {
-        store
-            .blocking_append([entry(index, vec![1; 600])])
-            .await
-            .unwrap();
+        store.blocking_append([entry(index, vec![1; 600])]).await.unwrap();
     }
     store.close().await.unwrap();
     let files = read(dir.path());

@@ -54,19 +54,10 @@ impl Load {
             (10..18, Some(last)) if !self.model.entries.is_empty() => {
                 // As a new leader's entries replace those of the old one.
                 self.term += 1;
-                let first = self
-                    .model
-                    .entries
-                    .keys()
-                    .next()
-                    .copied()
-                    .unwrap_or(last.index);
-                let after = self
-                    .rng
-                    .random_range(first.max(last.index.saturating_sub(5))..=last.index);
-                let kept = after
-                    .checked_sub(1)
-                    .and_then(|index| self.model.entries.get(&index));
+                let first = self.model.entries.keys().next().copied().unwrap_or(last.index);
+                let after =
+                    self.rng.random_range(first.max(last.index.saturating_sub(5))..=last.index);
+                let kept = after.checked_sub(1).and_then(|index| self.model.entries.get(&index));
                 match kept {
                     Some((term, ..)) => Step::Truncate(Some(log_id(*term, after - 1))),
                     None => Step::Truncate(self.model.purged),
@@ -82,15 +73,8 @@ impl Load {
     }
 
     fn purge(&mut self, last: u64, keep: u64) -> Step {
-        let first = *self
-            .model
-            .entries
-            .keys()
-            .next()
-            .expect("there are entries to purge");
-        let upto = self
-            .rng
-            .random_range(first..=last.saturating_sub(keep).max(first));
+        let first = *self.model.entries.keys().next().expect("there are entries to purge");
+        let upto = self.rng.random_range(first..=last.saturating_sub(keep).max(first));
         Step::Purge(log_id(self.model.entries[&upto].0, upto))
     }
 
@@ -114,10 +98,7 @@ impl Load {
             self.rng.fill_bytes(&mut payload);
         }
         let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
-        Entry {
-            log_id: log_id(self.term, index),
-            payload,
-        }
+        Entry { log_id: log_id(self.term, index), payload }
     }
 }
 
@@ -143,13 +124,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let ledger = Ledger::new(base);
         let in_flight = VecDeque::new();
-        Self {
-            store,
-            load,
-            ledger,
-            in_flight,
-            acknowledge: Box::new(acknowledge),
-        }
+        Self { store, load, ledger, in_flight, acknowledge: Box::new(acknowledge) }
     }
 
     /// One step.

@@ -57,32 +57,18 @@ impl Model {
         let state = store.get_log_state().await.unwrap();
         let entries = store.try_get_log_entries(..).await.unwrap();
         let committed = store.read_committed().await.unwrap();
-        assert!(
-            committed <= state.last_log_id,
-            "{committed:?} is beyond {state:?}"
-        );
+        assert!(committed <= state.last_log_id, "{committed:?} is beyond {state:?}");
         Self {
             vote: store.read_vote().await.unwrap(),
             purged: state.last_purged_log_id,
             last: state.last_log_id,
-            entries: entries
-                .iter()
-                .map(|entry| (entry.log_id.index, digest(entry)))
-                .collect(),
+            entries: entries.iter().map(|entry| (entry.log_id.index, digest(entry))).collect(),
         }
     }
 
     fn summary(&self) -> String {
-        let (first, last) = (
-            self.entries.first_key_value(),
-            self.entries.last_key_value(),
-        );
-        let Self {
-            vote,
-            purged,
-            last: last_id,
-            entries,
-        } = self;
+        let (first, last) = (self.entries.first_key_value(), self.entries.last_key_value());
+        let Self { vote, purged, last: last_id, entries } = self;
         let entries = entries.len();
         format!("{vote:?} {purged:?} {last_id:?}, {entries} entries {first:?}..{last:?}")
     }
@@ -100,10 +86,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(base: Model) -> Self {
-        Self {
-            base,
-            ..Self::default()
-        }
+        Self { base, ..Self::default() }
     }
 
     /// Checks that `found` is what a prefix of the requests led to, with every
@@ -140,9 +123,5 @@ fn digest(entry: &Entry) -> (u64, usize, u32) {
         EntryPayload::Normal(proposal) => &proposal.0,
         EntryPayload::Membership(_) => b"membership",
     };
-    (
-        entry.log_id.leader_id.term,
-        bytes.len(),
-        crc32c::crc32c(bytes),
-    )
+    (entry.log_id.leader_id.term, bytes.len(), crc32c::crc32c(bytes))
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftMetrics;
+use openraft::{Instant, ServerState};
 
 use super::leadership::Core;
 use super::log::LogStats;

@@ -22,8 +22,13 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leader {
     /// This node, in this term.
-    Me { term: u64 },
-    Peer { id: NodeId, peer: Peer },
+    Me {
+        term: u64,
+    },
+    Peer {
+        id: NodeId,
+        peer: Peer,
+    },
     Nobody,
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use openraft::ReadPolicy;
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ impl PeerHandler for PeerSide {
             .map_err(|error| Refusal::refused(RefusalCode::Busy, error.to_string()))?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
-            read: *linearizer.read_log_id().log_id(),
+            read: Some(*linearizer.read_log_id().log_id()),
             applied: linearizer.applied().copied(),
             cluster_ms: writes.office.now(term, writes.state.clock()).0,
         })

@@ -16,8 +16,8 @@ use prost::Message;
 
 use super::entry::{LogId, Membership};
 use super::history::History;
-use super::snapshot_row;
 use super::snapshot_file::{SnapshotFile, SnapshotWriter};
+use super::snapshot_row;
 use super::state::Applied;
 use super::types::TypeConfig;
 use crate::codec::{self, StateRecord};
@@ -59,7 +59,11 @@ impl SnapshotDir {
     }
 
     /// Writes the snapshot of `state`, durable on return.
-    fn write(&self, state: &Applied, membership: &StoredMembershipOf<TypeConfig>) -> io::Result<Snapshot> {
+    fn write(
+        &self,
+        state: &Applied,
+        membership: &StoredMembershipOf<TypeConfig>,
+    ) -> io::Result<Snapshot> {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
         let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta).encode_to_vec())?;
@@ -127,10 +131,12 @@ pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
     };
     // Rows go into the tables as they are read; the first fault ends them.
     let mut fault = None;
-    let records = std::iter::from_fn(|| read_state(&mut reader).unwrap_or_else(|error| {
-        fault = Some(error);
-        None
-    }));
+    let records = std::iter::from_fn(|| {
+        read_state(&mut reader).unwrap_or_else(|error| {
+            fault = Some(error);
+            None
+        })
+    });
     let tables = Tables::restore(meta, records.filter_map(snapshot_row::row));
     fault.map_or(Ok(tables), Err)
 }

@@ -13,12 +13,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RaftStore;
-use super::archive::Archive;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::History;
 use super::leadership::{Core, Leader, Leadership};
 use super::log::{self, LogError, LogStats, LogStore};
-use super::network::{Identity, Network, PeerService};
+use super::network::{self, Forwarder, Identity, Network, PeerService, peer_service};
 use super::office::Office;
 use super::options;
 use super::peer_side::PeerSide;
@@ -62,7 +61,7 @@ pub struct Options {
 pub struct Started {
     pub store: Arc<RaftStore>,
     /// To be served on the address that the members know.
-    pub peers: PeerService,
+    pub peers: PeerService<StateMachine>,
 }
 
 /// Why a node did not start.
@@ -100,11 +99,8 @@ impl RaftStore {
         let secret = options.secret.as_deref();
         let identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
             .map_err(|error| setting(error.to_string()))?;
-        let network = Network::new(identity, dir.snapshots());
-        let archive = Archive::open(&dir.archive())
-            .await
-            .map_err(|error| StartError::Archive(error.to_string()))?;
-        let history = History::new(archive);
+        let network = Network::new(identity.clone(), network::Options::default());
+        let history = History::new();
         let state = Arc::new(State::new());
         let snapshots = SnapshotDir::new(dir.snapshots());
         let machine = StateMachine::new(state.clone(), history.clone(), snapshots);
@@ -112,10 +108,9 @@ impl RaftStore {
             .consensus
             .config(&options.cluster_name)
             .map_err(|error| setting(error.to_string()))?;
-        let core =
-            Core::new(options.node_id, config, network.factory(), log.clone(), machine)
-                .await
-                .map_err(|fatal| StartError::Consensus(fatal.to_string()))?;
+        let core = Core::new(options.node_id, config, network.clone(), log.clone(), machine)
+            .await
+            .map_err(|fatal| StartError::Consensus(fatal.to_string()))?;
         form(&core, options.members.clone()).await?;
 
         let leadership = Leadership::of(&core);
@@ -126,14 +121,14 @@ impl RaftStore {
             office: office.clone(),
             state: state.clone(),
             session: Session::new(rand::random()),
-            forwarder: network.forwarder(),
+            forwarder: Forwarder::new(network.clone()),
         });
         let gate = ReadGate::open(Rounds {
             core: core.clone(),
             leadership: leadership.clone(),
             office,
             state: state.clone(),
-            peers: network.clients(),
+            network: network.clone(),
         });
         let caught_up = Arc::new(AtomicBool::new(false));
         let catching_up = watch_catching_up(leadership.clone(), gate.clone(), caught_up.clone());
@@ -141,10 +136,8 @@ impl RaftStore {
             AbortOnDropHandle::new(tokio::spawn(catching_up)),
             AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
         ];
-        history.fetch_from(network.history_source(leadership));
-
         let handler = PeerSide { writes: writes.clone(), history: history.clone() };
-        let peers = network.service(core.clone(), Arc::new(handler));
+        let peers = peer_service(core.clone(), Arc::new(handler), identity, dir.snapshots());
         let store = RaftStore {
             cluster_name: options.cluster_name,
             core,
@@ -173,11 +166,7 @@ async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartE
 
 /// Keeps `caught_up` true while the node follows or leads and has applied what
 /// was committed when it last lost sight of a leader.
-async fn watch_catching_up(
-    mut leadership: Leadership,
-    gate: ReadGate,
-    caught_up: Arc<AtomicBool>,
-) {
+async fn watch_catching_up(mut leadership: Leadership, gate: ReadGate, caught_up: Arc<AtomicBool>) {
     loop {
         if leadership.now() == Leader::Nobody {
             caught_up.store(false, Ordering::Release);
