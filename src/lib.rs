@@ -1,3 +1,4 @@
 //! MCP State Sidecar.
+pub mod machine;
 pub mod proto;
 pub mod store;

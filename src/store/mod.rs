@@ -1,2 +1,159 @@
-//! The stores.
+//! Stores: where the state lives and how a command commits. Four of them, one
+//! trait; the api and the service see nothing else.
+
+pub mod clock;
 pub mod raft;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::machine::command::Idempotency;
+use crate::machine::{Answer, Chain, Command, Question, Reply, Revision, Text};
+
+/// One state, shared by all who hold it.
+///
+/// Guarantees of every store:
+/// - A command is decided once, by the one who orders the commands, and
+///   commits whole or not at all; `submit` returns after it is as durable as
+///   the store promises.
+/// - Commands and linearizable questions behave as if each happened at one
+///   instant between its call and its return.
+/// - An error other than [`StoreError::Unknown`] means that nothing was
+///   written and nothing will be.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Decides and commits `request`, by `deadline`.
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError>;
+
+    /// Answers `question`, by `deadline`.
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Answered, StoreError>;
+
+    /// The newest revision that this store has seen committed; changes wake
+    /// those who wait. It may lag behind a linearizable answer, never lead.
+    fn revision(&self) -> watch::Receiver<Revision>;
+
+    /// How the store is, without touching what may be broken.
+    async fn health(&self) -> Health;
+
+    /// Stops in order: refuses what is new, finishes what is under way.
+    async fn close(&self);
+}
+
+/// A command on its way to whoever stamps the time.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub command: Command,
+    pub idempotency: Option<Idempotency>,
+    pub actor: Option<Text>,
+    /// See [`crate::machine::Envelope::chance`].
+    pub chance: u64,
+}
+
+/// How fresh an answer must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// As if asked of the only copy.
+    #[default]
+    Linearizable,
+    /// This node's own state, possibly older; works without a quorum.
+    Local,
+}
+
+/// An answer and the state that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub answer: Answer,
+    pub revision: Revision,
+}
+
+/// A store's own account of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// `sqlite`, `memory`, `redis` or `raft`.
+    pub backend: &'static str,
+    /// Why it cannot serve right now, if so.
+    pub fault: Option<String>,
+    pub revision: Revision,
+    pub chain: Chain,
+    /// Where the store is a cluster.
+    pub cluster: Option<ClusterHealth>,
+}
+
+/// What a node knows of its cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterHealth {
+    pub cluster_name: String,
+    pub node_id: u64,
+    pub role: Role,
+    pub leader: Option<u64>,
+    pub term: u64,
+    pub last_log_index: u64,
+    pub committed_index: u64,
+    pub applied_index: u64,
+    pub snapshot_index: u64,
+    /// A majority answers this node, as far as it knows.
+    pub quorum: bool,
+    /// Has applied all that was committed when it last asked the leader.
+    pub caught_up: bool,
+    pub members: Vec<Member>,
+}
+
+/// One member as a node sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    pub id: u64,
+    /// gRPC address.
+    pub addr: String,
+    /// MCP URL, where known.
+    pub url: String,
+    pub voter: bool,
+    /// Entries that it is behind the leader's log; only the leader knows.
+    pub lag: Option<u64>,
+    /// When it last answered the leader; only the leader knows.
+    pub last_seen: Option<Duration>,
+}
+
+/// A node's part in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Follower,
+    Candidate,
+    #[default]
+    Learner,
+}
+
+/// A fault: the store could not do what was asked. A refusal by a rule is a
+/// [`Reply`] instead.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No leader, no quorum, closing, or too busy: nothing was written.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The command may or may not have been applied, now or later.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// The disk failed or what it holds is damaged: nothing was written.
+    #[error("storage failed: {0}")]
+    Storage(String),
+}
+
+impl Role {
+    /// As health and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Leader => "leader",
+            Role::Follower => "follower",
+            Role::Candidate => "candidate",
+            Role::Learner => "learner",
+        }
+    }
+}

@@ -7,6 +7,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::machine::Reply;
+
 /// A node's number in the cluster. Never reused once its disk was wiped.
 pub type NodeId = u64;
 
@@ -21,7 +23,7 @@ openraft::declare_raft_types!(
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>,
 );
 
-/// One command as it rests in the log: an encoded `Envelope`.
+/// One command as it rests in the log: an encoded [`crate::machine::Envelope`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proposal(pub Bytes);
 
@@ -52,6 +54,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What applying an entry gave, for the node that proposed it.
+/// What applying an entry gave, for the node that proposed it: the reply where
+/// the entry was a command, nothing for openraft's own entries.
 #[derive(Clone, Debug, Default)]
-pub struct Applied;
+pub struct Applied(pub Option<Reply>);

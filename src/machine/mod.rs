@@ -1,0 +1,25 @@
+//! The machine: every rule of the service as pure functions, written once.
+//!
+//! `decide` takes an ordered command and a [`view::View`] of the state and
+//! returns what to answer and what to change; `answer` reads. Nothing in
+//! here does I/O, reads a clock, draws a random number, awaits, or lets the
+//! order of a hash table show, so two replicas that decide the same commands
+//! in the same order hold the same bytes.
+
+pub mod change;
+pub mod command;
+pub mod event;
+pub mod query;
+pub mod reply;
+pub mod row;
+pub mod value;
+pub mod view;
+
+pub use change::{Change, Decision};
+pub use command::{Command, Envelope};
+pub use event::{Action, Chain, Event};
+pub use query::{Answer, Question};
+pub use reply::{Refusal, RefusalCode, Reply};
+pub use row::Meta;
+pub use value::{ClusterMs, Json, Revision, Text, WallMs};
+pub use view::{HistoryView, View};
