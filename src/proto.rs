@@ -4,3 +4,8 @@
 pub mod record {
     tonic::include_proto!("sidecar.record.v1");
 }
+
+/// How nodes of one cluster talk to each other: `proto/peer.proto`.
+pub mod peer {
+    tonic::include_proto!("sidecar.peer.v1");
+}
