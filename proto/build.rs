@@ -2,19 +2,12 @@
 
 use std::error::Error;
 
-/// Packages that others import come first; each is generated once.
-const RECORD: &str = "proto/record.proto";
-const PEER: &str = "proto/peer.proto";
+const SOURCES: &[&str] = &["proto/record.proto", "proto/state.proto", "proto/peer.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(SOURCES, ["proto"])?;
     // Payloads are shared between the log, its cache and the network.
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(protox::compile([RECORD], ["proto"])?)?;
-    tonic_prost_build::configure()
-        .bytes(".")
-        .extern_path(".sidecar.record.v1", "crate::proto::record")
-        .compile_fds(protox::compile([PEER], ["proto"])?)?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

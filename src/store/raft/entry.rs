@@ -58,10 +58,7 @@ pub fn log_id(term: u64, index: u64) -> LogId {
 
 impl From<&LogId> for record::LogId {
     fn from(id: &LogId) -> Self {
-        Self {
-            term: id.leader_id.term,
-            index: id.index,
-        }
+        Self { term: id.leader_id.term, index: id.index }
     }
 }
 
@@ -124,10 +121,7 @@ pub fn decode_entry(entry: record::LogEntry) -> Result<Entry, EntryError> {
             EntryPayload::Membership(membership)
         }
     };
-    Ok(Entry {
-        log_id: log_id(entry.term, index),
-        payload,
-    })
+    Ok(Entry { log_id: log_id(entry.term, index), payload })
 }
 
 impl From<&Membership> for record::Membership {
@@ -135,18 +129,13 @@ impl From<&Membership> for record::Membership {
         let configs = membership
             .get_joint_config()
             .iter()
-            .map(|set| record::NodeSet {
-                nodes: set.iter().copied().collect(),
-            });
+            .map(|set| record::NodeSet { nodes: set.iter().copied().collect() });
         let members = membership.nodes().map(|(id, peer)| record::Member {
             id: *id,
             addr: peer.addr.clone(),
             url: peer.url.clone(),
         });
-        Self {
-            configs: configs.collect(),
-            members: members.collect(),
-        }
+        Self { configs: configs.collect(), members: members.collect() }
     }
 }
 
@@ -155,23 +144,12 @@ impl TryFrom<record::Membership> for Membership {
     type Error = String;
 
     fn try_from(membership: record::Membership) -> Result<Self, String> {
-        let configs: Vec<BTreeSet<NodeId>> = membership
-            .configs
-            .into_iter()
-            .map(|set| set.nodes.into_iter().collect())
-            .collect();
+        let configs: Vec<BTreeSet<NodeId>> =
+            membership.configs.into_iter().map(|set| set.nodes.into_iter().collect()).collect();
         let peers: BTreeMap<NodeId, Peer> = membership
             .members
             .into_iter()
-            .map(|member| {
-                (
-                    member.id,
-                    Peer {
-                        addr: member.addr,
-                        url: member.url,
-                    },
-                )
-            })
+            .map(|member| (member.id, Peer { addr: member.addr, url: member.url }))
             .collect();
         Membership::new(configs, peers).map_err(|error| error.to_string())
     }
@@ -185,10 +163,7 @@ mod tests {
 
     #[test]
     fn an_entry_comes_back_as_it_went() {
-        let peer = |n: u64| Peer {
-            addr: format!("10.0.0.{n}:7000"),
-            url: format!("http://{n}"),
-        };
+        let peer = |n: u64| Peer { addr: format!("10.0.0.{n}:7000"), url: format!("http://{n}") };
         let membership = Membership::new(
             vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])],
             BTreeMap::from([(1, peer(1)), (2, peer(2)), (3, peer(3)), (4, peer(4))]),
@@ -201,10 +176,7 @@ mod tests {
             EntryPayload::Membership(membership),
         ];
         for payload in payloads {
-            let entry = Entry {
-                log_id: log_id(7, 9),
-                payload,
-            };
+            let entry = Entry { log_id: log_id(7, 9), payload };
             let message = record::LogEntry::from(&entry).encode_to_vec();
             let back = record::LogEntry::decode(message.as_slice()).unwrap();
             assert_eq!(decode_entry(back).unwrap(), entry);
@@ -213,14 +185,7 @@ mod tests {
 
     #[test]
     fn an_entry_without_a_payload_is_refused() {
-        let entry = record::LogEntry {
-            term: 1,
-            index: 5,
-            payload: None,
-        };
-        assert!(matches!(
-            decode_entry(entry),
-            Err(EntryError::Payload { index: 5 })
-        ));
+        let entry = record::LogEntry { term: 1, index: 5, payload: None };
+        assert!(matches!(decode_entry(entry), Err(EntryError::Payload { index: 5 })));
     }
 }

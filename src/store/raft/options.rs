@@ -122,10 +122,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_slower_than_an_election_is_refused() {
-        let options = Options {
-            heartbeat: Duration::from_secs(1),
-            ..Options::default()
-        };
+        let options = Options { heartbeat: Duration::from_secs(1), ..Options::default() };
         assert!(options.config("test").is_err());
     }
 }

@@ -61,11 +61,7 @@ impl SnapshotFile {
         }
         let mut sha256 = [0; DIGEST_BYTES];
         sha256.copy_from_slice(digest);
-        Ok(Self {
-            path,
-            bytes,
-            sha256,
-        })
+        Ok(Self { path, bytes, sha256 })
     }
 
     /// The content, checked as it is read.
@@ -160,11 +156,7 @@ impl SnapshotWriter {
         fs::rename(&self.part, &self.path)?;
         self.finished = true;
         sync_folder(&self.path)?;
-        Ok(SnapshotFile {
-            path: self.path.clone(),
-            bytes: self.bytes,
-            sha256,
-        })
+        Ok(SnapshotFile { path: self.path.clone(), bytes: self.bytes, sha256 })
     }
 }
 
@@ -251,10 +243,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 fn damaged(path: &Path, how: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("snapshot {} {how}", path.display()),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("snapshot {} {how}", path.display()))
 }
 
 #[cfg(test)]
@@ -316,10 +305,8 @@ mod tests {
             fs::write(folder.path().join(name), b"rest").unwrap();
         }
         remove_leftovers(folder.path()).unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [file.path]);
     }
 }
