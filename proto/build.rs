@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const SOURCES: &[&str] = &["proto/record.proto", "proto/state.proto"];
+const SOURCES: &[&str] = &["proto/record.proto", "proto/state.proto", "proto/peer.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
