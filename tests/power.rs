@@ -8,9 +8,10 @@ mod support;
 
 #[path = "power/disk.rs"]
 mod disk;
+#[path = "power/reopen.rs"]
+mod reopen;
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use disk::{CrashDisk, Cut};
@@ -18,7 +19,7 @@ use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore};
 use mcp_state_sidecar::store::raft::types::TypeConfig;
 use openraft::EntryPayload;
-use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -177,44 +178,5 @@ async fn a_failed_sync_stops_the_log_for_good() {
     let disk = disk.restart();
     let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
     assert_eq!(Model::observe(&mut store).await.vote, Some(Vote::new(1, 1)));
-    store.close().await.unwrap();
-}
-
-/// A process that was killed may leave a record whole but not synced.
-#[tokio::test]
-async fn what_an_open_accepts_is_durable() {
-    let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else {
-        return;
-    };
-    let dir = log_dir(&disk);
-    let mut store = LogStore::open(&dir, small_options()).unwrap();
-    store.save_vote(&Vote::new(1, 1)).await.unwrap();
-    let segment = dir.join("0000000000000001.wal");
-    let before = fs::read(&segment).unwrap();
-    store.save_vote(&Vote::new(2, 1)).await.unwrap();
-    store.close().await.unwrap();
-    drop(store);
-    let after = fs::read(&segment).unwrap();
-    // Take the second vote off the disk, and put it into its cache only.
-    let file = File::options().write(true).open(&segment).unwrap();
-    file.write_all_at(&before, 0).unwrap();
-    file.sync_all().unwrap();
-    file.write_all_at(&after, 0).unwrap();
-    drop(file);
-    let mut store = LogStore::open(&dir, small_options()).unwrap();
-    let vote = store.read_vote().await.unwrap();
-    disk.cut_after(Cut {
-        writes: 1,
-        seed: 0,
-        keep_percent: 0,
-        tear_bytes: 4096,
-    });
-    assert!(store.save_vote(&Vote::new(3, 1)).await.is_err());
-    let _ = store.close().await;
-    drop(store);
-    let disk = disk.restart();
-    let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
-    assert_eq!(store.read_vote().await.unwrap(), vote);
-    assert_eq!(vote, Some(Vote::new(2, 1)));
     store.close().await.unwrap();
 }

@@ -165,6 +165,11 @@ impl Encoder {
             0,
             "a record cannot begin at byte {at}"
         );
+        assert!(
+            payload.len() as u64 <= PAYLOAD_BYTES_MAX,
+            "a payload of {} bytes is over the limit of {PAYLOAD_BYTES_MAX}",
+            payload.len(),
+        );
         let first_boundary = SECTOR_BYTES - (at % SECTOR_BYTES as u64) as usize;
         let mut header = Header {
             kind,
