@@ -23,15 +23,13 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support::load::{Load, Run};
+use support::load::{Answer, Load, Run};
 use support::model::{Ledger, Model};
 use support::{seed, small_options};
 
 const DISK_BYTES: u64 = 64 << 20;
 /// A minute of crashes.
 const POINTS: usize = 240;
-/// Appends around a failed sync: some while it runs.
-const APPENDS: u64 = 2000;
 /// Crashes of one disk before the next is formatted.
 const CRASHES_A_DISK: usize = 15;
 /// Steps after which a load ends without a cut, which then comes at rest.
@@ -148,29 +146,17 @@ async fn a_failed_sync_stops_the_log_for_good() {
     drop(store);
     // The next segment is there by now: the sync that fails is a commit's.
     let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
-    // One sync fails while others wait: the disk works again for those, but
-    // what the failed one lost is unknown.
-    disk.fail_syncs(1);
-    let mut answers = Vec::new();
-    let mut refused = None;
-    for index in 1..=APPENDS {
-        let (tx, rx) = TypeConfig::oneshot();
-        let entry = Entry {
-            log_id: log_id(1, index),
-            payload: EntryPayload::Blank,
-        };
-        match store.append([entry], IOFlushed::signal(tx)).await {
-            Ok(()) => answers.push(rx),
-            Err(error) => refused = Some(error),
-        }
-        tokio::task::yield_now().await;
-    }
-    let mut errors = Vec::new();
-    for answer in answers {
-        errors.push(answer.await.unwrap().unwrap_err().to_string());
-    }
-    assert!(errors[0].contains("cannot sync"), "{errors:?}");
-    eprintln!("{} appends waited, then {refused:?}", errors.len());
+    let failing = disk.fail_next_sync();
+    let first = append(&mut store, 1).await;
+    failing.wait();
+    // This one waits meanwhile: by its turn the disk works again, but what the
+    // failed sync lost is unknown.
+    let second = append(&mut store, 2).await;
+    failing.fail();
+    let error = first.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("cannot sync"), "{error}");
+    let error = second.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("stopped"), "{error}");
     let error = store.save_vote(&Vote::new(2, 1)).await.unwrap_err();
     assert!(error.to_string().contains("stopped"), "{error}");
     assert!(store.close().await.is_err());
@@ -179,4 +165,16 @@ async fn a_failed_sync_stops_the_log_for_good() {
     let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
     assert_eq!(Model::observe(&mut store).await.vote, Some(Vote::new(1, 1)));
     store.close().await.unwrap();
+}
+
+/// Appends an entry; its answer.
+async fn append(store: &mut LogStore, index: u64) -> Answer {
+    let (tx, rx) = TypeConfig::oneshot();
+    let payload = EntryPayload::Blank;
+    let entry = Entry {
+        log_id: log_id(1, index),
+        payload,
+    };
+    store.append([entry], IOFlushed::signal(tx)).await.unwrap();
+    rx
 }
