@@ -276,4 +276,18 @@ mod tests {
         apply_mask(&mut tail, rotate_mask(header.mask, 3));
         assert_eq!(tail, payload[3..]);
     }
+
+    #[test]
+    fn a_part_one_flip_from_zero_is_masked_anew() {
+        let mut record = vec![0xFF; 1000];
+        assert!(parts_differ_from_zero(&record, 488));
+        record[488..1000].fill(0);
+        for bits in 0..PART_BITS_MIN {
+            record[488] = (1_u32.wrapping_shl(bits) - 1) as u8;
+            assert!(
+                !parts_differ_from_zero(&record, 488),
+                "{bits} bits are too few"
+            );
+        }
+    }
 }
