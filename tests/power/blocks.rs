@@ -2,6 +2,7 @@
 //! power is gone, what is left of both.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fuser::Errno;
@@ -33,7 +34,8 @@ pub struct Blocks {
     pub cut: Option<Cut>,
     /// What is left after the cut.
     pub image: Option<Vec<u8>>,
-    pub failing_syncs: u32,
+    /// The next sync tells the one, waits for the other, and fails.
+    pub failing: Option<(Sender<()>, Receiver<()>)>,
     /// Nothing on this disk is needed any more.
     pub forgets: bool,
 }
@@ -89,10 +91,6 @@ impl Blocks {
             return Ok(());
         }
         if self.image.is_some() {
-            return Err(Errno::EIO);
-        }
-        if self.failing_syncs > 0 {
-            self.failing_syncs -= 1;
             return Err(Errno::EIO);
         }
         for (sector, content) in std::mem::take(&mut self.pending) {

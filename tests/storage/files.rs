@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
+use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
 use mcp_state_sidecar::store::raft::types::Proposal;
 use openraft::EntryPayload;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use tempfile::TempDir;
 
 use crate::support::load::{Load, Run};
@@ -78,4 +79,57 @@ pub fn folder() -> TempDir {
 /// The bytes of a segment in use: up to the last that is not zero.
 pub fn used_bytes(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+/// Files that a log no longer needs and a crash brought back.
+#[tokio::test]
+async fn segments_that_come_back_after_a_purge_are_removed() {
+    let dir = folder();
+    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    for index in 1..=20 {
+        store
+            .blocking_append([entry(index, vec![1; 900])])
+            .await
+            .unwrap();
+    }
+    store.close().await.unwrap();
+    let before = read(dir.path());
+    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    store.purge(log_id(1, 18)).await.unwrap();
+    store.save_vote(&Vote::new(1, 1)).await.unwrap();
+    let model = Model::observe(&mut store).await;
+    store.close().await.unwrap();
+    let after = read(dir.path());
+    let gone: Vec<&PathBuf> = before
+        .keys()
+        .filter(|name| !after.contains_key(*name))
+        .collect();
+    assert!(
+        (3..10).contains(&gone.len()),
+        "the purge removes some segments: {gone:?}"
+    );
+    for back in 0..1_u32 << gone.len() {
+        let mut files = after.clone();
+        for (_, name) in gone
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| back & 1 << bit != 0)
+        {
+            files.insert((*name).clone(), before[*name].clone());
+        }
+        let dir = folder();
+        for (name, content) in &files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        assert_eq!(
+            open(dir.path()).await.unwrap(),
+            model,
+            "{back:b} of {gone:?} came back"
+        );
+        let left: Vec<PathBuf> = read(dir.path()).into_keys().collect();
+        assert!(
+            !gone.iter().any(|name| left.contains(name)),
+            "{left:?} are left"
+        );
+    }
 }

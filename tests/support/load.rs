@@ -102,7 +102,8 @@ impl Load {
     }
 }
 
-type Answer = OneshotReceiverOf<TypeConfig, Result<(), io::Error>>;
+/// How an append went, once it is known.
+pub type Answer = OneshotReceiverOf<TypeConfig, Result<(), io::Error>>;
 
 /// Runs a load on a store, with appends in flight, and writes down what was
 /// acknowledged.

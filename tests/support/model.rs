@@ -75,7 +75,7 @@ impl Model {
 }
 
 /// The requests of one run of a log, and how many of them are acknowledged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     pub base: Model,
     pub steps: Vec<Step>,

@@ -68,14 +68,14 @@ pub(super) fn recover(
         }
     }
     replay.check(first)?;
-    for number in numbers
-        .into_iter()
-        .filter(|number| *number < replay.state.oldest)
-    {
+    let oldest = replay.state.oldest;
+    let recovered = finish(replay, spare, mask_seed, stats)?;
+    // Now that what says so is durable.
+    for number in numbers.into_iter().filter(|number| *number < oldest) {
         segment::remove(dir, number)?;
     }
     segment::sync_dir(dir)?;
-    finish(replay, spare, mask_seed, stats)
+    Ok(recovered)
 }
 
 /// Earlier segments, with a gap behind them, were being deleted.
@@ -117,25 +117,20 @@ fn finish(
         (Some(active), Some(position)) => (active, position),
         (Some(_), None) | (None, _) => unreachable!("`check` found where the log ends"),
     };
-    let Active {
-        segment,
-        content,
-        last,
-        at,
-        tail,
-    } = active;
+    let Active { segment, at, tail } = active;
     if tail == Tail::Torn {
         tracing::warn!(segment = %segment.path.display(), at, "dropped a record that was cut");
-        segment.write(&vec![0; content.len() - at], at as u64)?;
+        segment.write(&vec![0; (segment.bytes - at) as usize], at)?;
+        segment.sync()?;
     }
-    // Write it again: a sync that failed in an earlier run may have left it
-    // in memory only, marked clean.
-    if let Some((from, to)) = last {
-        segment.write(&content[from..to], from as u64)?;
+    // Write it again: a process that was killed may have left it in memory
+    // only, and a sync that failed may have marked it clean there.
+    if let Some(last) = replay.last {
+        last.segment.write(&last.bytes, last.at)?;
+        last.segment.sync()?;
     }
-    segment.sync()?;
     let mut encoder = Encoder::new(position.0, position.1, mask_seed);
-    let mut at = at as u64;
+    let mut at = at;
     if at == BODY {
         let head = replay.state.head(segment.number).encode_to_vec();
         at += append(&mut encoder, &segment, at, Kind::Head, &head, stats)?.extent() as u64;

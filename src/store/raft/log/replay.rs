@@ -28,17 +28,22 @@ pub(super) struct Replay<'a> {
     /// The last segment read that was in use.
     pub reached: SegmentNumber,
     pub active: Option<Active>,
+    pub last: Option<Last>,
 }
 
 /// The segment where the log ends.
 pub(super) struct Active {
     pub segment: Segment,
-    pub content: Vec<u8>,
-    /// Where its last record lies.
-    pub last: Option<(usize, usize)>,
     /// Where the next record begins.
-    pub at: usize,
+    pub at: u64,
     pub tail: Tail,
+}
+
+/// The last valid record: the only one that may not be durable.
+pub(super) struct Last {
+    pub segment: Segment,
+    pub at: u64,
+    pub bytes: Vec<u8>,
 }
 
 impl<'a> Replay<'a> {
@@ -51,6 +56,7 @@ impl<'a> Replay<'a> {
             position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
             reached: SegmentNumber(first.0 - 1),
             active: None,
+            last: None,
         }
     }
 
@@ -69,32 +75,35 @@ impl<'a> Replay<'a> {
         self.reached = number;
         let mut at = BODY as usize;
         let mut last = None;
-        while let Some(header) = self.valid_record(&content, at) {
+        let mut sealed = false;
+        while !sealed && let Some(header) = self.valid_record(&content, at) {
             let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
             let end = at + header.extent();
             self.record(&segment, at, &header, &content[at..end])
                 .map_err(damaged)?;
             self.position = Some((Seq(header.seq.0 + 1), header.checksum));
-            last = Some((at, end));
+            last = Some(at..end);
+            sealed = header.kind == Kind::Seal;
             at = end;
-            if header.kind == Kind::Seal {
-                return Ok(());
-            }
         }
-        let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
-        let Some((seq, chain)) = self.position else {
-            return Err(damaged(
-                "the oldest segment does not begin with a valid head".into(),
-            ));
-        };
-        let tail = tail::judge(&content, at, seq, chain).map_err(damaged)?;
-        self.active = Some(Active {
-            segment,
-            content,
-            last,
-            at,
-            tail,
-        });
+        if let Some(range) = last {
+            self.last = Some(Last {
+                segment: segment.clone(),
+                at: range.start as u64,
+                bytes: content[range].to_vec(),
+            });
+        }
+        if sealed {
+            return Ok(());
+        }
+        let at_end = |reason| LogError::damaged(&segment.path, at as u64, reason);
+        let (seq, chain) = self
+            .position
+            .ok_or("the oldest segment does not begin with a valid head")
+            .map_err(|reason| at_end(reason.to_owned()))?;
+        let tail = tail::judge(&content, at, seq, chain).map_err(at_end)?;
+        let at = at as u64;
+        self.active = Some(Active { segment, at, tail });
         Ok(())
     }
 

@@ -64,10 +64,8 @@ impl Writer {
             closed = group.closed.take();
             let ends = group.ends;
             let result = self.commit(&group);
-            if let Err(error) = &result
-                && self.shared.fault.set(Arc::new(error.clone())).is_ok()
-            {
-                tracing::error!(%error, "the log stopped");
+            if let Err(error) = &result {
+                self.stop(error);
             }
             group.answer(&result);
             if ends {
@@ -78,6 +76,14 @@ impl Writer {
         drop(self);
         if let Some(done) = closed {
             let _ = done.send(());
+        }
+    }
+
+    /// Does nothing more: what the disk holds is no longer known.
+    fn stop(&mut self, error: &LogError) {
+        self.unsaved = None;
+        if self.shared.fault.set(Arc::new(error.clone())).is_ok() {
+            tracing::error!(%error, "the log stopped");
         }
     }
 
@@ -139,7 +145,13 @@ impl Writer {
     /// What the record that was written at `at` leads to.
     fn apply(&mut self, group: &Group, draft: &Draft, at: u64, header: &Header) {
         let segment = self.active.number;
-        let mut appends = draft.appends.iter();
+        let place = |range| locate(segment, at, header, &draft.payload, range);
+        let places = draft
+            .appends
+            .iter()
+            .map(|ranges| ranges.iter().map(place).collect());
+        let places: Vec<Vec<Location>> = places.collect();
+        let mut appends = places.iter();
         let mut oldest = draft.oldest.iter();
         let mut index = self.shared.index();
         for request in &group.requests {
@@ -147,11 +159,9 @@ impl Writer {
                 Work::Append {
                     entries, ticket, ..
                 } => {
-                    let ranges = appends.next().expect("each append was drafted");
+                    let places = appends.next().expect("each append was drafted");
                     if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-                        let place = |range| locate(segment, at, header, &draft.payload, range);
-                        let places: Vec<Location> = ranges.iter().map(place).collect();
-                        index.written(*ticket, first.log_id.index, &places);
+                        index.written(*ticket, first.log_id.index, places);
                         self.state
                             .append(first.log_id, last.log_id, segment)
                             .expect("the index took these entries in the same order");
