@@ -1,2 +1,3 @@
 //! The replicated store.
+pub mod archive;
 pub mod types;
