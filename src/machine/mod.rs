@@ -6,18 +6,28 @@
 //! order of a hash table show, so two replicas that decide the same commands
 //! in the same order hold the same bytes.
 
+pub mod answer;
 pub mod change;
 pub mod command;
+pub mod decide;
+mod describe;
+mod draft;
 pub mod event;
+pub mod footprint;
 pub mod query;
+mod remembered;
 pub mod reply;
 pub mod row;
+mod rules;
 pub mod value;
 pub mod view;
 
+pub use answer::{answer, answer_history};
 pub use change::{Change, Decision};
 pub use command::{Command, Envelope};
+pub use decide::decide;
 pub use event::{Action, Chain, Event};
+pub use footprint::{Footprint, footprint};
 pub use query::{Answer, Question};
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use row::Meta;

@@ -8,6 +8,11 @@ use super::event::Chain;
 use super::reply::Reply;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
+/// How long an answer is remembered: the request of an agent after it was
+/// answered, the session of a node after it was last heard of. An agent that
+/// asks again does so within minutes; an hour leaves room for its restart.
+pub const REMEMBERED_MS: u64 = 3_600_000;
+
 /// What there is one of: the state's position in its own history.
 ///
 /// Invariants: `revision` grows by one with each event; `clock` and `wall`
@@ -69,7 +74,8 @@ pub struct RunRow {
     pub updated_at: WallMs,
     /// The highest step stored; zero where there is none.
     pub last_step: u64,
-    /// Claims granted so far, an agent's repeated asking not counted.
+    /// Claims granted so far, an agent's repeated asking not counted, and
+    /// failures reported for a run that nobody had claimed.
     pub attempts: u32,
     pub max_attempts: u32,
     /// While `created`: not claimable before this.
@@ -136,6 +142,41 @@ pub struct OriginRow {
     /// Answers below this sequence have arrived and are forgotten.
     pub lowest: u64,
     pub seen_at: ClusterMs,
+}
+
+impl KeyRow {
+    /// Whether the key is there for a reader at `now`.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.expires_at.is_none_or(|at| at > now)
+    }
+}
+
+impl LeaseRow {
+    /// Whether the lease is held at `now`.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.expires_at > now
+    }
+}
+
+impl ClaimRow {
+    /// Whether the claim keeps other agents out at `now`.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.expires_at > now
+    }
+}
+
+impl RequestRow {
+    /// From when on the answer is forgotten.
+    pub fn forgotten_at(&self) -> ClusterMs {
+        self.at.plus(REMEMBERED_MS)
+    }
+}
+
+impl OriginRow {
+    /// From when on the session is forgotten, if it is not heard of again.
+    pub fn forgotten_at(&self) -> ClusterMs {
+        self.seen_at.plus(REMEMBERED_MS)
+    }
 }
 
 impl RunRow {

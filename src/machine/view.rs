@@ -28,6 +28,11 @@ pub trait View {
     fn origin(&self, session: u64) -> Result<Option<OriginRow>, Self::Error>;
     fn answer(&self, session: u64, sequence: u64) -> Result<Option<Reply>, Self::Error>;
 
+    /// One step of a run. A store that can look it up alone does so.
+    fn step(&self, run_id: &str, step: u64) -> Result<Option<StepRow>, Self::Error> {
+        let steps = self.steps(run_id)?;
+        Ok(steps.into_iter().find(|(number, _)| *number == step).map(|(_, row)| row))
+    }
     /// A run's steps, in order.
     fn steps(&self, run_id: &str) -> Result<Vec<(u64, StepRow)>, Self::Error>;
     /// Runs whose parent this is, oldest first.

@@ -54,6 +54,11 @@ impl Manual {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
     }
+
+    /// Sets the wall clock, as an administrator might, also backwards.
+    pub fn set_wall_ms(&self, wall_ms: u64) {
+        self.wall_ms.store(wall_ms, Ordering::SeqCst);
+    }
 }
 
 impl TimeSource for Manual {

@@ -2,7 +2,10 @@
 //! trait; the api and the service see nothing else.
 
 pub mod clock;
+pub mod memory;
 pub mod raft;
+pub mod tables;
+pub mod window;
 
 use std::time::Duration;
 

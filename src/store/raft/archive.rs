@@ -25,7 +25,6 @@
 
 mod adopt;
 mod database;
-mod event_bytes;
 mod fill;
 mod format;
 mod held;
@@ -48,7 +47,8 @@ use crate::machine::row::Anchor;
 use crate::machine::value::Json;
 use crate::machine::view::{ChangeFilter, HistoryFilter};
 use crate::machine::{Chain, Event, Revision};
-use lookup::{Page, Rest};
+use database::Fault;
+use lookup::{Lookup, Page, Rest};
 use thread::Thread;
 
 /// How the archive behaves. Cheap to clone.
@@ -118,6 +118,14 @@ pub struct Span {
 pub struct Run {
     pub before: Chain,
     pub events: Vec<Event>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub events: Vec<Event>,
+    /// There may be more: the search ended for the size of what it found.
+    pub cut: bool,
 }
 
 /// Where the replicated state stands: what the archive trusts.
@@ -204,26 +212,30 @@ impl Archive {
         self.thread.run(|worker| worker.flush()).await
     }
 
-    /// Events of `span` that `filter` admits, newest first, up to `limit`.
+    /// Events of `span` that `filter` admits, newest first, up to `limit` of
+    /// them and about `bytes_max`.
     pub async fn newest(
         &self,
         filter: HistoryFilter,
         span: Span,
         limit: usize,
-    ) -> Result<Vec<Event>, ArchiveError> {
-        self.search(span, limit, move |lookup, span, limit| lookup.newest(&filter, span, limit))
-            .await
+        bytes_max: usize,
+    ) -> Result<Found, ArchiveError> {
+        let turn = move |lookup: &Lookup<'_>, span, limit| lookup.newest(&filter, span, limit);
+        self.search(span, limit, bytes_max, turn).await
     }
 
-    /// Events of `span` that `filter` admits, oldest first, up to `limit`.
+    /// Events of `span` that `filter` admits, oldest first, up to `limit` of
+    /// them and about `bytes_max`.
     pub async fn since(
         &self,
         filter: ChangeFilter,
         span: Span,
         limit: usize,
-    ) -> Result<Vec<Event>, ArchiveError> {
-        self.search(span, limit, move |lookup, span, limit| lookup.since(&filter, span, limit))
-            .await
+        bytes_max: usize,
+    ) -> Result<Found, ArchiveError> {
+        let turn = move |lookup: &Lookup<'_>, span, limit| lookup.since(&filter, span, limit);
+        self.search(span, limit, bytes_max, turn).await
     }
 
     /// For a peer: the run that ends with `span.last` and goes down as far as
@@ -255,20 +267,22 @@ impl Archive {
         &self,
         span: Span,
         limit: usize,
-        turn: impl Fn(&lookup::Lookup<'_>, Span, usize) -> Result<Page, database::Fault>
-        + Clone
-        + Send
-        + 'static,
-    ) -> Result<Vec<Event>, ArchiveError> {
-        let mut events = Vec::new();
+        bytes_max: usize,
+        turn: impl Fn(&Lookup<'_>, Span, usize) -> Result<Page, Fault> + Clone + Send + 'static,
+    ) -> Result<Found, ArchiveError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let mut left = Some(span).filter(|span| span.first <= span.last);
         while let Some(span) = left {
+            if bytes >= bytes_max {
+                return Ok(Found { events, cut: true });
+            }
             let room = limit - events.len();
             let turn = turn.clone();
             let page = self
                 .thread
                 .run(move |worker| worker.search(|lookup| turn(lookup, span, room)))
                 .await?;
+            bytes += page.events.iter().map(size_of).sum::<usize>();
             events.extend(page.events);
             left = match page.rest {
                 Rest::Done => None,
@@ -280,7 +294,7 @@ impl Archive {
                 }
             };
         }
-        Ok(events)
+        Ok(Found { events, cut: false })
     }
 }
 

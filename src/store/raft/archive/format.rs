@@ -16,10 +16,11 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::event_bytes::{decode_event, encode_event};
 use super::held::Held;
+use crate::codec::{decode_event, encode_event};
 use crate::machine::view::HistoryFilter;
 use crate::machine::{Chain, Event, Revision};
 
@@ -188,7 +189,7 @@ impl BlockHead {
             let len = u32::from_be_bytes(take(&mut rest)?) as usize;
             let (bytes, after) = rest.split_at_checked(len)?;
             rest = after;
-            let event = decode_event(bytes)?;
+            let event = decode_event(&Bytes::copy_from_slice(bytes)).ok()?;
             if event.revision != Revision(revision) || !event.follows(chain) {
                 return None;
             }

@@ -1,0 +1,135 @@
+//! Replies about runs and leases, to and from `proto/state.proto`.
+
+use super::CodecError;
+use super::row::{status, to_status};
+use super::value::*;
+use crate::machine::reply::*;
+use crate::proto::state as proto;
+
+impl From<&Claimed> for proto::Claimed {
+    fn from(claimed: &Claimed) -> Self {
+        proto::Claimed {
+            claimed: claimed.claimed,
+            run_id: text_opt(&claimed.run_id),
+            agent_id: text_opt(&claimed.agent_id),
+            reason: text_opt(&claimed.reason),
+            claim_token: revision_opt(claimed.claim_token),
+            claim_expires_at_ms: clock_opt(claimed.claim_expires_at),
+            retry_at_ms: clock_opt(claimed.retry_at),
+        }
+    }
+}
+
+impl From<proto::Claimed> for Claimed {
+    fn from(claimed: proto::Claimed) -> Self {
+        Claimed {
+            claimed: claimed.claimed,
+            run_id: to_text_opt(claimed.run_id),
+            agent_id: to_text_opt(claimed.agent_id),
+            reason: to_text_opt(claimed.reason),
+            claim_token: to_revision_opt(claimed.claim_token),
+            claim_expires_at: to_clock_opt(claimed.claim_expires_at_ms),
+            retry_at: to_clock_opt(claimed.retry_at_ms),
+        }
+    }
+}
+
+impl From<&Moved> for proto::Moved {
+    fn from(moved: &Moved) -> Self {
+        proto::Moved {
+            ok: moved.ok,
+            run_id: text(&moved.run_id),
+            status: status(moved.status).into(),
+            reason: text_opt(&moved.reason),
+            claim_expires_at_ms: clock_opt(moved.claim_expires_at),
+        }
+    }
+}
+
+impl TryFrom<proto::Moved> for Moved {
+    type Error = CodecError;
+
+    fn try_from(moved: proto::Moved) -> Result<Self, CodecError> {
+        Ok(Moved {
+            ok: moved.ok,
+            run_id: moved.run_id.into(),
+            status: to_status("Moved", moved.status)?,
+            reason: to_text_opt(moved.reason),
+            claim_expires_at: to_clock_opt(moved.claim_expires_at_ms),
+        })
+    }
+}
+
+impl From<&Checkpointed> for proto::Checkpointed {
+    fn from(checkpointed: &Checkpointed) -> Self {
+        proto::Checkpointed {
+            ok: checkpointed.ok,
+            run_id: text(&checkpointed.run_id),
+            step: checkpointed.step,
+            last_step: checkpointed.last_step,
+            reason: text_opt(&checkpointed.reason),
+        }
+    }
+}
+
+impl From<proto::Checkpointed> for Checkpointed {
+    fn from(checkpointed: proto::Checkpointed) -> Self {
+        Checkpointed {
+            ok: checkpointed.ok,
+            run_id: checkpointed.run_id.into(),
+            step: checkpointed.step,
+            last_step: checkpointed.last_step,
+            reason: to_text_opt(checkpointed.reason),
+        }
+    }
+}
+
+impl From<&Acquired> for proto::Acquired {
+    fn from(acquired: &Acquired) -> Self {
+        proto::Acquired {
+            acquired: acquired.acquired,
+            resource_id: text(&acquired.resource_id),
+            holder: text_opt(&acquired.holder),
+            expires_at_ms: clock_opt(acquired.expires_at),
+            reason: text_opt(&acquired.reason),
+            fencing_token: revision_opt(acquired.fencing_token),
+            retry_at_ms: clock_opt(acquired.retry_at),
+        }
+    }
+}
+
+impl From<proto::Acquired> for Acquired {
+    fn from(acquired: proto::Acquired) -> Self {
+        Acquired {
+            acquired: acquired.acquired,
+            resource_id: acquired.resource_id.into(),
+            holder: to_text_opt(acquired.holder),
+            expires_at: to_clock_opt(acquired.expires_at_ms),
+            reason: to_text_opt(acquired.reason),
+            fencing_token: to_revision_opt(acquired.fencing_token),
+            retry_at: to_clock_opt(acquired.retry_at_ms),
+        }
+    }
+}
+
+impl From<&Renewed> for proto::Renewed {
+    fn from(renewed: &Renewed) -> Self {
+        proto::Renewed {
+            renewed: renewed.renewed,
+            resource_id: text(&renewed.resource_id),
+            expires_at_ms: clock_opt(renewed.expires_at),
+            fencing_token: revision_opt(renewed.fencing_token),
+        }
+    }
+}
+
+impl From<proto::Renewed> for Renewed {
+    fn from(renewed: proto::Renewed) -> Self {
+        Renewed {
+            renewed: renewed.renewed,
+            resource_id: renewed.resource_id.into(),
+            expires_at: to_clock_opt(renewed.expires_at_ms),
+            fencing_token: to_revision_opt(renewed.fencing_token),
+        }
+    }
+}

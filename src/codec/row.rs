@@ -1,0 +1,216 @@
+//! Rows that programs see too, to and from `proto/state.proto`.
+
+use super::CodecError;
+use super::value::*;
+use crate::machine::row::*;
+use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
+use crate::proto::state as proto;
+
+pub(super) fn status(status: Status) -> proto::RunStatus {
+    match status {
+        Status::Created => proto::RunStatus::Created,
+        Status::Claimed => proto::RunStatus::Claimed,
+        Status::Running => proto::RunStatus::Running,
+        Status::Done => proto::RunStatus::Done,
+        Status::Failed => proto::RunStatus::Failed,
+        Status::Cancelled => proto::RunStatus::Cancelled,
+    }
+}
+
+pub(super) fn to_status(message: &'static str, status: i32) -> Result<Status, CodecError> {
+    match proto::RunStatus::try_from(status) {
+        Ok(proto::RunStatus::Created) => Ok(Status::Created),
+        Ok(proto::RunStatus::Claimed) => Ok(Status::Claimed),
+        Ok(proto::RunStatus::Running) => Ok(Status::Running),
+        Ok(proto::RunStatus::Done) => Ok(Status::Done),
+        Ok(proto::RunStatus::Failed) => Ok(Status::Failed),
+        Ok(proto::RunStatus::Cancelled) => Ok(Status::Cancelled),
+        Ok(proto::RunStatus::Unspecified) | Err(_) => {
+            Err(CodecError::unknown(message, "status", status))
+        }
+    }
+}
+
+impl From<&KeyRow> for proto::KeyRow {
+    fn from(row: &KeyRow) -> Self {
+        proto::KeyRow {
+            value: json(&row.value),
+            revision: row.revision.0,
+            expires_at_ms: clock_opt(row.expires_at),
+        }
+    }
+}
+
+impl From<proto::KeyRow> for KeyRow {
+    fn from(row: proto::KeyRow) -> Self {
+        KeyRow {
+            value: Json::new(row.value),
+            revision: Revision(row.revision),
+            expires_at: to_clock_opt(row.expires_at_ms),
+        }
+    }
+}
+
+impl From<&LeaseRow> for proto::LeaseRow {
+    fn from(row: &LeaseRow) -> Self {
+        proto::LeaseRow {
+            holder_id: text(&row.holder_id),
+            token: row.token.0,
+            revision: row.revision.0,
+            expires_at_ms: row.expires_at.0,
+        }
+    }
+}
+
+impl From<proto::LeaseRow> for LeaseRow {
+    fn from(row: proto::LeaseRow) -> Self {
+        LeaseRow {
+            holder_id: row.holder_id.into(),
+            token: Revision(row.token),
+            revision: Revision(row.revision),
+            expires_at: ClusterMs(row.expires_at_ms),
+        }
+    }
+}
+
+impl From<&SessionRow> for proto::SessionRow {
+    fn from(row: &SessionRow) -> Self {
+        proto::SessionRow {
+            context: json(&row.context),
+            revision: row.revision.0,
+            saved_at_ms: row.saved_at.0,
+            updated_at_ms: row.updated_at.0,
+        }
+    }
+}
+
+impl From<proto::SessionRow> for SessionRow {
+    fn from(row: proto::SessionRow) -> Self {
+        SessionRow {
+            context: Json::new(row.context),
+            revision: Revision(row.revision),
+            saved_at: WallMs(row.saved_at_ms),
+            updated_at: WallMs(row.updated_at_ms),
+        }
+    }
+}
+
+impl From<&StepRow> for proto::StepRow {
+    fn from(row: &StepRow) -> Self {
+        proto::StepRow { output: json(&row.output), revision: row.revision.0 }
+    }
+}
+
+impl From<proto::StepRow> for StepRow {
+    fn from(row: proto::StepRow) -> Self {
+        StepRow { output: Json::new(row.output), revision: Revision(row.revision) }
+    }
+}
+
+pub(super) fn key_entry(key: &Text, row: &KeyRow) -> proto::KeyEntry {
+    proto::KeyEntry { key: text(key), row: Some(row.into()) }
+}
+
+pub(super) fn to_key_entry(entry: proto::KeyEntry) -> Result<(Text, KeyRow), CodecError> {
+    Ok((entry.key.into(), required("KeyEntry", "row", entry.row)?.into()))
+}
+
+pub(super) fn lease_entry(resource_id: &Text, row: &LeaseRow) -> proto::LeaseEntry {
+    proto::LeaseEntry { resource_id: text(resource_id), row: Some(row.into()) }
+}
+
+pub(super) fn to_lease_entry(entry: proto::LeaseEntry) -> Result<(Text, LeaseRow), CodecError> {
+    Ok((entry.resource_id.into(), required("LeaseEntry", "row", entry.row)?.into()))
+}
+
+pub(super) fn session_entry(session_id: &Text, row: &SessionRow) -> proto::SessionEntry {
+    proto::SessionEntry { session_id: text(session_id), row: Some(row.into()) }
+}
+
+pub(super) fn to_session_entry(
+    entry: proto::SessionEntry,
+) -> Result<(Text, SessionRow), CodecError> {
+    Ok((entry.session_id.into(), required("SessionEntry", "row", entry.row)?.into()))
+}
+
+pub(super) fn step_entry(step: u64, row: &StepRow) -> proto::StepEntry {
+    proto::StepEntry { step, row: Some(row.into()) }
+}
+
+pub(super) fn to_step_entry(entry: proto::StepEntry) -> Result<(u64, StepRow), CodecError> {
+    Ok((entry.step, required("StepEntry", "row", entry.row)?.into()))
+}
+
+impl From<&RunRow> for proto::RunRow {
+    fn from(row: &RunRow) -> Self {
+        proto::RunRow {
+            run_id: text(&row.run_id),
+            name: text(&row.name),
+            status: status(row.status).into(),
+            tags: tags(&row.tags),
+            input: json_opt(&row.input),
+            priority: row.priority,
+            parent_run_id: text_opt(&row.parent_run_id),
+            created_revision: row.created_revision.0,
+            revision: row.revision.0,
+            created_at_ms: row.created_at.0,
+            updated_at_ms: row.updated_at.0,
+            last_step: row.last_step,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            ready_at_ms: clock_opt(row.ready_at),
+            agent_id: text_opt(&row.agent_id),
+            claim: row.claim.as_ref().map(Into::into),
+            result: json_opt(&row.result),
+            error: text_opt(&row.error),
+        }
+    }
+}
+
+impl TryFrom<proto::RunRow> for RunRow {
+    type Error = CodecError;
+
+    fn try_from(row: proto::RunRow) -> Result<Self, CodecError> {
+        Ok(RunRow {
+            run_id: row.run_id.into(),
+            name: row.name.into(),
+            status: to_status("RunRow", row.status)?,
+            tags: to_tags("RunRow", row.tags)?,
+            input: to_json_opt(row.input),
+            priority: row.priority,
+            parent_run_id: to_text_opt(row.parent_run_id),
+            created_revision: Revision(row.created_revision),
+            revision: Revision(row.revision),
+            created_at: WallMs(row.created_at_ms),
+            updated_at: WallMs(row.updated_at_ms),
+            last_step: row.last_step,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            ready_at: to_clock_opt(row.ready_at_ms),
+            agent_id: to_text_opt(row.agent_id),
+            claim: row.claim.map(Into::into),
+            result: to_json_opt(row.result),
+            error: to_text_opt(row.error),
+        })
+    }
+}
+
+impl From<&ClaimRow> for proto::ClaimRow {
+    fn from(claim: &ClaimRow) -> Self {
+        proto::ClaimRow {
+            token: claim.token.0,
+            ttl_ms: claim.ttl_ms,
+            expires_at_ms: claim.expires_at.0,
+        }
+    }
+}
+
+impl From<proto::ClaimRow> for ClaimRow {
+    fn from(claim: proto::ClaimRow) -> Self {
+        ClaimRow {
+            token: Revision(claim.token),
+            ttl_ms: claim.ttl_ms,
+            expires_at: ClusterMs(claim.expires_at_ms),
+        }
+    }
+}

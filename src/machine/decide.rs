@@ -1,0 +1,67 @@
+//! `decide`: one ordered command in, one decision out. What was asked before
+//! is answered as before; a rule that panics changes nothing, on every replica
+//! alike.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::change::Decision;
+use super::command::Envelope;
+use super::draft::Draft;
+use super::remembered::{self, Recalled};
+use super::reply::{Refusal, RefusalCode, Reply};
+use super::row::Meta;
+use super::rules;
+use super::view::View;
+
+pub use super::remembered::REQUESTS_MAX;
+
+/// Decides `envelope` over the state that `view` shows.
+///
+/// The clocks of the command count only where they are ahead of the state's.
+///
+/// # Errors
+///
+/// Only those of the view; what a rule refuses is a [`Reply`].
+pub fn decide<V: View>(envelope: &Envelope, view: &V) -> Result<Decision, V::Error> {
+    let meta = advance(view.meta()?, envelope);
+    // Unwind safe: the rules change nothing but their own draft, which a panic
+    // throws away.
+    let attempt = catch_unwind(AssertUnwindSafe(|| attempt(envelope, view, meta.clone())));
+    attempt.unwrap_or_else(|_| Ok(unchanged(fault(), meta)))
+}
+
+fn advance(meta: Meta, envelope: &Envelope) -> Meta {
+    Meta { clock: meta.clock.max(envelope.clock), wall: meta.wall.max(envelope.wall), ..meta }
+}
+
+fn attempt<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decision, V::Error> {
+    let now = meta.clock;
+    let (mut decision, fresh) = match remembered::recall(envelope, view, now)? {
+        Recalled::Attempt(reply) => return Ok(unchanged(reply, meta)),
+        Recalled::Request(reply) => (unchanged(reply, meta), false),
+        Recalled::Nothing => (carry_out(envelope, view, meta)?, true),
+    };
+    decision.changes.extend(remembered::remember(envelope, view, now, &decision.reply, fresh)?);
+    Ok(decision)
+}
+
+fn carry_out<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decision, V::Error> {
+    let mut draft = Draft::new(view, envelope, meta.clone());
+    let reply = rules::carry_out(&mut draft, &envelope.command, envelope.chance)?;
+    Ok(match reply {
+        // By construction a refusal changes nothing, however far the rule got.
+        Reply::Refused(_) => unchanged(reply, meta),
+        reply => draft.end(reply),
+    })
+}
+
+fn unchanged(reply: Reply, meta: Meta) -> Decision {
+    Decision { reply, changes: Vec::new(), events: Vec::new(), meta }
+}
+
+fn fault() -> Reply {
+    Reply::Refused(Refusal {
+        code: RefusalCode::Internal,
+        message: "a rule failed on this command; nothing was changed".into(),
+    })
+}

@@ -1,0 +1,148 @@
+//! What events and refusals say about rows: small JSON objects with a fixed
+//! order of members, and the reference's sentences. Text in, text out.
+
+use super::row::{LeaseRow, RunRow};
+use super::value::{ClusterMs, Json, Revision, Text};
+
+/// A JSON object under construction; members appear in the order given.
+pub struct Object(String);
+
+impl Object {
+    pub fn new() -> Self {
+        Object(String::from("{"))
+    }
+
+    pub fn text(self, name: &str, value: &str) -> Self {
+        self.raw(name, &quote(value))
+    }
+
+    pub fn number(self, name: &str, value: impl Into<i128>) -> Self {
+        let value: i128 = value.into();
+        self.raw(name, &value.to_string())
+    }
+
+    pub fn time(self, name: &str, at: ClusterMs) -> Self {
+        self.raw(name, &seconds(at))
+    }
+
+    pub fn json(self, name: &str, value: &Json) -> Self {
+        self.raw(name, value.as_str())
+    }
+
+    /// Adds what `member` adds, where there is a value.
+    pub fn maybe<T>(self, value: Option<T>, member: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => member(self, value),
+            None => self,
+        }
+    }
+
+    pub fn end(mut self) -> Json {
+        self.0.push('}');
+        Json::new(self.0)
+    }
+
+    fn raw(mut self, name: &str, value: &str) -> Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&quote(name));
+        self.0.push(':');
+        self.0.push_str(value);
+        self
+    }
+}
+
+/// A new run, with all that its creator gave.
+pub fn created_run(run: &RunRow) -> Json {
+    let tags = run.tags.iter().fold(Object::new(), |tags, (name, value)| tags.text(name, value));
+    Object::new()
+        .text("status", run.status.as_str())
+        .text("name", &run.name)
+        .json("tags", &tags.end())
+        .maybe(run.input.as_ref(), |object, input| object.json("input", input))
+        .number("priority", run.priority)
+        .maybe(run.ready_at, |object, at| object.time("ready_at", at))
+        .number("max_attempts", run.max_attempts)
+        .maybe(run.parent_run_id.as_ref(), |object, id| object.text("parent_run_id", id))
+        .end()
+}
+
+/// Where a run stands.
+pub fn run(run: &RunRow) -> Json {
+    let deadline = run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at);
+    Object::new()
+        .text("status", run.status.as_str())
+        .maybe(run.agent_id.as_ref(), |object, id| object.text("agent_id", id))
+        .maybe(run.claim.as_ref(), |object, claim| object.number("claim_token", claim.token.0))
+        .maybe(deadline, |object, at| object.time("claim_expires_at", at))
+        .maybe(run.ready_at, |object, at| object.time("ready_at", at))
+        .maybe(run.result.as_ref(), |object, result| object.json("result", result))
+        .maybe(run.error.as_ref(), |object, error| object.text("error", error))
+        .end()
+}
+
+/// A step and what it gave.
+pub fn step(step: u64, output: &Json) -> Json {
+    Object::new().number("step", step).json("output", output).end()
+}
+
+/// Who holds a lease, until when.
+pub fn lease(lease: &LeaseRow) -> Json {
+    Object::new()
+        .text("holder", &lease.holder_id)
+        .number("fencing_token", lease.token.0)
+        .time("expires_at", lease.expires_at)
+        .end()
+}
+
+/// What a reset removed.
+pub fn reset(cleared: u64) -> Json {
+    Object::new().number("cleared", cleared).end()
+}
+
+/// Why a run cannot be had, in the reference's words.
+pub fn taken(run: &RunRow) -> Text {
+    let agent = run.agent_id.as_deref().unwrap_or("None");
+    format!("Workflow is in status '{}' (agent: {agent})", run.status).into()
+}
+
+/// That there is no such run, in the reference's words.
+pub fn no_such_run(run_id: &str) -> Text {
+    format!("Workflow '{run_id}' not found").into()
+}
+
+/// That a condition on a key's revision does not hold.
+pub fn wrong_revision(present: Revision, wanted: Revision) -> Text {
+    format!("if_revision: the key is at revision {present}, not {wanted}").into()
+}
+
+/// Unix seconds with three decimals.
+pub fn seconds(at: ClusterMs) -> String {
+    format!("{}.{:03}", at.0 / 1000, at.0 % 1000)
+}
+
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_order_and_text_is_escaped() {
+        let object = Object::new()
+            .text("b", "a \"quote\"\n")
+            .number("a", u64::MAX)
+            .number("c", i64::MIN)
+            .time("t", ClusterMs(1_795_356_416_083))
+            .maybe(None::<u64>, |object, n| object.number("absent", n))
+            .json("j", &Json::new("[1, 2]"))
+            .end();
+        assert_eq!(
+            object.as_str(),
+            r#"{"b":"a \"quote\"\n","a":18446744073709551615,"c":-9223372036854775808,"t":1795356416.083,"j":[1, 2]}"#
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! Checkpoints: a step's output is stored, the run is running, and the claim
+//! lives on.
+
+use super::{guard, held, no_such_run};
+use crate::machine::command::Checkpoint;
+use crate::machine::describe;
+use crate::machine::draft::{Draft, run_subject};
+use crate::machine::event::Action;
+use crate::machine::reply::{Checkpointed, Reply};
+use crate::machine::row::{RunRow, Status, StepRow};
+use crate::machine::value::Text;
+use crate::machine::view::View;
+
+pub fn checkpoint<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &Checkpoint,
+) -> Result<Reply, V::Error> {
+    let Some(run) = draft.view.run(&command.run_id)? else {
+        return Ok(no_such_run(&command.run_id));
+    };
+    if let Some(reason) = guard::objection(&run, &command.claimant) {
+        return Ok(checkpointed(&run, command.step, Some(reason)));
+    }
+    let stored = draft.view.step(&command.run_id, command.step)?;
+    let previous = stored.map(|row| describe::step(command.step, &row.output));
+    let new = Some(describe::step(command.step, &command.output));
+    let agent_id = command.claimant.agent_id.as_ref();
+    let subject = run_subject(&run.run_id);
+    let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
+    let output = command.output.clone();
+    draft.put_step(run.run_id.clone(), command.step, StepRow { output, revision });
+    let run = draft.put_run(RunRow {
+        status: Status::Running,
+        last_step: run.last_step.max(command.step),
+        ready_at: None,
+        claim: held::prolonged(&run, draft.now()),
+        ..run
+    });
+    Ok(checkpointed(&run, command.step, None))
+}
+
+fn checkpointed(run: &RunRow, step: u64, reason: Option<Text>) -> Reply {
+    Reply::Checkpointed(Checkpointed {
+        ok: reason.is_none(),
+        run_id: run.run_id.clone(),
+        step,
+        last_step: run.last_step,
+        reason,
+    })
+}

@@ -1,0 +1,109 @@
+//! Creating runs. Their ids are made from the command's `chance`.
+
+use super::{no_such_run, refuse};
+use crate::machine::command::Create;
+use crate::machine::describe;
+use crate::machine::draft::{Draft, run_subject};
+use crate::machine::event::Action;
+use crate::machine::reply::{RefusalCode, Reply};
+use crate::machine::row::{RunRow, Status};
+use crate::machine::value::{Revision, Text};
+use crate::machine::view::View;
+
+/// Ids to try before giving up. With a million runs one try in 300 million
+/// meets an id in use, so that three in a row never do.
+const ID_TRIES: usize = 3;
+
+pub fn create<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &Create,
+    chance: u64,
+) -> Result<Reply, V::Error> {
+    if let Some(refusal) = objection(draft, command)? {
+        return Ok(refusal);
+    }
+    let Some(run_id) = free_id(draft, chance)? else {
+        return Ok(refuse(RefusalCode::Internal, "no free run_id was found; ask again"));
+    };
+    let run = new_run(draft, command, run_id.clone());
+    let new = Some(describe::created_run(&run));
+    let revision = draft.record(Action::WorkflowCreate, run_subject(&run_id), new, None, None);
+    draft.put_run(RunRow { created_revision: revision, ..run });
+    Ok(Reply::Created { run_id, name: command.name.clone() })
+}
+
+/// The ids that a run made with this `chance` may get, in order of preference:
+/// `wf-` and 12 hexadecimal digits.
+pub fn run_ids(chance: u64) -> Vec<Text> {
+    let draws = std::iter::successors(Some(chance), |draw| Some(mix(*draw)));
+    draws.take(ID_TRIES).map(|draw| format!("wf-{:012x}", draw & 0xffff_ffff_ffff).into()).collect()
+}
+
+fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<Reply>, V::Error> {
+    let Some(parent_run_id) = &command.parent_run_id else { return Ok(None) };
+    Ok(match draft.view.run(parent_run_id)? {
+        None => Some(no_such_run(parent_run_id)),
+        // Or a cancel would miss a child that was under way.
+        Some(parent) if parent.status == Status::Cancelled => Some(refuse(
+            RefusalCode::InvalidArgument,
+            format!("parent_run_id: workflow '{parent_run_id}' is cancelled"),
+        )),
+        Some(_) => None,
+    })
+}
+
+fn free_id<V: View>(draft: &Draft<'_, V>, chance: u64) -> Result<Option<Text>, V::Error> {
+    for run_id in run_ids(chance) {
+        if draft.view.run(&run_id)?.is_none() {
+            return Ok(Some(run_id));
+        }
+    }
+    Ok(None)
+}
+
+fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> RunRow {
+    RunRow {
+        run_id,
+        name: command.name.clone(),
+        status: Status::Created,
+        tags: command.tags.clone(),
+        input: command.input.clone(),
+        priority: command.priority,
+        parent_run_id: command.parent_run_id.clone(),
+        created_revision: Revision::ZERO,
+        revision: Revision::ZERO,
+        created_at: draft.wall(),
+        updated_at: draft.wall(),
+        last_step: 0,
+        attempts: 0,
+        max_attempts: command.max_attempts,
+        ready_at: command.delay_ms.map(|delay_ms| draft.now().plus(delay_ms)),
+        agent_id: None,
+        claim: None,
+        result: None,
+        error: None,
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_distinct_and_twelve_digits_long() {
+        for chance in [0, 1, u64::MAX] {
+            let ids = run_ids(chance);
+            assert!(ids.iter().all(|id| id.len() == 15 && id.starts_with("wf-")), "{ids:?}");
+            assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+        }
+        assert_eq!(&*run_ids(0xab)[0], "wf-0000000000ab");
+    }
+}

@@ -1,0 +1,134 @@
+//! Endings: a run is done, has failed or goes back for another attempt, or is
+//! cancelled with all that it started.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::held::moved;
+use super::{guard, no_such_run};
+use crate::machine::command::{Cancel, Complete, Fail};
+use crate::machine::describe;
+use crate::machine::draft::Draft;
+use crate::machine::event::Action;
+use crate::machine::reply::Reply;
+use crate::machine::row::{RunRow, Status};
+use crate::machine::value::Text;
+use crate::machine::view::View;
+
+/// The pause after a first failed attempt; it doubles with each further one.
+const BACKOFF_MS: u64 = 1_000;
+
+/// The longest pause. Longer ones would look like a run that is stuck.
+const BACKOFF_MS_MAX: u64 = 300_000;
+
+pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result<Reply, V::Error> {
+    let Some(run) = draft.view.run(&command.run_id)? else {
+        return Ok(no_such_run(&command.run_id));
+    };
+    // Asked again: the agent may not have seen the answer.
+    if run.status == Status::Done && guard::stranger(&run, &command.claimant).is_none() {
+        return Ok(moved(&run, None));
+    }
+    if let Some(reason) = guard::objection(&run, &command.claimant) {
+        return Ok(moved(&run, Some(reason)));
+    }
+    let after = RunRow {
+        status: Status::Done,
+        ready_at: None,
+        result: command.result.clone(),
+        error: None,
+        ..run.clone()
+    };
+    let agent_id = command.claimant.agent_id.as_ref();
+    let after = draft.move_run(Action::WorkflowComplete, &run, after, agent_id);
+    Ok(moved(&after, None))
+}
+
+pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, V::Error> {
+    let Some(run) = draft.view.run(&command.run_id)? else {
+        return Ok(no_such_run(&command.run_id));
+    };
+    if let Some(reason) = guard::objection(&run, &command.claimant) {
+        return Ok(moved(&run, Some(reason)));
+    }
+    // Work that nobody claimed was an attempt too, or such a run could fail
+    // for ever.
+    let unclaimed = u32::from(run.claim.is_none());
+    let failed = RunRow {
+        attempts: run.attempts.saturating_add(unclaimed),
+        error: Some(command.error.clone()),
+        ..run.clone()
+    };
+    let (action, after) = if command.retry && failed.attempts < failed.max_attempts {
+        let ready_at = Some(draft.now().plus(backoff_ms(failed.attempts)));
+        let status = Status::Created;
+        let after = RunRow { status, ready_at, agent_id: None, claim: None, ..failed };
+        (Action::WorkflowRetry, after)
+    } else {
+        (Action::WorkflowFail, RunRow { status: Status::Failed, ready_at: None, ..failed })
+    };
+    let after = draft.move_run(action, &run, after, command.claimant.agent_id.as_ref());
+    Ok(moved(&after, None))
+}
+
+pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Reply, V::Error> {
+    let Some(run) = draft.view.run(&command.run_id)? else {
+        return Ok(no_such_run(&command.run_id));
+    };
+    if run.is_over() {
+        return Ok(moved(&run, Some(describe::taken(&run))));
+    }
+    let cancelled = cancel_one(draft, &run, command);
+    let mut seen = BTreeSet::from([run.run_id.clone()]);
+    let mut queue = VecDeque::from([run.run_id]);
+    // Also below runs that are over: what those started may still go on.
+    while let Some(parent) = queue.pop_front() {
+        for child in draft.view.children(&parent)? {
+            if seen.insert(child.clone()) {
+                cancel_child(draft, &child, command)?;
+                queue.push_back(child);
+            }
+        }
+    }
+    Ok(moved(&cancelled, None))
+}
+
+fn cancel_child<V: View>(
+    draft: &mut Draft<'_, V>,
+    run_id: &Text,
+    command: &Cancel,
+) -> Result<(), V::Error> {
+    if let Some(run) = draft.view.run(run_id)?
+        && !run.is_over()
+    {
+        cancel_one(draft, &run, command);
+    }
+    Ok(())
+}
+
+fn cancel_one<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, command: &Cancel) -> RunRow {
+    let after = RunRow {
+        status: Status::Cancelled,
+        ready_at: None,
+        error: command.reason.clone(),
+        ..run.clone()
+    };
+    draft.move_run(Action::WorkflowCancel, run, after, command.agent_id.as_ref())
+}
+
+/// How long a run waits after its `attempts`th failure.
+fn backoff_ms(attempts: u32) -> u64 {
+    let doublings = attempts.saturating_sub(1);
+    let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+    BACKOFF_MS.saturating_mul(factor).min(BACKOFF_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_five_minutes() {
+        let pauses = [0, 1, 2, 3, 9, 10, 64, u32::MAX].map(backoff_ms);
+        assert_eq!(pauses, [1_000, 1_000, 2_000, 4_000, 256_000, 300_000, 300_000, 300_000]);
+    }
+}

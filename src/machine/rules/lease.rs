@@ -1,0 +1,113 @@
+//! Leases: who holds a resource, until when. The revision of a grant is its
+//! fencing token. Waking those who wait is the service's.
+
+use crate::machine::command::{Acquire, ReleaseLease, Renew};
+use crate::machine::describe;
+use crate::machine::draft::{Draft, lease_subject};
+use crate::machine::event::Action;
+use crate::machine::reply::{Acquired, Renewed, Reply};
+use crate::machine::row::LeaseRow;
+use crate::machine::value::{Revision, Text};
+use crate::machine::view::View;
+
+pub fn acquire<V: View>(draft: &mut Draft<'_, V>, command: &Acquire) -> Result<Reply, V::Error> {
+    let Acquire { resource_id, holder_id, ttl_ms } = command;
+    Ok(match draft.lease(resource_id)? {
+        None => acquired(resource_id, grant(draft, resource_id, holder_id, *ttl_ms)),
+        // The holder may not have seen the answer, so it keeps its token.
+        Some(lease) if lease.holder_id == *holder_id => {
+            acquired(resource_id, prolong(draft, resource_id, &lease, *ttl_ms))
+        }
+        Some(lease) => Reply::Acquired(Acquired {
+            acquired: false,
+            resource_id: resource_id.clone(),
+            reason: Some(format!("Held by '{}'", lease.holder_id).into()),
+            holder: Some(lease.holder_id),
+            expires_at: None,
+            fencing_token: None,
+            retry_at: Some(lease.expires_at),
+        }),
+    })
+}
+
+pub fn renew<V: View>(draft: &mut Draft<'_, V>, command: &Renew) -> Result<Reply, V::Error> {
+    let Renew { resource_id, holder_id, ttl_ms, fencing_token } = command;
+    let renewed = held(draft, resource_id, holder_id, *fencing_token)?
+        .map(|lease| prolong(draft, resource_id, &lease, *ttl_ms));
+    Ok(Reply::Renewed(Renewed {
+        renewed: renewed.is_some(),
+        resource_id: resource_id.clone(),
+        expires_at: renewed.as_ref().map(|lease| lease.expires_at),
+        fencing_token: renewed.as_ref().map(|lease| lease.token),
+    }))
+}
+
+pub fn release<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &ReleaseLease,
+) -> Result<Reply, V::Error> {
+    let ReleaseLease { resource_id, holder_id, fencing_token } = command;
+    let held = held(draft, resource_id, holder_id, *fencing_token)?;
+    if let Some(lease) = &held {
+        let previous = Some(describe::lease(lease));
+        let subject = lease_subject(resource_id);
+        draft.record(Action::LeaseRelease, subject, None, previous, Some(holder_id));
+        draft.drop_lease(resource_id.clone());
+    }
+    Ok(Reply::LeaseReleased { released: held.is_some(), resource_id: resource_id.clone() })
+}
+
+/// The lease, if this holder has it now, with this token where one is given.
+fn held<V: View>(
+    draft: &Draft<'_, V>,
+    resource_id: &str,
+    holder_id: &Text,
+    token: Option<Revision>,
+) -> Result<Option<LeaseRow>, V::Error> {
+    let lease = draft.lease(resource_id)?;
+    Ok(lease.filter(|lease| {
+        lease.holder_id == *holder_id && token.is_none_or(|token| lease.token == token)
+    }))
+}
+
+fn grant<V: View>(
+    draft: &mut Draft<'_, V>,
+    resource_id: &Text,
+    holder_id: &Text,
+    ttl_ms: u64,
+) -> LeaseRow {
+    let token = draft.revision().next();
+    let expires_at = draft.now().plus(ttl_ms);
+    let lease = LeaseRow { holder_id: holder_id.clone(), token, revision: token, expires_at };
+    let new = Some(describe::lease(&lease));
+    draft.record(Action::LeaseAcquire, lease_subject(resource_id), new, None, Some(holder_id));
+    draft.put_lease(resource_id.clone(), lease.clone());
+    lease
+}
+
+fn prolong<V: View>(
+    draft: &mut Draft<'_, V>,
+    resource_id: &Text,
+    before: &LeaseRow,
+    ttl_ms: u64,
+) -> LeaseRow {
+    let revision = draft.revision().next();
+    let after = LeaseRow { revision, expires_at: draft.now().plus(ttl_ms), ..before.clone() };
+    let (new, previous) = (Some(describe::lease(&after)), Some(describe::lease(before)));
+    let holder = Some(&after.holder_id);
+    draft.record(Action::LeaseRenew, lease_subject(resource_id), new, previous, holder);
+    draft.put_lease(resource_id.clone(), after.clone());
+    after
+}
+
+fn acquired(resource_id: &Text, lease: LeaseRow) -> Reply {
+    Reply::Acquired(Acquired {
+        acquired: true,
+        resource_id: resource_id.clone(),
+        holder: Some(lease.holder_id),
+        expires_at: Some(lease.expires_at),
+        reason: None,
+        fencing_token: Some(lease.token),
+        retry_at: None,
+    })
+}

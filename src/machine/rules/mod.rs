@@ -1,0 +1,63 @@
+//! The rules, one noun a file. Each reads and writes through a
+//! [`super::draft::Draft`]; none knows a clock, a store or another command.
+
+mod checkpoint;
+mod claim;
+mod create;
+mod ending;
+mod fence;
+mod guard;
+mod held;
+mod kv;
+mod lease;
+mod reset;
+mod session;
+mod sweep;
+mod transact;
+
+use super::command::Command;
+use super::describe;
+use super::draft::Draft;
+use super::reply::{Refusal, RefusalCode, Reply};
+use super::view::View;
+
+pub use create::run_ids;
+pub use sweep::SWEEP_MAX;
+
+/// Carries out `command` on `draft`. What comes back as [`Reply::Refused`] is
+/// to be dropped whole.
+pub fn carry_out<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &Command,
+    chance: u64,
+) -> Result<Reply, V::Error> {
+    match command {
+        Command::Set(set) => kv::set(draft, set),
+        Command::Delete(delete) => kv::delete(draft, delete),
+        Command::Transact(transact) => transact::transact(draft, transact),
+        Command::Create(create) => create::create(draft, create, chance),
+        Command::Claim(claim) => claim::claim(draft, claim),
+        Command::ClaimNext(claim) => claim::claim_next(draft, claim),
+        Command::Heartbeat(held) => held::heartbeat(draft, held),
+        Command::Release(held) => held::release(draft, held),
+        Command::Checkpoint(checkpoint) => checkpoint::checkpoint(draft, checkpoint),
+        Command::Complete(complete) => ending::complete(draft, complete),
+        Command::Fail(fail) => ending::fail(draft, fail),
+        Command::Cancel(cancel) => ending::cancel(draft, cancel),
+        Command::Acquire(acquire) => lease::acquire(draft, acquire),
+        Command::Renew(renew) => lease::renew(draft, renew),
+        Command::ReleaseLease(release) => lease::release(draft, release),
+        Command::SaveSession(save) => session::save(draft, save),
+        Command::DeleteSession(delete) => session::delete(draft, delete),
+        Command::Reset => reset::reset(draft),
+        Command::Sweep { limit } => sweep::sweep(draft, *limit),
+    }
+}
+
+fn refuse(code: RefusalCode, message: impl Into<super::Text>) -> Reply {
+    Reply::Refused(Refusal { code, message: message.into() })
+}
+
+fn no_such_run(run_id: &str) -> Reply {
+    refuse(RefusalCode::NotFound, describe::no_such_run(run_id))
+}

@@ -1,0 +1,229 @@
+//! The service: what stands between the protocols and a store. It admits a
+//! bounded number of calls, stamps each command with chance and actor, gives
+//! it a deadline, and turns refusals and faults into one kind of error.
+//!
+//! Calls that wait for something are in [`waiting`](crate::service::waiting).
+
+mod admission;
+mod error;
+pub mod waiting;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+pub use error::{Code, ServiceError};
+
+use crate::limits::Limits;
+use crate::machine::command::Idempotency;
+use crate::machine::{Command, Question, Reply, Text};
+use crate::store::clock::{self, Clock};
+use crate::store::{Answered, Consistency, Health, Request, Store};
+use admission::Admission;
+
+/// How the service is set up.
+#[derive(Clone)]
+pub struct Options {
+    /// How long a call may take; waiting asked for by the caller comes on top.
+    pub deadline: Duration,
+    /// Calls at the store at once. More are refused, since a queue without
+    /// bound turns overload into timeouts of every call.
+    pub in_flight_max: usize,
+    /// Bytes of commands at the store at once, which bounds memory.
+    pub in_flight_bytes_max: usize,
+    /// Calls that wait for something at once.
+    pub waiting_max: usize,
+    pub limits: Limits,
+    pub chance: Chance,
+    /// Tells waiting calls when a deadline that they wait for should be over.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            deadline: Duration::from_secs(10),
+            in_flight_max: 4096,
+            in_flight_bytes_max: 64 * 1024 * 1024,
+            waiting_max: 4096,
+            limits: Limits::default(),
+            chance: Chance::random(),
+            clock: clock::system(),
+        }
+    }
+}
+
+/// Where the numbers come from that new run ids are made of.
+#[derive(Clone)]
+pub struct Chance(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Chance {
+    /// The operating system's.
+    pub fn random() -> Chance {
+        Chance(Arc::new(rand::random::<u64>))
+    }
+
+    /// The same numbers again for the same seed, in every version (SplitMix64,
+    /// Steele, Lea and Flood, 2014).
+    pub fn seeded(seed: u64) -> Chance {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = AtomicU64::new(seed);
+        Chance(Arc::new(move || {
+            let mut z = state.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }))
+    }
+
+    fn draw(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// What comes with a write besides the command itself.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// For the history, where the command names no agent.
+    pub actor: Option<Text>,
+    /// Checked with [`crate::limits::idempotency_key`].
+    pub idempotency_key: Option<Text>,
+}
+
+/// Cheap to clone; all clones share the bounds.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    options: Options,
+    admission: Admission,
+    started: Instant,
+}
+
+impl Service {
+    pub fn new(store: Arc<dyn Store>, options: Options) -> Service {
+        let admission = Admission::new(&options);
+        let started = Instant::now();
+        Service { shared: Arc::new(Shared { store, options, admission, started }) }
+    }
+
+    /// Carries out `command`. A caller that goes away meanwhile does not stop
+    /// it: it is carried out whole all the same.
+    ///
+    /// A [`Reply::Refused`] comes back as an error with its code.
+    pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
+        let bytes = weight(&command);
+        let permit = self.shared.admission.enter(bytes)?;
+        let digest = context.idempotency_key.is_some().then(|| digest(&command));
+        let request = Request {
+            idempotency: context
+                .idempotency_key
+                .zip(digest)
+                .map(|(key, digest)| Idempotency { key, digest }),
+            actor: context.actor,
+            chance: self.shared.options.chance.draw(),
+            command,
+        };
+        let deadline = Instant::now() + self.shared.options.deadline;
+        let store = self.shared.store.clone();
+        let task = tokio::spawn(async move {
+            let reply = store.submit(request, deadline).await;
+            drop(permit);
+            reply
+        });
+        // The store keeps to the deadline. Should it fail to, the caller is
+        // still answered, and what becomes of the command is not known.
+        let late = deadline + LATE;
+        match tokio::time::timeout_at(late, task).await {
+            Ok(Ok(Ok(Reply::Refused(refusal)))) => Err(refusal.into()),
+            Ok(Ok(Ok(reply))) => Ok(reply),
+            Ok(Ok(Err(fault))) => Err(fault.into()),
+            Ok(Err(panic)) => Err(ServiceError::unknown(format!("the store failed: {panic}"))),
+            Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
+        }
+    }
+
+    /// Answers `question`.
+    pub async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+    ) -> Result<Answered, ServiceError> {
+        let _permit = self.shared.admission.enter(QUESTION_BYTES)?;
+        let deadline = Instant::now() + self.shared.options.deadline;
+        let answer = self.shared.store.ask(question, consistency, deadline);
+        match tokio::time::timeout_at(deadline + LATE, answer).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(ServiceError::unavailable("the store did not answer in time")),
+        }
+    }
+
+    /// The store's account of itself.
+    pub async fn health(&self) -> Health {
+        self.shared.store.health().await
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.shared.options.limits
+    }
+
+    /// How long this service has been up.
+    pub fn uptime(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
+    /// Calls at the store, and calls that wait, now.
+    pub fn load(&self) -> (usize, usize) {
+        self.shared.admission.load()
+    }
+}
+
+/// How much longer than the deadline a store may take before it is given up.
+const LATE: Duration = Duration::from_secs(1);
+
+/// What a question counts for among the bytes in flight.
+const QUESTION_BYTES: usize = 1024;
+
+/// Two commands have one digest exactly if they are equal: the debug form
+/// shows every field, and text in it is quoted.
+fn digest(command: &Command) -> [u8; 32] {
+    Sha256::digest(format!("{command:?}").as_bytes()).into()
+}
+
+/// About how many bytes a command holds; short fields count as a lump.
+fn weight(command: &Command) -> usize {
+    use crate::machine::command::Operation;
+    const SHORT_FIELDS_BYTES: usize = 512;
+    let operation = |operation: &Operation| match operation {
+        Operation::Set { value, .. } => value.as_str().len() + SHORT_FIELDS_BYTES,
+        Operation::Delete { .. } | Operation::Get { .. } => SHORT_FIELDS_BYTES,
+    };
+    let long = match command {
+        Command::Set(set) => set.value.as_str().len(),
+        Command::Transact(t) => t.then.iter().chain(&t.otherwise).map(operation).sum(),
+        Command::Create(create) => create.input.as_ref().map_or(0, |input| input.as_str().len()),
+        Command::Checkpoint(checkpoint) => checkpoint.output.as_str().len(),
+        Command::Complete(complete) => complete.result.as_ref().map_or(0, |r| r.as_str().len()),
+        Command::SaveSession(save) => save.context.as_str().len(),
+        Command::Delete(_)
+        | Command::Claim(_)
+        | Command::ClaimNext(_)
+        | Command::Heartbeat(_)
+        | Command::Release(_)
+        | Command::Fail(_)
+        | Command::Cancel(_)
+        | Command::Acquire(_)
+        | Command::Renew(_)
+        | Command::ReleaseLease(_)
+        | Command::DeleteSession(_)
+        | Command::Reset
+        | Command::Sweep { .. } => 0,
+    };
+    long + SHORT_FIELDS_BYTES
+}

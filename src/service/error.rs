@@ -1,0 +1,128 @@
+//! The one error that the protocols hand to callers.
+
+use std::fmt;
+
+use crate::machine::{Refusal, RefusalCode};
+use crate::store::StoreError;
+
+/// What went wrong, as every protocol spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    InvalidArgument,
+    NotFound,
+    TooLarge,
+    QuotaExceeded,
+    Forbidden,
+    /// Nothing was written; asking again may help.
+    Unavailable,
+    /// May or may not have been applied; ask again with the same idempotency
+    /// key.
+    OutcomeUnknown,
+    Internal,
+}
+
+/// Why a call has no result. The message is for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ServiceError {
+    pub code: Code,
+    pub message: String,
+}
+
+impl Code {
+    /// As the contract spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::InvalidArgument => "invalid_argument",
+            Code::NotFound => "not_found",
+            Code::TooLarge => "too_large",
+            Code::QuotaExceeded => "quota_exceeded",
+            Code::Forbidden => "forbidden",
+            Code::Unavailable => "unavailable",
+            Code::OutcomeUnknown => "outcome_unknown",
+            Code::Internal => "internal",
+        }
+    }
+
+    /// Whether the same call may succeed later, unchanged.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Code::Unavailable | Code::OutcomeUnknown => true,
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::TooLarge
+            | Code::QuotaExceeded
+            | Code::Forbidden
+            | Code::Internal => false,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl ServiceError {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        ServiceError { code, message: message.into() }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(Code::TooLarge, message)
+    }
+
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, message)
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Code::Unavailable, message)
+    }
+
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(Code::OutcomeUnknown, message)
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Code::Internal, message)
+    }
+
+    pub fn is_retryable(&self) -> bool {
+        self.code.is_retryable()
+    }
+}
+
+impl From<Refusal> for ServiceError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.code {
+            RefusalCode::InvalidArgument => Code::InvalidArgument,
+            RefusalCode::NotFound => Code::NotFound,
+            RefusalCode::QuotaExceeded => Code::QuotaExceeded,
+            RefusalCode::Internal => Code::Internal,
+        };
+        Self::new(code, &*refusal.message)
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(fault: StoreError) -> Self {
+        match fault {
+            StoreError::Unavailable(why) => Self::unavailable(format!("unavailable: {why}")),
+            StoreError::Unknown(why) => Self::unknown(format!(
+                "outcome unknown, it may or may not have been applied; repeat the call with the \
+                 same idempotency_key: {why}"
+            )),
+            StoreError::Storage(why) => Self::internal(format!("storage failed: {why}")),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The memory store: the rules and nothing around them. What it holds is gone
+//! when the program ends, its history included, which it keeps whole.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use super::tables::Tables;
+use super::window::Window;
+use super::{Answered, Consistency, Health, Request, Store, StoreError};
+use crate::machine::{
+    ClusterMs, Command, Envelope, Question, Reply, Revision, View, WallMs, answer, answer_history,
+    decide,
+};
+
+/// A state in this process's memory.
+///
+/// Invariant: `published` changes only under `writer`, whole, so a reader sees
+/// a state between two commands, and the newest one that was answered.
+pub struct MemoryStore {
+    clock: Clock,
+    writer: Mutex<()>,
+    published: ArcSwap<State>,
+    revision: watch::Sender<Revision>,
+    closed: AtomicBool,
+}
+
+/// The rows and the history that led to them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    pub tables: Tables,
+    pub history: Window,
+}
+
+impl State {
+    /// Decides one command, commits it and gives the reply.
+    pub fn step(&mut self, envelope: &Envelope) -> Reply {
+        let Ok(decision) = decide(envelope, &self.tables);
+        self.tables.apply(&decision);
+        for event in decision.events {
+            self.history.push(event);
+        }
+        self.history.evict_to(decision.meta.anchor.revision);
+        decision.reply
+    }
+}
+
+impl MemoryStore {
+    /// An empty store that reads the time from `clock`.
+    pub fn new(clock: Clock) -> MemoryStore {
+        MemoryStore {
+            clock,
+            writer: Mutex::new(()),
+            published: ArcSwap::default(),
+            revision: watch::Sender::new(Revision::ZERO),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The state after the newest command.
+    pub fn state(&self) -> Arc<State> {
+        self.published.load_full()
+    }
+
+    fn commit(&self, request: Request) -> Result<Reply, StoreError> {
+        // Nothing is left half done by a writer that panicked: it had not
+        // published yet.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.open()?;
+        let now_ms = self.clock.wall_ms();
+        let envelope = Envelope {
+            origin: None,
+            idempotency: request.idempotency,
+            actor: request.actor,
+            chance: request.chance,
+            wall: WallMs(now_ms),
+            clock: ClusterMs(now_ms),
+            command: request.command,
+        };
+        let mut state = State::clone(&self.published.load());
+        let reply = state.step(&envelope);
+        let revision = state.tables.meta().revision;
+        self.published.store(Arc::new(state));
+        self.revision.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+        Ok(reply)
+    }
+
+    /// The newest state; where a deadline has passed since, with its clock
+    /// moved on, so that what reads as gone never comes back.
+    fn fresh(&self) -> Result<Arc<State>, StoreError> {
+        let state = self.state();
+        let Ok(deadline) = state.tables.next_deadline(state.tables.meta().clock);
+        if deadline.is_none_or(|deadline| deadline.0 > self.clock.wall_ms()) {
+            return Ok(state);
+        }
+        let command = Command::Sweep { limit: 0 };
+        self.commit(Request { command, idempotency: None, actor: None, chance: 0 })?;
+        Ok(self.state())
+    }
+
+    fn open(&self) -> Result<(), StoreError> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(StoreError::Unavailable("the store is closed".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn submit(&self, request: Request, _deadline: Instant) -> Result<Reply, StoreError> {
+        self.commit(request)
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        _deadline: Instant,
+    ) -> Result<Answered, StoreError> {
+        self.open()?;
+        let (state, now) = match consistency {
+            Consistency::Linearizable => {
+                let state = self.fresh()?;
+                let now = state.tables.meta().clock;
+                (state, now)
+            }
+            Consistency::Local => {
+                let state = self.state();
+                let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
+                (state, now)
+            }
+        };
+        let meta = state.tables.meta();
+        let Ok(answer) = match question.is_about_history() {
+            true => answer_history(&question, &state.history, meta),
+            false => answer(&question, &state.tables, now),
+        };
+        Ok(Answered { answer, revision: meta.revision })
+    }
+
+    fn revision(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
+    }
+
+    async fn health(&self) -> Health {
+        let state = self.state();
+        let meta = state.tables.meta();
+        Health {
+            backend: "memory",
+            fault: self.open().err().map(|error| error.to_string()),
+            revision: meta.revision,
+            chain: meta.chain,
+            cluster: None,
+        }
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        // A writer that was under way has finished once this is had.
+        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Answer;
+    use crate::machine::command::Set;
+    use crate::machine::{Json, Text};
+    use crate::store::clock::Manual;
+
+    fn set(key: &str, ttl_ms: Option<u64>) -> Request {
+        let set = Set {
+            key: key.into(),
+            value: Json::new("1"),
+            ttl_ms,
+            agent_id: None,
+            if_revision: None,
+            fence: None,
+        };
+        Request { command: Command::Set(set), idempotency: None, actor: None, chance: 0 }
+    }
+
+    async fn is_there(store: &MemoryStore, consistency: Consistency) -> bool {
+        let question = Question::Key { key: Text::from("k") };
+        let answered = store.ask(question, consistency, Instant::now()).await.unwrap();
+        matches!(answered.answer, Answer::Key(Some(_)))
+    }
+
+    #[tokio::test]
+    async fn a_key_seen_expired_never_comes_back_when_the_clock_falls() {
+        let clock = Manual::at(10_000);
+        let store = MemoryStore::new(clock.clone());
+        store.submit(set("k", Some(1_000)), Instant::now()).await.unwrap();
+        assert!(is_there(&store, Consistency::Linearizable).await);
+        clock.advance_ms(1_000);
+        assert!(!is_there(&store, Consistency::Local).await);
+        assert!(!is_there(&store, Consistency::Linearizable).await);
+        clock.set_wall_ms(10_000);
+        assert!(!is_there(&store, Consistency::Linearizable).await);
+        assert!(!is_there(&store, Consistency::Local).await);
+        assert_eq!(store.state().tables.meta().clock, ClusterMs(11_000));
+    }
+
+    #[tokio::test]
+    async fn a_change_wakes_those_who_wait_and_a_closed_store_refuses() {
+        let store = MemoryStore::new(Manual::at(1));
+        let mut revision = store.revision();
+        store.submit(set("k", None), Instant::now()).await.unwrap();
+        assert!(revision.has_changed().unwrap());
+        assert_eq!(*revision.borrow_and_update(), Revision(1));
+        store.close().await;
+        let refused = store.submit(set("k", None), Instant::now()).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert!(store.health().await.fault.is_some());
+    }
+}

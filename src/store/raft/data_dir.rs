@@ -1,0 +1,196 @@
+//! The folder in which a node keeps everything: one process at a time, one
+//! node of one cluster, one format.
+//!
+//! ```text
+//! node.toml    whose folder this is, and its format
+//! lock         held while a process uses the folder
+//! log/         write-ahead log: entries, vote
+//! snapshots/   checksummed snapshot files
+//! archive/     history, which can be fetched again from a peer
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::types::NodeId;
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// A node's folder, locked for as long as this lives.
+pub struct DataDir {
+    root: PathBuf,
+    identity: Identity,
+    is_new: bool,
+    _lock: File,
+}
+
+/// What is written in `node.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    format: u32,
+    cluster_name: String,
+    node_id: NodeId,
+}
+
+/// Why a folder cannot be used. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("data directory {path}: in use by another process")]
+    InUse { path: PathBuf },
+    #[error("data directory {path}: format {found}, but this version knows {FORMAT} at most")]
+    TooNew { path: PathBuf, found: u32 },
+    #[error(
+        "data directory {path}: belongs to node {found_node} of cluster '{found_cluster}', \
+         not to node {node} of cluster '{cluster}'"
+    )]
+    Foreign {
+        path: PathBuf,
+        found_node: NodeId,
+        found_cluster: String,
+        node: NodeId,
+        cluster: String,
+    },
+    #[error("data directory {path}: node.toml is damaged: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("data directory {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl DataDir {
+    /// Opens the folder for `node_id` of `cluster_name`, making it where there
+    /// is none.
+    pub fn open(
+        root: &Path,
+        cluster_name: &str,
+        node_id: NodeId,
+    ) -> Result<DataDir, DataDirError> {
+        let io = |source| DataDirError::Io { path: root.to_owned(), source };
+        fs::create_dir_all(root).map_err(io)?;
+        let lock = lock(root)?;
+        let identity = Identity { format: FORMAT, cluster_name: cluster_name.to_owned(), node_id };
+        let is_new = match fs::read_to_string(root.join("node.toml")) {
+            Ok(text) => {
+                identity.check(root, &text)?;
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(io(error)),
+        };
+        for folder in ["log", "snapshots", "archive"] {
+            fs::create_dir_all(root.join(folder)).map_err(io)?;
+        }
+        Ok(DataDir { root: root.to_owned(), identity, is_new, _lock: lock })
+    }
+
+    /// Whether no node has finished its first start here. If one has, a folder
+    /// without a log is a loss and not a beginning.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Writes down whose folder this is, durable on return. For the first
+    /// start, once the log exists.
+    pub fn inscribe(&mut self) -> Result<(), DataDirError> {
+        if self.is_new {
+            let io = |source| DataDirError::Io { path: self.root.clone(), source };
+            self.identity.write(&self.root).map_err(io)?;
+            self.is_new = false;
+        }
+        Ok(())
+    }
+
+    /// Where the write-ahead log lives.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    /// Where snapshots live.
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    /// Where the history archive lives.
+    pub fn archive(&self) -> PathBuf {
+        self.root.join("archive")
+    }
+}
+
+fn lock(root: &Path) -> Result<File, DataDirError> {
+    let io = |source| DataDirError::Io { path: root.to_owned(), source };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(root.join("lock"))
+        .map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: root.to_owned() }),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+impl Identity {
+    fn check(&self, root: &Path, text: &str) -> Result<(), DataDirError> {
+        let found: Identity = toml::from_str(text).map_err(|error| DataDirError::Damaged {
+            path: root.to_owned(),
+            reason: error.message().to_owned(),
+        })?;
+        if found.format > FORMAT {
+            return Err(DataDirError::TooNew { path: root.to_owned(), found: found.format });
+        }
+        if found.cluster_name != self.cluster_name || found.node_id != self.node_id {
+            return Err(DataDirError::Foreign {
+                path: root.to_owned(),
+                found_node: found.node_id,
+                found_cluster: found.cluster_name,
+                node: self.node_id,
+                cluster: self.cluster_name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Written aside, synced and renamed, so that it is there whole or not at all.
+    fn write(&self, root: &Path) -> io::Result<()> {
+        let text = toml::to_string(self).map_err(io::Error::other)?;
+        let aside = root.join("node.toml.new");
+        let mut file = File::create(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(aside, root.join("node.toml"))?;
+        File::open(root)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_one_node_one_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut held = DataDir::open(dir.path(), "c", 1).unwrap();
+        assert!(held.is_new());
+        held.inscribe().unwrap();
+        assert!(matches!(DataDir::open(dir.path(), "c", 1), Err(DataDirError::InUse { .. })));
+        drop(held);
+        assert!(!DataDir::open(dir.path(), "c", 1).unwrap().is_new());
+        for (cluster, node) in [("c", 2), ("d", 1)] {
+            let refused = DataDir::open(dir.path(), cluster, node).err().unwrap();
+            assert!(matches!(refused, DataDirError::Foreign { .. }), "{refused}");
+        }
+        let newer = "format = 2\ncluster_name = \"c\"\nnode_id = 1\n";
+        fs::write(dir.path().join("node.toml"), newer).unwrap();
+        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        assert!(matches!(refused, DataDirError::TooNew { found: 2, .. }), "{refused}");
+        fs::write(dir.path().join("node.toml"), "format = ").unwrap();
+        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        assert!(matches!(refused, DataDirError::Damaged { .. }), "{refused}");
+    }
+}

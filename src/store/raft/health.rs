@@ -1,0 +1,102 @@
+//! What a node knows of itself and its cluster, for health and metrics.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::RaftMetrics;
+
+use super::leadership::Core;
+use super::log::LogStats;
+use super::types::{NodeId, TypeConfig};
+use crate::store::{ClusterHealth, Member, Role};
+
+/// A leader whose majority has not answered for this long may be cut off.
+const QUORUM_SILENCE: Duration = Duration::from_secs(1);
+
+/// The cluster as this node sees it now. `caught_up` is the caller's to know.
+pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealth {
+    let metrics = core.metrics();
+    let metrics = metrics.borrow_watched();
+    let applied_index = metrics.last_applied.as_ref().map_or(0, |id| id.index);
+    ClusterHealth {
+        cluster_name: cluster_name.to_owned(),
+        node_id: metrics.id,
+        role: role(metrics.state),
+        leader: metrics.current_leader,
+        term: metrics.current_term,
+        last_log_index: metrics.last_log_index.unwrap_or(0),
+        committed_index: metrics
+            .cluster_committed
+            .as_ref()
+            .map_or(applied_index, |id| id.index.max(applied_index)),
+        applied_index,
+        snapshot_index: metrics.snapshot.as_ref().map_or(0, |id| id.index),
+        quorum: has_quorum(&metrics),
+        caught_up,
+        members: members(&metrics),
+    }
+}
+
+/// Sets the gauges that `/metrics` shows beside those of requests.
+pub fn record(health: &ClusterHealth, log: &LogStats) {
+    metrics::gauge!("raft_is_leader").set(f64::from(u8::from(health.role == Role::Leader)));
+    metrics::gauge!("raft_term").set(health.term as f64);
+    metrics::gauge!("raft_last_log_index").set(health.last_log_index as f64);
+    metrics::gauge!("raft_committed_index").set(health.committed_index as f64);
+    metrics::gauge!("raft_applied_index").set(health.applied_index as f64);
+    metrics::gauge!("raft_snapshot_index").set(health.snapshot_index as f64);
+    metrics::gauge!("raft_has_quorum").set(f64::from(u8::from(health.quorum)));
+    metrics::gauge!("raft_log_disk_bytes").set(log.disk_bytes() as f64);
+    for member in &health.members {
+        if let Some(lag) = member.lag {
+            metrics::gauge!("raft_peer_lag_entries", "peer" => member.id.to_string())
+                .set(lag as f64);
+        }
+    }
+}
+
+fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner | ServerState::Shutdown => Role::Learner,
+    }
+}
+
+/// A leader knows by its acknowledgements; others go by having a leader.
+fn has_quorum(metrics: &RaftMetrics<TypeConfig>) -> bool {
+    if metrics.current_leader != Some(metrics.id) {
+        return metrics.current_leader.is_some();
+    }
+    let voters = metrics.membership_config.membership().voter_ids().count();
+    let silence = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
+    voters == 1 || silence.is_some_and(|silence| silence < QUORUM_SILENCE)
+}
+
+fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
+    let membership = metrics.membership_config.membership();
+    let voters: Vec<NodeId> = membership.voter_ids().collect();
+    let seen = metrics.heartbeat.as_ref();
+    let no_lags = BTreeMap::new();
+    let lags = metrics.replication.as_ref().unwrap_or(&no_lags);
+    membership
+        .nodes()
+        .map(|(id, peer)| Member {
+            id: *id,
+            addr: peer.addr.clone(),
+            url: peer.url.clone(),
+            voter: voters.contains(id),
+            lag: lags.get(id).map(|matched| {
+                let matched = matched.as_ref().map_or(0, |log_id| log_id.index);
+                metrics.last_log_index.unwrap_or(0).saturating_sub(matched)
+            }),
+            last_seen: seen
+                .and_then(|seen| seen.get(id))
+                .and_then(Option::as_ref)
+                .map(|at| at.elapsed()),
+        })
+        .collect()
+}

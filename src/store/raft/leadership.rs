@@ -1,0 +1,62 @@
+//! Who leads, as this node knows it, and waiting for that to change.
+
+use std::time::Duration;
+
+use openraft::Raft;
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
+use tokio::time::{Instant, timeout_at};
+
+use super::state_machine::StateMachine;
+use super::types::{NodeId, Peer, TypeConfig};
+
+/// The consensus core of a node.
+pub type Core = Raft<TypeConfig, StateMachine>;
+
+/// A call that found nobody to serve it asks again after this, or as soon as
+/// the node hears of a change. Short against an election, long against a spin.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Who orders commands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// This node, in this term.
+    Me { term: u64 },
+    Peer { id: NodeId, peer: Peer },
+    Nobody,
+}
+
+/// A node's view of the leadership. Clones are cheap and independent.
+#[derive(Clone)]
+pub struct Leadership {
+    metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
+}
+
+impl Leadership {
+    /// Follows the leadership that `core` knows of.
+    pub fn of(core: &Core) -> Leadership {
+        Leadership { metrics: core.server_metrics() }
+    }
+
+    /// Who leads now.
+    pub fn now(&self) -> Leader {
+        let metrics = self.metrics.borrow_watched();
+        let Some(id) = metrics.current_leader else { return Leader::Nobody };
+        if id == metrics.id {
+            return Leader::Me { term: metrics.vote.leader_id.term };
+        }
+        match metrics.membership_config.membership().get_node(&id) {
+            Some(peer) => Leader::Peer { id, peer: peer.clone() },
+            None => Leader::Nobody,
+        }
+    }
+
+    /// Waits until it makes sense to ask again; false once `deadline` is over.
+    pub async fn settle(&mut self, deadline: Instant) -> bool {
+        let until = deadline.min(Instant::now() + ASK_AGAIN);
+        // Either way there is something new to try: a change, or the time itself.
+        let _ = timeout_at(until, self.metrics.changed()).await;
+        Instant::now() < deadline
+    }
+}

@@ -1,0 +1,128 @@
+//! Linearizable reads on any node, by read index (section 6.4 of Ongaro's
+//! thesis): the leader confirms that it still leads and says how far its log
+//! was committed; once this node has applied that much, it may answer.
+//!
+//! One round serves all who waited when it began, so that reads cost the
+//! leader a message each round and not each read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
+use openraft::ReadPolicy;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::leadership::{Core, Leader, Leadership};
+use super::network::PeerClients;
+use super::office::Office;
+use super::state::State;
+use crate::machine::ClusterMs;
+use crate::store::StoreError;
+
+/// Readers that may wait for a round; more wait to be let in.
+const WAITING_MAX: usize = 4_096;
+
+/// A round that takes longer has lost its leader; another is tried.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Where readers are let through.
+#[derive(Clone)]
+pub struct ReadGate {
+    waiting: mpsc::Sender<Waiter>,
+}
+
+struct Waiter {
+    deadline: Instant,
+    pass: oneshot::Sender<Result<ClusterMs, StoreError>>,
+}
+
+/// What a round needs.
+pub struct Rounds {
+    pub(super) core: Core,
+    pub(super) leadership: Leadership,
+    pub(super) office: Office,
+    pub(super) state: Arc<State>,
+    pub(super) peers: PeerClients,
+}
+
+impl ReadGate {
+    /// Opens the gate. It closes when all clones of it are gone.
+    pub fn open(rounds: Rounds) -> ReadGate {
+        let (waiting, queue) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(rounds.run(queue));
+        ReadGate { waiting }
+    }
+
+    /// Waits until this node's state holds everything that was committed when
+    /// the call began, and returns the leader's cluster time at that moment.
+    pub async fn pass(&self, deadline: Instant) -> Result<ClusterMs, StoreError> {
+        let (pass, passed) = oneshot::channel();
+        let closed = || StoreError::Unavailable("the node is stopping".to_owned());
+        self.waiting.send(Waiter { deadline, pass }).await.map_err(|_| closed())?;
+        passed.await.map_err(|_| closed())?
+    }
+}
+
+impl Rounds {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiter>) {
+        let mut waiters = Vec::new();
+        while queue.recv_many(&mut waiters, WAITING_MAX).await > 0 {
+            self.serve(&mut waiters).await;
+        }
+    }
+
+    /// Runs rounds until every waiter has passed or is out of time.
+    async fn serve(&mut self, waiters: &mut Vec<Waiter>) {
+        loop {
+            let failure = match self.round().await {
+                Ok(time) => {
+                    for waiter in waiters.drain(..) {
+                        // A reader that has gone needs no answer.
+                        let _ = waiter.pass.send(Ok(time));
+                    }
+                    return;
+                }
+                Err(failure) => failure,
+            };
+            let Some(earliest) = waiters.iter().map(|waiter| waiter.deadline).min() else { return };
+            self.leadership.settle(earliest.max(Instant::now() + Duration::from_millis(1))).await;
+            let now = Instant::now();
+            for waiter in waiters.extract_if(.., |waiter| waiter.deadline <= now) {
+                let _ = waiter.pass.send(Err(failure.clone()));
+            }
+        }
+    }
+
+    /// One round: asks whoever leads, then waits for this node to catch up.
+    async fn round(&self) -> Result<ClusterMs, StoreError> {
+        let until = Instant::now() + ROUND;
+        let unavailable = |why: String| StoreError::Unavailable(why);
+        let (linearizer, time) = match self.leadership.now() {
+            Leader::Me { term } => {
+                let asked = timeout_at(until, self.core.get_read_linearizer(ReadPolicy::ReadIndex));
+                let linearizer = asked
+                    .await
+                    .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
+                    .map_err(|error| unavailable(error.to_string()))?;
+                (linearizer, self.office.now(term, self.state.clock()))
+            }
+            Leader::Peer { id, peer } => {
+                let index = self
+                    .peers
+                    .read_index(id, &peer, until)
+                    .await
+                    .map_err(|error| unavailable(error.to_string()))?;
+                let read = ReadLogId::from_log_id(index.read);
+                (Linearizer::new(index.node, read, index.applied), ClusterMs(index.cluster_ms))
+            }
+            Leader::Nobody => return Err(unavailable("no leader is known".to_owned())),
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        match linearizer.try_await_ready(&self.core, Some(left)).await {
+            Ok(Ok(_ready)) => Ok(time),
+            Ok(Err(_behind)) => Err(unavailable("this node is behind the leader".to_owned())),
+            Err(fatal) => Err(unavailable(fatal.to_string())),
+        }
+    }
+}

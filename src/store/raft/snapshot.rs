@@ -1,0 +1,199 @@
+//! Snapshots: the whole state as of one log entry, in one file.
+//!
+//! A snapshot is built from persistent tables beside the writes that go on,
+//! synced with its folder before openraft hears of it (the log behind it is
+//! purged then), and proves itself by its digest when it is read
+//! ([`super::snapshot_file`]). Its content is a sequence of records, each behind
+//! its length: first what it covers, then the rows.
+
+use std::fs;
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
+use openraft::storage::RaftSnapshotBuilder;
+use prost::Message;
+
+use super::entry::{LogId, Membership};
+use super::history::History;
+use super::snapshot_file::{SnapshotFile, SnapshotWriter};
+use super::state::Applied;
+use super::types::TypeConfig;
+use crate::codec;
+use crate::proto::record;
+use crate::store::tables::Tables;
+
+/// The name under which a node keeps its newest snapshot.
+const EXTENSION: &str = "snapshot";
+
+/// No record is longer: a row is bounded by the largest value and its names.
+const RECORD_BYTES_MAX: usize = 256 << 20;
+
+/// Openraft's description of a snapshot.
+pub type Meta = SnapshotMetaOf<TypeConfig>;
+/// A snapshot as openraft passes it around.
+pub type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// The folder that holds the node's snapshot: one, and the next while it is
+/// being made.
+#[derive(Clone, Debug)]
+pub struct SnapshotDir(PathBuf);
+
+impl SnapshotDir {
+    /// The snapshots of the folder `dir`, which exists.
+    pub fn new(dir: PathBuf) -> SnapshotDir {
+        SnapshotDir(dir)
+    }
+
+    /// The newest whole snapshot, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidData` when the newest is damaged: an older one would leave a
+    /// gap before the log, so none is taken in its place.
+    pub fn newest(&self) -> io::Result<Option<Snapshot>> {
+        let Some(path) = self.files()?.pop() else { return Ok(None) };
+        let file = SnapshotFile::open(path)?;
+        let meta = read_cover(&mut BufReader::new(file.reader()?))?;
+        Ok(Some(Snapshot { meta, snapshot: file }))
+    }
+
+    /// Writes the snapshot of `state`, durable on return.
+    fn write(&self, state: &Applied, membership: &StoredMembershipOf<TypeConfig>) -> io::Result<Snapshot> {
+        let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
+        let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
+        write_record(&mut writer, &cover(&meta).encode_to_vec())?;
+        for row in state.tables.rows() {
+            write_record(&mut writer, &codec::encode_state_record(&row))?;
+        }
+        let file = writer.finish()?;
+        self.keep_only(&file.path)?;
+        Ok(Snapshot { meta, snapshot: file })
+    }
+
+    /// Makes a received file the node's snapshot, durable on return.
+    pub fn adopt(&self, meta: &Meta, file: SnapshotFile) -> io::Result<SnapshotFile> {
+        let path = self.path(meta.last_log_id.as_ref());
+        let file = if file.path == path { file } else { file.rename(path)? };
+        self.keep_only(&file.path)?;
+        Ok(file)
+    }
+
+    /// Names sort as the entries that they cover.
+    fn path(&self, last: Option<&LogId>) -> PathBuf {
+        let (term, index) = last.map_or((0, 0), |id| (id.leader_id.term, id.index));
+        self.0.join(format!("{index:020}-{term:020}.{EXTENSION}"))
+    }
+
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == EXTENSION) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn keep_only(&self, kept: &Path) -> io::Result<()> {
+        for path in self.files()? {
+            if path != kept {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a snapshot's tables, checking every byte.
+///
+/// # Errors
+/// `InvalidData` when the content is damaged, or of a newer version.
+pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
+    /// Fewer system calls for rows that are small.
+    const BUFFER_BYTES: usize = 256 << 10;
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
+    read_cover(&mut reader)?;
+    let mut tables = Tables::default();
+    while let Some(bytes) = read_record(&mut reader)? {
+        let row = codec::decode_state_record(&bytes.into()).map_err(invalid)?;
+        tables.insert(row);
+    }
+    Ok(tables)
+}
+
+/// Builds one snapshot of the state as it was when openraft asked.
+pub struct Builder {
+    pub(super) dir: SnapshotDir,
+    pub(super) state: Applied,
+    pub(super) membership: StoredMembershipOf<TypeConfig>,
+    pub(super) history: History,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        // Archive first: the log behind the snapshot goes, and with it the
+        // only other place on this node that holds these events.
+        let revision = self.state.tables.meta().revision;
+        self.history.archived(revision).await.map_err(io::Error::other)?;
+        let (dir, state) = (self.dir.clone(), self.state.clone());
+        let membership = self.membership.clone();
+        let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
+        let snapshot = built.map_err(io::Error::other)??;
+        metrics::gauge!("raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
+        Ok(snapshot)
+    }
+}
+
+fn cover(meta: &Meta) -> record::SnapshotCover {
+    record::SnapshotCover {
+        last: meta.last_log_id.as_ref().map(record::LogId::from),
+        membership: Some(meta.last_membership.membership().into()),
+        membership_at: meta.last_membership.log_id().as_ref().map(record::LogId::from),
+    }
+}
+
+fn read_cover(reader: &mut impl Read) -> io::Result<Meta> {
+    let bytes = read_record(reader)?.ok_or_else(|| invalid("snapshot is empty"))?;
+    let cover = record::SnapshotCover::decode(&*bytes).map_err(invalid)?;
+    let membership = cover.membership.ok_or_else(|| invalid("snapshot has no membership"))?;
+    let membership = Membership::try_from(membership).map_err(invalid)?;
+    let decided = cover.membership_at.as_ref().map(LogId::from);
+    Ok(Meta {
+        last_log_id: cover.last.as_ref().map(LogId::from),
+        last_membership: StoredMembershipOf::<TypeConfig>::new(decided, membership),
+    })
+}
+
+fn write_record(writer: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(&(bytes.len() as u64).to_be_bytes())?;
+    writer.write_all(bytes)
+}
+
+/// The next record, or nothing at the content's end.
+fn read_record(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 8];
+    match reader.read_exact(&mut length[..1]) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    reader.read_exact(&mut length[1..])?;
+    let length = usize::try_from(u64::from_be_bytes(length)).map_err(invalid)?;
+    if length > RECORD_BYTES_MAX {
+        return Err(invalid(format!("snapshot record of {length} bytes")));
+    }
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, reason)
+}

@@ -1,0 +1,153 @@
+//! The replicated state machine: turns committed entries into tables, events
+//! and replies, in the log's order, by the one rulebook.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use openraft::EntryPayload;
+use openraft::alias::StoredMembershipOf;
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+
+use super::entry::{Entry, LogId};
+use super::history::History;
+use super::snapshot::{self, Builder, Meta, Snapshot, SnapshotDir};
+use super::snapshot_file::SnapshotFile;
+use super::state::{Applied as AppliedState, State};
+use super::types::{Applied, Proposal, TypeConfig};
+use crate::codec;
+use crate::machine::{self, Reply};
+
+/// Entries applied before readers see them and callers are answered: enough
+/// that the tables' shared nodes are copied seldom, few enough that nobody
+/// waits long for a neighbour.
+const PUBLISH_ENTRIES_MAX: usize = 128;
+
+/// What openraft applies entries to.
+pub struct StateMachine {
+    state: Arc<State>,
+    applied: AppliedState,
+    membership: StoredMembershipOf<TypeConfig>,
+    history: History,
+    snapshots: SnapshotDir,
+}
+
+/// Someone to be answered once readers can see what was done.
+type Answer = (ApplyResponder<TypeConfig>, Applied);
+
+impl StateMachine {
+    /// An empty machine. Openraft installs the newest snapshot and applies the
+    /// log behind it before anything else.
+    pub fn new(state: Arc<State>, history: History, snapshots: SnapshotDir) -> StateMachine {
+        StateMachine {
+            state,
+            applied: AppliedState::default(),
+            membership: StoredMembershipOf::<TypeConfig>::default(),
+            history,
+            snapshots,
+        }
+    }
+
+    async fn apply_entry(&mut self, entry: Entry) -> io::Result<Applied> {
+        let reply = match entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Membership(membership) => {
+                self.membership =
+                    StoredMembershipOf::<TypeConfig>::new(Some(entry.log_id), membership);
+                None
+            }
+            EntryPayload::Normal(proposal) => Some(self.decide(&entry.log_id, &proposal).await?),
+        };
+        self.applied.log_id = Some(entry.log_id);
+        Ok(Applied(reply))
+    }
+
+    async fn decide(&mut self, log_id: &LogId, proposal: &Proposal) -> io::Result<Reply> {
+        // Fatal on purpose: to skip what others may understand would be to differ.
+        let envelope = codec::decode_envelope(&proposal.0)
+            .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
+        let tables = &mut self.applied.tables;
+        let decision = match machine::decide(&envelope, tables) {
+            Ok(decision) => decision,
+            Err(never) => match never {},
+        };
+        tables.apply(&decision);
+        let anchor = decision.meta.anchor.revision;
+        self.history.push(decision.events, anchor).await;
+        Ok(decision.reply)
+    }
+
+    /// Shows the state to readers, then answers those who wait for it.
+    fn publish(&mut self, answers: &mut Vec<Answer>) {
+        self.state.publish(self.applied.clone());
+        for (responder, applied) in answers.drain(..) {
+            responder.send(applied);
+        }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(
+        &mut self,
+    ) -> Result<(Option<LogId>, StoredMembershipOf<TypeConfig>), io::Error> {
+        Ok((self.applied.log_id, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
+    {
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut unseen = 0;
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let applied = self.apply_entry(entry).await?;
+            answers.extend(responder.map(|responder| (responder, applied)));
+            unseen += 1;
+            if unseen == PUBLISH_ENTRIES_MAX {
+                self.publish(&mut answers);
+                unseen = 0;
+            }
+        }
+        self.publish(&mut answers);
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            dir: self.snapshots.clone(),
+            state: self.applied.clone(),
+            membership: self.membership.clone(),
+            history: self.history.clone(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &Meta,
+        snapshot: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let (dir, meta) = (self.snapshots.clone(), meta.clone());
+        let last_log_id = meta.last_log_id;
+        let membership = meta.last_membership.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // Read before it takes the old one's place: a damaged file replaces nothing.
+            let tables = snapshot::read(&snapshot)?;
+            dir.adopt(&meta, snapshot).map(|_| tables)
+        });
+        let tables = read.await.map_err(io::Error::other)??;
+        self.history.expect(tables.meta()).await;
+        self.applied = AppliedState { tables, log_id: last_log_id };
+        self.membership = membership;
+        self.publish(&mut Vec::new());
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let dir = self.snapshots.clone();
+        tokio::task::spawn_blocking(move || dir.newest()).await.map_err(io::Error::other)?
+    }
+}

@@ -1,0 +1,153 @@
+//! How a command reaches the log: proposed here where this node leads, else
+//! forwarded to the one that does, and asked again under the same number until
+//! its deadline. The caller hears of a change of leader only as a delay.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::time::{Instant, timeout_at};
+
+use super::leadership::{Core, Leader, Leadership};
+use super::network::{ForwardError, Forwarder};
+use super::office::Office;
+use super::session::Session;
+use super::state::State;
+use super::types::Proposal;
+use crate::codec;
+use crate::machine::{Command, Reply};
+use crate::store::{Request, StoreError};
+
+/// A node's way into the log.
+pub struct Writes {
+    pub(super) core: Core,
+    pub(super) leadership: Leadership,
+    pub(super) office: Office,
+    pub(super) state: Arc<State>,
+    pub(super) session: Session,
+    pub(super) forwarder: Forwarder,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Done(Reply),
+    /// It is in no log and never will be.
+    Never(String),
+    /// It may be in a log; asking again under its number is safe.
+    Doubt(String),
+    /// This node cannot go on at all, and it may be in a log.
+    Lost(String),
+}
+
+impl Writes {
+    /// Commits `request`, by `deadline`.
+    pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        let ticket = self.session.ticket();
+        let Request { command, idempotency, actor, chance } = request;
+        let origin = Some(ticket.origin);
+        let request = codec::Request { origin, idempotency, actor, chance, command };
+        let mut leadership = self.leadership.clone();
+        let mut in_doubt = None;
+        let mut encoded: Option<Bytes> = None;
+        loop {
+            let attempt = match leadership.now() {
+                Leader::Me { term } => {
+                    self.propose(&request, term, deadline).await
+                }
+                Leader::Peer { id, peer } => {
+                    let bytes = encoded
+                        .get_or_insert_with(|| codec::encode_request(&request))
+                        .clone();
+                    attempt(self.forwarder.submit(id, &peer, bytes, deadline).await)
+                }
+                Leader::Nobody => Attempt::Never("no leader is known".to_owned()),
+            };
+            let why_never = match attempt {
+                Attempt::Done(reply) => return Ok(reply),
+                Attempt::Never(why) => why,
+                Attempt::Doubt(why) => in_doubt.insert(why).clone(),
+                Attempt::Lost(why) => return Err(StoreError::Unknown(why)),
+            };
+            if !leadership.settle(deadline).await {
+                return Err(match in_doubt {
+                    Some(why) => StoreError::Unknown(why),
+                    None => StoreError::Unavailable(why_never),
+                });
+            }
+        }
+    }
+
+    /// Serves a command that a follower forwarded: one attempt, here.
+    pub async fn forwarded(
+        &self,
+        request: codec::Request,
+        deadline: Instant,
+    ) -> Result<Reply, ForwardedError> {
+        let term = match self.leadership.now() {
+            Leader::Me { term } => term,
+            other @ (Leader::Peer { .. } | Leader::Nobody) => {
+                return Err(ForwardedError::NotLeader(other));
+            }
+        };
+        match self.propose(&request, term, deadline).await {
+            Attempt::Done(reply) => Ok(reply),
+            Attempt::Never(_) => Err(ForwardedError::NotLeader(self.leadership.now())),
+            Attempt::Doubt(why) | Attempt::Lost(why) => Err(ForwardedError::Unknown(why)),
+        }
+    }
+
+    async fn propose(
+        &self,
+        request: &codec::Request,
+        term: u64,
+        deadline: Instant,
+    ) -> Attempt {
+        // The only place of a cluster where time enters a command.
+        let clock = self.office.now(term, self.state.clock());
+        let envelope = request.clone().stamp(self.office.wall(), clock);
+        let proposal = Proposal(codec::encode_envelope(&envelope));
+        let written = timeout_at(deadline, self.core.client_write(proposal)).await;
+        match written {
+            Err(_elapsed) => Attempt::Doubt("no majority took the command in time".to_owned()),
+            Ok(Ok(response)) => match response.data.0 {
+                Some(reply) => Attempt::Done(reply),
+                None => Attempt::Lost("the log gave another entry for the command".to_owned()),
+            },
+            Ok(Err(RaftError::APIError(error))) => match error {
+                ClientWriteError::ForwardToLeader(_) => {
+                    Attempt::Never("this node leads no more".to_owned())
+                }
+                ClientWriteError::LogEntryDiscarded(_) => Attempt::Doubt(error.to_string()),
+                ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_) => Attempt::Never(error.to_string()),
+            },
+            Ok(Err(RaftError::Fatal(fatal))) => Attempt::Lost(fatal.to_string()),
+        }
+    }
+
+    /// Moves the log's clock on and removes nothing.
+    pub async fn tick(&self, deadline: Instant) -> Result<(), StoreError> {
+        let command = Command::Sweep { limit: 0 };
+        let request = Request { command, idempotency: None, actor: None, chance: 0 };
+        self.submit(request, deadline).await.map(drop)
+    }
+}
+
+/// Why a forwarded command has no reply.
+pub enum ForwardedError {
+    /// It is in no log; ask the one that leads now.
+    NotLeader(Leader),
+    /// It may be in a log.
+    Unknown(String),
+}
+
+fn attempt(answered: Result<Bytes, ForwardError>) -> Attempt {
+    match answered {
+        Ok(bytes) => match codec::decode_reply(&bytes) {
+            Ok(reply) => Attempt::Done(reply),
+            Err(error) => Attempt::Lost(format!("the leader's reply makes no sense: {error}")),
+        },
+        Err(error) if error.never_reached() => Attempt::Never(error.to_string()),
+        Err(error) => Attempt::Doubt(error.to_string()),
+    }
+}

@@ -1,0 +1,216 @@
+//! The window: the newest events of the history, in memory, found by subject,
+//! actor and action without a scan. Older ones are for an archive to keep.
+//!
+//! A clone costs nothing and never changes, as with the tables.
+
+use std::convert::Infallible;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use imbl::{OrdSet, Vector};
+
+use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::machine::{Action, Event, HistoryView, Revision, Text};
+
+/// What an event costs besides its text: its fields, their allocations and
+/// three index entries.
+const EVENT_OVERHEAD_BYTES: u64 = 320;
+
+/// Events with consecutive revisions, oldest first, none missing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Window {
+    /// The revision before that of the oldest event.
+    floor: Revision,
+    events: Vector<Arc<Event>>,
+    index: OrdSet<(Facet, Revision)>,
+    bytes: u64,
+}
+
+/// How much a window is to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub events_max: usize,
+    pub bytes_max: u64,
+}
+
+impl Limits {
+    /// For a node whose older events are archived: enough for every waiting
+    /// call and a glance at the history, little enough to clone a node's state
+    /// into 300 MB.
+    pub const ARCHIVED: Limits = Limits { events_max: 10_000, bytes_max: 64 << 20 };
+}
+
+/// Something that events are found by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Facet {
+    Subject(Text),
+    Actor(Text),
+    Action(Action),
+}
+
+impl Window {
+    /// An empty window; the event after `revision` comes next.
+    pub fn after(revision: Revision) -> Window {
+        Window { floor: revision, ..Window::default() }
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Panics
+    ///
+    /// If its revision is not the one after the newest: a gap would make the
+    /// history answer wrongly.
+    pub fn push(&mut self, event: Event) {
+        let next = Revision(self.newest().0 + 1);
+        assert!(event.revision == next, "history has a gap: {next} then {}", event.revision);
+        self.bytes += size_bytes(&event);
+        self.index.extend(facets(&event).map(|facet| (facet, event.revision)));
+        self.events.push_back(Arc::new(event));
+    }
+
+    /// Drops every event up to and including `revision`.
+    pub fn evict_to(&mut self, revision: Revision) {
+        while self.floor < revision
+            && let Some(event) = self.events.pop_front()
+        {
+            for facet in facets(&event) {
+                self.index.remove(&(facet, event.revision));
+            }
+            self.floor = event.revision;
+            self.bytes -= size_bytes(&event);
+        }
+    }
+
+    /// The revision up to which events must go for the rest to keep within
+    /// `limits`; the one before the oldest where all may stay.
+    pub fn surplus(&self, limits: &Limits) -> Revision {
+        let (mut events, mut bytes) = (self.events.len(), self.bytes);
+        let mut last_to_go = self.floor;
+        for event in &self.events {
+            if events <= limits.events_max && bytes <= limits.bytes_max {
+                break;
+            }
+            events -= 1;
+            bytes -= size_bytes(event);
+            last_to_go = event.revision;
+        }
+        last_to_go
+    }
+
+    /// The revision of the oldest event; of the next one where there is none.
+    pub fn oldest(&self) -> Revision {
+        Revision(self.floor.0 + 1)
+    }
+
+    /// The revision of the newest event, or that before the oldest where there
+    /// is none.
+    pub fn newest(&self) -> Revision {
+        Revision(self.floor.0 + self.events.len() as u64)
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// About how much memory the events take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The event with this revision, if it is here.
+    pub fn get(&self, revision: Revision) -> Option<&Arc<Event>> {
+        let position = revision.0.checked_sub(self.oldest().0)?;
+        self.events.get(usize::try_from(position).ok()?)
+    }
+
+    /// Events after `revision`, oldest first.
+    pub fn iter_after(&self, revision: Revision) -> impl Iterator<Item = &Arc<Event>> {
+        let start = revision.0.saturating_sub(self.floor.0);
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(self.events.len());
+        (start..self.events.len()).filter_map(|position| self.events.get(position))
+    }
+
+    fn found_by(
+        &self,
+        facet: Facet,
+        after: Revision,
+        before: Revision,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
+        let range = (Bound::Excluded((facet.clone(), after)), Bound::Excluded((facet, before)));
+        // A range that ends before it starts would panic.
+        let range = (after < before).then_some(range);
+        let found = range.into_iter().flat_map(|range| self.index.range(range));
+        found.filter_map(|(_, revision)| self.get(*revision))
+    }
+
+    fn before(&self, revision: Revision) -> impl Iterator<Item = &Arc<Event>> {
+        let end = revision.0.saturating_sub(self.oldest().0).min(self.events.len() as u64);
+        (0..end as usize).rev().filter_map(|position| self.events.get(position))
+    }
+}
+
+impl HistoryView for Window {
+    type Error = Infallible;
+
+    fn newest(
+        &self,
+        filter: &HistoryFilter,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Result<Vec<Event>, Infallible> {
+        let before = before.unwrap_or(Revision(u64::MAX));
+        let found = |facet| {
+            let newest_first = self.found_by(facet, Revision::ZERO, before).rev();
+            take(newest_first, |event| filter.admits(event), limit)
+        };
+        Ok(match (&filter.subject, &filter.actor, filter.action) {
+            (Some(subject), _, _) => found(Facet::Subject(subject.clone())),
+            (None, Some(actor), _) => found(Facet::Actor(actor.clone())),
+            (None, None, Some(action)) => found(Facet::Action(action)),
+            (None, None, None) => take(self.before(before), |_| true, limit),
+        })
+    }
+
+    fn since(
+        &self,
+        filter: &ChangeFilter,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<Event>, Infallible> {
+        let admits = |event: &Event| filter.admits(event);
+        Ok(match filter {
+            ChangeFilter::Key(key) => {
+                let facet = Facet::Subject(key.clone());
+                take(self.found_by(facet, after, Revision(u64::MAX)), admits, limit)
+            }
+            ChangeFilter::Prefix(_) => take(self.iter_after(after), admits, limit),
+        })
+    }
+}
+
+fn take<'a>(
+    events: impl Iterator<Item = &'a Arc<Event>>,
+    admits: impl Fn(&Event) -> bool,
+    limit: usize,
+) -> Vec<Event> {
+    events.filter(|event| admits(event)).take(limit).map(|event| Event::clone(event)).collect()
+}
+
+fn facets(event: &Event) -> impl Iterator<Item = Facet> + use<> {
+    let subject = Facet::Subject(event.subject.clone());
+    let actor = event.actor.clone().map(Facet::Actor);
+    [subject, Facet::Action(event.action)].into_iter().chain(actor)
+}
+
+fn size_bytes(event: &Event) -> u64 {
+    let json = |json: &Option<crate::machine::Json>| json.as_ref().map_or(0, |j| j.as_str().len());
+    let actor = event.actor.as_ref().map_or(0, |actor| actor.len());
+    let text = event.subject.len() + actor + json(&event.new) + json(&event.previous);
+    text as u64 + EVENT_OVERHEAD_BYTES
+}
