@@ -330,7 +330,7 @@ impl Run {
 }
 
 /// About how many bytes an event takes.
-pub(super) fn size_of(event: &Event) -> usize {
+pub(in crate::store::raft) fn size_of(event: &Event) -> usize {
     /// Numbers, chain value and lengths.
     const FIXED_BYTES: usize = 80;
     let text = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());

@@ -5,8 +5,8 @@ use super::database::Fault;
 use super::reader::Reader;
 use super::worker::{Failure, Worker};
 use super::{Span, Tip};
-use crate::machine::Chain;
 use crate::machine::row::Anchor;
+use crate::machine::{Chain, Revision};
 
 impl Worker {
     /// See [`super::Archive::adopt`].
@@ -56,6 +56,10 @@ impl Worker {
     /// The newest range that is missing. Its upper end has a chain value that
     /// is known: the state's own, or the one that the event above it covers.
     pub(super) fn next_hole(&self) -> Option<Span> {
+        if self.tip.revision == Revision::ZERO {
+            // Nobody said yet where the history begins.
+            return None;
+        }
         let (first, last) = self.bounds();
         let (first, last) = self.held.highest_hole(first, last)?;
         Some(Span::new(first, last))

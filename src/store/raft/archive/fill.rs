@@ -1,9 +1,7 @@
 //! Filling holes, and writing a frame anew as a whole.
 
 use super::database::Fault;
-use super::format::{
-    FrameIndex, OpenBlock, Put, block_bounds, frame_of, span_of,
-};
+use super::format::{FrameIndex, OpenBlock, Put, block_bounds, frame_of, span_of};
 use super::reader::Reader;
 use super::worker::{Failure, Worker};
 use super::{ArchiveError, Run, Span};

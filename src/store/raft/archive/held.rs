@@ -106,7 +106,11 @@ mod tests {
                 model.retain(|r| *r < first || *r > last);
             }
             for revision in 0..70 {
-                assert_eq!(held.contains(revision), model.contains(&revision), "{revision} {held:?}");
+                assert_eq!(
+                    held.contains(revision),
+                    model.contains(&revision),
+                    "{revision} {held:?}"
+                );
             }
             assert!(held.ranges.windows(2).all(|w| w[0].1 + 1 < w[1].0), "{held:?}");
             let top = (first..=65).rev().find(|r| !model.contains(r));

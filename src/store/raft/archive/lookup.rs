@@ -208,13 +208,7 @@ enum Leap {
 
 impl Cursor {
     /// The list's first entry at or past `at`, within `room`.
-    fn next(
-        &mut self,
-        database: &Database,
-        at: u64,
-        room: Span,
-        way: Way,
-    ) -> Result<Next, Fault> {
+    fn next(&mut self, database: &Database, at: u64, room: Span, way: Way) -> Result<Next, Fault> {
         let mut at = at;
         // At most three turns: the posting at hand and the next one may both
         // have nothing more.

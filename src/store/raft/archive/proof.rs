@@ -134,7 +134,8 @@ impl Worker {
             self.proof.below = None;
             return Ok(next);
         }
-        let below = runs.first().and_then(|run| Some((run.span()?.first.0.checked_sub(1)?, run.before)));
+        let below =
+            runs.first().and_then(|run| Some((run.span()?.first.0.checked_sub(1)?, run.before)));
         self.proof.below = below;
         runs.iter().flat_map(|run| &run.events).for_each(|event| index.add(event));
         let found = self.proof.found.remove(&frame).unwrap_or_default();

@@ -59,8 +59,7 @@ impl Thread {
         &self,
         job: impl FnOnce(&mut Worker) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ArchiveError> {
-        let place =
-            self.places.clone().acquire_owned().await.map_err(|_| ArchiveError::Closed)?;
+        let place = self.places.clone().acquire_owned().await.map_err(|_| ArchiveError::Closed)?;
         let (reply, result) = oneshot::channel();
         let job: Job = Box::new(move |worker| {
             let result = job(worker);

@@ -398,4 +398,3 @@ impl Worker {
         Ok(Figures { disk_bytes, events, proven: self.proof.is_done() })
     }
 }
-
