@@ -20,6 +20,7 @@
 //! answer. What it needs: a majority of the nodes, and disks that keep what
 //! `fdatasync` said they keep.
 
+pub mod archive;
 mod data_dir;
 pub mod entry;
 mod health;
