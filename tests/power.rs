@@ -80,10 +80,7 @@ async fn nothing_acknowledged_is_lost_when_power_is() {
             }
             // Nothing was acknowledged since: the same must be found next time.
             Err(error) => {
-                assert!(
-                    matches!(error, LogError::Io { .. }) && disk.is_cut(),
-                    "{error}"
-                );
+                assert!(matches!(error, LogError::Io { .. }) && disk.is_cut(), "{error}");
                 totals.cut_at_open += 1;
             }
         }
@@ -119,10 +116,7 @@ async fn run(store: &mut LogStore, disk: &CrashDisk, found: Model, load: Load) -
         }
     }
     let settled = run.settle().await;
-    assert!(
-        settled.is_ok() || disk.is_cut(),
-        "a disk that works failed: {settled:?}"
-    );
+    assert!(settled.is_ok() || disk.is_cut(), "a disk that works failed: {settled:?}");
     run.ledger
 }
 
@@ -171,10 +165,7 @@ async fn a_failed_sync_stops_the_log_for_good() {
 async fn append(store: &mut LogStore, index: u64) -> Answer {
     let (tx, rx) = TypeConfig::oneshot();
     let payload = EntryPayload::Blank;
-    let entry = Entry {
-        log_id: log_id(1, index),
-        payload,
-    };
+    let entry = Entry { log_id: log_id(1, index), payload };
     store.append([entry], IOFlushed::signal(tx)).await.unwrap();
     rx
 }

@@ -25,10 +25,7 @@ const WRITES_MAX: u64 = 24;
 const SEGMENT_BYTES: usize = 16 << 10;
 
 fn options() -> Options {
-    Options {
-        segment_bytes: SEGMENT_BYTES as u64,
-        ..Options::default()
-    }
+    Options { segment_bytes: SEGMENT_BYTES as u64, ..Options::default() }
 }
 
 /// A log as a killed process leaves it.
@@ -50,13 +47,7 @@ async fn a_vote_in_memory_only() {
     let base = Model::observe(&mut store).await;
     store.save_vote(&Vote::new(2, 1)).await.unwrap();
     let after = files_of(store, dir.path()).await;
-    sweep(killed(
-        before,
-        after,
-        base,
-        vec![Step::Vote(Vote::new(2, 1))],
-    ))
-    .await;
+    sweep(killed(before, after, base, vec![Step::Vote(Vote::new(2, 1))])).await;
 }
 
 /// Segments go once the purge is durable, and not because it was read.
@@ -66,10 +57,7 @@ async fn a_purge_in_memory_only() {
     let mut store = open_with_vote(dir.path()).await;
     for index in 1..=20 {
         let payload = EntryPayload::Normal(Proposal(Bytes::from(vec![1; 2000])));
-        let entry = Entry {
-            log_id: log_id(1, index),
-            payload,
-        };
+        let entry = Entry { log_id: log_id(1, index), payload };
         store.blocking_append([entry]).await.unwrap();
     }
     let before = files_of(store, dir.path()).await;
@@ -78,13 +66,7 @@ async fn a_purge_in_memory_only() {
     store.purge(log_id(1, 19)).await.unwrap();
     let after = files_of(store, dir.path()).await;
     assert!(after.len() < before.len(), "the purge deletes segments");
-    sweep(killed(
-        before,
-        after,
-        base,
-        vec![Step::Purge(log_id(1, 19))],
-    ))
-    .await;
+    sweep(killed(before, after, base, vec![Step::Purge(log_id(1, 19))])).await;
 }
 
 /// What follows a seal must not outlive it.
@@ -107,12 +89,7 @@ async fn a_seal_in_memory_only() {
     let end = sealed.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     files.get_mut(&name(1)).unwrap()[end - 40..].fill(0);
     let ledger = Ledger::new(base);
-    sweep(Killed {
-        durable: files,
-        cached: (name(1), sealed),
-        ledger,
-    })
-    .await;
+    sweep(Killed { durable: files, cached: (name(1), sealed), ledger }).await;
 }
 
 async fn open_with_vote(dir: &Path) -> LogStore {
@@ -125,9 +102,7 @@ async fn open_with_vote(dir: &Path) -> LogStore {
 async fn files_of(store: LogStore, dir: &Path) -> Files {
     store.close().await.unwrap();
     let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap());
-    files
-        .map(|file| (file.file_name().into(), fs::read(file.path()).unwrap()))
-        .collect()
+    files.map(|file| (file.file_name().into(), fs::read(file.path()).unwrap())).collect()
 }
 
 fn name(number: u64) -> PathBuf {
@@ -135,18 +110,12 @@ fn name(number: u64) -> PathBuf {
 }
 
 fn killed(before: Files, after: Files, base: Model, steps: Vec<Step>) -> Killed {
-    let mut changed = after
-        .into_iter()
-        .filter(|(file, content)| before[file] != *content);
+    let mut changed = after.into_iter().filter(|(file, content)| before[file] != *content);
     let cached = changed.next().expect("a record was written");
     assert!(changed.next().is_none(), "one record is in one segment");
     let mut ledger = Ledger::new(base);
     ledger.steps = steps;
-    Killed {
-        durable: before,
-        cached,
-        ledger,
-    }
+    Killed { durable: before, cached, ledger }
 }
 
 /// Opens the log a killed process left, with power going at each write.
@@ -157,12 +126,7 @@ async fn sweep(killed: Killed) {
     let mut accepted = 0;
     for writes in 1..=WRITES_MAX {
         lay(&log_dir(&disk), &killed);
-        disk.cut_after(Cut {
-            writes,
-            seed: 0,
-            keep_percent: 0,
-            tear_bytes: 4096,
-        });
+        disk.cut_after(Cut { writes, seed: 0, keep_percent: 0, tear_bytes: 4096 });
         let mut ledger = killed.ledger.clone();
         // Fails, or not, as the cut comes before its end or after it.
         if let Ok(mut store) = LogStore::open(&log_dir(&disk), options()) {

@@ -87,10 +87,7 @@ async fn segments_that_come_back_after_a_purge_are_removed() {
     let dir = folder();
     let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
     for index in 1..=20 {
-        store
-            .blocking_append([entry(index, vec![1; 900])])
-            .await
-            .unwrap();
+        store.blocking_append([entry(index, vec![1; 900])]).await.unwrap();
     }
     store.close().await.unwrap();
     let before = read(dir.path());
@@ -100,36 +97,19 @@ async fn segments_that_come_back_after_a_purge_are_removed() {
     let model = Model::observe(&mut store).await;
     store.close().await.unwrap();
     let after = read(dir.path());
-    let gone: Vec<&PathBuf> = before
-        .keys()
-        .filter(|name| !after.contains_key(*name))
-        .collect();
-    assert!(
-        (3..10).contains(&gone.len()),
-        "the purge removes some segments: {gone:?}"
-    );
+    let gone: Vec<&PathBuf> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+    assert!((3..10).contains(&gone.len()), "the purge removes some segments: {gone:?}");
     for back in 0..1_u32 << gone.len() {
         let mut files = after.clone();
-        for (_, name) in gone
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| back & 1 << bit != 0)
-        {
+        for (_, name) in gone.iter().enumerate().filter(|(bit, _)| back & 1 << bit != 0) {
             files.insert((*name).clone(), before[*name].clone());
         }
         let dir = folder();
         for (name, content) in &files {
             fs::write(dir.path().join(name), content).unwrap();
         }
-        assert_eq!(
-            open(dir.path()).await.unwrap(),
-            model,
-            "{back:b} of {gone:?} came back"
-        );
+        assert_eq!(open(dir.path()).await.unwrap(), model, "{back:b} of {gone:?} came back");
         let left: Vec<PathBuf> = read(dir.path()).into_keys().collect();
-        assert!(
-            !gone.iter().any(|name| left.contains(name)),
-            "{left:?} are left"
-        );
+        assert!(!gone.iter().any(|name| left.contains(name)), "{left:?} are left");
     }
 }

@@ -129,26 +129,16 @@ async fn a_gap_is_refused_and_a_closed_log_refuses_all() {
 #[tokio::test]
 async fn an_entry_that_changed_on_disk_is_not_given_out() {
     let dir = folder();
-    let options = Options {
-        cache_bytes: 0,
-        ..small_options()
-    };
+    let options = Options { cache_bytes: 0, ..small_options() };
     let mut store = LogStore::open(dir.path(), options).unwrap();
     store.blocking_append(entries(1..=2, 700)).await.unwrap();
     let segment = dir.path().join("0000000000000001.wal");
-    let file = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(segment)
-        .unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(segment).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, 1000).unwrap();
     file.write_all_at(&[byte[0] ^ 1], 1000).unwrap();
     let error = store.try_get_log_entries(1..2).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
-    assert_eq!(
-        store.try_get_log_entries(2..3).await.unwrap(),
-        entries(2..=2, 700)
-    );
+    assert_eq!(store.try_get_log_entries(2..3).await.unwrap(), entries(2..=2, 700));
     store.close().await.unwrap();
 }

@@ -57,6 +57,18 @@ impl Leadership {
         }
     }
 
+    /// The other members, the leader first: it has everything.
+    pub fn peers(&self) -> Vec<(NodeId, Peer)> {
+        let metrics = self.metrics.borrow_watched();
+        let others = metrics.membership_config.membership().nodes();
+        let mut peers: Vec<_> = others
+            .filter(|(id, _)| **id != metrics.id)
+            .map(|(id, peer)| (*id, peer.clone()))
+            .collect();
+        peers.sort_by_key(|(id, _)| Some(*id) != metrics.current_leader);
+        peers
+    }
+
     /// Waits until it makes sense to ask again; false once `deadline` is over.
     pub async fn settle(&mut self, deadline: Instant) -> bool {
         let until = deadline.min(Instant::now() + ASK_AGAIN);

@@ -25,6 +25,7 @@ mod data_dir;
 pub mod entry;
 mod health;
 pub mod history;
+mod history_source;
 mod leadership;
 pub mod log;
 pub mod network;
@@ -103,23 +104,27 @@ impl Store for RaftStore {
         };
         let meta = state.tables.meta();
         if question.is_about_history() {
-            let answer = self.history.answer(&question, meta).await;
-            let answer = answer.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let answer = self.history.answer(&question, meta, deadline).await?;
             return Ok(Answered { answer, revision: meta.revision });
         }
         let now = match consistency {
             Consistency::Linearizable => meta.clock,
             Consistency::Local => self.writes.office.estimate(meta.clock),
         };
-        let answer = match answer(&question, &state.tables, now) {
-            Ok(answer) => answer,
-            Err(never) => match never {},
-        };
+        let Ok(answer) = answer(&question, &state.tables, now);
         Ok(Answered { answer, revision: meta.revision })
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {
         self.state.revision()
+    }
+
+    async fn sweep_due(&self) -> bool {
+        let Leader::Me { term } = self.writes.leadership.now() else { return false };
+        let state = self.state.load();
+        let now = self.writes.office.now(term, state.tables.meta().clock);
+        let Ok(due) = state.tables.due(now, 1);
+        !due.is_empty()
     }
 
     async fn health(&self) -> Health {
@@ -157,10 +162,7 @@ impl RaftStore {
     async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
         let time = self.gate.pass(deadline).await?;
         let state = self.state.load();
-        let due = match state.tables.next_deadline(state.tables.meta().clock) {
-            Ok(due) => due,
-            Err(never) => match never {},
-        };
+        let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
         if due.is_none_or(|due| due > time) {
             return Ok(state);
         }

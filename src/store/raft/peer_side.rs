@@ -3,14 +3,16 @@
 //! history that they lack.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use openraft::ReadPolicy;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::archive::{ArchiveError, Span};
 use super::history::History;
 use super::leadership::Leader;
 use super::network::{PeerHandler, ReadIndex, Refusal, RefusalCode};
@@ -19,8 +21,12 @@ use super::write::{ForwardedError, Writes};
 use crate::codec;
 use crate::machine::Revision;
 
-/// Events read from the archive at a time for a peer.
-const HISTORY_EVENTS: u64 = 1_000;
+/// What one run of history that a peer fetches may weigh.
+const HISTORY_BYTES_MAX: usize = 4 << 20;
+
+/// How long a peer's question may wait for this node to apply what the peer
+/// has; another node is asked then.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// Serves peers.
 pub struct PeerSide {
@@ -69,25 +75,32 @@ impl PeerHandler for PeerSide {
         from: u64,
         to: u64,
     ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
-        let history = self.history.clone();
-        let pages = stream::try_unfold(from, move |next| {
-            let history = history.clone();
-            async move {
-                if next > to {
-                    return Ok(None);
-                }
-                let last = to.min(next + HISTORY_EVENTS - 1);
-                let events = history
-                    .range(Revision(next), Revision(last))
-                    .await
-                    .map_err(|error| Refusal::refused(RefusalCode::Fault, error.to_string()))?;
-                let events: Vec<_> =
-                    events.iter().map(|event| Ok(codec::encode_event(event))).collect();
-                Ok::<_, Refusal>(Some((stream::iter(events), last + 1)))
-            }
-        });
-        Ok(pages.try_flatten().boxed())
+        let span = Span { first: Revision(from), last: Revision(to) };
+        let run = self.history.range(span, HISTORY_BYTES_MAX).await.map_err(fault)?;
+        let before = Bytes::copy_from_slice(&run.before.0);
+        let events = run.events.into_iter().map(|event| codec::encode_event(&event));
+        Ok(stream::iter(std::iter::once(before).chain(events).map(Ok)).boxed())
     }
+
+    async fn ask_history(&self, question: Bytes, at_least: u64) -> Result<Bytes, Refusal> {
+        let question = codec::decode_question(&question)
+            .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
+        let mut revision = self.writes.state.revision();
+        let applied = revision.wait_for(|applied| applied.0 >= at_least);
+        match timeout(BEHIND, applied).await {
+            Ok(Ok(_applied)) => {}
+            Ok(Err(_)) | Err(_) => {
+                return Err(Refusal::refused(RefusalCode::Busy, "this node is behind"));
+            }
+        }
+        let state = self.writes.state.load();
+        let answer = self.history.answer_own(&question, state.tables.meta()).await;
+        Ok(codec::encode_answer(&answer.map_err(fault)?))
+    }
+}
+
+fn fault(error: ArchiveError) -> Refusal {
+    Refusal::refused(RefusalCode::Fault, error.to_string())
 }
 
 fn not_leader(leader: Leader) -> Refusal {

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RaftStore;
+use super::archive::{self, Archive, ArchiveError};
 use super::data_dir::{DataDir, DataDirError};
-use super::history::History;
+use super::history::{self, History};
+use super::history_source::PeerSource;
 use super::leadership::{Core, Leader, Leadership};
 use super::log::{self, LogError, LogStats, LogStore};
 use super::network::{self, Forwarder, Identity, Network, PeerService, peer_service};
@@ -29,6 +32,7 @@ use super::state::State;
 use super::state_machine::StateMachine;
 use super::types::{NodeId, Peer};
 use super::write::Writes;
+use crate::machine::Meta;
 use crate::store::clock::Clock;
 
 /// The log is purged by a snapshot at the latest when it has grown by this,
@@ -72,7 +76,7 @@ pub enum StartError {
     #[error("the write-ahead log cannot be opened: {0}")]
     Log(#[from] LogError),
     #[error("the history archive cannot be opened: {0}")]
-    Archive(String),
+    Archive(#[from] ArchiveError),
     #[error("the snapshots cannot be read: {0}")]
     Snapshots(#[source] std::io::Error),
     #[error("invalid setting: {0}")]
@@ -100,7 +104,16 @@ impl RaftStore {
         let identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
             .map_err(|error| setting(error.to_string()))?;
         let network = Network::new(identity.clone(), network::Options::default());
-        let history = History::new();
+        let folder = dir.archive();
+        let opening =
+            spawn_blocking(move || Archive::open(folder, archive::Options::default())).await;
+        let (archive, opened) = opening.map_err(|panic| setting(panic.to_string()))??;
+        if let Some(damage) = opened.damage {
+            tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
+        }
+        let source = Arc::new(PeerSource::new(network.clone()));
+        let history =
+            History::start(archive, source.clone(), &Meta::default(), history::Options::default());
         let state = Arc::new(State::new());
         let snapshots = SnapshotDir::new(dir.snapshots());
         let machine = StateMachine::new(state.clone(), history.clone(), snapshots);
@@ -114,6 +127,7 @@ impl RaftStore {
         form(&core, options.members.clone()).await?;
 
         let leadership = Leadership::of(&core);
+        source.follow(leadership.clone());
         let office = Office::new(clock);
         let writes = Arc::new(Writes {
             core: core.clone(),

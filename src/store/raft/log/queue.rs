@@ -29,17 +29,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(index: Index, stats: LogStats) -> Self {
-        Self {
-            index: Mutex::new(index),
-            fault: OnceLock::new(),
-            stats,
-        }
+        Self { index: Mutex::new(index), fault: OnceLock::new(), stats }
     }
 
     pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index
-            .lock()
-            .expect("no thread panics while it holds the index")
+        self.index.lock().expect("no thread panics while it holds the index")
     }
 
     /// # Errors
@@ -63,25 +57,12 @@ pub(super) struct Request {
 /// What is to be done. Truncates and purges are not answered: appends that
 /// depend on them come later in the same queue.
 pub(super) enum Work {
-    Append {
-        entries: Vec<Entry>,
-        ticket: Ticket,
-        callback: IOFlushed<TypeConfig>,
-    },
-    Vote {
-        vote: Vote,
-        done: oneshot::Sender<Result<(), LogError>>,
-    },
+    Append { entries: Vec<Entry>, ticket: Ticket, callback: IOFlushed<TypeConfig> },
+    Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
     Committed(LogId),
-    Truncate {
-        last: Option<LogId>,
-    },
-    Purge {
-        upto: LogId,
-    },
-    Close {
-        done: oneshot::Sender<()>,
-    },
+    Truncate { last: Option<LogId> },
+    Purge { upto: LogId },
+    Close { done: oneshot::Sender<()> },
 }
 
 /// What waits for one record.

@@ -66,9 +66,8 @@ impl Header {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let bytes: &[u8; HEADER_BYTES] = bytes
-            .first_chunk()
-            .ok_or("the file ends within a record's header")?;
+        let bytes: &[u8; HEADER_BYTES] =
+            bytes.first_chunk().ok_or("the file ends within a record's header")?;
         if bytes[..2] != START.to_le_bytes() || bytes[36..] != END.to_le_bytes() {
             return Err("no record begins here");
         }
@@ -150,21 +149,13 @@ pub(super) struct Encoder {
 
 impl Encoder {
     pub fn new(seq: Seq, chain: u32, mask_seed: u64) -> Self {
-        Self {
-            seq,
-            chain,
-            masks: mask_seed,
-        }
+        Self { seq, chain, masks: mask_seed }
     }
 
     /// Puts the record that will begin at byte `at` of its segment into `out`.
     /// The encoder moves on only in [`Encoder::written`].
     pub fn encode(&mut self, kind: Kind, payload: &[u8], at: u64, out: &mut Vec<u8>) -> Header {
-        assert_eq!(
-            at % ALIGN_BYTES as u64,
-            0,
-            "a record cannot begin at byte {at}"
-        );
+        assert_eq!(at % ALIGN_BYTES as u64, 0, "a record cannot begin at byte {at}");
         assert!(
             payload.len() as u64 <= PAYLOAD_BYTES_MAX,
             "a payload of {} bytes is over the limit of {PAYLOAD_BYTES_MAX}",
@@ -254,10 +245,7 @@ mod tests {
                 let header = encoder.encode(Kind::Commit, &payload, at as u64, &mut out);
                 encoder.written(&header);
                 let bits = part_bits(&out, at);
-                assert!(
-                    bits.iter().all(|bits| *bits >= PART_BITS_MIN),
-                    "at {at}: {bits:?}"
-                );
+                assert!(bits.iter().all(|bits| *bits >= PART_BITS_MIN), "at {at}: {bits:?}");
             }
         }
     }
@@ -268,10 +256,7 @@ mod tests {
         let (mut out, payload) = (Vec::new(), b"thirteen byte".to_vec());
         let header = encoder.encode(Kind::Commit, &payload, 512, &mut out);
         assert_eq!(Header::parse(&out), Ok(header));
-        assert_eq!(
-            crc32c::crc32c(&out[HEADER_BYTES..]),
-            header.payload_checksum
-        );
+        assert_eq!(crc32c::crc32c(&out[HEADER_BYTES..]), header.payload_checksum);
         let mut tail = out[HEADER_BYTES + 3..HEADER_BYTES + 13].to_vec();
         apply_mask(&mut tail, rotate_mask(header.mask, 3));
         assert_eq!(tail, payload[3..]);
@@ -284,10 +269,7 @@ mod tests {
         record[488..1000].fill(0);
         for bits in 0..PART_BITS_MIN {
             record[488] = (1_u32.wrapping_shl(bits) - 1) as u8;
-            assert!(
-                !parts_differ_from_zero(&record, 488),
-                "{bits} bits are too few"
-            );
+            assert!(!parts_differ_from_zero(&record, 488), "{bits} bits are too few");
         }
     }
 }

@@ -80,9 +80,7 @@ pub(super) fn recover(
 
 /// Earlier segments, with a gap behind them, were being deleted.
 fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
-    let gap = numbers
-        .windows(2)
-        .rposition(|pair| pair[0].next() != pair[1]);
+    let gap = numbers.windows(2).rposition(|pair| pair[0].next() != pair[1]);
     numbers[gap.map_or(0, |gap| gap + 1)]
 }
 
@@ -139,12 +137,5 @@ fn finish(
     replay.index.vote = replay.state.vote;
     replay.index.committed = replay.state.committed;
     let (state, index) = (replay.state, replay.index);
-    Ok(Recovered {
-        state,
-        index,
-        active: segment,
-        at,
-        encoder,
-        spare,
-    })
+    Ok(Recovered { state, index, active: segment, at, encoder, spare })
 }

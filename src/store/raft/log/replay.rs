@@ -79,8 +79,7 @@ impl<'a> Replay<'a> {
         while !sealed && let Some(header) = self.valid_record(&content, at) {
             let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
             let end = at + header.extent();
-            self.record(&segment, at, &header, &content[at..end])
-                .map_err(damaged)?;
+            self.record(&segment, at, &header, &content[at..end]).map_err(damaged)?;
             self.position = Some((Seq(header.seq.0 + 1), header.checksum));
             last = Some(at..end);
             sealed = header.kind == Kind::Seal;
@@ -174,8 +173,7 @@ impl<'a> Replay<'a> {
                 }
                 Operation::Purge(purge) => {
                     let upto = purge.upto.ok_or("a purge without its end")?;
-                    self.state
-                        .purge(LogId::from(&upto), SegmentNumber(purge.oldest));
+                    self.state.purge(LogId::from(&upto), SegmentNumber(purge.oldest));
                     self.index.purge(LogId::from(&upto));
                 }
             }
@@ -194,10 +192,7 @@ impl<'a> Replay<'a> {
         };
         if self.active.is_none() {
             let sealed = self.reached;
-            return missing(
-                sealed.next(),
-                format!("segment {sealed} says that it follows"),
-            );
+            return missing(sealed.next(), format!("segment {sealed} says that it follows"));
         }
         if self.state.oldest < first {
             let number = SegmentNumber(first.0 - 1);

@@ -94,9 +94,7 @@ impl Writer {
         for request in &group.requests {
             self.draft(&request.work, &mut draft);
         }
-        let saved = self
-            .unsaved
-            .filter(|_| group.settle || !draft.payload.is_empty());
+        let saved = self.unsaved.filter(|_| group.settle || !draft.payload.is_empty());
         if let Some(committed) = &saved {
             payload::push(&mut draft.payload, Operation::Committed(committed.into()));
         }
@@ -131,10 +129,7 @@ impl Writer {
             }
             Work::Purge { upto } => {
                 let oldest = self.state.oldest_after(*upto, self.active.number);
-                let purge = message::Purge {
-                    upto: Some(upto.into()),
-                    oldest: oldest.0,
-                };
+                let purge = message::Purge { upto: Some(upto.into()), oldest: oldest.0 };
                 payload::push(payload, Operation::Purge(purge));
                 draft.oldest.push(oldest);
             }
@@ -146,19 +141,14 @@ impl Writer {
     fn apply(&mut self, group: &Group, draft: &Draft, at: u64, header: &Header) {
         let segment = self.active.number;
         let place = |range| locate(segment, at, header, &draft.payload, range);
-        let places = draft
-            .appends
-            .iter()
-            .map(|ranges| ranges.iter().map(place).collect());
+        let places = draft.appends.iter().map(|ranges| ranges.iter().map(place).collect());
         let places: Vec<Vec<Location>> = places.collect();
         let mut appends = places.iter();
         let mut oldest = draft.oldest.iter();
         let mut index = self.shared.index();
         for request in &group.requests {
             match &request.work {
-                Work::Append {
-                    entries, ticket, ..
-                } => {
+                Work::Append { entries, ticket, .. } => {
                     let places = appends.next().expect("each append was drafted");
                     if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
                         index.written(*ticket, first.log_id.index, places);
@@ -202,22 +192,15 @@ impl Writer {
         self.active = next;
         self.at = BODY;
         self.write(Kind::Head, &head)?;
-        self.janitor
-            .prepare(number.next(), self.options.segment_bytes);
+        self.janitor.prepare(number.next(), self.options.segment_bytes);
         Ok(())
     }
 
     /// Writes one record and syncs it; where it begins.
     fn write(&mut self, kind: Kind, payload: &[u8]) -> Result<(u64, Header), LogError> {
         let at = self.at;
-        let header = append(
-            &mut self.encoder,
-            &self.active,
-            at,
-            kind,
-            payload,
-            &self.shared.stats,
-        )?;
+        let header =
+            append(&mut self.encoder, &self.active, at, kind, payload, &self.shared.stats)?;
         self.at += header.extent() as u64;
         Ok((at, header))
     }
