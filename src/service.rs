@@ -2,7 +2,7 @@
 //! bounded number of calls, stamps each command with chance and actor, gives
 //! it a deadline, and turns refusals and faults into one kind of error.
 //!
-//! Calls that wait for something are in [`waiting`](crate::service::waiting).
+//! Calls that wait for something are in [`waiting`].
 
 mod admission;
 mod error;
@@ -118,9 +118,19 @@ impl Service {
     ///
     /// A [`Reply::Refused`] comes back as an error with its code.
     pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
-        let idempotency =
-            context.idempotency_key.map(|key| Idempotency { key, digest: codec::digest(&command) });
-        match self.send(command, idempotency, context.actor).await? {
+        self.submit_within(command, context, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::submit`], with a deadline of the caller's.
+    pub async fn submit_within(
+        &self,
+        command: Command,
+        context: Context,
+        timeout: Duration,
+    ) -> Result<Reply, ServiceError> {
+        let digest = |key| Idempotency { key, digest: codec::digest(&command) };
+        let idempotency = context.idempotency_key.map(digest);
+        match self.send(command, idempotency, context.actor, timeout).await? {
             Reply::Refused(refusal) => Err(refusal.into()),
             reply => Ok(reply),
         }
@@ -136,7 +146,7 @@ impl Service {
             claim_token: Revision::ZERO,
         });
         let idempotency = Idempotency { key: key.clone(), digest: codec::digest(command) };
-        match self.send(nothing, Some(idempotency), None).await? {
+        match self.send(nothing, Some(idempotency), None, self.shared.options.deadline).await? {
             Reply::Refused(Refusal { code: RefusalCode::NotFound, .. }) => Ok(None),
             Reply::Refused(refusal) => Err(refusal.into()),
             reply => Ok(Some(reply)),
@@ -148,11 +158,12 @@ impl Service {
         command: Command,
         idempotency: Option<Idempotency>,
         actor: Option<Text>,
+        timeout: Duration,
     ) -> Result<Reply, ServiceError> {
         let permit = self.shared.admission.enter(weight(&command))?;
         let chance = self.chance_for(&command);
         let request = Request { command, idempotency, actor, chance };
-        let deadline = Instant::now() + self.shared.options.deadline;
+        let deadline = Instant::now() + timeout;
         let store = self.shared.store.clone();
         let task = tokio::spawn(async move {
             let reply = store.submit(request, deadline).await;
@@ -184,8 +195,18 @@ impl Service {
         question: Question,
         consistency: Consistency,
     ) -> Result<Answered, ServiceError> {
+        self.ask_within(question, consistency, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::ask`], with a deadline of the caller's.
+    pub async fn ask_within(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        timeout: Duration,
+    ) -> Result<Answered, ServiceError> {
         let _permit = self.shared.admission.enter(QUESTION_BYTES)?;
-        let deadline = Instant::now() + self.shared.options.deadline;
+        let deadline = Instant::now() + timeout;
         let answer = self.shared.store.ask(question, consistency, deadline);
         match tokio::time::timeout_at(deadline + LATE, answer).await {
             Ok(answer) => Ok(answer?),

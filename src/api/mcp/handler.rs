@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::tools::{self, Nature, Tool, ToolResult};
 use crate::access::Caller;
+use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
 
 /// What an agent is told before it calls anything.
@@ -135,8 +136,7 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
 }
 
 fn unknown_tool(name: &str) -> ErrorData {
-    let names: Vec<&str> = tools::all().iter().map(|tool| tool.name).collect();
-    let hint = match tools::nearest(name, &names) {
+    let hint = match nearest(name, tools::all().iter().map(|tool| tool.name)) {
         Some(near) => format!("; did you mean '{near}'?"),
         None => String::new(),
     };
