@@ -143,6 +143,10 @@ impl Drop for Place {
 
 /// `N` nodes of one cluster, a leader elected.
 pub async fn cluster<const N: usize>() -> [Place; N] {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let shown = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
+    // Another test of this process may have set it.
+    let _ = shown.try_init();
     let mut places: [Place; N] = std::array::from_fn(|n| Place::new(n as NodeId + 1));
     for place in &mut places {
         place.start().await;
@@ -180,8 +184,16 @@ pub async fn within<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
+/// Writes through the leader. One that a busy machine kept from hearing its
+/// followers refuses for a moment; the write is then not in its log.
 pub async fn write(place: &Place, item: impl Into<Bytes>) {
-    place.raft().client_write(Proposal(item.into())).await.unwrap();
+    let item = item.into();
+    within(async || match place.raft().client_write(Proposal(item.clone())).await {
+        Ok(_) => Some(()),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => None,
+        Err(error) => panic!("{error}"),
+    })
+    .await;
 }
 
 pub fn soon() -> Instant {

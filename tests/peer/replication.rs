@@ -6,13 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use mcp_state_sidecar::store::raft::entry::{Vote, log_id};
-use mcp_state_sidecar::store::raft::network::CallError;
+use mcp_state_sidecar::store::raft::network::{CallError, Identity, Network, Options};
+use mcp_state_sidecar::store::raft::types::TypeConfig;
 use openraft::async_runtime::WatchReceiver;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::VoteRequest;
+use openraft::raft::{AppendEntriesRequest, VoteRequest};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
 
-use crate::cluster::{cluster, leader, soon, within, write};
+use crate::cluster::{CLUSTER, Place, SECRET, cluster, leader, soon, within, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_reach_every_node_and_a_killed_leader_is_replaced_and_returns() {
@@ -61,6 +64,32 @@ async fn a_peer_that_never_acknowledges_is_tried_again() {
     assert!(behind < ITEMS, "{behind}");
     places[deaf].deaf.store(false, Ordering::SeqCst);
     within(async || (places[deaf].machine.count() == ITEMS).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_given_up_holds_on_to_nothing() {
+    let mut place = Place::new(1);
+    place.deaf.store(true, Ordering::SeqCst);
+    place.start().await;
+    let identity = Identity::new(CLUSTER, 2, Some(SECRET)).unwrap();
+    let mut network = Network::new(identity, Options::default());
+    let mut remote = network.new_client(1, &place.peer()).await;
+    let (tx, rx) = mpsc::channel(1);
+    let request = AppendEntriesRequest::<TypeConfig> {
+        vote: Vote::new_committed(1, 2),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
+    tx.send(request).await.unwrap();
+    let (input, option) = (ReceiverStream::new(rx), RPCOption::new(Duration::from_secs(1)));
+    let replies = RaftNetworkV2::stream_append(&mut remote, input, option).await.unwrap();
+    within(async || place.unheard().then_some(())).await;
+    assert!(!tx.is_closed());
+    drop(replies);
+    // At once, not when the transport gets round to it: openraft's next stream
+    // to this peer waits for a lock that this input may hold.
+    assert!(tx.is_closed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
