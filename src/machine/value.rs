@@ -65,9 +65,13 @@ impl Revision {
 }
 
 impl ClusterMs {
-    /// The time `ms` milliseconds later; the last representable one at most.
+    /// The last time there is, some 292 million years on. Every store can keep
+    /// it: databases have signed numbers.
+    pub const LAST: ClusterMs = ClusterMs(i64::MAX as u64);
+
+    /// The time `ms` milliseconds later; the last one at most.
     pub fn plus(self, ms: u64) -> ClusterMs {
-        ClusterMs(self.0.saturating_add(ms))
+        ClusterMs(self.0.saturating_add(ms)).min(ClusterMs::LAST)
     }
 }
 
