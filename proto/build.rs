@@ -11,9 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(SOURCES, ["proto"])?;
     // Payloads are shared between the log, its cache and the network.
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     tonic_prost_build::configure()
         .bytes(".")
         .extern_path(".sidecar.state.v1", "crate::proto::state")

@@ -1,5 +1,6 @@
 //! MCP State Sidecar.
 pub mod access;
+pub mod api;
 pub mod codec;
 pub mod limits;
 pub mod machine;
