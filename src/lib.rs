@@ -4,6 +4,7 @@ pub mod api;
 pub mod codec;
 pub mod limits;
 pub mod machine;
+pub mod observe;
 pub mod proto;
 pub mod service;
 pub mod store;
