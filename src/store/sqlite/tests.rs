@@ -129,6 +129,26 @@ impl Same {
     }
 }
 
+/// However many rows there are.
+#[test]
+fn the_next_deadline_is_a_look_up() {
+    let conn = Connection::open_in_memory().unwrap();
+    schema::create(&conn).unwrap();
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+         INSERT INTO run SELECT i, 'wf-' || i, 'n', iif(i % 2, 'created', 'claimed'), '{}', NULL,
+             0, NULL, i, 0, 0, 0, 0, 1, i, NULL, i, 1, i, NULL, NULL FROM n;
+         INSERT INTO kv SELECT run_id, '1', 1, created_revision FROM run;
+         INSERT INTO lease SELECT run_id, 'h', 1, 1, created_revision FROM run;",
+    )
+    .unwrap();
+    let mut statement = conn.prepare(super::view::NEXT_DEADLINE).unwrap();
+    let next: u64 = statement.query_row([5_000], |row| row.get(0)).unwrap();
+    assert_eq!(next, 5_001);
+    let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
+    assert!(steps < 200, "{steps} steps");
+}
+
 /// Whole stores, driven by the same clock; one of them is opened anew now and
 /// then.
 #[tokio::test]
