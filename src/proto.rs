@@ -22,3 +22,10 @@ pub mod state {
         tonic::include_proto!("sidecar.state.v1");
     }
 }
+
+/// The public API: `proto/sidecar.proto`, with its client and server.
+pub mod sidecar {
+    tonic::include_proto!("sidecar.v1");
+}
+
+pub mod strict;

@@ -118,19 +118,26 @@ impl Service {
     ///
     /// A [`Reply::Refused`] comes back as an error with its code.
     pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
+        self.submit_within(command, context, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::submit`], with a deadline of the caller's.
+    pub async fn submit_within(
+        &self,
+        command: Command,
+        context: Context,
+        timeout: Duration,
+    ) -> Result<Reply, ServiceError> {
         let bytes = weight(&command);
         let permit = self.shared.admission.enter(bytes)?;
-        let digest = context.idempotency_key.is_some().then(|| codec::digest(&command));
+        let digest = |key| Idempotency { key, digest: codec::digest(&command) };
         let request = Request {
-            idempotency: context
-                .idempotency_key
-                .zip(digest)
-                .map(|(key, digest)| Idempotency { key, digest }),
+            idempotency: context.idempotency_key.map(digest),
             actor: context.actor,
             chance: self.shared.options.chance.draw(),
             command,
         };
-        let deadline = Instant::now() + self.shared.options.deadline;
+        let deadline = Instant::now() + timeout;
         let store = self.shared.store.clone();
         let task = tokio::spawn(async move {
             let reply = store.submit(request, deadline).await;
@@ -155,8 +162,18 @@ impl Service {
         question: Question,
         consistency: Consistency,
     ) -> Result<Answered, ServiceError> {
+        self.ask_within(question, consistency, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::ask`], with a deadline of the caller's.
+    pub async fn ask_within(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        timeout: Duration,
+    ) -> Result<Answered, ServiceError> {
         let _permit = self.shared.admission.enter(QUESTION_BYTES)?;
-        let deadline = Instant::now() + self.shared.options.deadline;
+        let deadline = Instant::now() + timeout;
         let answer = self.shared.store.ask(question, consistency, deadline);
         match tokio::time::timeout_at(deadline + LATE, answer).await {
             Ok(answer) => Ok(answer?),

@@ -47,16 +47,42 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<Changed, ServiceError> {
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout);
         let after = match after {
             Some(after) => after,
-            None => {
-                let question = Question::Key { key: "".into() };
-                self.ask(question, Consistency::Linearizable).await?.revision
-            }
+            None => self.present().await?,
         };
-        let mut consistency = Consistency::Linearizable;
+        self.look_for_change(filter, after, timeout, limit, Consistency::Linearizable).await
+    }
+
+    /// As [`Service::wait_for_change`], for one who has seen all changes up to
+    /// `after` and goes on: looks at this node's own state alone, which costs
+    /// a cluster nothing.
+    pub async fn follow_changes(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Changed, ServiceError> {
+        self.look_for_change(filter, after, timeout, limit, Consistency::Local).await
+    }
+
+    /// The newest revision, as of now.
+    pub async fn present(&self) -> Result<Revision, ServiceError> {
+        let question = Question::Key { key: "".into() };
+        Ok(self.ask(question, Consistency::Linearizable).await?.revision)
+    }
+
+    async fn look_for_change(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+        mut consistency: Consistency,
+    ) -> Result<Changed, ServiceError> {
+        let _permit = self.shared.admission.wait()?;
+        let mut waiter = Waiter::new(self, timeout);
         loop {
             let question = Question::Changes { filter: filter.clone(), after, limit };
             let answered = self.ask(question, consistency).await?;
