@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const SOURCES: &[&str] = &["proto/record.proto", "proto/state.proto"];
+const SOURCES: &[&str] = &["proto/record.proto", "proto/state.proto", "proto/peer.proto"];
 
 /// The public API, which is read strictly and so has a codec of its own.
 const API: &[&str] = &["proto/sidecar.proto"];

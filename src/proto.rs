@@ -23,6 +23,16 @@ pub mod state {
     }
 }
 
+/// How nodes of one cluster talk to each other: `proto/peer.proto`.
+pub mod peer {
+    pub use v1::*;
+
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("sidecar.peer.v1");
+    }
+}
+
 /// The public API: `proto/sidecar.proto`, with its client and server.
 pub mod sidecar {
     tonic::include_proto!("sidecar.v1");
