@@ -6,6 +6,7 @@
 //! closes (a leader hands over first), and the peers' listener goes last,
 //! because all of that needs the other nodes.
 
+mod grpc;
 mod listen;
 mod stores;
 
@@ -57,9 +58,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     // All addresses before anything else: a port that is taken is the
     // commonest mistake, and nothing has been changed yet.
     let http = bind("SIDECAR_PORT", &config.host, config.port).await?;
+    let grpc = grpc::Listeners::bind(&config).await?;
     let opened = stores::open(&config).await?;
-    let store = opened.store.clone();
-    let node = Node::new(&config, store.clone());
+    let node = Node::new(&config, opened.store);
+    let mut grpc = grpc.serve(&config, &node, opened.peers);
     announce(&config, &http);
     let options = mcp::endpoint::Options { shutdown: stop.clone(), ..Default::default() };
     let routes = api::routes(&node.service, Access::clone(&node.access), options);
@@ -67,7 +69,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let served = AbortOnDropHandle::new(tokio::spawn(served));
     let work = async {
         let served = flatten(served.await);
+        grpc.stop_public().await;
         node.close().await;
+        grpc.stop_peers().await;
         served.map_err(ServeError::Listener)
     };
     until_impatient(work, stop).await
@@ -200,8 +204,6 @@ impl Signals {
 }
 
 /// A listener that panicked is a failed one.
-fn flatten(
-    ended: Result<std::io::Result<()>, tokio::task::JoinError>,
-) -> std::io::Result<()> {
+fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> std::io::Result<()> {
     ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
 }

@@ -5,11 +5,7 @@ use tokio::net::TcpListener;
 use super::ServeError;
 
 /// Listens on `host:port`; the error names the setting to change.
-pub async fn bind(
-    setting: &'static str,
-    host: &str,
-    port: u16,
-) -> Result<TcpListener, ServeError> {
+pub async fn bind(setting: &'static str, host: &str, port: u16) -> Result<TcpListener, ServeError> {
     TcpListener::bind((host, port)).await.map_err(|cause| ServeError::Listen {
         setting,
         address: format!("{host}:{port}"),

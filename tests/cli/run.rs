@@ -17,7 +17,8 @@ fn refused(env: &[(&str, &str)], args: &[&str]) -> String {
 #[test]
 fn help_and_version_go_to_standard_output() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [&["--help"][..], &["serve", "--help"], &["dev", "--help"], &["cluster", "--help"]] {
+    for args in [&["--help"][..], &["serve", "--help"], &["dev", "--help"], &["cluster", "--help"]]
+    {
         let output = run(dir.path(), &[], args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert!(text(&output.stdout).contains("Usage:"), "{args:?}");
