@@ -293,16 +293,6 @@ pub static SETTINGS: &[Setting] = &[
         apply: |c, text| put(&mut c.election_max_ms, parse::number(text, 20..=60_000)),
     },
     Setting {
-        name: "clock_skew_ms",
-        env: "SIDECAR_CLOCK_SKEW_MS",
-        flag: Some("clock-skew-ms"),
-        default: Some("5000"),
-        kind: Kind::Plain,
-        takes: "milliseconds from 0 to 3600000",
-        about: "raft: how far the nodes' clocks may differ before deadlines shift",
-        apply: |c, text| put(&mut c.clock_skew_ms, parse::number(text, 0..=3_600_000)),
-    },
-    Setting {
         name: "snapshot_entries",
         env: "SIDECAR_SNAPSHOT_ENTRIES",
         flag: Some("snapshot-entries"),

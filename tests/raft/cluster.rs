@@ -80,6 +80,7 @@ impl Cluster {
             cluster_name: "test".to_owned(),
             node_id: node.id,
             members: self.members.clone(),
+            url: String::new(),
             data_dir: node.dir.path().to_owned(),
             secret: Some("secret".to_owned()),
             consensus: options::Options::default(),
