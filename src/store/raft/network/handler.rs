@@ -59,7 +59,7 @@ pub struct ReadIndex {
     /// The leader that confirmed it.
     pub node: NodeId,
     /// The read waits until this is applied.
-    pub read: Option<LogId>,
+    pub read: LogId,
     /// What the leader itself had applied.
     pub applied: Option<LogId>,
     /// The leader's cluster time, in milliseconds.
