@@ -64,7 +64,7 @@ impl PeerHandler for PeerSide {
             .map_err(|error| Refusal::refused(RefusalCode::Busy, error.to_string()))?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
-            read: Some(*linearizer.read_log_id().log_id()),
+            read: *linearizer.read_log_id().log_id(),
             applied: linearizer.applied().copied(),
             cluster_ms: writes.office.now(term, writes.state.clock()).0,
         })
