@@ -57,11 +57,23 @@ fn the_same_commands_give_the_same_rows() {
         if step % 10 == 0 {
             ours.save_position().unwrap();
             ours = Tables::load(&conn).unwrap();
+            check_leftovers(&ours);
             compare(&mut draw, &ours, &theirs, ClusterMs(clock_ms), step);
         }
     }
     let all: BTreeSet<Action> = Action::ALL.iter().copied().collect();
     assert_eq!(acted, all, "some rule was never carried out");
+}
+
+/// Nothing is left of rows that are gone, and what is counted is there.
+fn check_leftovers(tables: &Tables<'_>) {
+    let sql = "SELECT (SELECT COUNT(*) FROM run_tag WHERE created_revision NOT IN \
+             (SELECT created_revision FROM run)), \
+         (SELECT COUNT(*) FROM step WHERE run_id NOT IN (SELECT run_id FROM run)), \
+         (SELECT COUNT(*) FROM request)";
+    let found: (u64, u64, u64) =
+        tables.conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(found, (0, 0, tables.position.requests));
 }
 
 /// Asks both all that can be asked, with drawn arguments.
