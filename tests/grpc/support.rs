@@ -206,6 +206,10 @@ impl Store for Around {
         self.inner.revision()
     }
 
+    async fn sweep_due(&self) -> bool {
+        self.inner.sweep_due().await
+    }
+
     async fn health(&self) -> Health {
         match &self.health {
             Some(health) => health.clone(),
