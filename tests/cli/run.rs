@@ -97,7 +97,7 @@ fn a_node_that_cannot_be_reached_is_one_line_and_exit_code_1() {
     // Nobody can listen on port 0.
     for args in [
         &["call", "sidecar_health", "--node", "http://127.0.0.1:0"][..],
-        &["cluster", "status", "--node", "http://127.0.0.1:0"],
+        &["cluster", "status", "--node", "127.0.0.1:0"],
     ] {
         let output = run(dir.path(), &[], args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
