@@ -84,8 +84,7 @@ async fn two_hundred_thousand_changes_are_found_by_key_with_a_handful_of_reads()
 /// Apply, archive and memory together: every question at every moment.
 #[tokio::test]
 async fn answers_are_seamless_across_memory_and_archive() {
-    let plot =
-        Plot { seed: seed("seam"), events: 4_000, keys: 40, large: Some((200, 9_000)) };
+    let plot = Plot { seed: seed("seam"), events: 4_000, keys: 40, large: Some((200, 9_000)) };
     let story = Arc::new(Story::write(plot));
     let dir = TempDir::new().unwrap();
     let options = Options { linger: Duration::from_millis(5), ..Options::default() };

@@ -6,8 +6,8 @@ use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter};
 use mcp_state_sidecar::machine::{Action, Answer, Event, Meta, Question, Revision};
 use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Span};
 use mcp_state_sidecar::store::raft::history::History;
-use rand::rngs::StdRng;
 use rand::RngExt;
+use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 
 use super::story::Story;
@@ -64,7 +64,12 @@ pub fn question(rng: &mut StdRng, keys: u64, last: u64) -> Question {
 }
 
 /// Asks the archive alone: right, or an error that says that it cannot know.
-pub async fn never_wrong(archive: &Archive, story: &Story, meta: &Meta, question: &Question) -> bool {
+pub async fn never_wrong(
+    archive: &Archive,
+    story: &Story,
+    meta: &Meta,
+    question: &Question,
+) -> bool {
     let kept = meta.anchor.revision.next();
     let (got, want) = match (question, answer(story, question, meta)) {
         (Question::History { filter, before, limit }, Answer::History { events, .. }) => {

@@ -41,20 +41,14 @@ pub struct Blocks {
 impl Blocks {
     /// A disk with this content, all of it synced.
     pub fn new(durable: Vec<u8>) -> Self {
-        Self {
-            durable,
-            ..Self::default()
-        }
+        Self { durable, ..Self::default() }
     }
 
     /// What a read finds: written or synced.
     pub fn read(&self, at: u64, size: u64) -> Vec<u8> {
         let end = at + size;
         let mut bytes = self.durable[at as usize..end as usize].to_vec();
-        for (sector, content) in self
-            .pending
-            .range(at / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES))
-        {
+        for (sector, content) in self.pending.range(at / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES)) {
             let from = sector * SECTOR_BYTES;
             let (low, high) = (from.max(at), (from + SECTOR_BYTES).min(end));
             bytes[(low - at) as usize..(high - at) as usize]
@@ -81,9 +75,7 @@ impl Blocks {
             let to = (start + SECTOR_BYTES).min(end);
             let durable = &self.durable[start as usize..(start + SECTOR_BYTES) as usize];
             let content = self.pending.entry(sector).or_insert_with(|| {
-                durable
-                    .try_into()
-                    .expect("the disk is a whole number of sectors")
+                durable.try_into().expect("the disk is a whole number of sectors")
             });
             content[(from - start) as usize..(to - start) as usize]
                 .copy_from_slice(&bytes[(from - at) as usize..(to - at) as usize]);
@@ -115,12 +107,7 @@ impl Blocks {
         if self.image.is_some() {
             return;
         }
-        let default = Cut {
-            writes: 0,
-            seed: 0,
-            keep_percent: 0,
-            tear_bytes: 4096,
-        };
+        let default = Cut { writes: 0, seed: 0, keep_percent: 0, tear_bytes: 4096 };
         let cut = self.cut.unwrap_or(default);
         let mut image = self.durable.clone();
         let mut rng = StdRng::seed_from_u64(cut.seed);

@@ -80,10 +80,7 @@ impl CrashDisk {
         let image = {
             let mut blocks = self.blocks();
             blocks.lose_power();
-            blocks
-                .image
-                .take()
-                .expect("power is gone, so there is an image")
+            blocks.image.take().expect("power is gone, so there is an image")
         };
         drop(self);
         Self::mount(image, false).expect("a disk that was mounted mounts again")
@@ -96,39 +93,18 @@ impl CrashDisk {
             fs::create_dir(folder.path().join(name))?;
         }
         let blocks = Arc::new(Mutex::new(Blocks::new(durable)));
-        let mut disk = Self {
-            blocks,
-            folder,
-            device: None,
-            session: None,
-        };
+        let mut disk = Self { blocks, folder, device: None, session: None };
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("crash-disk".into())];
-        let files = Files {
-            blocks: disk.blocks.clone(),
-            size,
-        };
+        let files = Files { blocks: disk.blocks.clone(), size };
         let fuse = disk.folder.path().join("fuse");
         disk.session = Some(fuser::spawn_mount(files, &fuse, &config)?);
         let device = attach(&fuse.join("image"))?;
         disk.device = Some(device.clone());
         if format {
-            tool(
-                "mkfs.ext4",
-                &["-q", "-F", "-E", "nodiscard", "-J", "size=4", &device],
-            )?;
+            tool("mkfs.ext4", &["-q", "-F", "-E", "nodiscard", "-J", "size=4", &device])?;
         }
-        tool(
-            "mount",
-            &[
-                "-t",
-                "ext4",
-                "-o",
-                "commit=300",
-                &device,
-                &text(&disk.path()),
-            ],
-        )?;
+        tool("mount", &["-t", "ext4", "-o", "commit=300", &device, &text(&disk.path())])?;
         if format {
             tool("sync", &["-f", &text(&disk.path())])?;
         }
@@ -166,9 +142,7 @@ fn missing() -> Vec<&'static str> {
     let root = rustix::process::geteuid().is_root();
     let tool = |name: &str| {
         let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-        folders
-            .iter()
-            .any(|folder| Path::new(folder).join(name).exists())
+        folders.iter().any(|folder| Path::new(folder).join(name).exists())
     };
     let needs = [
         ("root", root),
@@ -177,11 +151,7 @@ fn missing() -> Vec<&'static str> {
         ("losetup", tool("losetup")),
         ("mkfs.ext4", tool("mkfs.ext4")),
     ];
-    needs
-        .into_iter()
-        .filter(|(_, found)| !found)
-        .map(|(name, _)| name)
-        .collect()
+    needs.into_iter().filter(|(_, found)| !found).map(|(name, _)| name).collect()
 }
 
 fn attach(image: &Path) -> io::Result<String> {
@@ -216,10 +186,7 @@ fn tool(name: &str, arguments: &[&str]) -> io::Result<String> {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => {
             let said = String::from_utf8_lossy(&output.stderr);
-            Err(io::Error::other(format!(
-                "{name} {}: {said}",
-                arguments.join(" ")
-            )))
+            Err(io::Error::other(format!("{name} {}: {said}", arguments.join(" "))))
         }
     }
 }
