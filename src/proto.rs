@@ -32,3 +32,10 @@ pub mod peer {
         tonic::include_proto!("sidecar.peer.v1");
     }
 }
+
+/// The public API: `proto/sidecar.proto`, with its client and server.
+pub mod sidecar {
+    tonic::include_proto!("sidecar.v1");
+}
+
+pub mod strict;

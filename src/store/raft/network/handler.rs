@@ -33,8 +33,9 @@ pub trait PeerHandler: Send + Sync + 'static {
     /// When this node does not lead or cannot confirm it.
     async fn read_index(&self) -> Result<ReadIndex, Refusal>;
 
-    /// The events of revisions `from` to `to`, both included, oldest first, as
-    /// far as this node has them.
+    /// A run of the history that ends with the revision `to` and goes down to
+    /// `from` as far as this node has it and will send at once: first the 32
+    /// bytes of the chain value before it, then each event.
     ///
     /// # Errors
     /// When the history cannot be read.
@@ -43,6 +44,13 @@ pub trait PeerHandler: Send + Sync + 'static {
         from: u64,
         to: u64,
     ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal>;
+
+    /// Answers a question about the history from what this node itself has,
+    /// once it has applied the revision `at_least`.
+    ///
+    /// # Errors
+    /// When it has not, or lacks the answer.
+    async fn ask_history(&self, question: Bytes, at_least: u64) -> Result<Bytes, Refusal>;
 }
 
 /// The point that a linearizable read must have applied.

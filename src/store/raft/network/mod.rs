@@ -145,8 +145,8 @@ impl Network {
         Ok(index?)
     }
 
-    /// The events of revisions `from` to `to` that `target` holds, oldest
-    /// first. Whether they fit the chain is for the caller to check.
+    /// A run of the history from `target`, as [`PeerHandler::history`] gives it.
+    /// Whether it fits the chain is for the caller to check.
     ///
     /// # Errors
     /// When the peer is not reached by `deadline`; each item may fail likewise.
@@ -165,6 +165,23 @@ impl Network {
             .try_flatten()
             .map_err(move |status| call_error(target, status));
         Ok(Box::pin(events))
+    }
+
+    /// Puts a question about the history to `target`, in the nodes' own form,
+    /// once that has applied the revision `at_least`.
+    ///
+    /// # Errors
+    /// When the peer is not reached by `deadline` or lacks the answer too.
+    pub async fn ask_history(
+        &self,
+        target: NodeId,
+        peer: &Peer,
+        (question, at_least): (Bytes, u64),
+        deadline: Instant,
+    ) -> Result<Bytes, CallError> {
+        let mut client = self.lanes(target, peer).bulk.clone();
+        let call = client.ask_history(peer::HistoryQuestion { question, at_least });
+        Ok(answered(target, deadline, call).await?.answer)
     }
 
     /// Asks whoever listens at `addr` who it is: for joining a cluster of which

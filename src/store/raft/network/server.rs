@@ -211,6 +211,16 @@ where
         let chunks = stream::try_unfold(events, next_chunk);
         Ok(Response::new(Box::pin(chunks.map_err(no_history))))
     }
+
+    async fn ask_history(
+        &self,
+        request: Request<peer::HistoryQuestion>,
+    ) -> Reply<peer::HistoryAnswer> {
+        sender(&request)?;
+        let peer::HistoryQuestion { question, at_least } = request.into_inner();
+        let answer = self.handler.ask_history(question, at_least).await.map_err(no_history)?;
+        Ok(Response::new(peer::HistoryAnswer { answer }))
+    }
 }
 
 type Events = stream::BoxStream<'static, Result<bytes::Bytes, Refusal>>;
