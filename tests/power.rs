@@ -6,6 +6,7 @@
 
 mod support;
 
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "power/disk.rs"]
 mod disk;
 #[path = "power/reopen.rs"]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
+use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::network::{
     Dial, Duplex, Identity, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, Tcp,
     listener, peer_service,
@@ -246,6 +247,10 @@ impl PeerHandler for Proposer {
     ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
         let events = (from..=to).map(|n| Ok(Bytes::from(format!("event {n}"))));
         Ok(Box::pin(stream::iter(events)))
+    }
+
+    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, Refusal> {
+        Err(Refusal::refused(RefusalCode::Fault, "there is no history here"))
     }
 }
 

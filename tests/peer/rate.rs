@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
+use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::network::{
     Forwarder, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, listener,
     peer_service,
@@ -37,6 +38,10 @@ impl PeerHandler for Echo {
         _: u64,
     ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
         Ok(Box::pin(stream::empty()))
+    }
+
+    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, Refusal> {
+        Err(Refusal::refused(RefusalCode::Fault, "there is no history here"))
     }
 }
 
