@@ -54,8 +54,13 @@ impl Revision {
     pub const ZERO: Revision = Revision(0);
 
     /// The revision of the next change.
+    ///
+    /// # Panics
+    ///
+    /// After the last one, which a million changes a second reach in half a
+    /// million years; going on from zero would break every token.
     pub fn next(self) -> Revision {
-        Revision(self.0 + 1)
+        Revision(self.0.checked_add(1).expect("revisions are counted one by one, never used up"))
     }
 }
 

@@ -47,16 +47,42 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<Changed, ServiceError> {
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout);
         let after = match after {
             Some(after) => after,
-            None => {
-                let question = Question::Key { key: "".into() };
-                self.ask(question, Consistency::Linearizable).await?.revision
-            }
+            None => self.present().await?,
         };
-        let mut consistency = Consistency::Linearizable;
+        self.look_for_change(filter, after, timeout, limit, Consistency::Linearizable).await
+    }
+
+    /// As [`Service::wait_for_change`], for one who has seen all changes up to
+    /// `after` and goes on: looks at this node's own state alone, which costs
+    /// a cluster nothing.
+    pub async fn follow_changes(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Changed, ServiceError> {
+        self.look_for_change(filter, after, timeout, limit, Consistency::Local).await
+    }
+
+    /// The newest revision, as of now.
+    pub async fn present(&self) -> Result<Revision, ServiceError> {
+        let question = Question::Key { key: "".into() };
+        Ok(self.ask(question, Consistency::Linearizable).await?.revision)
+    }
+
+    async fn look_for_change(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+        mut consistency: Consistency,
+    ) -> Result<Changed, ServiceError> {
+        let _permit = self.shared.admission.wait()?;
+        let mut waiter = Waiter::new(self, timeout);
         loop {
             let question = Question::Changes { filter: filter.clone(), after, limit };
             let answered = self.ask(question, consistency).await?;
@@ -95,6 +121,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::ClaimNext(claim.clone()), key).await?
+        {
+            return claimed(reply);
+        }
         let mut sight = if once { self.work_in_sight(&claim).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();
@@ -125,6 +156,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::Acquire(acquire.clone()), key).await?
+        {
+            return acquired(reply);
+        }
         let mut sight = if once { self.lease_in_sight(&acquire).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();

@@ -30,6 +30,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -44,6 +45,9 @@ use self::writer::Writer;
 use super::clock::Clock;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Command, Question, Reply, Revision};
+
+/// How long looking for rows that are due may wait for a reader.
+const SWEEP_LOOK: Duration = Duration::from_secs(5);
 
 /// How the store is to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +128,12 @@ impl Store for SqliteStore {
 
     fn revision(&self) -> watch::Receiver<Revision> {
         self.shared.watch()
+    }
+
+    async fn sweep_due(&self) -> bool {
+        let deadline = Instant::now() + SWEEP_LOOK;
+        // A store that cannot be read has nothing that could be removed now.
+        self.readers.due(self.shared.now(), deadline).await.unwrap_or(false)
     }
 
     async fn health(&self) -> Health {

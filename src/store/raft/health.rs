@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftMetrics;
+use openraft::{Instant, ServerState};
 
 use super::leadership::Core;
 use super::log::LogStats;
@@ -99,4 +99,17 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
                 .map(|at| at.elapsed()),
         })
         .collect()
+}
+
+/// The other voter that lacks least of this leader's log.
+pub fn heir(core: &Core) -> Option<NodeId> {
+    let metrics = core.metrics();
+    let metrics = metrics.borrow_watched();
+    let replication = metrics.replication.as_ref()?;
+    let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+    replication
+        .iter()
+        .filter(|(id, _)| **id != metrics.id && voters.contains(id))
+        .max_by_key(|(_, matched)| **matched)
+        .map(|(id, _)| *id)
 }

@@ -51,23 +51,42 @@ impl Readers {
         Readers { path, idle: Mutex::default(), free, count }
     }
 
-    /// Reads in a thread for blocking work, until `deadline`.
+    /// Answers `question`, or finds that it cannot yet, until `deadline`.
     pub(super) async fn ask(
         self: &Arc<Self>,
         question: &Question,
         as_of: AsOf,
         deadline: Instant,
     ) -> std::result::Result<Found, StoreError> {
+        let question = question.clone();
+        self.run(move |conn| answer(conn, &question, as_of), deadline).await
+    }
+
+    /// Whether rows are due for removal at `now`.
+    pub(super) async fn due(
+        self: &Arc<Self>,
+        now: ClusterMs,
+        deadline: Instant,
+    ) -> std::result::Result<bool, StoreError> {
+        self.run(move |conn| is_due(conn, now), deadline).await
+    }
+
+    /// Reads in a thread for blocking work, until `deadline`.
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Fn(&Connection) -> Result<T> + Send + 'static,
+        deadline: Instant,
+    ) -> std::result::Result<T, StoreError> {
         let permit = match timeout_at(deadline, self.free.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(StoreError::Unavailable("the store is closing".into())),
             Err(_) => return Err(late("all readers were busy")),
         };
-        let (readers, question) = (self.clone(), question.clone());
+        let readers = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             // Kept until the read has ended, even if nobody waits any longer.
             let _permit = permit;
-            readers.read(&question, as_of, deadline.into_std())
+            readers.read(&work, deadline.into_std())
         });
         match timeout_at(deadline, reading).await {
             Ok(Ok(found)) => found,
@@ -76,14 +95,13 @@ impl Readers {
         }
     }
 
-    fn read(
+    fn read<T>(
         &self,
-        question: &Question,
-        as_of: AsOf,
+        work: &impl Fn(&Connection) -> Result<T>,
         deadline: std::time::Instant,
-    ) -> std::result::Result<Found, StoreError> {
+    ) -> std::result::Result<T, StoreError> {
         loop {
-            match self.attempt(question, as_of) {
+            match self.attempt(work) {
                 Ok(found) => return Ok(found),
                 Err(error) if !is_busy(&error) => {
                     return Err(StoreError::Storage(describe(&error)));
@@ -97,13 +115,13 @@ impl Readers {
     }
 
     /// A connection that met a fault is not used again.
-    fn attempt(&self, question: &Question, as_of: AsOf) -> Result<Found> {
+    fn attempt<T>(&self, work: &impl Fn(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,
             None => open_reader(&self.path)?,
         };
-        let found = answer(&conn, question, as_of)?;
+        let found = work(&conn)?;
         self.idle().push(conn);
         Ok(found)
     }
@@ -138,6 +156,14 @@ fn answer(conn: &Connection, question: &Question, as_of: AsOf) -> Result<Found> 
         AsOf::Here(present) => present.max(meta.clock),
     };
     Ok(Found::Answer(machine::answer(question, &tables, now)?, meta))
+}
+
+/// One read transaction too.
+fn is_due(conn: &Connection, now: ClusterMs) -> Result<bool> {
+    let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+    let tables = Tables::load(&state)?;
+    let now = now.max(tables.position.meta.clock);
+    Ok(!tables.due(now, 1)?.is_empty())
 }
 
 /// Whether a deadline lies between the state's clock and the present.

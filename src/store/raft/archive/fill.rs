@@ -1,0 +1,147 @@
+//! Filling holes, and writing a frame anew as a whole.
+
+use super::database::Fault;
+use super::format::{FrameIndex, OpenBlock, Put, block_bounds, frame_of, span_of};
+use super::reader::Reader;
+use super::worker::{Failure, Worker};
+use super::{ArchiveError, Run, Span};
+
+impl Worker {
+    /// See [`super::Archive::fill`].
+    pub(super) fn fill(&mut self, run: Run) -> Result<(), Failure> {
+        self.flush()?;
+        let hole = self.next_hole();
+        let (Some(hole), Some(span)) = (hole, run.span()) else {
+            return Err(refused("nothing is missing, or nothing was sent"));
+        };
+        if span.last != hole.last {
+            return Err(refused(format!("{} is not the end of the hole", span.last)));
+        }
+        let Some(chain) = self.chain_at(hole.last.0)? else {
+            // What is above the hole, and should tell, does not read.
+            self.let_go(hole.last.0 + 1)?;
+            return Err(refused("what is above the hole is damaged"));
+        };
+        if run.last_chain() != chain || !run.is_linked() {
+            return Err(refused(format!("the run that ends at {} does not link up", span.last)));
+        }
+        let run = cut_below(run, hole.first.0);
+        if span.first <= hole.first {
+            self.meet_below(hole, &run)?;
+        }
+        self.write_run(run)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// What is below the hole must lead to what fills it.
+    fn meet_below(&mut self, hole: Span, run: &Run) -> Result<(), Failure> {
+        let below = hole.first.0 - 1;
+        if below == self.tip.anchor.revision.0 {
+            if run.before != self.tip.anchor.chain {
+                return Err(refused(format!("event {} does not follow the anchor", hole.first)));
+            }
+        } else if self.chain_at(below)? != Some(run.before) {
+            // The upper end is proven, so it is ours that is wrong.
+            self.let_go(below)?;
+        }
+        Ok(())
+    }
+
+    /// Writes events that are proven, the upper frames first: after a crash
+    /// half way what is left to fill still ends in a value that is known.
+    fn write_run(&mut self, run: Run) -> Result<(), Failure> {
+        let top = run.span().map_or(0, |span| frame_of(span.last.0));
+        let mut rest = run;
+        while let Some(last) = rest.events.last() {
+            let frame = frame_of(last.revision.0);
+            let at = rest.events.partition_point(|event| frame_of(event.revision.0) < frame);
+            let events = rest.events.split_off(at);
+            let part = Run { before: rest.last_chain(), events };
+            self.write_frame(frame, Some(part))?;
+        }
+        if self.tail.as_ref().is_none_or(|tail| frame_of(tail.last().0) <= top) {
+            self.load_tail()?;
+        }
+        Ok(())
+    }
+
+    /// Writes all blocks and postings of a frame: what is held of it and reads,
+    /// and `more`. Nothing may wait in the tail.
+    pub(super) fn write_frame(&mut self, frame: u64, more: Option<Run>) -> Result<(), Fault> {
+        let (first, last) = span_of(frame);
+        let mut held = self.held.clone();
+        let mut runs = Vec::new();
+        for (a, b) in self.held.within(first, last) {
+            match Reader::new(self.database()?).run(Span::new(a, b))? {
+                Ok(run) => runs.push(run),
+                Err(revision) => {
+                    tracing::warn!(first = a, last = b, revision, "archived events do not read");
+                    held.remove(a, b);
+                }
+            }
+        }
+        if let Some(span) = more.as_ref().and_then(Run::span) {
+            held.insert(span.first.0, span.last.0);
+        }
+        runs.extend(more);
+        runs.sort_by_key(|run| run.events.first().map(|event| event.revision));
+        let mut index = FrameIndex::default();
+        let mut puts = Vec::new();
+        for run in &runs {
+            run.events.iter().for_each(|event| index.add(event));
+            puts.extend(blocks_of(run));
+        }
+        puts.extend(index.take_changed(frame));
+        let (low, high) = block_bounds(first, last);
+        let found = self.database()?.scan(&low, &high, usize::MAX)?;
+        let gone = found.into_iter().map(|(key, _)| key);
+        let gone = gone.filter(|key| puts.iter().all(|(put, _)| put != key)).collect();
+        self.commit(puts, gone, held)?;
+        self.proven.insert(frame, frame);
+        Ok(())
+    }
+
+    /// Lets go of what is held around `revision`: it failed its checks.
+    pub(super) fn let_go(&mut self, revision: u64) -> Result<(), Failure> {
+        self.flush()?;
+        let (first, last) = span_of(frame_of(revision));
+        tracing::warn!(first, last, revision, "archived events failed their checks");
+        let mut held = self.held.clone();
+        held.remove(first, last);
+        self.commit(Vec::new(), Vec::new(), held)?;
+        self.load_tail()?;
+        self.publish();
+        Ok(())
+    }
+}
+
+fn refused(reason: impl Into<String>) -> Failure {
+    ArchiveError::Refused(reason.into()).into()
+}
+
+/// Leaves out events before `first`.
+fn cut_below(mut run: Run, first: u64) -> Run {
+    let at = run.events.partition_point(|event| event.revision.0 < first);
+    let rest = run.events.split_off(at);
+    Run { before: run.last_chain(), events: rest }
+}
+
+/// The blocks of a run that is within one frame.
+fn blocks_of(run: &Run) -> Vec<Put> {
+    let mut puts = Vec::new();
+    let mut before = run.before;
+    let mut open: Option<OpenBlock> = None;
+    for event in &run.events {
+        let fresh = || OpenBlock::new(event.revision.0, before);
+        let block = open.get_or_insert_with(fresh);
+        if !block.push(event) {
+            let full = std::mem::replace(block, fresh());
+            block.push(event);
+            puts.extend(full.puts());
+        }
+        before = event.chain;
+    }
+    puts.extend(open.iter().flat_map(OpenBlock::puts));
+    puts
+}

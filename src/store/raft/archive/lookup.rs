@@ -1,0 +1,305 @@
+//! Finding events: by revision, and by subject, actor and action at once.
+//!
+//! A filter's terms each name a sorted list of revisions. To meet several at
+//! once we leap: ask each list for its next entry at or past the furthest that
+//! any has given, until all agree. Only events that all lists name are read.
+
+use super::database::{Database, Fault};
+use super::format::{Term, decode_posting, frame_of};
+use super::held::Held;
+use super::reader::Reader;
+use super::{Run, Span};
+use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::machine::{Event, Revision};
+
+/// How many records one turn may read: the thread is shared, and a search for
+/// what is rare may read every posting that there is.
+const TURN_RECORDS_MAX: u64 = 2_048;
+/// How many bytes of events one turn may gather.
+const TURN_BYTES_MAX: usize = 4 << 20;
+
+/// What one turn of a search gave.
+pub(super) struct Page {
+    pub events: Vec<Event>,
+    pub rest: Rest,
+}
+
+/// How a turn ended.
+pub(super) enum Rest {
+    /// All of the range was looked at, or the limit is reached.
+    Done,
+    /// Go on with what is left of the range.
+    More(Span),
+    /// What has this revision is not held.
+    Missing(u64),
+    /// A read here failed its checks.
+    Damaged(u64),
+    /// The postings of this revision's frame are not proven yet.
+    Unproven,
+}
+
+/// What a search sees of the archive.
+pub(super) struct Lookup<'a> {
+    pub database: &'a Database,
+    pub held: &'a Held,
+    /// Frames whose postings are known to be complete.
+    pub proven: &'a Held,
+}
+
+/// One term's list.
+struct Cursor {
+    term: Term,
+    /// The last posting read: its frame and revisions.
+    posting: Option<(u64, Vec<u64>)>,
+}
+
+/// The way a search goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Down,
+    Up,
+}
+
+impl Lookup<'_> {
+    /// Events of `span` that `filter` admits, newest first.
+    pub(super) fn newest(
+        &self,
+        filter: &HistoryFilter,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page, Fault> {
+        let terms = Term::of_filter(filter);
+        self.search(terms, &|event| filter.admits(event), span, limit, Way::Down)
+    }
+
+    /// Events of `span` that `filter` admits, oldest first.
+    pub(super) fn since(
+        &self,
+        filter: &ChangeFilter,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page, Fault> {
+        let terms = match filter {
+            ChangeFilter::Key(key) => vec![Term::subject(key)],
+            // Names are hashed: a prefix means looking at each event.
+            ChangeFilter::Prefix(_) => Vec::new(),
+        };
+        self.search(terms, &|event| filter.admits(event), span, limit, Way::Up)
+    }
+
+    /// A run that ends with `span.last` and goes down as far as `span.first`,
+    /// `bytes_max` or a hole allow; at least one event, where that is held.
+    pub(super) fn run(&self, span: Span, bytes_max: usize) -> Result<Result<Run, u64>, Fault> {
+        let last = span.last.0;
+        let Some((held_first, _)) = self.held.range_at(last) else { return Ok(Err(last)) };
+        let floor = span.first.0.max(held_first);
+        let mut reader = Reader::new(self.database);
+        let (mut first, mut bytes) = (last + 1, 0);
+        while first > floor && (first > last || bytes < bytes_max) {
+            let Some(event) = reader.event(first - 1)? else { return Ok(Err(first - 1)) };
+            bytes += super::size_of(&event);
+            first -= 1;
+        }
+        Reader::new(self.database).run(Span::new(first, last))
+    }
+
+    fn search(
+        &self,
+        terms: Vec<Term>,
+        admits: &dyn Fn(&Event) -> bool,
+        span: Span,
+        limit: usize,
+        way: Way,
+    ) -> Result<Page, Fault> {
+        let mut cursors: Vec<_> =
+            terms.into_iter().map(|term| Cursor { term, posting: None }).collect();
+        let mut reader = Reader::new(self.database);
+        let mut events: Vec<Event> = Vec::new();
+        let mut left = Some(span);
+        let mut bytes = 0;
+        let turn_end = self.database.reads() + TURN_RECORDS_MAX;
+        while let Some(span) = left.filter(|_| events.len() < limit) {
+            if self.database.reads() >= turn_end || bytes >= TURN_BYTES_MAX {
+                return Ok(Page { events, rest: Rest::More(span) });
+            }
+            let at = way.start(span);
+            let Some((a, b)) = self.held.range_at(at) else {
+                return Ok(Page { events, rest: Rest::Missing(at) });
+            };
+            let room = Span::new(span.first.0.max(a), span.last.0.min(b));
+            let found = self.leap(&mut cursors, room, way, turn_end)?;
+            let reached = match found {
+                Leap::At(revision) | Leap::Tired(revision) => revision,
+                Leap::Nothing => way.end(room),
+                Leap::Damaged(revision) => {
+                    return Ok(Page { events, rest: Rest::Damaged(revision) });
+                }
+            };
+            if !cursors.is_empty() && !self.is_proven(at, reached) {
+                return Ok(Page { events, rest: Rest::Unproven });
+            }
+            if let Leap::At(revision) = found {
+                let Some(event) = reader.event(revision)? else {
+                    return Ok(Page { events, rest: Rest::Damaged(revision) });
+                };
+                // Neighbours come from different blocks now and then: the link
+                // between them costs no read.
+                if !linked(events.last(), &event, way) {
+                    return Ok(Page { events, rest: Rest::Damaged(revision) });
+                }
+                // A posting is a hint; the event itself decides.
+                if admits(&event) {
+                    bytes += super::size_of(&event);
+                    events.push(event);
+                }
+            }
+            left = match found {
+                Leap::Tired(revision) => way.from(span, revision),
+                Leap::At(_) | Leap::Nothing | Leap::Damaged(_) => way.past(span, reached),
+            };
+        }
+        Ok(Page { events, rest: Rest::Done })
+    }
+
+    /// The first revision of `room`, going `way`, that all lists name.
+    fn leap(
+        &self,
+        cursors: &mut [Cursor],
+        room: Span,
+        way: Way,
+        turn_end: u64,
+    ) -> Result<Leap, Fault> {
+        let mut at = way.start(room);
+        loop {
+            let mut furthest = at;
+            for cursor in &mut *cursors {
+                match cursor.next(self.database, furthest, room, way)? {
+                    Next::At(next) => furthest = next,
+                    Next::Nothing => return Ok(Leap::Nothing),
+                    Next::Damaged(revision) => return Ok(Leap::Damaged(revision)),
+                }
+            }
+            if furthest == at {
+                return Ok(Leap::At(at));
+            }
+            at = furthest;
+            if self.database.reads() >= turn_end {
+                return Ok(Leap::Tired(at));
+            }
+        }
+    }
+
+    fn is_proven(&self, one: u64, other: u64) -> bool {
+        let (low, high) = (frame_of(one.min(other)), frame_of(one.max(other)));
+        self.proven.range_at(low).is_some_and(|(_, last)| high <= last)
+    }
+}
+
+/// What [`Lookup::leap`] came to.
+#[derive(Clone, Copy)]
+enum Leap {
+    At(u64),
+    /// Nothing before this revision; the turn is over.
+    Tired(u64),
+    Nothing,
+    /// A posting of this revision's frame is broken.
+    Damaged(u64),
+}
+
+impl Cursor {
+    /// The list's first entry at or past `at`, within `room`.
+    fn next(&mut self, database: &Database, at: u64, room: Span, way: Way) -> Result<Next, Fault> {
+        let mut at = at;
+        // At most three turns: the posting at hand and the next one may both
+        // have nothing more.
+        while room.contains(at) {
+            if self.posting.as_ref().is_none_or(|(frame, _)| *frame != frame_of(at)) {
+                let (here, end) = (frame_of(at), frame_of(way.end(room)));
+                let found = match way {
+                    Way::Down => database.last(&self.term.key(end), &self.term.key(here))?,
+                    Way::Up => database.first(&self.term.key(here), &self.term.key(end))?,
+                };
+                let Some((key, value)) = found else { return Ok(Next::Nothing) };
+                let Some((_, frame)) = Term::decode(&key) else { return Ok(Next::Damaged(at)) };
+                let Some(revisions) = decode_posting(&key, &value) else {
+                    let (first, last) = super::format::span_of(frame);
+                    return Ok(Next::Damaged(at.clamp(first, last)));
+                };
+                self.posting = Some((frame, revisions));
+            }
+            let Some((frame, revisions)) = &self.posting else { return Ok(Next::Nothing) };
+            match (way.pick(revisions, at), way.past_frame(*frame)) {
+                (Some(next), _) if room.contains(next) => return Ok(Next::At(next)),
+                (Some(_), _) | (None, None) => return Ok(Next::Nothing),
+                (None, Some(past)) => at = past,
+            }
+        }
+        Ok(Next::Nothing)
+    }
+}
+
+/// What [`Cursor::next`] came to.
+enum Next {
+    At(u64),
+    Nothing,
+    /// The posting that would tell is broken.
+    Damaged(u64),
+}
+
+impl Way {
+    fn start(self, span: Span) -> u64 {
+        match self {
+            Way::Down => span.last.0,
+            Way::Up => span.first.0,
+        }
+    }
+
+    fn end(self, span: Span) -> u64 {
+        match self {
+            Way::Down => span.first.0,
+            Way::Up => span.last.0,
+        }
+    }
+
+    /// What is left of `span` from `revision` on.
+    fn from(self, span: Span, revision: u64) -> Option<Span> {
+        Some(match self {
+            Way::Down => Span { last: Revision(revision), ..span },
+            Way::Up => Span { first: Revision(revision), ..span },
+        })
+    }
+
+    /// What is left of `span` past `revision`.
+    fn past(self, span: Span, revision: u64) -> Option<Span> {
+        let rest = match self {
+            Way::Down => Span { last: Revision(revision.checked_sub(1)?), ..span },
+            Way::Up => Span { first: Revision(revision.checked_add(1)?), ..span },
+        };
+        (rest.first <= rest.last).then_some(rest)
+    }
+
+    fn past_frame(self, frame: u64) -> Option<u64> {
+        let (first, last) = super::format::span_of(frame);
+        match self {
+            Way::Down => first.checked_sub(1),
+            Way::Up => last.checked_add(1),
+        }
+    }
+
+    fn pick(self, revisions: &[u64], at: u64) -> Option<u64> {
+        match self {
+            Way::Down => revisions.iter().rev().copied().find(|&revision| revision <= at),
+            Way::Up => revisions.iter().copied().find(|&revision| revision >= at),
+        }
+    }
+}
+
+/// Whether two events that were found one after the other may both be right.
+fn linked(last: Option<&Event>, event: &Event, way: Way) -> bool {
+    let Some(last) = last else { return true };
+    let (older, newer) = match way {
+        Way::Down => (event, last),
+        Way::Up => (last, event),
+    };
+    older.revision.next() != newer.revision || newer.follows(older.chain)
+}

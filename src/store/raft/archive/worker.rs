@@ -1,0 +1,402 @@
+//! What the archive knows, and how it writes. Runs on its own thread.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::database::{Database, Fault};
+use super::format::{
+    FrameIndex, META_KEY, block_bounds, decode_meta, encode_meta, frame_of, span_of,
+};
+use super::held::Held;
+use super::lookup::{Lookup, Page, Rest};
+use super::place;
+use super::proof::Proof;
+use super::reader::Reader;
+use super::tail::Tail;
+use super::{ArchiveError, Figures, Options, Run, Span, Tip};
+use crate::machine::Revision;
+
+/// Bytes that may wait before they are written at once.
+const BATCH_BYTES_MAX: usize = 512 << 10;
+/// How many ranges the record of what is held may list: it has to stay small.
+/// Past that the lowest is let go and fetched again.
+const RANGES_MAX: usize = 128;
+/// Records removed in one batch.
+pub(super) const REMOVALS_MAX: usize = 512;
+
+/// Where the archive announces what others wait for.
+pub(super) struct Signals {
+    pub durable: watch::Sender<Revision>,
+    pub hole: watch::Sender<Option<Span>>,
+}
+
+/// Why a job came to nothing.
+pub(super) enum Failure {
+    /// Sled or the disk: the worker sees to it before anybody is answered.
+    Fault(Fault),
+    Refused(ArchiveError),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Fault(fault)
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        Failure::Refused(error)
+    }
+}
+
+/// Whether sled is open, and why not.
+enum State {
+    Open(Database),
+    /// The disk refused; tried again at this time.
+    Stopped(String, Instant),
+    Closed,
+}
+
+/// The archive, as its thread sees it.
+///
+/// Invariants: what is in `held` was written with the record of it and synced;
+/// every frame in `proven` has all postings of the events in it that are held;
+/// `tail`, where there is one, stands behind the last revision held or waiting.
+pub(super) struct Worker {
+    dir: PathBuf,
+    options: Options,
+    signals: Signals,
+    state: State,
+    pub(super) held: Held,
+    /// Frames, not revisions.
+    pub(super) proven: Held,
+    pub(super) tail: Option<Tail>,
+    pub(super) proof: Proof,
+    pub(super) tip: Tip,
+}
+
+impl Worker {
+    /// Opens what is in `dir`, or an empty archive where that is damaged, and
+    /// says so.
+    pub(super) fn open(
+        dir: PathBuf,
+        options: Options,
+        signals: Signals,
+    ) -> Result<(Worker, Option<String>), ArchiveError> {
+        let mut worker = Worker {
+            dir,
+            options,
+            signals,
+            state: State::Closed,
+            held: Held::default(),
+            proven: Held::default(),
+            tail: None,
+            proof: Proof::default(),
+            tip: Tip::default(),
+        };
+        match worker.begin() {
+            Ok(()) => Ok((worker, None)),
+            Err(Fault::Io(reason)) => Err(ArchiveError::Stopped(reason)),
+            Err(Fault::Damaged(reason)) => {
+                worker.start_over(&reason);
+                match &worker.state {
+                    State::Stopped(reason, _) => Err(ArchiveError::Stopped(reason.clone())),
+                    State::Open(_) | State::Closed => Ok((worker, Some(reason))),
+                }
+            }
+        }
+    }
+
+    /// Opens sled and learns what it holds.
+    fn begin(&mut self) -> Result<(), Fault> {
+        let database = Database::open(&self.dir, &self.options)?;
+        let found = database.get(META_KEY);
+        let empty = database.first(&[], &[u8::MAX]);
+        self.state = State::Open(database);
+        self.held = match found? {
+            Some(value) => decode_meta(&value)
+                .ok_or_else(|| Fault::Damaged("the record of what is held is broken".into()))?,
+            None if empty?.is_none() => Held::default(),
+            None => return Err(Fault::Damaged("the record of what is held is gone".into())),
+        };
+        self.proven = Held::default();
+        self.load_tail()?;
+        self.proof = Proof::from_start();
+        self.publish();
+        // Whoever feeds it is to ask again what is wanted, even if it is as before.
+        self.signals.durable.send_modify(|_| {});
+        Ok(())
+    }
+
+    pub(super) fn database(&self) -> Result<&Database, Fault> {
+        match &self.state {
+            State::Open(database) => Ok(database),
+            State::Stopped(reason, _) => Err(Fault::Io(reason.clone())),
+            State::Closed => Err(Fault::Io("closed".into())),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Gives what is to be answered, after seeing to a fault.
+    pub(super) fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, ArchiveError> {
+        match (result, &self.state) {
+            (Ok(value), _) => Ok(value),
+            (Err(Failure::Refused(error)), _) => Err(error),
+            (Err(Failure::Fault(_)), State::Closed) => Err(ArchiveError::Closed),
+            (Err(Failure::Fault(Fault::Io(reason))), State::Stopped(..)) => {
+                Err(ArchiveError::Stopped(reason))
+            }
+            (Err(Failure::Fault(Fault::Io(reason))), State::Open(_)) => {
+                self.stop(reason.clone());
+                Err(ArchiveError::Stopped(reason))
+            }
+            (Err(Failure::Fault(Fault::Damaged(reason))), _) => {
+                self.start_over(&reason);
+                Err(ArchiveError::Stopped(reason))
+            }
+        }
+    }
+
+    /// The disk refused. Events that wait are sent again by who has them.
+    fn stop(&mut self, reason: String) {
+        tracing::error!(reason, "the archive stopped and will be opened again");
+        let retry_at = Instant::now() + self.options.retry;
+        let state = std::mem::replace(&mut self.state, State::Stopped(reason, retry_at));
+        if let State::Open(database) = state {
+            database.abandon();
+        }
+        self.tail = None;
+        self.proof = Proof::default();
+        self.signals.hole.send_replace(None);
+    }
+
+    /// What is there is not to be trusted: moves it aside and begins anew.
+    fn start_over(&mut self, reason: &str) {
+        tracing::error!(reason, dir = %self.dir.display(), "the archive was damaged and begins anew");
+        self.forget();
+        let begun = place::set_aside(&self.dir).map_err(Fault::from).and_then(|()| self.begin());
+        if let Err(Fault::Io(reason) | Fault::Damaged(reason)) = begun {
+            self.stop(reason);
+        }
+    }
+
+    /// Empties the archive: nothing in it is history any more.
+    pub(super) fn empty(&mut self) -> Result<(), Fault> {
+        self.forget();
+        place::discard(&self.dir)?;
+        self.begin()
+    }
+
+    fn forget(&mut self) {
+        let anew = State::Stopped("it begins anew".into(), Instant::now());
+        if let State::Open(database) = std::mem::replace(&mut self.state, anew) {
+            database.abandon();
+        }
+        self.held = Held::default();
+        self.tail = None;
+        self.publish();
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), Failure> {
+        let flushed = self.flush();
+        if let State::Open(database) = std::mem::replace(&mut self.state, State::Closed) {
+            database.close();
+        }
+        flushed.map(drop)
+    }
+
+    /// When something is to be done unasked.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Closed => None,
+            State::Stopped(_, retry_at) => Some(*retry_at),
+            State::Open(_) if !self.proof.is_done() => Some(Instant::now()),
+            State::Open(_) => {
+                self.tail.as_ref().and_then(Tail::since).map(|since| since + self.options.linger)
+            }
+        }
+    }
+
+    /// Does a bounded piece of what is due.
+    pub(super) fn turn(&mut self) -> Result<(), Failure> {
+        if matches!(self.state, State::Stopped(..)) {
+            return match self.begin() {
+                // One more line a try would say nothing new.
+                Err(Fault::Io(reason)) => {
+                    self.state = State::Stopped(reason, Instant::now() + self.options.retry);
+                    Ok(())
+                }
+                Err(fault) => Err(fault.into()),
+                Ok(()) => self.adopt(self.tip.clone()),
+            };
+        }
+        let since = self.tail.as_ref().and_then(Tail::since);
+        if since.is_some_and(|since| since.elapsed() >= self.options.linger) {
+            self.flush()?;
+        }
+        self.prove_some()
+    }
+
+    /// Takes events that were applied; see [`super::Archive::append`].
+    pub(super) fn append(&mut self, run: Run) -> Result<Revision, Failure> {
+        self.database()?;
+        let Some(span) = run.span() else {
+            return Err(ArchiveError::Refused("events are not consecutive".into()).into());
+        };
+        let (last, chain) = self.tail.as_ref().map_or((0, run.before), Tail::last);
+        let skip = (last + 1).saturating_sub(span.first.0).min(run.events.len() as u64) as usize;
+        let before = if skip == 0 { run.before } else { run.events[skip - 1].chain };
+        if skip < run.events.len() && last + 1 == run.events[skip].revision.0 && before != chain {
+            return Err(Fault::Damaged(format!("the chain parts at revision {last}")).into());
+        }
+        for (at, event) in run.events.iter().enumerate().skip(skip) {
+            let revision = event.revision.0;
+            let (last, _) = self.tail.as_ref().map_or((0, before), Tail::last);
+            let jumps = last + 1 != revision;
+            let waiting = self.tail.as_ref().map_or(0, Tail::waiting_bytes);
+            if jumps || frame_of(last) != frame_of(revision) || waiting >= BATCH_BYTES_MAX {
+                self.flush()?;
+            }
+            let before = if at == 0 { run.before } else { run.events[at - 1].chain };
+            let frame = frame_of(revision);
+            let tail = self.tail.get_or_insert_with(|| {
+                Tail::behind(revision - 1, before, frame, FrameIndex::default())
+            });
+            if jumps {
+                tail.jump(revision - 1, before);
+            }
+            tail.push(event);
+        }
+        Ok(self.wanted())
+    }
+
+    pub(super) fn wanted(&self) -> Revision {
+        let last = self.tail.as_ref().map(|tail| tail.last().0);
+        last.map_or(Revision::ZERO, |last| Revision(last).next())
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) -> Result<Revision, Failure> {
+        if let Some(tail) = &mut self.tail
+            && let Some((first, last)) = tail.waiting()
+        {
+            let puts = tail.take();
+            let mut held = self.held.clone();
+            held.insert(first, last);
+            self.commit(puts, Vec::new(), held)?;
+            self.proven.insert(frame_of(first), frame_of(last));
+            self.publish();
+        }
+        Ok(*self.signals.durable.borrow())
+    }
+
+    /// Writes and removes, together with what is held afterwards.
+    pub(super) fn commit(
+        &mut self,
+        mut puts: Vec<super::format::Put>,
+        removals: Vec<Vec<u8>>,
+        mut held: Held,
+    ) -> Result<(), Fault> {
+        held.keep_highest(RANGES_MAX);
+        puts.push(encode_meta(&held));
+        self.database()?.commit(puts, removals)?;
+        self.held = held;
+        Ok(())
+    }
+
+    /// Readies the tail behind what is held. Events at the end that do not
+    /// read are let go.
+    pub(super) fn load_tail(&mut self) -> Result<(), Fault> {
+        self.tail = None;
+        while let Some(last) = self.held.last() {
+            let frame = frame_of(last);
+            // The postings are written anew: nobody knows whether all survived.
+            self.write_frame(frame, None)?;
+            if self.held.last() == Some(last) {
+                let chain = Reader::new(self.database()?).event(last)?.map(|event| event.chain);
+                let chain = chain.ok_or_else(|| Fault::Damaged(format!("{last} is gone again")))?;
+                let mut index = FrameIndex::default();
+                for (a, b) in self.held.within(span_of(frame).0, last) {
+                    let run = Reader::new(self.database()?).run(Span::new(a, b))?;
+                    run.iter().flat_map(|run| &run.events).for_each(|event| index.add(event));
+                }
+                index.take_changed(frame);
+                self.tail = Some(Tail::behind(last, chain, frame, index));
+                break;
+            }
+        }
+        self.remove_blocks(self.held.last().map_or(0, |last| last + 1), u64::MAX)
+    }
+
+    /// Removes blocks that begin in a range and that nothing counts on.
+    fn remove_blocks(&mut self, first: u64, last: u64) -> Result<(), Fault> {
+        let (low, high) = block_bounds(first, last);
+        loop {
+            let found = self.database()?.scan(&low, &high, REMOVALS_MAX)?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            let removals = found.into_iter().map(|(key, _)| key).collect();
+            self.commit(Vec::new(), removals, self.held.clone())?;
+        }
+    }
+
+    /// One turn of a search. What proves damaged in it is let go.
+    pub(super) fn search(
+        &mut self,
+        turn: impl FnOnce(&Lookup<'_>) -> Result<Page, Fault>,
+    ) -> Result<Page, Failure> {
+        let database = self.database()?;
+        let page = turn(&Lookup { database, held: &self.held, proven: &self.proven })?;
+        if let Rest::Damaged(revision) = page.rest {
+            self.let_go(revision)?;
+        }
+        Ok(page)
+    }
+
+    pub(super) fn range(&mut self, span: Span, bytes_max: usize) -> Result<Run, Failure> {
+        let database = self.database()?;
+        let lookup = Lookup { database, held: &self.held, proven: &self.proven };
+        match lookup.run(span, bytes_max)? {
+            Ok(run) => Ok(run),
+            Err(revision) => {
+                if self.held.contains(revision) {
+                    self.let_go(revision)?;
+                }
+                Err(ArchiveError::Damaged(self.hole_at(revision)).into())
+            }
+        }
+    }
+
+    pub(super) fn hole_at(&self, revision: u64) -> Span {
+        let (first, last) = self.bounds();
+        let (first, last) = (first.min(revision), last.max(revision));
+        let (first, last) = self.held.hole_at(revision, first, last);
+        Span::new(first, last)
+    }
+
+    /// The first and last revision that should be held.
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        let last = self.held.last().unwrap_or(0).max(self.tip.revision.0);
+        (self.tip.anchor.revision.0 + 1, last)
+    }
+
+    pub(super) fn publish(&self) {
+        let durable = Revision(self.held.last().unwrap_or(0));
+        let hole = self.next_hole();
+        let notify = |now: &mut Revision| std::mem::replace(now, durable) != durable;
+        self.signals.durable.send_if_modified(notify);
+        self.signals.hole.send_if_modified(|now| std::mem::replace(now, hole) != hole);
+    }
+
+    pub(super) fn figures(&mut self) -> Result<Figures, Failure> {
+        let disk_bytes = self.database()?.disk_bytes();
+        let events = self.held.ranges().iter().map(|(a, b)| b - a + 1).sum();
+        Ok(Figures { disk_bytes, events, proven: self.proof.is_done() })
+    }
+}
