@@ -50,7 +50,6 @@ pub struct Config {
     pub heartbeat_ms: u64,
     pub election_min_ms: u64,
     pub election_max_ms: u64,
-    pub clock_skew_ms: u64,
     pub snapshot_entries: u64,
     pub keep_entries: u64,
     /// Directives in the form of `tracing_subscriber`'s `EnvFilter`.
@@ -92,6 +91,17 @@ impl Config {
         let resolved = Resolved::from_sources(sources)?;
         resolved.config.check()?;
         Ok(resolved.config)
+    }
+
+    /// Where clients reach a node of the cluster: as it says itself, or its
+    /// host among the members with the port of HTTP.
+    pub fn advertised_url(&self) -> Option<String> {
+        let from_members = || {
+            let host = &self.members.get(&self.node_id?)?.host;
+            let address = HostPort { host: host.clone(), port: self.port };
+            Some(format!("http://{address}/mcp"))
+        };
+        self.advertise_url.clone().or_else(from_members)
     }
 }
 

@@ -143,7 +143,7 @@ fn every_setting_can_stand_in_the_file() {
         "raft_addr" | "grpc_addr" => "\"[::1]:7\"",
         "advertise_url" => "\"http://a:8000/mcp\"",
         "host" => "\"localhost\"",
-        "port" | "clock_skew_ms" => "7",
+        "port" => "7",
         "node_id" => "2",
         "value_bytes_max" => "2048",
         "heartbeat_ms" => "11",
@@ -230,7 +230,6 @@ fn wrong_values_of_every_setting_are_refused() {
         ("heartbeat_ms", "0"),
         ("election_min_ms", "-5"),
         ("election_max_ms", "1.5"),
-        ("clock_skew_ms", "5s"),
         ("snapshot_entries", "0"),
         ("keep_entries", ""),
         ("log", "info,hyper=loud"),
@@ -292,6 +291,17 @@ fn a_cluster_needs_its_settings_together() {
     assert!(line.starts_with("SIDECAR_ELECTION_MIN_MS: got 80"), "{line}");
     let line = Given::cluster().flag("election_max_ms", "150").line();
     assert!(line.starts_with("SIDECAR_ELECTION_MAX_MS: got 150"), "{line}");
+}
+
+#[test]
+fn a_node_is_reached_where_it_says_or_else_at_its_member_address() {
+    let url = |given: Given| given.load().advertised_url();
+    assert_eq!(url(Given::cluster()).as_deref(), Some("http://127.0.0.1:8000/mcp"));
+    let third = Given::cluster().flag("node_id", "3").flag("port", "8002");
+    assert_eq!(url(third).as_deref(), Some("http://[::1]:8002/mcp"));
+    let says = Given::cluster().flag("advertise_url", "https://agents.example.org/mcp/");
+    assert_eq!(url(says).as_deref(), Some("https://agents.example.org/mcp"));
+    assert_eq!(url(Given::new()), None);
 }
 
 #[test]

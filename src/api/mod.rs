@@ -2,6 +2,7 @@
 //! its requests into commands and questions and back, and does nothing else.
 //! They share one listener where they share a transport.
 
+pub mod grpc;
 pub mod http;
 pub mod mcp;
 

@@ -172,7 +172,7 @@ impl Client {
 }
 
 /// The last cause says what happened; those above only where.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;

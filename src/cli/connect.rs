@@ -129,13 +129,17 @@ impl Bridge {
             let at = (first + attempt) % self.nodes.len();
             let url = &self.nodes[at];
             match self.client.post(url, &headers, text.clone(), ANSWER_TIMEOUT).await {
-                Ok((status, body)) if status.is_success() || is_json_rpc(&body) => {
+                // Errors that belong to this message come with its id.
+                Ok((status, body)) if status.is_success() || answers(&body, message) => {
                     self.preferred.store(at, Ordering::Relaxed);
                     return Ok(body);
                 }
                 Ok((status, body)) => {
-                    let text = String::from_utf8_lossy(&body).trim().to_owned();
-                    return Err(ClientError::Refused { url: url.clone(), status, text });
+                    return Err(ClientError::Refused {
+                        url: url.clone(),
+                        status,
+                        text: reason(&body),
+                    });
                 }
                 Err(error @ ClientError::Unreachable { .. }) => {
                     attempt += 1;
@@ -181,8 +185,18 @@ fn compact(body: &[u8]) -> Result<String, String> {
     }
 }
 
-fn is_json_rpc(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|answer| answer.get("jsonrpc").is_some())
+/// Whether `body` is the answer to `message`, and not to the HTTP request alone.
+fn answers(body: &[u8], message: &Value) -> bool {
+    serde_json::from_slice::<Value>(body)
+        .is_ok_and(|answer| !answer["id"].is_null() && answer["id"] == message["id"])
+}
+
+/// Why a node turned a request away, in its own words.
+fn reason(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|answer| answer["error"]["message"].as_str().map(str::to_owned));
+    message.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned())
 }
 
 fn failure(id: Value, code: i64, message: &str) -> String {
@@ -214,6 +228,16 @@ mod tests {
         ];
         assert_eq!(headers(&message), expected);
         assert!(headers(&json!({"method": "tools/call", "params": {"name": "x"}})).is_empty());
+    }
+
+    #[test]
+    fn only_an_answer_with_the_messages_id_is_its_answer() {
+        let message = json!({"jsonrpc": "2.0", "id": 3, "method": "ping"});
+        assert!(answers(br#"{"jsonrpc":"2.0","id":3,"error":{}}"#, &message));
+        let refused = br#"{"jsonrpc":"2.0","id":null,"error":{"message":"no token"}}"#;
+        assert!(!answers(refused, &message));
+        assert_eq!(reason(refused), "no token");
+        assert_eq!(reason(b"plain\n"), "plain");
     }
 
     #[test]

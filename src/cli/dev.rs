@@ -192,7 +192,7 @@ impl Cluster {
         if std::env::var_os("SIDECAR_TOKEN").is_some() {
             println!("over HTTP with the header Authorization: Bearer, and SIDECAR_TOKEN's value");
         }
-        println!("\n{program} cluster status --node {}", urls[0]);
+        println!("\n{program} cluster status --node 127.0.0.1:{}", layout.grpc_port(1));
         println!("shows the nodes; Ctrl-C stops them.\n");
     }
 

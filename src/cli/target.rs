@@ -46,6 +46,14 @@ impl Credentials {
     /// # Errors
     /// A line for the user, where the token's file cannot be read.
     pub fn client(&self) -> Result<Client, String> {
+        self.token().map(Client::new)
+    }
+
+    /// The token, where one is set.
+    ///
+    /// # Errors
+    /// A line for the user, where the token's file cannot be read.
+    pub fn token(&self) -> Result<Option<Secret>, String> {
         let file = self.token_file.clone();
         let file = file.or_else(|| std::env::var_os("SIDECAR_TOKEN_FILE").map(PathBuf::from));
         let token = match &file {
@@ -56,7 +64,7 @@ impl Credentials {
             }
             None => std::env::var("SIDECAR_TOKEN").ok(),
         };
-        Ok(Client::new(token.filter(|token| !token.is_empty()).map(Secret::new)))
+        Ok(token.filter(|token| !token.is_empty()).map(Secret::new))
     }
 }
 

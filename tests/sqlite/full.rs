@@ -24,7 +24,7 @@ async fn a_full_disk_is_reported_and_nothing_is_lost() {
     dress(&mut shell, "fill", &file, "fill");
     let (mut child, said) = start(shell);
     let said: Vec<String> = said.collect();
-    assert!(child.wait().unwrap().success(), "{said:?}");
+    assert!(child.succeeds(), "{said:?}");
     let written: u64 = said.last().and_then(|last| last.parse().ok()).expect("a count");
     assert!(written > 10, "{said:?}");
     let store = open(&file);
@@ -45,6 +45,7 @@ pub async fn fill(file: &Path) {
     let value = format!("\"{}\"", "x".repeat(4_000));
     let mut written = 0;
     let fault = loop {
+        assert!(written * 4_000 < LIMIT_BYTES * 10, "no fault was reported");
         match submit(&store, set(&format!("key-{written}"), &value)).await {
             Ok(_) => written += 1,
             Err(fault) => break fault,

@@ -58,7 +58,7 @@ use history::History;
 use leadership::{Core, Leader, Leadership};
 use log::LogStore;
 use read::ReadGate;
-pub use start::{Options, StartError, Started};
+pub use start::{Options, Peers, StartError, Started};
 use state::State;
 use write::Writes;
 
@@ -71,6 +71,7 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// One node of the cluster.
 pub struct RaftStore {
     cluster_name: String,
+    url: String,
     core: Core,
     state: Arc<State>,
     writes: Arc<Writes>,
@@ -129,7 +130,10 @@ impl Store for RaftStore {
 
     async fn health(&self) -> Health {
         let caught_up = self.caught_up.load(Ordering::Acquire);
-        let cluster = health::cluster(&self.core, &self.cluster_name, caught_up);
+        let mut cluster = health::cluster(&self.core, &self.cluster_name, caught_up);
+        if let Some(itself) = cluster.members.iter_mut().find(|m| m.id == cluster.node_id) {
+            itself.url.clone_from(&self.url);
+        }
         health::record(&cluster, &self.log.stats());
         let state = self.state.load();
         let meta = state.tables.meta();

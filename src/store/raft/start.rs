@@ -52,8 +52,13 @@ pub struct Options {
     pub cluster_name: String,
     pub node_id: NodeId,
     /// Every voter of the cluster's first membership, this node included; the
-    /// same on each. Later ones come from the log.
+    /// same on each, to the letter: each node founds the cluster with it, and
+    /// first entries that differ would never be noticed. Later ones come from
+    /// the log.
     pub members: BTreeMap<NodeId, Peer>,
+    /// Where clients reach this node's MCP; may be empty. Each node tells its
+    /// own.
+    pub url: String,
     pub data_dir: PathBuf,
     /// What peers must show.
     pub secret: Option<String>,
@@ -61,11 +66,14 @@ pub struct Options {
     pub log: log::Options,
 }
 
+/// What a node's peers call.
+pub type Peers = PeerService<StateMachine>;
+
 /// A node that runs, and what its peers reach it by.
 pub struct Started {
     pub store: Arc<RaftStore>,
     /// To be served on the address that the members know.
-    pub peers: PeerService<StateMachine>,
+    pub peers: Peers,
 }
 
 /// Why a node did not start.
@@ -154,6 +162,7 @@ impl RaftStore {
         let peers = peer_service(core.clone(), Arc::new(handler), identity, dir.snapshots());
         let store = RaftStore {
             cluster_name: options.cluster_name,
+            url: options.url,
             core,
             state,
             writes,

@@ -1,0 +1,6 @@
+//! The command line, with the real programs: what they print, how they end,
+//! and that a node speaks MCP on a pipe and over HTTP.
+
+mod node;
+mod run;
+mod shared;
