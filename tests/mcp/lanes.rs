@@ -75,8 +75,12 @@ fn node(fast_lane: bool) -> Router {
 
 async fn answer(node: &Router, request: Request<Body>) -> Answer {
     let response = node.clone().oneshot(request).await.expect("infallible");
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole body");
+    // Of the body as it is, before the uptime is taken out.
+    let length = parts.headers.remove("content-length");
+    let length = length.map(|length| length.to_str().expect("digits").to_string());
+    assert_eq!(length.unwrap_or_else(|| body.len().to_string()), body.len().to_string());
     let body = String::from_utf8(body.to_vec()).expect("UTF-8");
     Answer { status: parts.status, headers: parts.headers, body: steady(body) }
 }
