@@ -103,17 +103,6 @@ impl Cluster {
         node.running = Some(Running { store, runtime: Some(runtime) });
     }
 
-    /// Stops every node.
-    pub async fn stop(self) {
-        let stopping = self.nodes.iter().filter_map(|node| node.running.as_ref()).map(
-            async |(store, serving)| {
-                serving.abort();
-                store.close().await;
-            },
-        );
-        futures::future::join_all(stopping).await;
-    }
-
     /// The stores that run.
     pub fn stores(&self) -> impl Iterator<Item = Arc<RaftStore>> + '_ {
         self.nodes.iter().filter_map(|node| node.running.as_ref()).map(|node| node.store.clone())

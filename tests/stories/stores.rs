@@ -53,6 +53,7 @@ pub const RAFT: Factory = |clock| {
             }
         }
         let store = follower.expect("a node that does not lead");
-        Opened { store, close: Box::pin(cluster.stop()) }
+        // Its nodes end with it.
+        Opened { store, close: Box::pin(async { drop(cluster) }) }
     })
 };
