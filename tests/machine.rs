@@ -4,10 +4,16 @@
 
 #[path = "machine/allocated.rs"]
 mod allocated;
+#[path = "machine/chance.rs"]
+mod chance;
+#[path = "machine/claims.rs"]
+mod claims;
 #[path = "machine/commands.rs"]
 mod commands;
 #[path = "machine/fenced.rs"]
 mod fenced;
+#[path = "machine/fleet.rs"]
+mod fleet;
 #[path = "machine/footprints.rs"]
 mod footprints;
 #[path = "machine/history.rs"]
@@ -20,6 +26,8 @@ mod keys;
 mod leases;
 #[path = "machine/naive.rs"]
 mod naive;
+#[path = "machine/odd.rs"]
+mod odd;
 #[path = "machine/random.rs"]
 mod random;
 #[path = "machine/remembered.rs"]

@@ -5,14 +5,16 @@
 mod check;
 mod fault;
 mod gate;
+mod name;
 mod node;
 mod page;
 mod pipeline;
 mod watch;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::stream::BoxStream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,7 @@ pub use pipeline::IN_FLIGHT_MAX as PIPELINE_IN_FLIGHT_MAX;
 use crate::access::{Access, Caller};
 use crate::limits;
 use crate::machine::{Command, Reply};
+use crate::observe;
 use crate::proto::sidecar as proto;
 use crate::proto::sidecar::sidecar_server::SidecarServer;
 use crate::service::{Context, Service, ServiceError};
@@ -52,11 +55,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// The service as gRPC, behind `access`. Once `stop` is cancelled, watches and
 /// pipelines end by themselves, so that a server that drains can finish.
-pub fn api(
-    service: Service,
-    access: Arc<Access>,
-    stop: CancellationToken,
-) -> Gate<SidecarServer<Api>> {
+pub fn api(service: Service, access: Access, stop: CancellationToken) -> Gate<SidecarServer<Api>> {
     let value_bytes_max = service.limits().value_bytes_max;
     let message_bytes_max =
         MESSAGE_BYTES_MAX.max(value_bytes_max.saturating_add(MESSAGE_BYTES_REST));
@@ -145,8 +144,19 @@ impl proto::sidecar_server::Sidecar for Api {
 }
 
 impl Api {
-    /// Carries out one command, in [`proto::SubmitRequest`] as in a pipeline.
+    /// Carries out one command, in a call of its own as in a pipeline.
     async fn carry_out(
+        &self,
+        caller: &Caller,
+        request: proto::SubmitRequest,
+    ) -> Result<Reply, ServiceError> {
+        let (tool, began) = (name::of_command(request.command.as_ref()), Instant::now());
+        let reply = unpanicked(self.submit_checked(caller, request)).await;
+        record(tool, &reply, began);
+        reply
+    }
+
+    async fn submit_checked(
         &self,
         caller: &Caller,
         request: proto::SubmitRequest,
@@ -176,6 +186,16 @@ impl Api {
     }
 
     async fn answer(&self, request: proto::AskRequest) -> Result<proto::AskReply, ServiceError> {
+        let (tool, began) = (name::of_question(request.question.as_ref()), Instant::now());
+        let reply = unpanicked(self.ask_checked(request)).await;
+        record(tool, &reply, began);
+        reply
+    }
+
+    async fn ask_checked(
+        &self,
+        request: proto::AskRequest,
+    ) -> Result<proto::AskReply, ServiceError> {
         let question = check::question(request.question)?;
         let consistency = match proto::Consistency::try_from(request.consistency) {
             Ok(proto::Consistency::Linearizable) => Consistency::Linearizable,
@@ -194,6 +214,21 @@ impl Api {
             revision: answered.revision.0,
         })
     }
+}
+
+/// A panic is this one call's error, not the end of a pipeline.
+async fn unpanicked<T>(
+    call: impl Future<Output = Result<T, ServiceError>>,
+) -> Result<T, ServiceError> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a gRPC call panicked");
+        Err(ServiceError::internal("internal error; the server's log has more"))
+    })
+}
+
+fn record<T>(tool: &'static str, result: &Result<T, ServiceError>, began: Instant) {
+    let outcome = result.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+    observe::call(tool, outcome, began.elapsed());
 }
 
 /// Who was let in by the [`Gate`].

@@ -65,7 +65,7 @@ impl Listeners {
     /// Begins to serve `node`, and its peers where it has any.
     pub fn serve(self, config: &Config, node: &Node, peers: Option<Peers>) -> Serving {
         let end_calls = CancellationToken::new();
-        let api = || grpc::api(node.service.clone(), node.access.clone(), end_calls.clone());
+        let api = || grpc::api(node.service.clone(), (*node.access).clone(), end_calls.clone());
         let public = self
             .public
             .map(|listener| Server::start(listener, grpc::transport().add_service(api())));

@@ -121,6 +121,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::ClaimNext(claim.clone()), key).await?
+        {
+            return claimed(reply);
+        }
         let mut sight = if once { self.work_in_sight(&claim).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();
@@ -151,6 +156,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::Acquire(acquire.clone()), key).await?
+        {
+            return acquired(reply);
+        }
         let mut sight = if once { self.lease_in_sight(&acquire).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();

@@ -174,3 +174,6 @@ impl Drop for SqliteStore {
         self.shared.queue.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

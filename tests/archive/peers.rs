@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use mcp_state_sidecar::machine::Answer;
 use mcp_state_sidecar::machine::value::Json;
-use mcp_state_sidecar::machine::{Answer, Question, Revision};
 use mcp_state_sidecar::store::raft::archive::{Run, Span};
-use mcp_state_sidecar::store::raft::history::{HistorySource, SourceError};
+use mcp_state_sidecar::store::raft::history::{HistorySource, PeerQuestion, SourceError};
 
 use super::story::Story;
 use super::truth;
@@ -72,16 +72,14 @@ impl HistorySource for Peer {
         Ok(run)
     }
 
-    async fn ask(
-        &self,
-        question: Question,
-        at_least: Revision,
-        _turn: u32,
-    ) -> Result<Answer, SourceError> {
-        if self.manner != Manner::Honest || at_least.0 > self.story.last() {
+    async fn ask(&self, asked: PeerQuestion, _turn: u32) -> Result<Answer, SourceError> {
+        if self.manner != Manner::Honest {
             return Err(SourceError("nobody is there".into()));
         }
-        Ok(truth::answer(&self.story, &question, &self.story.meta(self.story.last())))
+        // It is ahead of whoever asks.
+        let mut meta = self.story.meta(self.story.last());
+        meta.anchor = self.story.anchor(asked.anchor.0);
+        Ok(truth::answer(&self.story, &asked.question, &meta))
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use mcp_state_sidecar::access::{self, Secret};
+use mcp_state_sidecar::observe;
 use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::command::Command as Form;
 use mcp_state_sidecar::proto::state::*;
@@ -60,14 +61,40 @@ async fn a_read_without_a_quorum_is_unavailable_unless_the_nodes_own_state_will_
 }
 
 #[tokio::test]
-async fn a_store_that_panics_leaves_the_outcome_unknown_and_the_server_serving() {
+async fn a_store_that_panics_is_an_error_and_the_server_goes_on() {
     let server = failing(Behaviour::Panics).await;
     let mut client = server.client().await;
     for _ in 0..3 {
         let status = client.submit(set("k", "1")).await.unwrap_err();
         assert_eq!(code_of(&status).1, "outcome_unknown");
+        let ask = |consistency: api::Consistency| api::AskRequest {
+            question: Some(Question {
+                question: Some(question::Question::Counts(CountsQuestion {})),
+            }),
+            consistency: consistency.into(),
+            timeout_ms: None,
+        };
+        let status = client.0.ask(ask(api::Consistency::Linearizable)).await.unwrap_err();
+        assert_eq!(code_of(&status), (Code::Internal, "internal"));
+        client.0.ask(ask(api::Consistency::Local)).await.unwrap();
     }
-    assert_eq!(client.value("k").await, None, "reads go on");
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_tool_and_outcome() {
+    observe::install();
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.submit(set("k", "1")).await.unwrap();
+    client.submit(set("k", "?")).await.unwrap_err();
+    client.value("k").await;
+    let page = observe::render(&server.service).await;
+    for (tool, outcome) in
+        [("state_set", "ok"), ("state_set", "invalid_argument"), ("state_get", "ok")]
+    {
+        let line = format!("sidecar_requests_total{{tool=\"{tool}\",outcome=\"{outcome}\"}}");
+        assert!(page.contains(&line), "{line} is not in:\n{page}");
+    }
 }
 
 #[tokio::test]

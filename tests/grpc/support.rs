@@ -55,7 +55,7 @@ impl Server {
         let stop = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let gate = grpc::api(service.clone(), Arc::new(Access::new(access)), stop.clone());
+        let gate = grpc::api(service.clone(), Access::new(access), stop.clone());
         let server = grpc::transport().add_service(gate);
         tokio::spawn(server.serve_with_incoming(grpc::incoming(listener)));
         Server { addr, clock, service, store, stop }
@@ -197,6 +197,9 @@ impl Store for Around {
         match &self.submit {
             Behaviour::Fails(error) if consistency == Consistency::Linearizable => {
                 Err(error.clone())
+            }
+            Behaviour::Panics if consistency == Consistency::Linearizable => {
+                panic!("a store that panics, as the test wants")
             }
             _ => self.inner.ask(question, consistency, deadline).await,
         }

@@ -25,7 +25,8 @@ fn a_rule_outside_its_footprint_is_seen() {
     let parent_run_id = Some(Text::from(&*run_id));
     created(world.run(Command::Create(Create { parent_run_id, ..create_of("c") })));
     world.run(Command::Set(Set { ttl_ms: Some(0), ..set_of("due", "1") }));
-    let cases: [(Command, fn(&mut Footprint)); 12] = [
+    type Shrink = fn(&mut Footprint);
+    let cases: [(Command, Shrink); 12] = [
         (set("k", "1"), |footprint| footprint.keys.clear()),
         (Command::Set(Set { fence: fence("r", 1), ..set_of("k", "1") }), |footprint| {
             footprint.leases.clear()

@@ -4,8 +4,8 @@ use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter};
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::window::{Limits, Window};
 
+use crate::chance::for_each_seed;
 use crate::commands::*;
-use crate::random::for_each_seed;
 use crate::world::World;
 
 const ACTIONS: [Action; 4] =

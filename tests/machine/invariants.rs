@@ -23,7 +23,8 @@ fn full() -> World {
 
 #[test]
 fn each_invariant_of_a_state_sees_what_breaks_it() {
-    let breaks: [(&str, fn(&mut Rows)); 11] = [
+    type Corrupt = fn(&mut Rows);
+    let breaks: [(&str, Corrupt); 11] = [
         ("no row is ahead", |rows| first(&mut rows.keys).revision = Revision(99)),
         ("no row is ahead", |rows| first(&mut rows.runs).created_revision = Revision(3)),
         ("a token is the revision", |rows| first(&mut rows.leases).token = Revision(99)),

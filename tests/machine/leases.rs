@@ -82,6 +82,7 @@ fn renewal_and_release_take_only_the_holder_with_its_token() {
     assert_eq!(renewed(world.run(renew("r", "a", 9_000, Some(1)))), (true, Some(9_000)));
     assert!(!released(world.run(release_lease("r", "b", None))));
     assert!(!released(world.run(release_lease("r", "a", Some(2)))));
+    assert!(!released(world.run(release_lease("r", "b", Some(1)))));
     assert_eq!(world.revision(), 2);
     assert!(released(world.run(release_lease("r", "a", Some(1)))));
     assert!(!released(world.run(release_lease("r", "a", Some(1)))));

@@ -8,7 +8,8 @@ use mcp_state_sidecar::machine::row::{RunRow, Status};
 use mcp_state_sidecar::machine::view::*;
 use mcp_state_sidecar::machine::*;
 
-use crate::random::{Chance, tags};
+use crate::chance::Chance;
+use crate::fleet::tags;
 use crate::world::World;
 
 /// Compares every look-up of a view, with arguments drawn by chance.

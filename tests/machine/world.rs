@@ -1,6 +1,8 @@
 //! A state, a clock and a sharp eye: every command that goes through a world
 //! is checked against all invariants and against its footprint.
 
+use std::collections::BTreeSet;
+
 use mcp_state_sidecar::machine::command::{Idempotency, Origin};
 use mcp_state_sidecar::machine::invariant::{self, Rows, Step};
 use mcp_state_sidecar::machine::*;
@@ -18,6 +20,8 @@ pub struct World {
     pub now_ms: u64,
     /// What new run ids are made from; counts on.
     pub chance: u64,
+    /// Every action that ever happened, also before a reset.
+    pub done: BTreeSet<Action>,
     rows: Rows,
 }
 
@@ -28,6 +32,7 @@ impl Default for World {
             history: Window::default(),
             now_ms: START_MS,
             chance: 0,
+            done: BTreeSet::new(),
             rows: Rows::default(),
         }
     }
@@ -81,6 +86,7 @@ impl World {
         assert!(broken.is_empty(), "{:?} broke {broken:#?}", envelope.command);
         self.tables.check_indexes().unwrap();
         for event in decision.events {
+            self.done.insert(event.action);
             self.history.push(event);
         }
         self.history.evict_to(decision.meta.anchor.revision);

@@ -36,6 +36,8 @@ pub struct Blocks {
     pub image: Option<Vec<u8>>,
     /// The next sync tells the one, waits for the other, and fails.
     pub failing: Option<(Sender<()>, Receiver<()>)>,
+    /// So many syncs fail from now on.
+    pub failing_syncs: u32,
     /// Nothing on this disk is needed any more.
     pub forgets: bool,
 }
@@ -91,6 +93,10 @@ impl Blocks {
             return Ok(());
         }
         if self.image.is_some() {
+            return Err(Errno::EIO);
+        }
+        if self.failing_syncs > 0 {
+            self.failing_syncs -= 1;
             return Err(Errno::EIO);
         }
         for (sector, content) in std::mem::take(&mut self.pending) {

@@ -81,6 +81,11 @@ impl CrashDisk {
         FailingSync { began, goes_on }
     }
 
+    /// Makes the next syncs fail; those after them work again.
+    pub fn fail_syncs(&self, count: u32) {
+        self.blocks().failing_syncs = count;
+    }
+
     /// The disk as it is after power came back. Files on this one must be closed.
     pub fn restart(self) -> Self {
         let image = {

@@ -11,7 +11,7 @@ use mcp_state_sidecar::store::raft::{
 use mcp_state_sidecar::store::{Store, raft::types::NodeId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 
@@ -27,7 +27,29 @@ pub struct Cluster {
 struct Node {
     id: NodeId,
     dir: TempDir,
-    running: Option<(Arc<RaftStore>, JoinHandle<()>)>,
+    running: Option<Running>,
+}
+
+/// A node's tasks run on a runtime of their own, so that all of them, and the
+/// connections that they hold, end with it as with a process.
+struct Running {
+    store: Arc<RaftStore>,
+    runtime: Option<Runtime>,
+}
+
+impl Running {
+    /// Closes the store, and then every connection that peers hold to it.
+    async fn end(self) {
+        self.store.close().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Cluster {
@@ -64,18 +86,22 @@ impl Cluster {
             consensus: options::Options::default(),
             log: log::Options::default(),
         };
-        let started = RaftStore::start(options, self.clock.clone()).await;
-        let Started { store, peers } = started.unwrap_or_else(|error| panic!("{error}"));
-        let server = network::listener(Duration::from_secs(2)).add_service(peers);
-        let serving = tokio::spawn(async move {
-            server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+        let clock = self.clock.clone();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let starting = runtime.spawn(async move {
+            let started = RaftStore::start(options, clock).await;
+            let Started { store, peers } = started.unwrap_or_else(|error| panic!("{error}"));
+            let server = network::listener(Duration::from_secs(2)).add_service(peers);
+            tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+            store
         });
-        node.running = Some((store, serving));
+        let store = starting.await.unwrap();
+        node.running = Some(Running { store, runtime: Some(runtime) });
     }
 
     /// The stores that run.
     pub fn stores(&self) -> impl Iterator<Item = Arc<RaftStore>> + '_ {
-        self.nodes.iter().filter_map(|node| node.running.as_ref()).map(|(store, _)| store.clone())
+        self.nodes.iter().filter_map(|node| node.running.as_ref()).map(|node| node.store.clone())
     }
 
     /// The last store that runs.
@@ -83,13 +109,11 @@ impl Cluster {
         self.stores().last().expect("a node that runs")
     }
 
-    /// Stops the leader without ceremony: its listener first.
+    /// Stops the leader.
     pub async fn stop_leader(&mut self) -> usize {
         let leader = self.settled().await;
         let at = self.nodes.iter().position(|node| node.id == leader).unwrap();
-        let (store, serving) = self.nodes[at].running.take().unwrap();
-        serving.abort();
-        store.close().await;
+        self.nodes[at].running.take().unwrap().end().await;
         at
     }
 

@@ -94,7 +94,8 @@ async fn a_fault_that_ends_the_transaction_fails_all_of_it() {
     let replies = together(&store, &file, vec![set("a", 1), set("bad", 1), set("b", 1)]).await;
     let storage = |reply: &Result<Reply, StoreError>| matches!(reply, Err(StoreError::Storage(_)));
     assert!(replies[..2].iter().all(storage), "{replies:?}");
-    assert!(store.health().await.fault.is_some() || replies[2].is_ok());
+    // Not begun when the transaction ended, it got the next one.
+    assert!(replies[2].is_ok(), "{replies:?}");
     assert_eq!(get(&store, "a").await.0, None, "written, but reported as not");
     // It goes on.
     submit(&store, set("later", 1)).await.unwrap();

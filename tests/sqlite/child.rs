@@ -37,14 +37,36 @@ pub fn dress(program: &mut Program, part: &str, file: &Path, name: &str) {
 
 pub const ARGUMENTS: [&str; 4] = ["child::part", "--exact", "--ignored", "--nocapture"];
 
+/// A child that does not outlive its test, whose output it would keep open.
+pub struct Mortal(Child);
+
+impl Mortal {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("it is ours");
+        self.0.wait().expect("it is ours");
+    }
+
+    /// Waits for its end; says whether it was a good one.
+    pub fn succeeds(&mut self) -> bool {
+        self.0.wait().expect("it is ours").success()
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Starts it and gives the lines that it says.
-pub fn start(mut program: Program) -> (Child, impl Iterator<Item = String>) {
+pub fn start(mut program: Program) -> (Mortal, impl Iterator<Item = String>) {
     let mut child = program.spawn().expect("the child starts");
     let stdout: ChildStdout = child.stdout.take().expect("a pipe");
     // The test harness talks too, and begins its lines elsewhere.
     let lines = BufReader::new(stdout).lines().map_while(Result::ok);
     let said = lines.filter_map(|line| line.split_once("SAID ").map(|(_, said)| said.to_owned()));
-    (child, said)
+    (Mortal(child), said)
 }
 
 /// One line to the parent, whole, before anything else happens.

@@ -56,6 +56,20 @@ async fn a_closed_file_opens_again_as_it_was() {
 }
 
 #[tokio::test]
+async fn closing_folds_the_log_in_though_another_has_the_file_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    let store = open(&file);
+    submit(&store, set("k", 1)).await.unwrap();
+    let other = Connection::open(&file).unwrap();
+    other.query_row("SELECT COUNT(*) FROM kv", [], |_| Ok(())).unwrap();
+    let log = || std::fs::metadata(folder.path().join("state.db-wal")).unwrap().len();
+    assert!(log() > 0, "the test proves nothing");
+    store.close().await;
+    assert_eq!(log(), 0);
+}
+
+#[tokio::test]
 async fn an_empty_database_becomes_ours() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
@@ -172,7 +186,7 @@ async fn what_cannot_be_written_is_refused() {
         }
         let (mut child, mut said) = start(program);
         let said = said.next();
-        child.wait().unwrap();
+        child.succeeds();
         said.expect("an outcome")
     };
     // The folder can be read, the file written: the log has no place.

@@ -24,7 +24,7 @@ async fn a_full_disk_is_reported_and_nothing_is_lost() {
     dress(&mut shell, "fill", &file, "fill");
     let (mut child, said) = start(shell);
     let said: Vec<String> = said.collect();
-    assert!(child.wait().unwrap().success(), "{said:?}");
+    assert!(child.succeeds(), "{said:?}");
     let written: u64 = said.last().and_then(|last| last.parse().ok()).expect("a count");
     assert!(written > 10, "{said:?}");
     let store = open(&file);

@@ -58,7 +58,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 contents.membership = StoredMembership::new(Some(entry.log_id), membership);
             }
             if let Some(responder) = responder {
-                responder.send(Applied);
+                responder.send(Applied::default());
             }
         }
         Ok(())

@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 use futures::TryFutureExt;
 use futures::future::{Either, MapOk};
 use tonic::body::Body;
-use tonic::codegen::http::header::{AUTHORIZATION, FORWARDED, HeaderMap, ORIGIN};
+use tonic::codegen::http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use tonic::codegen::http::{HeaderValue, Request, Response};
 use tonic::server::NamedService;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 
 use super::fault::{self, CODE};
-use crate::access::{Access, Visitor};
+use crate::access::{Access, FORWARDED_HEADERS, Visitor};
 use crate::service::Code;
 
 /// A service that only those reach whom [`Access`] admits. They come with a
@@ -28,8 +28,9 @@ pub struct Gate<S> {
 }
 
 impl<S> Gate<S> {
-    pub fn new(inner: S, access: Arc<Access>) -> Gate<S> {
-        Gate { inner, access }
+    /// Puts `access` before `inner`.
+    pub fn new(inner: S, access: Access) -> Gate<S> {
+        Gate { inner, access: Arc::new(access) }
     }
 }
 
@@ -75,16 +76,19 @@ fn visitor(request: &Request<Body>) -> Visitor<'_> {
     Visitor {
         // Whoever cannot be told where from is from afar.
         peer: Some(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
-        forwarded: headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for"),
+        forwarded: FORWARDED_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: text(headers, AUTHORIZATION.as_str()),
         host: None,
         origin: text(headers, ORIGIN.as_str()),
     }
 }
 
-/// Text that is no ASCII is no token and no origin, but it is there.
+/// A header's text. What is no text, or given twice, is there but fits nothing.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    let is_single = values.next().is_none();
+    Some(value.to_str().ok().filter(|_| is_single).unwrap_or_default())
 }
 
 /// Names the contract's code where the transport has refused a message for its
@@ -126,7 +130,7 @@ mod tests {
     }
 
     async fn call(access: Options, request: Request<Body>) -> Response<Body> {
-        let mut gate = Gate::new(Echo("0"), Arc::new(Access::new(access)));
+        let mut gate = Gate::new(Echo("0"), Access::new(access));
         gate.call(request).await.unwrap()
     }
 
@@ -156,7 +160,7 @@ mod tests {
             assert_eq!(outcome(&refused), ("7", "forbidden", None), "{peer:?}");
         }
         let mut proxied = from(Some("127.0.0.1"));
-        proxied.headers_mut().insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+        proxied.headers_mut().insert("x-real-ip", HeaderValue::from_static("192.0.2.7"));
         assert_eq!(outcome(&call(Options::default(), proxied).await), ("7", "forbidden", None));
         let insecure = Options { insecure: true, ..Options::default() };
         let admitted = call(insecure, from(Some("192.0.2.7"))).await;
@@ -181,6 +185,11 @@ mod tests {
                 assert_eq!(outcome(&call(options(), request).await).0, status, "{shown} {peer}");
             }
         }
+        let mut twice = from(Some("127.0.0.1"));
+        for shown in ["Bearer s3cret", "Bearer other"] {
+            twice.headers_mut().append(AUTHORIZATION, HeaderValue::from_static(shown));
+        }
+        assert_eq!(outcome(&call(options(), twice).await).0, "16");
         let none = call(options(), from(Some("127.0.0.1"))).await;
         assert_eq!(outcome(&none), ("16", "forbidden", None));
     }
@@ -188,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_transport_refused_for_its_size_gets_its_code() {
         for (status, code) in [("11", "too_large"), ("0", ""), ("3", "")] {
-            let mut gate = Gate::new(Echo(status), Arc::new(Access::new(Options::default())));
+            let mut gate = Gate::new(Echo(status), Access::new(Options::default()));
             let response = gate.call(from(Some("127.0.0.1"))).await.unwrap();
             assert_eq!(outcome(&response).1, code, "{status}");
         }

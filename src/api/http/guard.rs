@@ -9,10 +9,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::Peer;
-use crate::access::{Access, Denied, Visitor};
-
-/// Headers by which proxies say for whom they ask.
-const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+use crate::access::{Access, Denied, FORWARDED_HEADERS, Visitor};
 
 /// Lets a request through with its [`crate::access::Caller`], or answers 401
 /// or 403.
@@ -21,7 +18,7 @@ pub async fn admit(State(access): State<Access>, mut request: Request, next: Nex
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let visitor = Visitor {
         peer: request.extensions().get::<Peer>().and_then(|peer| peer.ip),
-        forwarded: FORWARDED.iter().any(|name| headers.contains_key(*name)),
+        forwarded: FORWARDED_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: text(headers, header::AUTHORIZATION.as_str()),
         host: authority.or_else(|| text(headers, header::HOST.as_str())),
         origin: text(headers, header::ORIGIN.as_str()),

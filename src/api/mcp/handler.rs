@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-    DiscoverResult, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig, Tool as RmcpTool, ToolAnnotations,
+    CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as RmcpTool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::tools::{self, Nature, Tool, ToolResult};
 use crate::access::Caller;
+use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
 
 /// What an agent is told before it calls anything.
@@ -108,6 +109,21 @@ impl ServerHandler for Handler {
         };
         rmcp_result(result).map(CallToolResponse::Complete)
     }
+
+    /// A known method whose parameters could not be read comes here too.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        match request.method.as_str() {
+            "tools/call" => Err(ErrorData::invalid_params(
+                "tools/call takes {\"name\": a string, \"arguments\": an object}",
+                None,
+            )),
+            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)),
+        }
+    }
 }
 
 /// Who calls: over HTTP as the access policy found, over a pipe whoever
@@ -120,8 +136,7 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
 }
 
 fn unknown_tool(name: &str) -> ErrorData {
-    let names: Vec<&str> = tools::all().iter().map(|tool| tool.name).collect();
-    let hint = match tools::nearest(name, &names) {
+    let hint = match nearest(name, tools::all().iter().map(|tool| tool.name)) {
         Some(near) => format!("; did you mean '{near}'?"),
         None => String::new(),
     };

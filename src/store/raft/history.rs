@@ -74,14 +74,17 @@ pub trait HistorySource: Send + Sync + 'static {
     /// may be chosen.
     async fn fetch(&self, span: Span, turn: u32) -> Result<Run, SourceError>;
 
-    /// Asks a peer that has applied `at_least` this revision: there
-    /// [`History::answer_own`]. `turn` as above.
-    async fn ask(
-        &self,
-        question: Question,
-        at_least: Revision,
-        turn: u32,
-    ) -> Result<Answer, SourceError>;
+    /// Asks a peer: there [`History::answer_peer`]. `turn` as above.
+    async fn ask(&self, question: PeerQuestion, turn: u32) -> Result<Answer, SourceError>;
+}
+
+/// A question about the history up to a revision, for a peer that has applied
+/// as much and has dropped no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerQuestion {
+    pub question: Question,
+    pub revision: Revision,
+    pub anchor: Revision,
 }
 
 /// No peer gave what was asked for.
@@ -193,7 +196,7 @@ impl History {
             };
             let source = &self.shared.source;
             let limit = deadline.min(Instant::now() + ASK);
-            let asked = source.ask(own::up_to(question, meta), meta.revision, turn);
+            let asked = source.ask(own::for_peer(question, meta), turn);
             if let Ok(Ok(answer)) = timeout_at(limit, asked).await
                 && let Some(answer) = own::fitting(question, answer, meta)
             {
@@ -207,7 +210,24 @@ impl History {
         }
     }
 
-    /// Answers from what is here, for a peer or for ourselves; asks nobody.
+    /// Answers a peer from what is here. `meta` is the state's own.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Refused`] where this node's history does not reach as far
+    /// or begins elsewhere.
+    pub async fn answer_peer(
+        &self,
+        asked: &PeerQuestion,
+        meta: &Meta,
+    ) -> Result<Answer, ArchiveError> {
+        if meta.revision < asked.revision || meta.anchor.revision != asked.anchor {
+            let here = format!("history here is of {} to {}", meta.anchor.revision, meta.revision);
+            return Err(ArchiveError::Refused(here));
+        }
+        self.answer_own(&asked.question, meta).await
+    }
+
+    /// Answers from what is here; asks nobody.
     pub async fn answer_own(
         &self,
         question: &Question,

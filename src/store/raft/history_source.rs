@@ -10,12 +10,13 @@ use futures::TryStreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::archive::{Run, Span};
-use super::history::{HistorySource, SourceError};
+use super::history::{HistorySource, PeerQuestion, SourceError};
 use super::leadership::Leadership;
 use super::network::Network;
 use super::types::{NodeId, Peer};
 use crate::codec;
-use crate::machine::{Answer, Chain, Question, Revision};
+use crate::machine::{Answer, Chain};
+use crate::proto::peer::HistoryQuestion;
 
 /// How long a peer may take; the caller has limits of its own.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,14 +73,13 @@ impl HistorySource for PeerSource {
         Ok(Run { before, events: events.map_err(failed)? })
     }
 
-    async fn ask(
-        &self,
-        question: Question,
-        at_least: Revision,
-        turn: u32,
-    ) -> Result<Answer, SourceError> {
+    async fn ask(&self, question: PeerQuestion, turn: u32) -> Result<Answer, SourceError> {
         let (id, peer) = self.choose(turn)?;
-        let asked = (codec::encode_question(&question), at_least.0);
+        let asked = HistoryQuestion {
+            question: codec::encode_question(&question.question),
+            revision: question.revision.0,
+            anchor: question.anchor.0,
+        };
         let answer = self.network.ask_history(id, &peer, asked, Instant::now() + PATIENCE).await;
         codec::decode_answer(&answer.map_err(failed)?).map_err(failed)
     }

@@ -37,11 +37,15 @@ pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// its lease (`election_max`) and then a random part of `election_min` to
 /// `election_max`: 450 to 600 ms after the last heartbeat, to which a pre-vote,
 /// a vote and its sync add a few tens. A killed leader is so replaced well
-/// within a second. Up to six heartbeats in a row must be lost or late before
-/// anyone campaigns, and a campaign against a living leader fails at the
-/// pre-vote, because the others' leases still run: so a slow `fdatasync` or a
-/// busy machine costs latency, not a change of leader. (A follower's lease
-/// begins as a heartbeat is handled, not when its disk has answered.)
+/// within a second. Four heartbeats in a row must be lost or late before anyone
+/// campaigns, and a campaign against a living leader fails at the pre-vote,
+/// because the others' leases still run: so a slow `fdatasync` or a busy
+/// machine costs latency, not a change of leader. (A follower's lease begins as
+/// a heartbeat is handled, not when its disk has answered.)
+///
+/// A heartbeat that is not answered before the next is due counts as lost, and
+/// a leader that no majority answers for `election_max` takes no writes until
+/// one does. Answers wait for the disk: hence 100 ms, not openraft's 50.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Silence of the leader is broken this often.
@@ -60,7 +64,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(60),
+            heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(150),
             election_max: Duration::from_millis(300),
             snapshot_entries: 50_000,

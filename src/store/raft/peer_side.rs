@@ -13,13 +13,14 @@ use openraft::ReadPolicy;
 use tokio::time::{Instant, timeout};
 
 use super::archive::{ArchiveError, Span};
-use super::history::History;
+use super::history::{History, PeerQuestion};
 use super::leadership::Leader;
 use super::network::{PeerHandler, ReadIndex, Refusal, RefusalCode};
 use super::types::NodeId;
 use super::write::{ForwardedError, Writes};
 use crate::codec;
 use crate::machine::Revision;
+use crate::proto::peer::HistoryQuestion;
 
 /// What one run of history that a peer fetches may weigh.
 const HISTORY_BYTES_MAX: usize = 4 << 20;
@@ -64,7 +65,7 @@ impl PeerHandler for PeerSide {
             .map_err(|error| Refusal::refused(RefusalCode::Busy, error.to_string()))?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
-            read: Some(*linearizer.read_log_id().log_id()),
+            read: *linearizer.read_log_id().log_id(),
             applied: linearizer.applied().copied(),
             cluster_ms: writes.office.now(term, writes.state.clock()).0,
         })
@@ -82,19 +83,18 @@ impl PeerHandler for PeerSide {
         Ok(stream::iter(std::iter::once(before).chain(events).map(Ok)).boxed())
     }
 
-    async fn ask_history(&self, question: Bytes, at_least: u64) -> Result<Bytes, Refusal> {
-        let question = codec::decode_question(&question)
+    async fn ask_history(&self, asked: HistoryQuestion) -> Result<Bytes, Refusal> {
+        let question = codec::decode_question(&asked.question)
             .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
-        let mut revision = self.writes.state.revision();
-        let applied = revision.wait_for(|applied| applied.0 >= at_least);
-        match timeout(BEHIND, applied).await {
-            Ok(Ok(_applied)) => {}
-            Ok(Err(_)) | Err(_) => {
-                return Err(Refusal::refused(RefusalCode::Busy, "this node is behind"));
-            }
+        let (revision, anchor) = (Revision(asked.revision), Revision(asked.anchor));
+        let asked = PeerQuestion { question, revision, anchor };
+        let mut seen = self.writes.state.revision();
+        let reached = seen.wait_for(|seen| *seen >= asked.revision);
+        if !matches!(timeout(BEHIND, reached).await, Ok(Ok(_))) {
+            return Err(Refusal::refused(RefusalCode::Busy, "this node is behind"));
         }
         let state = self.writes.state.load();
-        let answer = self.history.answer_own(&question, state.tables.meta()).await;
+        let answer = self.history.answer_peer(&asked, state.tables.meta()).await;
         Ok(codec::encode_answer(&answer.map_err(fault)?))
     }
 }

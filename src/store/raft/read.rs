@@ -113,9 +113,7 @@ impl Rounds {
                     .read_index(id, &peer, until)
                     .await
                     .map_err(|error| unavailable(error.to_string()))?;
-                let read =
-                    index.read.ok_or_else(|| unavailable("nothing is committed yet".to_owned()))?;
-                let read = ReadLogId::from_log_id(read);
+                let read = ReadLogId::from_log_id(index.read);
                 (Linearizer::new(index.node, read, index.applied), ClusterMs(index.cluster_ms))
             }
             Leader::Nobody => return Err(unavailable("no leader is known".to_owned())),

@@ -188,3 +188,46 @@ fn busy(why: &str) -> StoreError {
 fn closing() -> StoreError {
     StoreError::Unavailable("the store is closing".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Command;
+
+    fn request() -> Request {
+        Request { command: Command::Reset, idempotency: None, actor: None, chance: 0 }
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_gave_up_is_never_begun() {
+        let queue = Queue::new();
+        let refused = queue.submit(request(), Instant::now()).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert!(queue.take().is_none(), "refused, but handed to the writer");
+        assert_eq!(queue.room.available_permits(), QUEUE_MAX, "room was lost");
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_has_an_unknown_outcome_at_the_deadline() {
+        let queue = Queue::new();
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let mut submitted = Box::pin(queue.submit(request(), deadline));
+        assert!(futures::poll!(&mut submitted).is_pending());
+        let job = queue.take().expect("it waits");
+        let outcome = submitted.await;
+        assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
+        job.answer(Ok(Reply::Reset { cleared: 0 }));
+    }
+
+    #[tokio::test]
+    async fn without_a_writer_nobody_waits() {
+        let queue = Queue::new();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut waits = Box::pin(queue.submit(request(), deadline));
+        assert!(futures::poll!(&mut waits).is_pending());
+        queue.abandon();
+        assert!(matches!(waits.await, Err(StoreError::Unavailable(_))));
+        let late = queue.submit(request(), deadline).await;
+        assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    }
+}

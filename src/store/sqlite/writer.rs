@@ -80,29 +80,15 @@ impl Writer {
 
     /// One transaction.
     fn work(&mut self) {
-        let outcome = match self.begin() {
-            Ok(Begun::Unwanted) => return,
+        match self.begin() {
+            Ok(Begun::Unwanted) => {}
             Ok(Begun::Yes) => self.transaction(),
             Err(error) => {
-                let why = describe(&error);
-                let refused = || Err(StoreError::Storage(why.clone()));
+                let error = StoreError::Storage(describe(&error));
+                self.failed(&error);
                 while let Some(job) = self.shared.queue.take() {
-                    job.answer(refused());
+                    job.answer(Err(error.clone()));
                 }
-                Err(why)
-            }
-        };
-        match outcome {
-            Ok(others) => {
-                self.shared.set_fault(None);
-                if others != self.others {
-                    self.others = others;
-                    std::thread::sleep(COURTESY);
-                }
-            }
-            Err(why) => {
-                tracing::error!(error = why, "commit failed");
-                self.shared.set_fault(Some(why));
             }
         }
     }
@@ -120,9 +106,9 @@ impl Writer {
         }
     }
 
-    /// From `BEGIN` to the last answer. Gives SQLite's count of the commits of
-    /// others, or why nothing was committed.
-    fn transaction(&self) -> Result<i64, String> {
+    /// From `BEGIN` to the last answer. What the callers learn, health and the
+    /// watch know before.
+    fn transaction(&mut self) {
         let mut batch = Batch::default();
         let prepared = self.prepare(&mut batch);
         let committed = prepared.and_then(|(others, position)| {
@@ -131,10 +117,13 @@ impl Writer {
         });
         match committed {
             Ok((others, position)) => {
-                // First: whoever is answered finds the revision there.
                 self.shared.publish(&position.meta);
+                self.shared.set_fault(None);
                 batch.answer();
-                Ok(others)
+                if others != self.others {
+                    self.others = others;
+                    std::thread::sleep(COURTESY);
+                }
             }
             Err(error) => {
                 // After some faults SQLite has rolled back by itself.
@@ -143,11 +132,15 @@ impl Writer {
                 {
                     tracing::error!(error = describe(&error), "rollback failed");
                 }
-                let why = error.to_string();
+                self.failed(&error);
                 batch.fail(&error);
-                Err(why)
             }
         }
+    }
+
+    fn failed(&self, error: &StoreError) {
+        tracing::error!(%error, "commit failed");
+        self.shared.set_fault(Some(error.to_string()));
     }
 
     /// All that is to be done before `COMMIT`.

@@ -9,6 +9,7 @@ use super::field::Field;
 use crate::limits::{self, Limits};
 use crate::machine::command::Fence;
 use crate::machine::{Json, Revision, Text};
+use crate::nearest::nearest;
 use crate::service::ServiceError;
 use crate::store::Consistency;
 
@@ -250,6 +251,11 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// An error about all of these arguments together.
+    pub(super) fn refuse(&self, why: &str) -> ServiceError {
+        ServiceError::invalid(format!("{} {why}", self.within.trim_end_matches('.')))
+    }
+
     /// An error about one of these arguments.
     pub(super) fn invalid(&self, name: &str, takes: &str) -> ServiceError {
         ServiceError::invalid(format!("{} {takes}", self.path(name)))
@@ -298,47 +304,13 @@ pub(in crate::api::mcp) fn shortened(text: &str) -> String {
 
 fn unknown_argument(tool: &str, fields: &[Field], unknown: &str) -> ServiceError {
     let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
-    let hint = match nearest(unknown, &names) {
+    let hint = match nearest(unknown, names.iter().copied()) {
         Some(near) => format!("; did you mean '{near}'?"),
         None if names.is_empty() => String::new(),
         None => format!("; it takes {}", names.join(", ")),
     };
     let none = if names.is_empty() { " and takes none" } else { "" };
     ServiceError::invalid(format!("{tool} has no argument '{}'{none}{hint}", shortened(unknown)))
-}
-
-/// The name that `text` is most likely a misspelling of.
-pub(in crate::api::mcp) fn nearest<'n>(text: &str, names: &[&'n str]) -> Option<&'n str> {
-    // Comparing takes the product of both lengths.
-    if text.len() > 2 * SHOWN_MAX {
-        return None;
-    }
-    let plain = |s: &str| s.to_ascii_lowercase().replace(['_', '-', ' '], "");
-    let text = plain(text);
-    let distance = |name: &str| {
-        let name = plain(name);
-        if name.starts_with(&text) && text.len() >= 3 || text.starts_with(&name) {
-            return 1;
-        }
-        edits(text.as_bytes(), name.as_bytes())
-    };
-    let (name, far) = names.iter().map(|name| (*name, distance(name))).min_by_key(|(_, d)| *d)?;
-    (far <= 1 + text.len() / 4).then_some(name)
-}
-
-/// Levenshtein distance.
-fn edits(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -364,15 +336,5 @@ mod tests {
         ] {
             assert_eq!(whole_number(&value), number, "{value}");
         }
-    }
-
-    #[test]
-    fn the_nearest_name_is_suggested_and_nonsense_is_not() {
-        let names = ["key", "value", "ttl_seconds", "agent_id"];
-        assert_eq!(nearest("agentId", &names), Some("agent_id"));
-        assert_eq!(nearest("ttl", &names), Some("ttl_seconds"));
-        assert_eq!(nearest("valeu", &names), Some("value"));
-        assert_eq!(nearest("colour", &names), None);
-        assert_eq!(nearest(&"k".repeat(10_000), &names), None);
     }
 }

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::machine::query::Answer;
 use crate::machine::view::HistoryFilter;
 use crate::machine::{Action, Event, Json, Question};
+use crate::nearest::nearest;
 use crate::service::ServiceError;
 
 /// As in the reference.
@@ -118,7 +119,7 @@ async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
 fn action(name: &str) -> Result<Action, ServiceError> {
     name.parse().map_err(|()| {
         let names: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
-        let hint = match super::args::nearest(name, &names) {
+        let hint = match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("it takes {}", names.join(", ")),
         };

@@ -320,7 +320,7 @@ fn compares(call: &mut Call<'_>) -> Result<Vec<Compare>, ServiceError> {
             (Some(revision), None, None) => Condition::Revision(revision),
             (None, Some(value), None) => Condition::Value(value),
             (None, None, Some(exists)) => Condition::Exists(exists),
-            _ => return Err(args.invalid("key", "needs exactly one of revision, value, exists")),
+            _ => return Err(args.refuse("needs exactly one of revision, value, exists")),
         };
         Ok(Compare { key, condition })
     };

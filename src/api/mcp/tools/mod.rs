@@ -22,7 +22,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-pub(super) use args::{nearest, shortened};
+pub(super) use args::shortened;
 pub use field::Field;
 pub(super) use object::push_string;
 

@@ -125,6 +125,8 @@ impl Worker {
         self.load_tail()?;
         self.proof = Proof::from_start();
         self.publish();
+        // Whoever feeds it is to ask again what is wanted, even if it is as before.
+        self.signals.durable.send_modify(|_| {});
         Ok(())
     }
 

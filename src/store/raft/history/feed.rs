@@ -26,11 +26,14 @@ pub(super) async fn feed(shared: Arc<Shared>) {
             Ok(false) => {}
             Err(ArchiveError::Closed) => return,
             // Logged by the archive.
-            Err(_) => sleep(FEED_AGAIN).await,
+            Err(_) => {
+                sleep(FEED_AGAIN).await;
+                continue;
+            }
         }
         tokio::select! {
             () = shared.fresh.notified() => {}
-            // It may have been begun anew, and want again what we have.
+            // It may have been opened anew, and want again what it was given.
             moved = durable.changed() => if moved.is_err() { return },
         }
         let durable = *durable.borrow_and_update();

@@ -1,6 +1,7 @@
 //! Answers across the border between memory and archive, and what a peer's
 //! answer must be like to be taken.
 
+use super::PeerQuestion;
 use crate::machine::query::PAGE_MAX;
 use crate::machine::view::{ChangeFilter, HistoryFilter};
 use crate::machine::{Answer, Event, HistoryView, Meta, Question, Revision};
@@ -91,39 +92,38 @@ async fn since(
 
 /// The question, such that a peer which is ahead of `meta` answers it as of
 /// then. Changes have no upper end; see [`fitting`].
-pub(super) fn up_to(question: &Question, meta: &Meta) -> Question {
+pub(super) fn for_peer(question: &Question, meta: &Meta) -> PeerQuestion {
     let mut question = question.clone();
     if let Question::History { before, .. } = &mut question {
-        let end = meta.revision.next();
-        *before = Some(before.map_or(end, |before| before.min(end)));
+        *before = Some(end_of(*before, meta));
     }
-    question
+    PeerQuestion { question, revision: meta.revision, anchor: meta.anchor.revision }
 }
 
-/// A peer's answer, if it may answer `question`: what is outside of the history
-/// up to `meta` is left out, and nothing else may be in it.
+fn end_of(before: Option<Revision>, meta: &Meta) -> Revision {
+    let end = meta.revision.next();
+    before.map_or(end, |before| before.min(end))
+}
+
+/// A peer's answer, if it may answer `question`. Changes after `meta` are left
+/// out; whatever else does not belong shows that the peer is wrong.
 pub(super) fn fitting(question: &Question, answer: Answer, meta: &Meta) -> Option<Answer> {
     let kept = meta.anchor.revision;
     match (question, answer) {
-        (Question::History { filter, limit, .. }, Answer::History { mut events, more }) => {
-            let all = events.len();
-            events.retain(|event| event.revision > kept);
+        (Question::History { filter, before, limit }, Answer::History { events, more }) => {
             let falls = events.windows(2).all(|pair| pair[0].revision > pair[1].revision);
-            let end = match up_to(question, meta) {
-                Question::History { before: Some(end), .. } => end,
-                _ => return None,
-            };
-            let fits = |event: &Event| filter.admits(event) && event.revision < end;
+            let span = kept.next()..end_of(*before, meta);
+            let fits = |event: &Event| filter.admits(event) && span.contains(&event.revision);
             let fits = falls && events.len() <= *limit && events.iter().all(fits);
-            let more = more && events.len() == all;
             fits.then_some(Answer::History { events, more })
         }
-        (Question::Changes { filter, after, .. }, Answer::Changes { mut events, .. }) => {
-            events.retain(|event| event.revision > kept && event.revision <= meta.revision);
+        (Question::Changes { filter, after, .. }, Answer::Changes { mut events, complete }) => {
+            events.retain(|event| event.revision <= meta.revision);
             let rises = events.windows(2).all(|pair| pair[0].revision < pair[1].revision);
-            let fits = |event: &Event| filter.admits(event) && event.revision > *after;
-            let complete = *after >= kept;
-            (rises && events.iter().all(fits)).then_some(Answer::Changes { events, complete })
+            let first = kept.max(*after).next();
+            let fits = |event: &Event| filter.admits(event) && event.revision >= first;
+            let fits = rises && complete == (*after >= kept) && events.iter().all(fits);
+            fits.then_some(Answer::Changes { events, complete })
         }
         _ => None,
     }

@@ -3,7 +3,9 @@
 //! another from what the peer did acknowledge.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
@@ -44,10 +46,63 @@ impl Flight {
     }
 }
 
+/// What openraft still has to send, until the session that it belongs to ends.
+///
+/// Openraft's streams to one peer share their state, and one that waits for
+/// entries holds a lock on it. The transport may keep a request stream long
+/// after its replies are given up; such a stream would take entries from its
+/// successor and send them nowhere. So the input is not given away but lent,
+/// and [`Session`] takes it back and drops it before openraft can go on.
+#[derive(Clone)]
+struct Lent(Arc<Mutex<Slot>>);
+
+struct Slot {
+    input: Option<BoxStream<'static, AppendEntriesRequest<TypeConfig>>>,
+    /// The transport's task, to be told of the end.
+    waker: Option<Waker>,
+}
+
+impl Lent {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        // After a panic in `input` it is only dropped, never polled.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream for Lent {
+    type Item = AppendEntriesRequest<TypeConfig>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut slot = self.lock();
+        let Some(input) = &mut slot.input else {
+            return Poll::Ready(None);
+        };
+        let polled = input.poll_next_unpin(cx);
+        slot.waker = polled.is_pending().then(|| cx.waker().clone());
+        polled
+    }
+}
+
+/// Lasts as long as openraft listens; its end is the end of the input.
+struct Session(Lent);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut slot = self.0.lock();
+        let (input, waker) = (slot.input.take(), slot.waker.take());
+        drop(slot);
+        drop(input);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 struct Replies {
     stream: Streaming<AppendReply>,
     flight: Flight,
     limit: Duration,
+    _session: Session,
 }
 
 /// Sends `input` and gives back what the peer says to each.
@@ -64,14 +119,17 @@ where
     let Some(first) = input.next().await else {
         return Ok(Box::pin(stream::empty()));
     };
+    let input = Box::pin(stream::iter([first]).chain(input));
+    let lent = Lent(Arc::new(Mutex::new(Slot { input: Some(input), waker: None })));
+    let session = Session(lent.clone());
     let flight = Flight::default();
     let departures = flight.clone();
-    let requests = stream::iter([first]).chain(input).map(move |request| {
+    let requests = lent.map(move |request| {
         departures.departed();
         convert::append_out(&request)
     });
     let stream = within(limit, client.append(requests)).await?;
-    let replies = Replies { stream, flight, limit };
+    let replies = Replies { stream, flight, limit, _session: session };
     Ok(Box::pin(stream::unfold(Some(replies), next)))
 }
 

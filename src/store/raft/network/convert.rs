@@ -270,7 +270,7 @@ pub(super) fn read_index_out(result: Result<ReadIndex, Refusal>) -> peer::ReadIn
     let outcome = match result {
         Ok(index) => Outcome::Index(peer::ReadIndex {
             node: index.node,
-            read: id_out(&index.read),
+            read: Some((&index.read).into()),
             applied: id_out(&index.applied),
             cluster_ms: index.cluster_ms,
         }),
@@ -290,7 +290,7 @@ pub(super) fn read_index_in(
         None => return Err(MessageError::Lacks("an outcome")),
         Some(Outcome::Index(index)) => Ok(ReadIndex {
             node: index.node,
-            read: id_in(&index.read),
+            read: id_in(&index.read).ok_or(MessageError::Lacks("a log id"))?,
             applied: id_in(&index.applied),
             cluster_ms: index.cluster_ms,
         }),

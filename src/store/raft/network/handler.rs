@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::proto::peer::HistoryQuestion;
 use crate::store::raft::entry::LogId;
 use crate::store::raft::types::{NodeId, Peer};
 
@@ -46,11 +47,11 @@ pub trait PeerHandler: Send + Sync + 'static {
     ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal>;
 
     /// Answers a question about the history from what this node itself has,
-    /// once it has applied the revision `at_least`.
+    /// once it has applied the revision that it names.
     ///
     /// # Errors
     /// When it has not, or lacks the answer.
-    async fn ask_history(&self, question: Bytes, at_least: u64) -> Result<Bytes, Refusal>;
+    async fn ask_history(&self, question: HistoryQuestion) -> Result<Bytes, Refusal>;
 }
 
 /// The point that a linearizable read must have applied.
@@ -59,7 +60,7 @@ pub struct ReadIndex {
     /// The leader that confirmed it.
     pub node: NodeId,
     /// The read waits until this is applied.
-    pub read: Option<LogId>,
+    pub read: LogId,
     /// What the leader itself had applied.
     pub applied: Option<LogId>,
     /// The leader's cluster time, in milliseconds.

@@ -140,8 +140,11 @@ pub struct Sender {
 #[derive(Clone, Debug)]
 pub struct Gate {
     identity: Arc<Identity>,
-    logged: Arc<Mutex<BTreeSet<(&'static str, Option<NodeId>)>>>,
+    logged: Arc<Mutex<BTreeSet<Logged>>>,
 }
+
+/// Why, and whom.
+type Logged = (&'static str, Option<NodeId>);
 
 /// Why a request was turned away.
 struct Refused {
@@ -225,7 +228,6 @@ impl Interceptor for Gate {
 ///
 /// # Errors
 /// When the request did not name this node, or no gate stood before it.
-#[expect(clippy::result_large_err, reason = "tonic's handlers return it so")]
 pub fn sender<T>(request: &Request<T>) -> Result<NodeId, Status> {
     match request.extensions().get::<Sender>() {
         Some(sender) if sender.addressed => Ok(sender.node),

@@ -167,8 +167,7 @@ impl Network {
         Ok(Box::pin(events))
     }
 
-    /// Puts a question about the history to `target`, in the nodes' own form,
-    /// once that has applied the revision `at_least`.
+    /// Puts a question about the history to `target`.
     ///
     /// # Errors
     /// When the peer is not reached by `deadline` or lacks the answer too.
@@ -176,12 +175,11 @@ impl Network {
         &self,
         target: NodeId,
         peer: &Peer,
-        (question, at_least): (Bytes, u64),
+        question: peer::HistoryQuestion,
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
         let mut client = self.lanes(target, peer).bulk.clone();
-        let call = client.ask_history(peer::HistoryQuestion { question, at_least });
-        Ok(answered(target, deadline, call).await?.answer)
+        Ok(answered(target, deadline, client.ask_history(question)).await?.answer)
     }
 
     /// Asks whoever listens at `addr` who it is: for joining a cluster of which

@@ -217,8 +217,7 @@ where
         request: Request<peer::HistoryQuestion>,
     ) -> Reply<peer::HistoryAnswer> {
         sender(&request)?;
-        let peer::HistoryQuestion { question, at_least } = request.into_inner();
-        let answer = self.handler.ask_history(question, at_least).await.map_err(no_history)?;
+        let answer = self.handler.ask_history(request.into_inner()).await.map_err(no_history)?;
         Ok(Response::new(peer::HistoryAnswer { answer }))
     }
 }

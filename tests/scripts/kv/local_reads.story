@@ -1,0 +1,8 @@
+# A local read gives this node's own state, here the same.
+
+call state_set {"key": "k", "value": 1}
+  {"ok":true,"revision":1}
+call state_get {"key": "k", "consistency": "local"}
+  {"key":"k","value":1,"found":true,"revision":1}
+call state_list {"consistency": "local"}
+  {"keys":["k"]}
