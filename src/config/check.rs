@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::parse::{self, HostPort};
-use super::settings::{self, SETTINGS};
+use super::settings;
 use super::{Backend, Config, ConfigError, Secret};
 
 impl Config {
@@ -91,5 +91,5 @@ fn wrong(name: &str, got: &str) -> ConfigError {
 }
 
 fn env(name: &str) -> &'static str {
-    SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.env)
+    settings::by_name(name).map_or("", |setting| setting.env)
 }
