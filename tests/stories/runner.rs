@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
 use mcp_state_sidecar::machine::{Command, Reply};
@@ -31,7 +32,7 @@ const JOIN: Duration = Duration::from_secs(20);
 pub struct Stage {
     pub service: Service,
     pub clock: Arc<Manual>,
-    _keep: Box<dyn std::any::Any + Send>,
+    close: BoxFuture<'static, ()>,
 }
 
 impl Stage {
@@ -40,7 +41,11 @@ impl Stage {
         let opened = store(clock.clone()).await;
         let options =
             Options { chance: Chance::seeded(SEED), clock: clock.clone(), ..Options::default() };
-        Stage { service: Service::new(opened.store, options), clock, _keep: opened.keep }
+        Stage { service: Service::new(opened.store, options), clock, close: opened.close }
+    }
+
+    pub async fn clear(self) {
+        self.close.await;
     }
 
     pub async fn sweep(&self) -> String {
@@ -66,6 +71,7 @@ pub async fn play(story: &str, store: Factory) -> Result<String, String> {
         }
     }
     transcript.push_str(&after);
+    played.stage.clear().await;
     Ok(transcript)
 }
 

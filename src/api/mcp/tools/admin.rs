@@ -78,8 +78,10 @@ fn health_tool() -> Tool {
 }
 
 async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
+    let asked = counts(&call, Consistency::Linearizable).await;
+    // After the question: this node has now got as far as the answer.
     let health = call.service.health().await;
-    let (status, counts) = match counts(&call, Consistency::Linearizable).await {
+    let (status, counts) = match asked {
         Ok(counts) => match &health.fault {
             Some(fault) => (format!("degraded: {fault}"), counts),
             None => ("ok".into(), counts),
