@@ -105,13 +105,8 @@ impl Cluster {
 
     /// Stops every node.
     pub async fn stop(self) {
-        let stopping = self.nodes.iter().filter_map(|node| node.running.as_ref()).map(
-            async |(store, serving)| {
-                serving.abort();
-                store.close().await;
-            },
-        );
-        futures::future::join_all(stopping).await;
+        let running = self.nodes.into_iter().filter_map(|node| node.running);
+        futures::future::join_all(running.map(Running::end)).await;
     }
 
     /// The stores that run.
