@@ -71,6 +71,10 @@ pub struct Visitor<'a> {
     pub origin: Option<&'a str>,
 }
 
+/// Headers by which proxies say for whom they ask; with any of them a caller
+/// counts as [`Visitor::forwarded`].
+pub const FORWARDED_HEADERS: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 /// The policy.
 #[derive(Clone, Debug)]
 pub struct Access {

@@ -48,13 +48,18 @@ impl Limits {
     /// A value as JSON text: size, depth, and that it is one well-formed value.
     pub fn json(&self, name: &str, text: impl Into<Arc<str>>) -> Result<Json, ServiceError> {
         let text = text.into();
-        self.json_size(name, text.len())?;
-        json_depth(name, &text)?;
-        // Skips without recursion, so that depth cannot exhaust the stack.
-        serde_json::from_str::<&serde_json::value::RawValue>(&text).map_err(|error| {
-            ServiceError::invalid(format!("{name} must be one JSON value: {error}"))
-        })?;
+        self.check_json(name, &text)?;
         Ok(Json::new(text))
+    }
+
+    /// Checks a value that is there already; see [`Limits::json`].
+    pub fn check_json(&self, name: &str, text: &str) -> Result<(), ServiceError> {
+        self.json_size(name, text.len())?;
+        json_depth(name, text)?;
+        // Skips without recursion, so that depth cannot exhaust the stack.
+        serde_json::from_str::<&serde_json::value::RawValue>(text).map(drop).map_err(|error| {
+            ServiceError::invalid(format!("{name} must be one JSON value: {error}"))
+        })
     }
 
     /// Text that a serialiser has just made, so it is known to be well formed.
@@ -81,19 +86,34 @@ impl Limits {
 
 /// An identifier of 1 to [`IDENTIFIER_BYTES_MAX`] bytes.
 pub fn identifier(name: &str, text: &str) -> Result<Text, ServiceError> {
+    check_identifier(name, text).map(|()| text.into())
+}
+
+/// Checks an identifier that is there already.
+pub fn check_identifier(name: &str, text: &str) -> Result<(), ServiceError> {
     if text.is_empty() {
         return Err(ServiceError::invalid(format!("{name} must not be empty")));
     }
-    key(name, text)
+    check_key(name, text)
 }
 
 /// A key, or a prefix of names: an identifier that may be empty.
 pub fn key(name: &str, text: &str) -> Result<Text, ServiceError> {
+    check_key(name, text).map(|()| text.into())
+}
+
+/// Checks a key that is there already.
+pub fn check_key(name: &str, text: &str) -> Result<(), ServiceError> {
     at_most(name, text, IDENTIFIER_BYTES_MAX)
 }
 
 /// Free text for people.
 pub fn note(name: &str, text: &str) -> Result<Text, ServiceError> {
+    check_note(name, text).map(|()| text.into())
+}
+
+/// Checks free text that is there already.
+pub fn check_note(name: &str, text: &str) -> Result<(), ServiceError> {
     at_most(name, text, NOTE_BYTES_MAX)
 }
 
@@ -102,12 +122,25 @@ pub fn idempotency_key(name: &str, text: &str) -> Result<Text, ServiceError> {
     if text.is_empty() {
         return Err(ServiceError::invalid(format!("{name} must not be empty")));
     }
-    at_most(name, text, IDEMPOTENCY_KEY_BYTES_MAX)
+    at_most(name, text, IDEMPOTENCY_KEY_BYTES_MAX).map(|()| text.into())
 }
 
 /// A time to live in seconds, as milliseconds.
 pub fn ttl_ms(name: &str, seconds: i64) -> Result<u64, ServiceError> {
     within(name, seconds, 1, TTL_SECONDS_MAX).map(|seconds| seconds * 1000)
+}
+
+/// Checks a duration in milliseconds: `least` or more, [`TTL_SECONDS_MAX`] at
+/// most.
+pub fn check_ms(name: &str, ms: u64, least: u64) -> Result<(), ServiceError> {
+    if ms < least {
+        return Err(below(name, ms, least));
+    }
+    if ms > TTL_SECONDS_MAX * 1000 {
+        let most = TTL_SECONDS_MAX * 1000;
+        return Err(ServiceError::invalid(format!("{name} must be <= {most}, got {ms}")));
+    }
+    Ok(())
 }
 
 /// A delay in seconds, as milliseconds.
@@ -190,12 +223,12 @@ fn json_depth(name: &str, text: &str) -> Result<(), ServiceError> {
     Ok(())
 }
 
-fn at_most(name: &str, text: &str, most: usize) -> Result<Text, ServiceError> {
+fn at_most(name: &str, text: &str, most: usize) -> Result<(), ServiceError> {
     if text.len() > most {
         let got = text.len();
         return Err(ServiceError::too_large(format!("{name} takes up to {most} bytes, got {got}")));
     }
-    Ok(text.into())
+    Ok(())
 }
 
 fn at_least(name: &str, number: i64, least: u64) -> Result<u64, ServiceError> {

@@ -1,2 +1,10 @@
-//! The program.
-fn main() {}
+//! The program: parse, run, exit code.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    mcp_state_sidecar::cli::main(std::env::args_os())
+}

@@ -22,3 +22,20 @@ pub mod state {
         tonic::include_proto!("sidecar.state.v1");
     }
 }
+
+/// How nodes of one cluster talk to each other: `proto/peer.proto`.
+pub mod peer {
+    pub use v1::*;
+
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("sidecar.peer.v1");
+    }
+}
+
+/// The public API: `proto/sidecar.proto`, with its client and server.
+pub mod sidecar {
+    tonic::include_proto!("sidecar.v1");
+}
+
+pub mod strict;

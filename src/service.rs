@@ -2,7 +2,7 @@
 //! bounded number of calls, stamps each command with chance and actor, gives
 //! it a deadline, and turns refusals and faults into one kind of error.
 //!
-//! Calls that wait for something are in [`waiting`](crate::service::waiting).
+//! Calls that wait for something are in [`waiting`].
 
 mod admission;
 mod error;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use error::{Code, ServiceError};
 
+use crate::codec;
 use crate::limits::Limits;
-use crate::machine::command::Idempotency;
-use crate::machine::{Command, Question, Reply, Text};
+use crate::machine::command::{Held, Idempotency};
+use crate::machine::{Command, Question, Refusal, RefusalCode, Reply, Revision, Text};
 use crate::store::clock::{self, Clock};
 use crate::store::{Answered, Consistency, Health, Request, Store};
 use admission::Admission;
@@ -118,19 +118,52 @@ impl Service {
     ///
     /// A [`Reply::Refused`] comes back as an error with its code.
     pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
-        let bytes = weight(&command);
-        let permit = self.shared.admission.enter(bytes)?;
-        let digest = context.idempotency_key.is_some().then(|| digest(&command));
-        let request = Request {
-            idempotency: context
-                .idempotency_key
-                .zip(digest)
-                .map(|(key, digest)| Idempotency { key, digest }),
-            actor: context.actor,
-            chance: self.shared.options.chance.draw(),
-            command,
-        };
-        let deadline = Instant::now() + self.shared.options.deadline;
+        self.submit_within(command, context, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::submit`], with a deadline of the caller's.
+    pub async fn submit_within(
+        &self,
+        command: Command,
+        context: Context,
+        timeout: Duration,
+    ) -> Result<Reply, ServiceError> {
+        let digest = |key| Idempotency { key, digest: codec::digest(&command) };
+        let idempotency = context.idempotency_key.map(digest);
+        match self.send(command, idempotency, context.actor, timeout).await? {
+            Reply::Refused(refusal) => Err(refusal.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    /// The answer that is remembered for this command under this key, if any.
+    async fn recall(&self, command: &Command, key: &Text) -> Result<Option<Reply>, ServiceError> {
+        // A heartbeat for a run that cannot exist: refused with nothing
+        // changed or remembered, unless the key is known, which comes first.
+        let nothing = Command::Heartbeat(Held {
+            run_id: "".into(),
+            agent_id: "".into(),
+            claim_token: Revision::ZERO,
+        });
+        let idempotency = Idempotency { key: key.clone(), digest: codec::digest(command) };
+        match self.send(nothing, Some(idempotency), None, self.shared.options.deadline).await? {
+            Reply::Refused(Refusal { code: RefusalCode::NotFound, .. }) => Ok(None),
+            Reply::Refused(refusal) => Err(refusal.into()),
+            reply => Ok(Some(reply)),
+        }
+    }
+
+    async fn send(
+        &self,
+        command: Command,
+        idempotency: Option<Idempotency>,
+        actor: Option<Text>,
+        timeout: Duration,
+    ) -> Result<Reply, ServiceError> {
+        let permit = self.shared.admission.enter(weight(&command))?;
+        let chance = self.chance_for(&command);
+        let request = Request { command, idempotency, actor, chance };
+        let deadline = Instant::now() + timeout;
         let store = self.shared.store.clone();
         let task = tokio::spawn(async move {
             let reply = store.submit(request, deadline).await;
@@ -141,11 +174,18 @@ impl Service {
         // still answered, and what becomes of the command is not known.
         let late = deadline + LATE;
         match tokio::time::timeout_at(late, task).await {
-            Ok(Ok(Ok(Reply::Refused(refusal)))) => Err(refusal.into()),
             Ok(Ok(Ok(reply))) => Ok(reply),
             Ok(Ok(Err(fault))) => Err(fault.into()),
             Ok(Err(panic)) => Err(ServiceError::unknown(format!("the store failed: {panic}"))),
             Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
+        }
+    }
+
+    /// Only commands that make names need any.
+    fn chance_for(&self, command: &Command) -> u64 {
+        match command {
+            Command::Create(_) => self.shared.options.chance.draw(),
+            _ => 0,
         }
     }
 
@@ -155,8 +195,18 @@ impl Service {
         question: Question,
         consistency: Consistency,
     ) -> Result<Answered, ServiceError> {
+        self.ask_within(question, consistency, self.shared.options.deadline).await
+    }
+
+    /// As [`Service::ask`], with a deadline of the caller's.
+    pub async fn ask_within(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        timeout: Duration,
+    ) -> Result<Answered, ServiceError> {
         let _permit = self.shared.admission.enter(QUESTION_BYTES)?;
-        let deadline = Instant::now() + self.shared.options.deadline;
+        let deadline = Instant::now() + timeout;
         let answer = self.shared.store.ask(question, consistency, deadline);
         match tokio::time::timeout_at(deadline + LATE, answer).await {
             Ok(answer) => Ok(answer?),
@@ -189,12 +239,6 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// What a question counts for among the bytes in flight.
 const QUESTION_BYTES: usize = 1024;
-
-/// Two commands have one digest exactly if they are equal: the debug form
-/// shows every field, and text in it is quoted.
-fn digest(command: &Command) -> [u8; 32] {
-    Sha256::digest(format!("{command:?}").as_bytes()).into()
-}
 
 /// About how many bytes a command holds; short fields count as a lump.
 fn weight(command: &Command) -> usize {

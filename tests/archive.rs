@@ -7,6 +7,7 @@
 
 #[path = "archive/damage.rs"]
 mod damage;
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "power/disk.rs"]
 mod disk;
 #[path = "archive/finding.rs"]

@@ -23,7 +23,8 @@ pub struct Footprint {
     pub sessions: BTreeSet<Text>,
     /// A remembered request with this key, and the oldest one.
     pub request: Option<Text>,
-    /// A node's session, and the answer to one sequence of it.
+    /// A node's session, and the answer to one sequence of it. Answers to lower
+    /// ones may go, unread.
     pub origin: Option<(u64, u64)>,
     pub lookup: Option<Lookup>,
 }

@@ -14,6 +14,7 @@ mod describe;
 mod draft;
 pub mod event;
 pub mod footprint;
+pub mod invariant;
 pub mod query;
 mod remembered;
 pub mod reply;

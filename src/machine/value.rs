@@ -54,15 +54,24 @@ impl Revision {
     pub const ZERO: Revision = Revision(0);
 
     /// The revision of the next change.
+    ///
+    /// # Panics
+    ///
+    /// After the last one, which a million changes a second reach in half a
+    /// million years; going on from zero would break every token.
     pub fn next(self) -> Revision {
-        Revision(self.0 + 1)
+        Revision(self.0.checked_add(1).expect("revisions are counted one by one, never used up"))
     }
 }
 
 impl ClusterMs {
-    /// The time `ms` milliseconds later; the last representable one at most.
+    /// The last time there is, some 292 million years on. Every store can keep
+    /// it: databases have signed numbers.
+    pub const LAST: ClusterMs = ClusterMs(i64::MAX as u64);
+
+    /// The time `ms` milliseconds later; the last one at most.
     pub fn plus(self, ms: u64) -> ClusterMs {
-        ClusterMs(self.0.saturating_add(ms))
+        ClusterMs(self.0.saturating_add(ms)).min(ClusterMs::LAST)
     }
 }
 

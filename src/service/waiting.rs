@@ -47,16 +47,42 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<Changed, ServiceError> {
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout);
         let after = match after {
             Some(after) => after,
-            None => {
-                let question = Question::Key { key: "".into() };
-                self.ask(question, Consistency::Linearizable).await?.revision
-            }
+            None => self.present().await?,
         };
-        let mut consistency = Consistency::Linearizable;
+        self.look_for_change(filter, after, timeout, limit, Consistency::Linearizable).await
+    }
+
+    /// As [`Service::wait_for_change`], for one who has seen all changes up to
+    /// `after` and goes on: looks at this node's own state alone, which costs
+    /// a cluster nothing.
+    pub async fn follow_changes(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Changed, ServiceError> {
+        self.look_for_change(filter, after, timeout, limit, Consistency::Local).await
+    }
+
+    /// The newest revision, as of now.
+    pub async fn present(&self) -> Result<Revision, ServiceError> {
+        let question = Question::Key { key: "".into() };
+        Ok(self.ask(question, Consistency::Linearizable).await?.revision)
+    }
+
+    async fn look_for_change(
+        &self,
+        filter: ChangeFilter,
+        after: Revision,
+        timeout: Duration,
+        limit: usize,
+        mut consistency: Consistency,
+    ) -> Result<Changed, ServiceError> {
+        let _permit = self.shared.admission.wait()?;
+        let mut waiter = Waiter::new(self, timeout);
         loop {
             let question = Question::Changes { filter: filter.clone(), after, limit };
             let answered = self.ask(question, consistency).await?;
@@ -95,6 +121,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::ClaimNext(claim.clone()), key).await?
+        {
+            return claimed(reply);
+        }
         let mut sight = if once { self.work_in_sight(&claim).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();
@@ -107,7 +138,8 @@ impl Service {
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = Sight { retry_at: sight.retry_at, ..self.work_in_sight(&claim).await? };
+            let seen = self.work_in_sight(&claim).await?;
+            sight = Sight { retry_at: sight.retry_at, ..seen }.or_due(!once && self.is_past(sight));
         }
     }
 
@@ -125,6 +157,11 @@ impl Service {
         let _permit = self.shared.admission.wait()?;
         let mut waiter = Waiter::new(self, wait);
         let once = context.idempotency_key.is_some();
+        if let Some(key) = &context.idempotency_key
+            && let Some(reply) = self.recall(&Command::Acquire(acquire.clone()), key).await?
+        {
+            return acquired(reply);
+        }
         let mut sight = if once { self.lease_in_sight(&acquire).await? } else { Sight::PROMISING };
         loop {
             let over = waiter.is_over();
@@ -137,8 +174,15 @@ impl Service {
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = self.lease_in_sight(&acquire).await?;
+            let seen = self.lease_in_sight(&acquire).await?;
+            sight = seen.or_due(!once && self.is_past(seen));
         }
+    }
+
+    /// Whether the time has come at which the answer may be another. Followers
+    /// see deadlines pass late, so what they see does not decide then.
+    fn is_past(&self, sight: Sight) -> bool {
+        sight.retry_at.is_some_and(|at| at.0 <= self.shared.options.clock.wall_ms())
     }
 
     /// Whether this node sees a run that `claim` could take.
@@ -184,6 +228,10 @@ struct Sight {
 impl Sight {
     /// Before anything is known.
     const PROMISING: Sight = Sight { promising: true, retry_at: None };
+
+    fn or_due(self, due: bool) -> Sight {
+        Sight { promising: self.promising || due, ..self }
+    }
 }
 
 /// Sleeps between looks.

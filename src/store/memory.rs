@@ -148,6 +148,13 @@ impl Store for MemoryStore {
         self.revision.subscribe()
     }
 
+    async fn sweep_due(&self) -> bool {
+        let state = self.state();
+        let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
+        let Ok(due) = state.tables.due(now, 1);
+        !due.is_empty() && self.open().is_ok()
+    }
+
     async fn health(&self) -> Health {
         let state = self.state();
         let meta = state.tables.meta();

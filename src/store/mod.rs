@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod memory;
 pub mod raft;
+pub mod sqlite;
 pub mod tables;
 pub mod window;
 
@@ -42,6 +43,10 @@ pub trait Store: Send + Sync + 'static {
     /// The newest revision that this store has seen committed; changes wake
     /// those who wait. It may lag behind a linearizable answer, never lead.
     fn revision(&self) -> watch::Receiver<Revision>;
+
+    /// Whether rows are due for removal, as far as this copy knows, and this
+    /// store is the one to propose it (in a cluster, the leader alone).
+    async fn sweep_due(&self) -> bool;
 
     /// How the store is, without touching what may be broken.
     async fn health(&self) -> Health;

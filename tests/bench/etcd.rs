@@ -51,7 +51,7 @@ impl EtcdClient {
     {
         self.0.ready().await?;
         let codec: ProstCodec<M, Ignored> = ProstCodec::default();
-        let path = http::uri::PathAndQuery::from_static(path);
+        let path = hyper::http::uri::PathAndQuery::from_static(path);
         self.0.unary(tonic::Request::new(message), path, codec).await?;
         Ok(())
     }

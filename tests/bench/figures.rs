@@ -55,7 +55,7 @@ impl fmt::Display for Row {
 impl Table {
     pub fn new() -> Table {
         let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
+        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         table.set_header(["system", "protocol", "call", "clients", "calls/s", "p50 ms", "p99 ms"]);
         Table(table)
     }

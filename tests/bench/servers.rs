@@ -196,7 +196,8 @@ impl Drop for Servers {
 
 async fn is_ready(port: u16) -> Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
@@ -211,7 +212,10 @@ async fn etcd_is_ready(host: String) -> Result<()> {
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     let listeners: std::io::Result<Vec<_>> =
         (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
-    Ok(listeners?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<Result<_>>()?)
+    Ok(listeners?
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect::<Result<_>>()?)
 }
 
 fn resident_bytes(pid: u32) -> Result<u64> {

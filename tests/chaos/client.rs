@@ -85,7 +85,8 @@ impl Client {
     }
 
     pub async fn is_ready(&self) -> bool {
-        let asked = timeout(Duration::from_secs(2), self.send(Method::GET, "/readyz", String::new()));
+        let asked =
+            timeout(Duration::from_secs(2), self.send(Method::GET, "/readyz", String::new()));
         matches!(asked.await, Ok(Ok((StatusCode::OK, _))))
     }
 

@@ -2,6 +2,7 @@
 //! power is gone, what is left of both.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fuser::Errno;
@@ -33,6 +34,9 @@ pub struct Blocks {
     pub cut: Option<Cut>,
     /// What is left after the cut.
     pub image: Option<Vec<u8>>,
+    /// The next sync tells the one, waits for the other, and fails.
+    pub failing: Option<(Sender<()>, Receiver<()>)>,
+    /// So many syncs fail from now on.
     pub failing_syncs: u32,
     /// Nothing on this disk is needed any more.
     pub forgets: bool,

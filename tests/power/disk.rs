@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ mod image;
 
 /// Files of a log whose test failed are closed by then.
 const UNMOUNT_WITHIN: Duration = Duration::from_secs(5);
+/// A sync that a test waits for comes within this time.
+const SYNC_WITHIN: Duration = Duration::from_secs(10);
 const UNMOUNT_POLL: Duration = Duration::from_millis(10);
 /// Other users of loop devices may win a race for one.
 const LOOP_TRIES: usize = 10;
@@ -68,6 +71,14 @@ impl CrashDisk {
     /// Whether power is gone.
     pub fn is_cut(&self) -> bool {
         self.blocks().image.is_some()
+    }
+
+    /// Makes the next sync fail; those after it work again.
+    pub fn fail_next_sync(&self) -> FailingSync {
+        let (began_tx, began) = channel();
+        let (goes_on, goes_on_rx) = channel();
+        self.blocks().failing = Some((began_tx, goes_on_rx));
+        FailingSync { began, goes_on }
     }
 
     /// Makes the next syncs fail; those after them work again.
@@ -113,6 +124,25 @@ impl CrashDisk {
 
     fn blocks(&self) -> MutexGuard<'_, Blocks> {
         lock(&self.blocks)
+    }
+}
+
+/// A sync that is going to fail, once let go on.
+pub struct FailingSync {
+    began: Receiver<()>,
+    goes_on: Sender<()>,
+}
+
+impl FailingSync {
+    /// Waits until the sync is under way.
+    pub fn wait(&self) {
+        let began = self.began.recv_timeout(SYNC_WITHIN);
+        began.expect("somebody syncs the disk");
+    }
+
+    /// Lets it fail.
+    pub fn fail(self) {
+        self.goes_on.send(()).expect("the sync waits");
     }
 }
 

@@ -117,6 +117,13 @@ impl Filesystem for Files {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        let failing = lock(&self.blocks).failing.take();
+        if let Some((began, goes_on)) = failing {
+            // Whoever waits for either may have failed.
+            let _ = began.send(());
+            let _ = goes_on.recv();
+            return reply.error(Errno::EIO);
+        }
         match lock(&self.blocks).sync() {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),

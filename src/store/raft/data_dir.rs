@@ -64,11 +64,7 @@ pub enum DataDirError {
 impl DataDir {
     /// Opens the folder for `node_id` of `cluster_name`, making it where there
     /// is none.
-    pub fn open(
-        root: &Path,
-        cluster_name: &str,
-        node_id: NodeId,
-    ) -> Result<DataDir, DataDirError> {
+    pub fn open(root: &Path, cluster_name: &str, node_id: NodeId) -> Result<DataDir, DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
         fs::create_dir_all(root).map_err(io)?;
         let lock = lock(root)?;

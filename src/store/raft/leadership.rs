@@ -22,8 +22,13 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leader {
     /// This node, in this term.
-    Me { term: u64 },
-    Peer { id: NodeId, peer: Peer },
+    Me {
+        term: u64,
+    },
+    Peer {
+        id: NodeId,
+        peer: Peer,
+    },
     Nobody,
 }
 
@@ -50,6 +55,18 @@ impl Leadership {
             Some(peer) => Leader::Peer { id, peer: peer.clone() },
             None => Leader::Nobody,
         }
+    }
+
+    /// The other members, the leader first: it has everything.
+    pub fn peers(&self) -> Vec<(NodeId, Peer)> {
+        let metrics = self.metrics.borrow_watched();
+        let others = metrics.membership_config.membership().nodes();
+        let mut peers: Vec<_> = others
+            .filter(|(id, _)| **id != metrics.id)
+            .map(|(id, peer)| (*id, peer.clone()))
+            .collect();
+        peers.sort_by_key(|(id, _)| Some(*id) != metrics.current_leader);
+        peers
     }
 
     /// Waits until it makes sense to ask again; false once `deadline` is over.

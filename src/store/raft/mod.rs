@@ -1,6 +1,203 @@
-//! The replicated store.
+//! The replicated store: one state on several nodes, decided by one log.
+//!
+//! ```text
+//!            submit                                ask
+//!              │                                    │
+//!   write: propose here, or           read: one round confirms the leader
+//!   forward to the leader              for all who wait, then this node
+//!              │                       answers from its own state
+//!              ▼                                    ▲
+//!   openraft ── log (write-ahead, fdatasync) ── network (peers, gRPC)
+//!              │ committed entries                  │
+//!              ▼                                    │
+//!   state_machine: decide ──► tables, swapped whole ┘
+//!              └──► history: newest in memory, older in the archive
+//! ```
+//!
+//! What it promises: a command that was answered is in the log of a majority,
+//! on disk, before the answer; commands and linearizable questions are
+//! linearizable on every node; a change of leader is a delay and never a wrong
+//! answer. What it needs: a majority of the nodes, and disks that keep what
+//! `fdatasync` said they keep.
+
 pub mod archive;
+mod data_dir;
 pub mod entry;
+mod health;
 pub mod history;
+mod history_source;
+mod leadership;
 pub mod log;
+pub mod network;
+mod office;
+pub mod options;
+mod peer_side;
+mod read;
+mod session;
+mod snapshot;
+pub mod snapshot_file;
+mod snapshot_row;
+mod start;
+mod state;
+mod state_machine;
 pub mod types;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openraft::async_runtime::WatchReceiver;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use data_dir::DataDir;
+use history::History;
+use leadership::{Core, Leader, Leadership};
+use log::LogStore;
+use read::ReadGate;
+pub use start::{Options, Peers, StartError, Started};
+use state::State;
+use write::Writes;
+
+use super::{Answered, Consistency, Health, Request, Store, StoreError};
+use crate::machine::{Question, Reply, Revision, View, answer};
+
+/// How long a leader that stops waits for another to take over.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// One node of the cluster.
+pub struct RaftStore {
+    cluster_name: String,
+    url: String,
+    core: Core,
+    state: Arc<State>,
+    writes: Arc<Writes>,
+    gate: ReadGate,
+    history: History,
+    log: LogStore,
+    caught_up: Arc<AtomicBool>,
+    closing: AtomicBool,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+    _dir: DataDir,
+}
+
+#[async_trait]
+impl Store for RaftStore {
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable("the node is stopping".to_owned()));
+        }
+        self.writes.submit(request, deadline).await
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Answered, StoreError> {
+        let state = match consistency {
+            Consistency::Linearizable => self.newest(deadline).await?,
+            Consistency::Local => self.state.load(),
+        };
+        let meta = state.tables.meta();
+        if question.is_about_history() {
+            let answer = self.history.answer(&question, meta, deadline).await?;
+            return Ok(Answered { answer, revision: meta.revision });
+        }
+        let now = match consistency {
+            Consistency::Linearizable => meta.clock,
+            Consistency::Local => self.writes.office.estimate(meta.clock),
+        };
+        let Ok(answer) = answer(&question, &state.tables, now);
+        Ok(Answered { answer, revision: meta.revision })
+    }
+
+    fn revision(&self) -> watch::Receiver<Revision> {
+        self.state.revision()
+    }
+
+    async fn sweep_due(&self) -> bool {
+        let Leader::Me { term } = self.writes.leadership.now() else { return false };
+        let state = self.state.load();
+        let now = self.writes.office.now(term, state.tables.meta().clock);
+        let Ok(due) = state.tables.due(now, 1);
+        !due.is_empty()
+    }
+
+    async fn health(&self) -> Health {
+        let caught_up = self.caught_up.load(Ordering::Acquire);
+        let mut cluster = health::cluster(&self.core, &self.cluster_name, caught_up);
+        if let Some(itself) = cluster.members.iter_mut().find(|m| m.id == cluster.node_id) {
+            itself.url.clone_from(&self.url);
+        }
+        let state = self.state.load();
+        let meta = state.tables.meta();
+        Health {
+            backend: "raft",
+            fault: self.fault(),
+            revision: meta.revision,
+            chain: meta.chain,
+            cluster: Some(cluster),
+        }
+    }
+
+    /// Hands leadership over, answers what is under way and stops.
+    async fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.hand_over().await;
+        if let Err(error) = self.core.shutdown().await {
+            tracing::warn!(%error, "raft did not stop cleanly");
+        }
+        self.history.close().await;
+        if let Err(error) = self.log.close().await {
+            tracing::warn!(%error, "the log did not close cleanly");
+        }
+    }
+}
+
+impl RaftStore {
+    /// A state that holds everything committed before the call, judged by a
+    /// log's clock that has passed every deadline which had passed by then.
+    async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
+        let time = self.gate.pass(deadline).await?;
+        let state = self.state.load();
+        let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
+        if due.is_none_or(|due| due > time) {
+            return Ok(state);
+        }
+        // Log it first: what one reader saw expire must not come back under
+        // the next leader, whose clock may be behind.
+        self.writes.tick(deadline).await?;
+        self.gate.pass(deadline).await?;
+        Ok(self.state.load())
+    }
+
+    /// Why the node cannot go on, if so.
+    fn fault(&self) -> Option<String> {
+        let metrics = self.core.metrics();
+        let running = metrics.borrow_watched().running_state.clone();
+        running.err().map(|fatal| fatal.to_string())
+    }
+
+    /// Lets the voter that has most of the log lead, if this node does.
+    async fn hand_over(&self) {
+        let mut leadership = Leadership::of(&self.core);
+        let Leader::Me { .. } = leadership.now() else { return };
+        let Some(heir) = health::heir(&self.core) else { return };
+        if let Err(error) = self.core.trigger().transfer_leader(heir).await {
+            tracing::warn!(heir, %error, "leadership was not handed over");
+            return;
+        }
+        let handed = async {
+            let until = Instant::now() + HAND_OVER;
+            while matches!(leadership.now(), Leader::Me { .. }) && leadership.settle(until).await {}
+        };
+        if timeout(HAND_OVER, handed).await.is_err() {
+            tracing::warn!(heir, "leadership was not handed over in time");
+        }
+    }
+}

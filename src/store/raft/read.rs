@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use openraft::ReadPolicy;
+use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::leadership::{Core, Leader, Leadership};
-use super::network::PeerClients;
+use super::network::Network;
 use super::office::Office;
 use super::state::State;
 use crate::machine::ClusterMs;
@@ -43,7 +43,7 @@ pub struct Rounds {
     pub(super) leadership: Leadership,
     pub(super) office: Office,
     pub(super) state: Arc<State>,
-    pub(super) peers: PeerClients,
+    pub(super) network: Network,
 }
 
 impl ReadGate {
@@ -109,7 +109,7 @@ impl Rounds {
             }
             Leader::Peer { id, peer } => {
                 let index = self
-                    .peers
+                    .network
                     .read_index(id, &peer, until)
                     .await
                     .map_err(|error| unavailable(error.to_string()))?;

@@ -17,9 +17,10 @@ use prost::Message;
 use super::entry::{LogId, Membership};
 use super::history::History;
 use super::snapshot_file::{SnapshotFile, SnapshotWriter};
+use super::snapshot_row;
 use super::state::Applied;
 use super::types::TypeConfig;
-use crate::codec;
+use crate::codec::{self, StateRecord};
 use crate::proto::record;
 use crate::store::tables::Tables;
 
@@ -58,12 +59,18 @@ impl SnapshotDir {
     }
 
     /// Writes the snapshot of `state`, durable on return.
-    fn write(&self, state: &Applied, membership: &StoredMembershipOf<TypeConfig>) -> io::Result<Snapshot> {
+    fn write(
+        &self,
+        state: &Applied,
+        membership: &StoredMembershipOf<TypeConfig>,
+    ) -> io::Result<Snapshot> {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
         let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta).encode_to_vec())?;
-        for row in state.tables.rows() {
-            write_record(&mut writer, &codec::encode_state_record(&row))?;
+        let meta_record = StateRecord::Meta(state.tables.meta().clone());
+        let rows = state.tables.rows().filter_map(snapshot_row::record);
+        for record in std::iter::once(meta_record).chain(rows) {
+            write_record(&mut writer, &codec::encode_state_record(&record))?;
         }
         let file = writer.finish()?;
         self.keep_only(&file.path)?;
@@ -118,12 +125,25 @@ pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
     const BUFFER_BYTES: usize = 256 << 10;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
     read_cover(&mut reader)?;
-    let mut tables = Tables::default();
-    while let Some(bytes) = read_record(&mut reader)? {
-        let row = codec::decode_state_record(&bytes.into()).map_err(invalid)?;
-        tables.insert(row);
-    }
-    Ok(tables)
+    let StateRecord::Meta(meta) = read_state(&mut reader)?.ok_or_else(|| invalid("no rows"))?
+    else {
+        return Err(invalid("snapshot does not begin with the state's position"));
+    };
+    // Rows go into the tables as they are read; the first fault ends them.
+    let mut fault = None;
+    let records = std::iter::from_fn(|| {
+        read_state(&mut reader).unwrap_or_else(|error| {
+            fault = Some(error);
+            None
+        })
+    });
+    let tables = Tables::restore(meta, records.filter_map(snapshot_row::row));
+    fault.map_or(Ok(tables), Err)
+}
+
+fn read_state(reader: &mut impl Read) -> io::Result<Option<StateRecord>> {
+    let Some(bytes) = read_record(reader)? else { return Ok(None) };
+    codec::decode_state_record(&bytes.into()).map(Some).map_err(invalid)
 }
 
 /// Builds one snapshot of the state as it was when openraft asked.
@@ -146,7 +166,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let membership = self.membership.clone();
         let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
         let snapshot = built.map_err(io::Error::other)??;
-        metrics::gauge!("raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
+        metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
 }

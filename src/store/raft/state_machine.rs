@@ -67,13 +67,9 @@ impl StateMachine {
         let envelope = codec::decode_envelope(&proposal.0)
             .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
         let tables = &mut self.applied.tables;
-        let decision = match machine::decide(&envelope, tables) {
-            Ok(decision) => decision,
-            Err(never) => match never {},
-        };
+        let Ok(decision) = machine::decide(&envelope, tables);
         tables.apply(&decision);
-        let anchor = decision.meta.anchor.revision;
-        self.history.push(decision.events, anchor).await;
+        self.history.push(decision.events, &decision.meta).await;
         Ok(decision.reply)
     }
 
@@ -139,7 +135,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             dir.adopt(&meta, snapshot).map(|_| tables)
         });
         let tables = read.await.map_err(io::Error::other)??;
-        self.history.expect(tables.meta()).await;
+        self.history.expect(tables.meta());
         self.applied = AppliedState { tables, log_id: last_log_id };
         self.membership = membership;
         self.publish(&mut Vec::new());

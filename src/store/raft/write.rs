@@ -51,13 +51,10 @@ impl Writes {
         let mut encoded: Option<Bytes> = None;
         loop {
             let attempt = match leadership.now() {
-                Leader::Me { term } => {
-                    self.propose(&request, term, deadline).await
-                }
+                Leader::Me { term } => self.propose(&request, term, deadline).await,
                 Leader::Peer { id, peer } => {
-                    let bytes = encoded
-                        .get_or_insert_with(|| codec::encode_request(&request))
-                        .clone();
+                    let bytes =
+                        encoded.get_or_insert_with(|| codec::encode_request(&request)).clone();
                     attempt(self.forwarder.submit(id, &peer, bytes, deadline).await)
                 }
                 Leader::Nobody => Attempt::Never("no leader is known".to_owned()),
@@ -96,12 +93,7 @@ impl Writes {
         }
     }
 
-    async fn propose(
-        &self,
-        request: &codec::Request,
-        term: u64,
-        deadline: Instant,
-    ) -> Attempt {
+    async fn propose(&self, request: &codec::Request, term: u64, deadline: Instant) -> Attempt {
         // The only place of a cluster where time enters a command.
         let clock = self.office.now(term, self.state.clock());
         let envelope = request.clone().stamp(self.office.wall(), clock);
@@ -147,7 +139,11 @@ fn attempt(answered: Result<Bytes, ForwardError>) -> Attempt {
             Ok(reply) => Attempt::Done(reply),
             Err(error) => Attempt::Lost(format!("the leader's reply makes no sense: {error}")),
         },
-        Err(error) if error.never_reached() => Attempt::Never(error.to_string()),
-        Err(error) => Attempt::Doubt(error.to_string()),
+        Err(
+            error @ (ForwardError::NotLeader { .. }
+            | ForwardError::Unsent
+            | ForwardError::Refused { .. }),
+        ) => Attempt::Never(error.to_string()),
+        Err(error @ ForwardError::Unknown(_)) => Attempt::Doubt(error.to_string()),
     }
 }

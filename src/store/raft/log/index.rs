@@ -282,3 +282,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,11 +61,10 @@ impl Janitor {
             Some(spare) => Ok(spare),
             None => self.receive(),
         };
-        if let Ok(segment) = ready {
-            if segment.bytes >= bytes {
-                return Ok(segment);
-            }
-            self.stats.segment_went(segment.bytes);
+        match ready {
+            Ok(segment) if segment.bytes >= bytes => return Ok(segment),
+            Ok(small) => self.stats.segment_went(small.bytes),
+            Err(error) => tracing::warn!(%error, "no segment was ready; trying again"),
         }
         self.send(Task::Make { number, bytes });
         self.receive()

@@ -14,9 +14,9 @@ use openraft::{OptionalSend, RaftLogReader};
 use super::error::LogError;
 use super::index::{Location, Source};
 use super::payload::{self, Operation};
+use super::queue::Shared;
 use super::record;
 use super::segment::Segment;
-use super::writer::Shared;
 use crate::store::raft::entry::{Entry, LogId, Vote, decode_entry};
 use crate::store::raft::types::TypeConfig;
 
@@ -36,10 +36,10 @@ impl LogReader {
         if !stored {
             return sources.into_iter().map(load).collect();
         }
-        let dir = std::path::Path::new("segment");
+        // Refused when the runtime shuts down.
         tokio::task::spawn_blocking(|| sources.into_iter().map(load).collect())
             .await
-            .map_err(|error| LogError::io("read", dir, error.into()))?
+            .unwrap_or(Err(LogError::Closed))
     }
 }
 

@@ -156,6 +156,11 @@ impl Encoder {
     /// The encoder moves on only in [`Encoder::written`].
     pub fn encode(&mut self, kind: Kind, payload: &[u8], at: u64, out: &mut Vec<u8>) -> Header {
         assert_eq!(at % ALIGN_BYTES as u64, 0, "a record cannot begin at byte {at}");
+        assert!(
+            payload.len() as u64 <= PAYLOAD_BYTES_MAX,
+            "a payload of {} bytes is over the limit of {PAYLOAD_BYTES_MAX}",
+            payload.len(),
+        );
         let first_boundary = SECTOR_BYTES - (at % SECTOR_BYTES as u64) as usize;
         let mut header = Header {
             kind,
@@ -255,5 +260,16 @@ mod tests {
         let mut tail = out[HEADER_BYTES + 3..HEADER_BYTES + 13].to_vec();
         apply_mask(&mut tail, rotate_mask(header.mask, 3));
         assert_eq!(tail, payload[3..]);
+    }
+
+    #[test]
+    fn a_part_one_flip_from_zero_is_masked_anew() {
+        let mut record = vec![0xFF; 1000];
+        assert!(parts_differ_from_zero(&record, 488));
+        record[488..1000].fill(0);
+        for bits in 0..PART_BITS_MIN {
+            record[488] = (1_u32.wrapping_shl(bits) - 1) as u8;
+            assert!(!parts_differ_from_zero(&record, 488), "{bits} bits are too few");
+        }
     }
 }

@@ -22,6 +22,7 @@ const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"SIDECWAL";
 const SUFFIX: &str = ".wal";
 const UNFINISHED_SUFFIX: &str = ".wal.tmp";
+const BLOCK_BYTES: u64 = 4096;
 const ZEROS_BYTES: usize = 1 << 20;
 
 /// One file of the log.
@@ -86,6 +87,11 @@ impl Segment {
     pub fn sync(&self) -> Result<(), LogError> {
         self.file.sync_data().map_err(|source| LogError::io("sync", &self.path, source))
     }
+}
+
+/// The size of a segment with room for `bytes`: whole blocks of the file system.
+pub(super) fn size(bytes: u64) -> u64 {
+    bytes.next_multiple_of(BLOCK_BYTES)
 }
 
 /// The file of a segment.

@@ -12,10 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::Options;
 use super::error::LogError;
 use super::janitor::Janitor;
+use super::queue::{Request, Shared, Work};
 use super::reader::LogReader;
 use super::recovery::{self, Recovered};
+use super::segment;
 use super::stats::LogStats;
-use super::writer::{Request, Shared, Work, Writer};
+use super::writer::Writer;
 use crate::store::raft::entry::{Entry, LogId, Vote, entry_bytes};
 use crate::store::raft::types::TypeConfig;
 
@@ -44,7 +46,7 @@ impl LogStore {
     /// # Errors
     /// When anything acknowledged is missing or changed, or the disk fails.
     pub fn open(dir: &Path, mut options: Options) -> Result<Self, LogError> {
-        options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
+        options.segment_bytes = segment::size(options.segment_bytes.max(SEGMENT_BYTES_MIN));
         let stats = LogStats::default();
         let recovered = recovery::recover(dir, &options, rand::random(), &stats)?;
         let Recovered { state, index, active, at, encoder, spare } = recovered;

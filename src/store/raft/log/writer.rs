@@ -6,79 +6,27 @@
 //! the disk in the order in which they were made.
 
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use openraft::storage::IOFlushed;
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::error::LogError;
-use super::index::{Index, Location, Ticket};
+use super::index::Location;
 use super::janitor::Janitor;
 use super::payload::{self, Operation};
+use super::queue::{Group, Request, Shared, Work};
 use super::record::{self, Encoder, HEADER_BYTES, Header, Kind};
-use super::segment::{BODY, Segment};
+use super::segment::{self, BODY, Segment};
 use super::state::State;
 use super::stats::LogStats;
 use super::{Options, SegmentNumber};
 use crate::proto::record as message;
-use crate::store::raft::entry::{Entry, LogId, Vote};
-use crate::store::raft::types::TypeConfig;
+use crate::store::raft::entry::{Entry, LogId};
 
-/// A group commit takes no more requests at this size: those answered first
-/// should not wait for a record of many milliseconds.
-const GROUP_BYTES_MAX: u64 = 4 << 20;
 /// An idle log saves how far it is committed after this long.
 const COMMITTED_IDLE: Duration = Duration::from_millis(100);
-
-/// What the log's threads and handles share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    index: Mutex<Index>,
-    /// The first error; the log does nothing after it.
-    pub fault: OnceLock<Arc<LogError>>,
-    pub stats: LogStats,
-}
-
-impl Shared {
-    pub fn new(index: Index, stats: LogStats) -> Self {
-        Self { index: Mutex::new(index), fault: OnceLock::new(), stats }
-    }
-
-    pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().expect("no thread panics while it holds the index")
-    }
-
-    /// # Errors
-    /// When the log has stopped, with the cause.
-    pub fn check(&self) -> Result<(), LogError> {
-        match self.fault.get() {
-            Some(cause) => Err(LogError::Stopped(cause.clone())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A request in the writer's queue.
-pub(super) struct Request {
-    pub work: Work,
-    pub bytes: u64,
-    /// Its share of the queue, given back once it is answered.
-    pub permit: OwnedSemaphorePermit,
-}
-
-/// What is to be done. Truncates and purges are not answered: appends that
-/// depend on them come later in the same queue.
-pub(super) enum Work {
-    Append { entries: Vec<Entry>, ticket: Ticket, callback: IOFlushed<TypeConfig> },
-    Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
-    Committed(LogId),
-    Truncate { last: Option<LogId> },
-    Purge { upto: LogId },
-    Close { done: oneshot::Sender<()> },
-}
 
 /// The end of the log, where records are written.
 pub(super) struct Writer {
@@ -96,18 +44,6 @@ pub(super) struct Writer {
     pub unsaved: Option<LogId>,
 }
 
-/// What waits for one record.
-#[derive(Default)]
-struct Group {
-    requests: Vec<Request>,
-    /// The log is idle or ends: say how far it is committed.
-    settle: bool,
-    /// Nothing follows.
-    ends: bool,
-    /// Who closed the log.
-    closed: Option<oneshot::Sender<()>>,
-}
-
 /// The one record of a group, before it is written.
 #[derive(Default)]
 struct Draft {
@@ -123,16 +59,15 @@ impl Writer {
     pub fn run(mut self) {
         let mut closed;
         loop {
-            let mut group = self.gather();
+            let idle_after = self.unsaved.map(|_| COMMITTED_IDLE);
+            let mut group = Group::gather(&self.requests, idle_after);
             closed = group.closed.take();
             let ends = group.ends;
             let result = self.commit(&group);
-            if let Err(error) = &result
-                && self.shared.fault.set(Arc::new(error.clone())).is_ok()
-            {
-                tracing::error!(%error, "the log stopped");
+            if let Err(error) = &result {
+                self.stop(error);
             }
-            answer(group, &result);
+            group.answer(&result);
             if ends {
                 break;
             }
@@ -144,41 +79,12 @@ impl Writer {
         }
     }
 
-    /// Waits for a request and takes those behind it.
-    fn gather(&self) -> Group {
-        let first = match self.unsaved {
-            Some(_) => self.requests.recv_timeout(COMMITTED_IDLE),
-            None => self.requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        let mut group = Group::default();
-        let mut bytes = 0;
-        let mut next = match first {
-            Ok(request) => Some(request),
-            Err(error) => {
-                group.settle = true;
-                group.ends = error == RecvTimeoutError::Disconnected;
-                None
-            }
-        };
-        while let Some(request) = next.take() {
-            bytes += request.bytes;
-            match request.work {
-                Work::Close { done } => {
-                    group.closed = Some(done);
-                    group.settle = true;
-                    group.ends = true;
-                }
-                Work::Append { .. }
-                | Work::Vote { .. }
-                | Work::Committed(_)
-                | Work::Truncate { .. }
-                | Work::Purge { .. } => group.requests.push(request),
-            }
-            if !group.ends && bytes < GROUP_BYTES_MAX {
-                next = self.requests.try_recv().ok();
-            }
+    /// Does nothing more: what the disk holds is no longer known.
+    fn stop(&mut self, error: &LogError) {
+        self.unsaved = None;
+        if self.shared.fault.set(Arc::new(error.clone())).is_ok() {
+            tracing::error!(%error, "the log stopped");
         }
-        group
     }
 
     /// Makes a group durable and known to readers.
@@ -234,17 +140,18 @@ impl Writer {
     /// What the record that was written at `at` leads to.
     fn apply(&mut self, group: &Group, draft: &Draft, at: u64, header: &Header) {
         let segment = self.active.number;
-        let mut appends = draft.appends.iter();
+        let place = |range| locate(segment, at, header, &draft.payload, range);
+        let places = draft.appends.iter().map(|ranges| ranges.iter().map(place).collect());
+        let places: Vec<Vec<Location>> = places.collect();
+        let mut appends = places.iter();
         let mut oldest = draft.oldest.iter();
         let mut index = self.shared.index();
         for request in &group.requests {
             match &request.work {
                 Work::Append { entries, ticket, .. } => {
-                    let ranges = appends.next().expect("each append was drafted");
+                    let places = appends.next().expect("each append was drafted");
                     if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-                        let place = |range| locate(segment, at, header, &draft.payload, range);
-                        let places: Vec<Location> = ranges.iter().map(place).collect();
-                        index.written(*ticket, first.log_id.index, &places);
+                        index.written(*ticket, first.log_id.index, places);
                         self.state
                             .append(first.log_id, last.log_id, segment)
                             .expect("the index took these entries in the same order");
@@ -277,7 +184,8 @@ impl Writer {
         let number = self.active.number.next();
         let head = self.state.head(number).encode_to_vec();
         let bytes = BODY + record::extent(head.len()) as u64 + needed;
-        let next = self.janitor.take(number, bytes.max(self.options.segment_bytes))?;
+        let bytes = segment::size(bytes.max(self.options.segment_bytes));
+        let next = self.janitor.take(number, bytes)?;
         // Seal once the next is durable: a seal says that it must be there.
         self.write(Kind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
@@ -331,23 +239,5 @@ pub(super) fn locate(
         bytes: range.len() as u32,
         checksum: crc32c::crc32c(&payload[range.clone()]),
         mask: record::rotate_mask(header.mask, range.start),
-    }
-}
-
-/// Tells each request of a group how it went.
-fn answer(group: Group, result: &Result<(), LogError>) {
-    for Request { work, permit, .. } in group.requests {
-        match work {
-            Work::Append { callback, .. } => {
-                callback.io_completed(result.clone().map_err(Into::into));
-            }
-            Work::Vote { done, .. } => {
-                // Whoever asked may have gone.
-                let _ = done.send(result.clone());
-            }
-            Work::Committed(_) | Work::Truncate { .. } | Work::Purge { .. } => {}
-            Work::Close { .. } => {}
-        }
-        drop(permit);
     }
 }

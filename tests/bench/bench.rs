@@ -39,7 +39,9 @@ fn main() -> Result<()> {
             "--only" => only = arguments.next(),
             // `cargo bench` passes it to every benchmark.
             "--bench" => {}
-            other => return Err(format!("unknown argument {other}; takes --seconds, --only").into()),
+            other => {
+                return Err(format!("unknown argument {other}; takes --seconds, --only").into());
+            }
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

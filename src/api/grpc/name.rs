@@ -1,0 +1,55 @@
+//! The names under which calls are counted: those of the tools that do the
+//! same, so that a figure covers an operation whichever way it is asked for.
+
+use crate::proto::state as proto;
+use proto::command::Command as Write;
+use proto::question::Question as Read;
+
+/// What asks for nothing known.
+const UNKNOWN: &str = "unknown";
+
+pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {
+    let Some(command) = command.and_then(|command| command.command.as_ref()) else {
+        return UNKNOWN;
+    };
+    match command {
+        Write::Set(_) => "state_set",
+        Write::Delete(_) => "state_delete",
+        Write::Transact(_) => "state_transact",
+        Write::Create(_) => "workflow_create",
+        Write::Claim(_) => "workflow_claim",
+        Write::ClaimNext(_) => "workflow_claim_next",
+        Write::Heartbeat(_) => "workflow_heartbeat",
+        Write::Release(_) => "workflow_release",
+        Write::Checkpoint(_) => "workflow_checkpoint",
+        Write::Complete(_) => "workflow_complete",
+        Write::Fail(_) => "workflow_fail",
+        Write::Cancel(_) => "workflow_cancel",
+        Write::Acquire(_) => "lease_acquire",
+        Write::Renew(_) => "lease_renew",
+        Write::ReleaseLease(_) => "lease_release",
+        Write::SaveSession(_) => "session_save",
+        Write::DeleteSession(_) => "session_delete",
+        Write::Reset(_) => "sidecar_reset",
+        Write::Sweep(_) => UNKNOWN,
+    }
+}
+
+pub(super) fn of_question(question: Option<&proto::Question>) -> &'static str {
+    let Some(question) = question.and_then(|question| question.question.as_ref()) else {
+        return UNKNOWN;
+    };
+    match question {
+        Read::Key(_) => "state_get",
+        Read::Keys(_) => "state_list",
+        Read::Runs(_) => "workflow_discover",
+        Read::Run(_) => "workflow_status",
+        Read::Resume(_) => "workflow_resume",
+        Read::Leases(_) => "lease_list",
+        Read::Session(_) => "session_restore",
+        Read::Sessions(_) => "session_list",
+        Read::Counts(_) => "sidecar_health",
+        Read::History(_) => "history_log",
+        Read::Changes(_) => "state_wait",
+    }
+}

@@ -1,0 +1,150 @@
+//! The listener: accepts a bounded number of connections, closes those that
+//! dawdle, and on shutdown lets requests under way finish.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::observe;
+
+/// How connections are treated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// How long a client may take to send a request's head, and how long a
+    /// connection may lie idle. Above the 60 s for which clients commonly keep
+    /// idle connections.
+    pub head_timeout: Duration,
+    /// How long requests under way may take to finish after a shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            connections_max: 4096,
+            head_timeout: Duration::from_secs(75),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The other end of the connection on which a request came.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Nothing where it is not a network's.
+    pub ip: Option<IpAddr>,
+}
+
+/// Pause after a failed accept: running out of file descriptors would
+/// otherwise turn into a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often samples of histograms are put into their buckets, so that they do
+/// not pile up where nobody reads the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Serves `routes` on `listener` until `shutdown` is cancelled and requests
+/// under way are done, `options.drain` at most.
+///
+/// # Errors
+/// None at present; a failing listener is logged and tried again.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    options: Options,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(options.connections_max));
+    let connections = TaskTracker::new();
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            _ = upkeep.tick() => {
+                observe::install().run_upkeep();
+                continue;
+            }
+            accepted = accept(&listener, &room) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let serving =
+                    connection(stream, routes.clone(), options.head_timeout, shutdown.clone());
+                connections.spawn(async move {
+                    serving.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(options.drain, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "gave up waiting for requests to finish");
+    }
+    Ok(())
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+/// Room first: a connection that cannot be served stays in the backlog.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, Place)> {
+    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn connection(
+    stream: TcpStream,
+    routes: Router,
+    head_timeout: Duration,
+    shutdown: CancellationToken,
+) {
+    // Answers are small and written whole: waiting to fill a packet costs
+    // tens of milliseconds.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    let peer = Peer { ip: stream.peer_addr().ok().map(|addr| addr.ip()) };
+    let service = routes.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.map(axum::body::Body::new)
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(serving);
+    let mut draining = false;
+    let result = loop {
+        tokio::select! {
+            result = serving.as_mut() => break result,
+            () = shutdown.cancelled(), if !draining => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}

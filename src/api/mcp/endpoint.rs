@@ -1,0 +1,153 @@
+//! `/mcp`: MCP's Streamable HTTP transport without sessions, so that any node
+//! answers any request. Reads the body within bounds and hands it to the fast
+//! lane, which hands what it does not know to rmcp.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use futures::StreamExt;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Handler, deep};
+use crate::service::Service;
+
+/// How requests are treated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest request, in bytes.
+    pub body_bytes_max: usize,
+    /// Bytes of requests held at once; more are answered 503.
+    pub bodies_bytes_max: usize,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// Ends answers that are streamed.
+    pub shutdown: CancellationToken,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            body_bytes_max: 4 * 1024 * 1024,
+            bodies_bytes_max: 256 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            shutdown: CancellationToken::new(),
+        }
+    }
+}
+
+/// The route `/mcp`. Expects a [`crate::access::Caller`] in each request.
+pub fn routes(service: Service, options: Options) -> Router {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        // The guard in front has checked both, by the operator's lists.
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
+        .with_max_request_body_bytes(options.body_bytes_max)
+        .with_cancellation_token(options.shutdown.clone());
+    let handler = Handler::new(service);
+    let rmcp = StreamableHttpService::new(
+        move || Ok(handler.clone()),
+        Arc::new(NeverSessionManager::default()),
+        config,
+    );
+    let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
+    let endpoint = Endpoint { rmcp, options: Arc::new(options), bodies };
+    Router::new().route("/mcp", any(answer)).with_state(endpoint)
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    rmcp: StreamableHttpService<Handler, NeverSessionManager>,
+    options: Arc<Options>,
+    bodies: Arc<Semaphore>,
+}
+
+async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return endpoint.rmcp(request).await;
+    }
+    let most = endpoint.options.body_bytes_max;
+    let announced = content_length(&request).unwrap_or(most);
+    if announced > most {
+        return endpoint.too_large();
+    }
+    let Ok(_room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
+        let why = "the server is busy: too many large requests at once; try again";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let (parts, body) = request.into_parts();
+    let reading = read(body, most);
+    let body = match tokio::time::timeout(endpoint.options.body_timeout, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(Unread::TooLarge)) => return endpoint.too_large(),
+        Ok(Err(Unread::Broken(why))) => {
+            let why = format!("the request's body could not be read: {why}");
+            return refusal(StatusCode::BAD_REQUEST, &why);
+        }
+        Err(_) => {
+            return refusal(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
+        }
+    };
+    if let Some(response) = deep::refuse(&parts.headers, &body) {
+        return response;
+    }
+    endpoint.rmcp(Request::from_parts(parts, Body::from(body))).await
+}
+
+impl Endpoint {
+    async fn rmcp(&self, request: Request) -> Response {
+        self.rmcp.handle(request).await.map(Body::new).into_response()
+    }
+
+    fn too_large(&self) -> Response {
+        let most = self.options.body_bytes_max;
+        refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("a request takes up to {most} bytes"))
+    }
+}
+
+fn content_length(request: &Request) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+enum Unread {
+    TooLarge,
+    Broken(String),
+}
+
+async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
+    let mut frames = body.into_data_stream();
+    let mut parts: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+        bytes += frame.len();
+        if bytes > most {
+            return Err(Unread::TooLarge);
+        }
+        parts.push(frame);
+    }
+    // Nearly always one frame, which then need not be copied.
+    match parts.len() {
+        1 => Ok(parts.remove(0)),
+        _ => Ok(parts.concat().into()),
+    }
+}
+
+/// A JSON-RPC error without an id: the request was not read.
+fn refusal(status: StatusCode, why: &str) -> Response {
+    const INVALID_REQUEST: i32 = -32600;
+    let error = json!({"code": INVALID_REQUEST, "message": why});
+    let body = json!({"jsonrpc": "2.0", "id": null, "error": error}).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

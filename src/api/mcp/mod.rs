@@ -1,0 +1,46 @@
+//! MCP: the tools over Streamable HTTP and over a pipe, at revision 2026-07-28
+//! of the protocol and for older clients alike.
+
+mod deep;
+pub mod endpoint;
+mod handler;
+pub mod tools;
+mod wire;
+
+use std::io;
+
+use rmcp::ServiceExt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+pub use handler::Handler;
+
+use crate::service::Service;
+
+/// Serves one client on this process's standard input and output, until it
+/// hangs up or `shutdown` is cancelled. Nothing else may write to the output.
+///
+/// # Errors
+/// Where the client does not speak MCP.
+pub async fn serve_stdio(service: Service, shutdown: CancellationToken) -> io::Result<()> {
+    let (input, output) = rmcp::transport::stdio_pipes();
+    serve_pipe(service, input, output, shutdown).await
+}
+
+/// Serves one client over any pair of byte streams.
+pub async fn serve_pipe(
+    service: Service,
+    input: impl AsyncRead + Send + Unpin + 'static,
+    output: impl AsyncWrite + Send + Unpin + 'static,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let handler = Handler::new(service);
+    let serving = match handler.serve_with_ct((input, output), shutdown.clone()).await {
+        Ok(serving) => serving,
+        Err(_) if shutdown.is_cancelled() => return Ok(()),
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(io::Error::other(error)),
+    };
+    serving.waiting().await.map_err(io::Error::other)?;
+    Ok(())
+}

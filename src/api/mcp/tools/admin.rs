@@ -1,0 +1,183 @@
+//! Administration: how the service is, and wiping it.
+
+use super::field::{self, Field};
+use super::{Call, Nature, Object, Tool, mismatch};
+use crate::machine::query::Answer;
+use crate::machine::view::Counts;
+use crate::machine::{Command, Question, Reply};
+use crate::service::ServiceError;
+use crate::store::{ClusterHealth, Consistency, Member};
+
+/// The version of the tools' contract, which the reference reports too.
+const CONTRACT_VERSION: &str = "1.0.0";
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![health_tool(), reset_tool()]
+}
+
+fn member_fields() -> Vec<Field> {
+    vec![
+        field::integer("id", "The node's number.").required(),
+        field::text("addr", "Where its peers reach it.").required(),
+        field::text("url", "Where clients reach it; may be empty.").required(),
+        field::boolean("voter", "Whether it counts for a majority.").required(),
+        field::integer("lag", "Entries it is behind; only the leader knows."),
+        field::seconds("last_seen_s", "Seconds since it last answered the leader."),
+    ]
+}
+
+fn cluster_fields() -> Vec<Field> {
+    vec![
+        field::text("cluster", "The cluster's name.").required(),
+        field::integer("node", "This node's number.").required(),
+        field::text("role", "leader, follower, candidate or learner.").required(),
+        field::integer("leader", "The leader's number, where known.").nullable().required(),
+        field::integer("term", "The election that the leader won.").required(),
+        field::integer("last_log_index", "The newest entry in this node's log.").required(),
+        field::integer("committed_index", "The newest entry known to be committed.").required(),
+        field::integer("applied_index", "The newest entry that this node has applied.").required(),
+        field::integer("snapshot_index", "The newest entry in this node's snapshot.").required(),
+        field::boolean("quorum", "Whether a majority answers.").required(),
+        field::boolean("caught_up", "Whether this node has all that was committed.").required(),
+        field::objects("members", &member_fields(), "All members.").required(),
+    ]
+}
+
+fn health_tool() -> Tool {
+    let count = |name, help| field::integer(name, help).required();
+    Tool {
+        name: "sidecar_health",
+        title: "Check the service",
+        description: "See whether the service works, on what it stores the state, how much \
+            there is, and, for a cluster, which node leads and how far each has got. Use it when \
+            other calls fail.",
+        takes: vec![],
+        gives: vec![
+            field::text(
+                "status",
+                "'ok'; 'degraded: …' where only this node's own copy can be \
+                read; 'error: …'.",
+            )
+            .required(),
+            field::text("backend", "sqlite, memory, redis or raft.").required(),
+            field::seconds("uptime_s", "Seconds since the start.").required(),
+            count("key_count", "Keys that exist."),
+            count("workflow_count", "Workflow runs, whatever their status."),
+            field::text("version", "Of the tools' contract.").required(),
+            count("step_count", "Stored steps of all runs."),
+            count("lease_count", "Leases that are held."),
+            count("session_count", "Saved sessions."),
+            count("revision", "How many changes of state there have been."),
+            field::text("chain", "The hash over the whole history up to here.").required(),
+            field::text("release", "Of this program.").required(),
+            field::object_of("cluster", &cluster_fields(), "Where the state is replicated."),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(health(call)),
+    }
+}
+
+async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
+    let asked = counts(&call, Consistency::Linearizable).await;
+    // After the question: this node has now got as far as the answer.
+    let health = call.service.health().await;
+    let (status, counts) = match asked {
+        Ok(counts) => match &health.fault {
+            Some(fault) => (format!("degraded: {fault}"), counts),
+            None => ("ok".into(), counts),
+        },
+        Err(error) => match counts(&call, Consistency::Local).await {
+            Ok(counts) => (format!("degraded: {error}"), counts),
+            Err(error) => (format!("error: {error}"), Counts::default()),
+        },
+    };
+    let uptime_s = call.service.uptime().as_millis() as u64 / 10 * 10;
+    let reply = Object::new()
+        .text("status", &status)
+        .text("backend", health.backend)
+        .seconds("uptime_s", uptime_s)
+        .number("key_count", counts.keys)
+        .number("workflow_count", counts.runs)
+        .text("version", CONTRACT_VERSION)
+        .number("step_count", counts.steps)
+        .number("lease_count", counts.leases)
+        .number("session_count", counts.sessions)
+        .revision("revision", health.revision)
+        .text("chain", &health.chain.to_string())
+        .text("release", env!("CARGO_PKG_VERSION"));
+    Ok(match &health.cluster {
+        Some(cluster) => reply.object("cluster", cluster_object(cluster)),
+        None => reply,
+    })
+}
+
+async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, ServiceError> {
+    match call.service.ask(Question::Counts, consistency).await?.answer {
+        Answer::Counts(counts) => Ok(counts),
+        _ => Err(mismatch()),
+    }
+}
+
+fn cluster_object(cluster: &ClusterHealth) -> Object {
+    let reply = Object::new()
+        .text("cluster", &cluster.cluster_name)
+        .number("node", cluster.node_id)
+        .text("role", cluster.role.as_str());
+    let reply = match cluster.leader {
+        Some(leader) => reply.number("leader", leader),
+        None => reply.null("leader"),
+    };
+    reply
+        .number("term", cluster.term)
+        .number("last_log_index", cluster.last_log_index)
+        .number("committed_index", cluster.committed_index)
+        .number("applied_index", cluster.applied_index)
+        .number("snapshot_index", cluster.snapshot_index)
+        .bool("quorum", cluster.quorum)
+        .bool("caught_up", cluster.caught_up)
+        .objects("members", cluster.members.iter().map(member_object))
+}
+
+fn member_object(member: &Member) -> Object {
+    let mut reply = Object::new()
+        .number("id", member.id)
+        .text("addr", &member.addr)
+        .text("url", &member.url)
+        .bool("voter", member.voter);
+    if let Some(lag) = member.lag {
+        reply = reply.number("lag", lag);
+    }
+    match member.last_seen {
+        Some(seen) => reply.seconds("last_seen_s", seen.as_millis() as u64),
+        None => reply,
+    }
+}
+
+fn reset_tool() -> Tool {
+    Tool {
+        name: "sidecar_reset",
+        title: "Wipe all state",
+        description: "Remove everything: keys, workflows, steps, leases, sessions and history. \
+            Cannot be undone. For tests and fresh starts only; needs the right to administer.",
+        takes: vec![field::idempotency_key()],
+        gives: vec![
+            field::boolean("ok", "Always true.").required(),
+            field::integer("cleared", "How many things were removed.").required(),
+        ],
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |call| Box::pin(reset(call)),
+    }
+}
+
+async fn reset(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    if !call.caller.admin {
+        return Err(ServiceError::forbidden(
+            "sidecar_reset needs the right to administer: the administrator's token, or a call \
+             from the server's own machine where no token is configured",
+        ));
+    }
+    match call.submit(Command::Reset).await? {
+        Reply::Reset { cleared } => Ok(Object::new().raw("ok", "true").number("cleared", cleared)),
+        _ => Err(mismatch()),
+    }
+}

@@ -1,0 +1,128 @@
+//! The history: every change of state, newest first.
+
+use serde_json::json;
+
+use super::field::{self, Field};
+use super::{Call, Nature, Object, Tool, cut, mismatch, text};
+use crate::limits;
+use crate::machine::query::Answer;
+use crate::machine::view::HistoryFilter;
+use crate::machine::{Action, Event, Json, Question};
+use crate::nearest::nearest;
+use crate::service::ServiceError;
+
+/// As in the reference.
+const ENTRIES_DEFAULT: usize = 10;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![log_tool()]
+}
+
+/// What an entry of the history has, here and in `state_wait`.
+pub(super) fn event_fields() -> Vec<Field> {
+    let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+    vec![
+        field::integer("id", "Counts the changes of state; the same number as revision.")
+            .required(),
+        field::text("key", "The key; or workflow:…, lease:… or session:… and an id.").required(),
+        field::any("new_value", "What it is now; null where it is gone.").required(),
+        field::any("previous_value", "What it was before; null where it was not there.").required(),
+        field::text("agent_id", "Who did it, where known.").nullable().required(),
+        field::seconds("written_at", "When, in Unix seconds.").required(),
+        field::one_of("action", &actions, "What happened.").required(),
+        field::integer("revision", "The revision that this change made.").required(),
+        field::text("chain", "SHA-256 over the entry before and this one.").required(),
+    ]
+}
+
+pub(super) fn event_object(event: &Event) -> Object {
+    Object::new()
+        .revision("id", event.revision)
+        .text("key", &event.subject)
+        .json_or_null("new_value", event.new.as_ref())
+        .json_or_null("previous_value", event.previous.as_ref())
+        .text_or_null("agent_id", text(&event.actor))
+        .time("written_at", event.at)
+        .text("action", event.action.as_str())
+        .revision("revision", event.revision)
+        .text("chain", &event.chain.to_string())
+}
+
+/// About how long an event is as JSON.
+pub(super) fn event_bytes(event: &Event) -> usize {
+    const FIXED_BYTES: usize = 256;
+    let value = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+    FIXED_BYTES + event.subject.len() + value(&event.new) + value(&event.previous)
+}
+
+fn log_tool() -> Tool {
+    Tool {
+        name: "history_log",
+        title: "Read the history",
+        description: "Read what has changed, newest first: every change of keys, workflows, \
+            leases and sessions, with who did it, when, and the value before and after. Use it \
+            to find out who changed something, or what happened while you were away. Each \
+            entry's chain is a hash over all before it, so the log cannot be altered unseen.",
+        takes: vec![
+            field::text(
+                "key",
+                "Only this key; or 'workflow:<run_id>', 'lease:<resource_id>', \
+                'session:<session_id>'.",
+            ),
+            field::integer("n", "How many entries to return at most, up to 10000.")
+                .least(1)
+                .default(json!(ENTRIES_DEFAULT)),
+            field::text("action", "Only this kind of change, for example 'lease_acquire'."),
+            field::text("agent_id", "Only changes by this agent."),
+            field::integer("before_id", "Only entries before this one, to page back.").least(0),
+            field::consistency(),
+        ],
+        gives: vec![
+            field::objects("entries", &event_fields(), "The changes.").required(),
+            field::integer("total", "How many entries are in this answer.").required(),
+            field::integer(
+                "next_before_id",
+                "Given when there are older entries: pass it as \
+                before_id.",
+            ),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(log(call)),
+    }
+}
+
+async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let filter = HistoryFilter {
+        subject: call.args.string("key")?.map(Into::into),
+        action: call.args.string("action")?.map(|name| action(&name)).transpose()?,
+        actor: call.args.id_if("agent_id")?,
+    };
+    let limit = call.args.number_if("n", limits::page)?.unwrap_or(ENTRIES_DEFAULT);
+    let before = call.args.number_if("before_id", limits::revision)?;
+    let consistency = call.args.consistency()?;
+    let question = Question::History { filter, before, limit };
+    let Answer::History { mut events, mut more } =
+        call.service.ask(question, consistency).await?.answer
+    else {
+        return Err(mismatch());
+    };
+    more |= cut(&mut events, event_bytes);
+    let reply = Object::new()
+        .objects("entries", events.iter().map(event_object))
+        .number("total", events.len() as u64);
+    Ok(match events.last() {
+        Some(last) if more => reply.revision("next_before_id", last.revision),
+        Some(_) | None => reply,
+    })
+}
+
+fn action(name: &str) -> Result<Action, ServiceError> {
+    name.parse().map_err(|()| {
+        let names: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        let hint = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("it takes {}", names.join(", ")),
+        };
+        ServiceError::invalid(format!("action must be the name of a change; {hint}"))
+    })
+}

@@ -1,0 +1,223 @@
+//! Leases: exclusive, for a time, with a fencing token.
+
+use serde_json::json;
+
+use super::field::{self, Field};
+use super::{Call, Nature, Object, Tool, mismatch, text};
+use crate::limits;
+use crate::machine::command::{Acquire, ReleaseLease, Renew};
+use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::view::Scan;
+use crate::machine::{Command, Question, Reply};
+use crate::service::ServiceError;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![acquire_tool(), renew_tool(), release_tool(), list_tool()]
+}
+
+fn resource_field() -> Field {
+    field::text("resource_id", "What the lease is on: any name all agents agree on.")
+}
+
+fn holder_field() -> Field {
+    field::text("holder_id", "Who holds it: your own name, the same in every call.")
+}
+
+fn ttl_field() -> Field {
+    field::integer("ttl_seconds", "How long it is held unless it is renewed.").least(1)
+}
+
+fn token_field() -> Field {
+    field::integer(
+        "fencing_token",
+        "The token that lease_acquire gave; makes sure that it is \
+        still the same grant.",
+    )
+    .least(0)
+}
+
+fn expires_field() -> Field {
+    field::seconds("expires_at", "When it ends by itself, in Unix seconds.")
+}
+
+fn acquire_tool() -> Tool {
+    Tool {
+        name: "lease_acquire",
+        title: "Acquire a lease",
+        description: "Take an exclusive lease on a named resource before working on something \
+            that only one agent may touch. It ends by itself after ttl_seconds, so a crashed \
+            holder blocks nobody for ever; renew it while you work. acquired: false names the \
+            present holder; with wait_seconds the call waits for the lease to become free. Pass \
+            the fencing_token as fence to writes, so that they are refused should you have lost \
+            the lease without noticing. Asking again while you hold it keeps your token and sets \
+            the new deadline.",
+        takes: vec![
+            resource_field().required(),
+            holder_field().required(),
+            ttl_field().required(),
+            field::integer(
+                "wait_seconds",
+                "Wait up to this long, at most 55, for it to become \
+                free.",
+            )
+            .least(0)
+            .default(json!(0)),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::boolean("acquired", "Whether you hold it now.").required(),
+            resource_field().required(),
+            field::text("holder", "Who holds it now.").nullable().required(),
+            expires_field().nullable().required(),
+            field::text("reason", "Why not, where refused.").nullable().required(),
+            field::integer("fencing_token", "Grows with each grant of this resource.").nullable(),
+        ],
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |call| Box::pin(acquire(call)),
+    }
+}
+
+async fn acquire(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let acquire = Acquire {
+        resource_id: call.args.id("resource_id")?,
+        holder_id: call.args.id("holder_id")?,
+        ttl_ms: call.args.number("ttl_seconds", limits::ttl_ms)?,
+    };
+    let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
+    let context = call.context()?;
+    let reply = call.service.acquire(acquire, context, wait).await?;
+    Ok(Object::new()
+        .bool("acquired", reply.acquired)
+        .text("resource_id", &reply.resource_id)
+        .text_or_null("holder", text(&reply.holder))
+        .deadline_or_null("expires_at", reply.expires_at)
+        .text_or_null("reason", text(&reply.reason))
+        .revision_or_null("fencing_token", reply.fencing_token))
+}
+
+fn renew_tool() -> Tool {
+    Tool {
+        name: "lease_renew",
+        title: "Renew a lease",
+        description: "Keep a lease that you hold for ttl_seconds from now. Call it well before \
+            it ends, for example after a third of its time. renewed: false means that you do not \
+            hold it any more: stop working on the resource.",
+        takes: vec![
+            resource_field().required(),
+            holder_field().required(),
+            ttl_field().required(),
+            token_field(),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::boolean("renewed", "Whether you still hold it.").required(),
+            resource_field().required(),
+            expires_field().nullable().required(),
+            field::integer("fencing_token", "The token of your grant.").nullable(),
+        ],
+        nature: Nature::Write { destructive: false, idempotent: true },
+        run: |call| Box::pin(renew(call)),
+    }
+}
+
+async fn renew(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let command = Command::Renew(Renew {
+        resource_id: call.args.id("resource_id")?,
+        holder_id: call.args.id("holder_id")?,
+        ttl_ms: call.args.number("ttl_seconds", limits::ttl_ms)?,
+        fencing_token: call.args.number_if("fencing_token", limits::revision)?,
+    });
+    match call.submit(command).await? {
+        Reply::Renewed(reply) => Ok(Object::new()
+            .bool("renewed", reply.renewed)
+            .text("resource_id", &reply.resource_id)
+            .deadline_or_null("expires_at", reply.expires_at)
+            .revision_or_null("fencing_token", reply.fencing_token)),
+        _ => Err(mismatch()),
+    }
+}
+
+fn release_tool() -> Tool {
+    Tool {
+        name: "lease_release",
+        title: "Release a lease",
+        description: "Give a lease back as soon as you are done, so that others need not wait \
+            for it to end. released: false means that you did not hold it; nothing changed.",
+        takes: vec![
+            resource_field().required(),
+            holder_field().required(),
+            token_field(),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::boolean("released", "Whether you held it until now.").required(),
+            resource_field().required(),
+        ],
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |call| Box::pin(release(call)),
+    }
+}
+
+async fn release(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let command = Command::ReleaseLease(ReleaseLease {
+        resource_id: call.args.id("resource_id")?,
+        holder_id: call.args.id("holder_id")?,
+        fencing_token: call.args.number_if("fencing_token", limits::revision)?,
+    });
+    match call.submit(command).await? {
+        Reply::LeaseReleased { released, resource_id } => {
+            Ok(Object::new().bool("released", released).text("resource_id", &resource_id))
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+fn list_tool() -> Tool {
+    let lease = [
+        resource_field().required(),
+        field::text("holder", "Who holds it.").required(),
+        field::integer("fencing_token", "The token of the present grant.").required(),
+        expires_field().required(),
+    ];
+    Tool {
+        name: "lease_list",
+        title: "List leases",
+        description: "List the leases that are held now, in byte order of their resources. Use \
+            it to see who works on what.",
+        takes: vec![
+            field::text("prefix", "Only resources that start with this."),
+            field::limit(PAGE_MAX),
+            field::cursor(),
+            field::consistency(),
+        ],
+        gives: vec![
+            field::objects("leases", &lease, "The leases.").required(),
+            field::next_cursor(),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(list(call)),
+    }
+}
+
+async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let prefix = call.args.key_if("prefix")?.unwrap_or_default();
+    let limit = call.args.limit(PAGE_MAX)?;
+    let after = call.args.key_if("cursor")?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Leases { scan: Scan { prefix, after }, limit };
+    let Answer::Leases { rows, more } = call.service.ask(question, consistency).await?.answer
+    else {
+        return Err(mismatch());
+    };
+    let leases = rows.iter().map(|(resource_id, row)| {
+        Object::new()
+            .text("resource_id", resource_id)
+            .text("holder", &row.holder_id)
+            .revision("fencing_token", row.token)
+            .deadline_or_null("expires_at", Some(row.expires_at))
+    });
+    let last = rows.last().filter(|_| more);
+    Ok(Object::new()
+        .objects("leases", leases)
+        .text_if("next_cursor", last.map(|(resource_id, _)| &**resource_id)))
+}

@@ -1,0 +1,199 @@
+//! The tools: what each takes, gives and does, free of any protocol. The rmcp
+//! handler, the fast lane and the story runner all call [`call`].
+//!
+//! One file a noun; the table of them is built once.
+
+mod admin;
+mod args;
+mod field;
+mod history;
+mod kv;
+mod lease;
+mod object;
+mod run;
+mod session;
+mod work;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+pub(super) use args::shortened;
+pub use field::Field;
+pub(super) use object::push_string;
+
+use crate::access::Caller;
+use crate::machine::{Command, Reply, Text};
+use crate::observe;
+use crate::service::{Context, Service, ServiceError};
+use args::Args;
+use object::Object;
+
+/// One tool.
+pub struct Tool {
+    pub name: &'static str,
+    pub title: &'static str,
+    /// For agents: when to use it.
+    pub description: &'static str,
+    pub takes: Vec<Field>,
+    pub gives: Vec<Field>,
+    pub nature: Nature,
+    run: Run,
+}
+
+/// What calling a tool does to the state, as MCP's annotations have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    Read,
+    Write {
+        /// May remove or overwrite what was there.
+        destructive: bool,
+        /// The same call again changes nothing more.
+        idempotent: bool,
+    },
+}
+
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The structured result as JSON text; for an error `{"error": …}`.
+    pub structured: String,
+    /// For an error, what the agent reads.
+    pub error: Option<String>,
+}
+
+/// One call on its way to its tool.
+struct Call<'a> {
+    service: &'a Service,
+    caller: &'a Caller,
+    args: Args<'a>,
+}
+
+type Run = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Object, ServiceError>>;
+
+/// All tools, grouped by noun.
+pub fn all() -> &'static [Tool] {
+    static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
+        let groups = [
+            kv::tools(),
+            run::tools(),
+            work::tools(),
+            lease::tools(),
+            session::tools(),
+            history::tools(),
+            admin::tools(),
+        ];
+        groups.into_iter().flatten().collect()
+    });
+    &TOOLS
+}
+
+/// The tool of this name.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    all().iter().find(|tool| tool.name == name)
+}
+
+/// Calls `tool`. Whatever goes wrong, a panic included, is in the result.
+pub async fn call(
+    service: &Service,
+    caller: &Caller,
+    tool: &'static Tool,
+    arguments: Map<String, Value>,
+) -> ToolResult {
+    let run = async {
+        let args = Args::new(tool.name, &tool.takes, arguments, service.limits())?;
+        (tool.run)(Call { service, caller, args }).await
+    };
+    let began = Instant::now();
+    let ended = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(tool = tool.name, "a tool panicked");
+        Err(ServiceError::internal("internal error; the server's log has more"))
+    });
+    let outcome = ended.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+    observe::call(tool.name, outcome, began.elapsed());
+    match ended {
+        Ok(object) => ToolResult { structured: object.finish(), error: None },
+        Err(error) => ToolResult::error(tool.name, &error),
+    }
+}
+
+impl Tool {
+    /// A JSON Schema of the arguments.
+    pub fn input_schema(&self) -> Map<String, Value> {
+        field::object_schema(&self.takes)
+    }
+
+    /// A JSON Schema of the structured result of a call that is no error.
+    pub fn output_schema(&self) -> Map<String, Value> {
+        field::object_schema(&self.gives)
+    }
+
+    /// Whether calls of it may wait for something to happen.
+    pub fn may_wait(&self) -> bool {
+        self.takes.iter().any(|f| matches!(f.name, "wait_seconds" | "timeout_seconds"))
+    }
+}
+
+impl ToolResult {
+    /// What the agent reads.
+    pub fn text(&self) -> &str {
+        self.error.as_deref().unwrap_or(&self.structured)
+    }
+
+    /// A call that failed.
+    pub(super) fn error(tool: &str, error: &ServiceError) -> ToolResult {
+        let details = Object::new()
+            .text("code", error.code.as_str())
+            .text("message", &error.message)
+            .bool("retryable", error.is_retryable());
+        ToolResult {
+            structured: Object::new().object("error", details).finish(),
+            error: Some(format!("Error calling tool '{tool}': {}", error.message)),
+        }
+    }
+}
+
+impl Call<'_> {
+    /// What comes with a write.
+    fn context(&mut self) -> Result<Context, ServiceError> {
+        let idempotency_key = self.args.idempotency_key()?;
+        Ok(Context { actor: self.caller.actor.clone(), idempotency_key })
+    }
+
+    async fn submit(&mut self, command: Command) -> Result<Reply, ServiceError> {
+        let context = self.context()?;
+        self.service.submit(command, context).await
+    }
+}
+
+/// A page of at most this many bytes of values, so that one answer does not
+/// fill memory; the cursor leads on.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Cuts `rows` to a page by the size of each, one row at least. True where
+/// rows were cut off.
+fn cut<T>(rows: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
+    let mut bytes = 0usize;
+    let fits = rows.iter().take_while(|row| {
+        bytes = bytes.saturating_add(size(row));
+        bytes <= PAGE_BYTES_MAX
+    });
+    let kept = fits.count().max(1);
+    let is_cut = kept < rows.len();
+    rows.truncate(kept);
+    is_cut
+}
+
+/// The store gave an answer of another kind than was asked for.
+fn mismatch() -> ServiceError {
+    ServiceError::internal("the store answered another question")
+}
+
+/// An optional text, as `&str`.
+fn text(text: &Option<Text>) -> Option<&str> {
+    text.as_deref()
+}

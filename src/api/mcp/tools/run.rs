@@ -1,0 +1,303 @@
+//! Workflow runs: registering them, finding them, and reading where they are.
+
+use serde_json::json;
+
+use super::field::{self, Field};
+use super::{Call, Nature, Object, Tool, cut, mismatch, text};
+use crate::limits;
+use crate::machine::command::Create;
+use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::row::{RunRow, Status, StepRow};
+use crate::machine::view::RunFilter;
+use crate::machine::{Command, Json, Question, Reply};
+use crate::service::ServiceError;
+
+pub(super) const STATUSES: [&str; 6] =
+    ["created", "claimed", "running", "done", "failed", "cancelled"];
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![create_tool(), discover_tool(), list_tool(), status_tool(), resume_tool()]
+}
+
+pub(super) fn run_field() -> Field {
+    field::text("run_id", "The run, as workflow_create or workflow_discover gave it.")
+}
+
+pub(super) fn status_field() -> Field {
+    field::one_of(
+        "status",
+        &STATUSES,
+        "Where the run is: created → claimed → running → done, \
+        failed or cancelled.",
+    )
+}
+
+/// What every description of a run has, first those of the reference.
+fn run_fields() -> Vec<Field> {
+    vec![
+        run_field().required(),
+        field::text("name", "The workflow's name.").required(),
+        status_field().required(),
+        field::tags("As given to workflow_create.").required(),
+        field::text("agent_id", "Who works on it, or did when it ended.").nullable().required(),
+        field::integer("last_step", "The highest step stored; 0 where there is none.").required(),
+        field::seconds("created_at", "In Unix seconds.").required(),
+        field::seconds("updated_at", "In Unix seconds.").required(),
+        field::integer("priority", "Higher is claimed first.").required(),
+        field::integer("attempts", "Claims granted so far.").required(),
+        field::integer("max_attempts", "How often a failed run is tried in all.").required(),
+        field::text("parent_run_id", "The run that this one belongs to."),
+        field::seconds("ready_at", "Not claimable before this."),
+        field::seconds("claim_expires_at", "When others may take it over."),
+        field::text("error", "What workflow_fail or workflow_cancel gave last."),
+    ]
+}
+
+fn run_object(run: &RunRow) -> Object {
+    let tags = run.tags.iter().fold(Object::new(), |tags, (name, value)| tags.text(name, value));
+    Object::new()
+        .text("run_id", &run.run_id)
+        .text("name", &run.name)
+        .text("status", run.status.as_str())
+        .object("tags", tags)
+        .text_or_null("agent_id", text(&run.agent_id))
+        .number("last_step", run.last_step)
+        .time("created_at", run.created_at)
+        .time("updated_at", run.updated_at)
+        .number("priority", run.priority)
+        .number("attempts", run.attempts)
+        .number("max_attempts", run.max_attempts)
+        .text_if("parent_run_id", text(&run.parent_run_id))
+        .deadline_if("ready_at", run.ready_at.filter(|_| run.status == Status::Created))
+        .deadline_if("claim_expires_at", claim_deadline(run))
+        .text_if("error", text(&run.error))
+}
+
+/// A claim is kept after the end of a run, but nobody waits for its deadline.
+fn claim_deadline(run: &RunRow) -> Option<crate::machine::ClusterMs> {
+    run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at)
+}
+
+/// Values that lists leave out.
+fn value_fields() -> [Field; 2] {
+    [
+        field::any("input", "As given to workflow_create, if any."),
+        field::any("result", "As given to workflow_complete, if any."),
+    ]
+}
+
+fn with_values(reply: Object, run: &RunRow) -> Object {
+    let value = |reply: Object, name, value: &Option<Json>| match value {
+        Some(value) => reply.json(name, value),
+        None => reply,
+    };
+    value(value(reply, "input", &run.input), "result", &run.result)
+}
+
+fn create_tool() -> Tool {
+    Tool {
+        name: "workflow_create",
+        title: "Create a workflow",
+        description: "Register a piece of work for some agent to claim, and get its run_id. \
+            Workers need not be told: they find it with workflow_discover or take it with \
+            workflow_claim_next. Use tags for what workers choose by, input for what they need \
+            to know, parent_run_id to tie parts to a whole (cancelling the whole cancels them), \
+            max_attempts to have failed runs tried again.",
+        takes: vec![
+            field::text("name", "What kind of work it is, for example 'etl'.").required(),
+            field::tags(
+                "Names and values that workers choose by, for example {\"team\": \
+                \"data\"}.",
+            ),
+            field::any("input", "Any JSON value for whoever does the work."),
+            field::integer("priority", "Higher is claimed first.").default(json!(0)),
+            field::integer("delay_seconds", "Not claimable before this has passed.").least(0),
+            field::integer("max_attempts", "How often a failed run is tried in all.")
+                .least(1)
+                .default(json!(1)),
+            field::text("parent_run_id", "The run that this one belongs to."),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            run_field().required(),
+            field::text("name", "The workflow's name.").required(),
+            status_field().required(),
+        ],
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |call| Box::pin(create(call)),
+    }
+}
+
+async fn create(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let command = Command::Create(Create {
+        name: call.args.id("name")?,
+        tags: call.args.tags()?,
+        input: call.args.json_if("input")?,
+        priority: call.args.number_if("priority", |_, number| Ok(number))?.unwrap_or(0),
+        delay_ms: call.args.number_if("delay_seconds", limits::delay_ms)?,
+        max_attempts: call.args.number_if("max_attempts", limits::attempts)?.unwrap_or(1),
+        parent_run_id: call.args.id_if("parent_run_id")?,
+    });
+    match call.submit(command).await? {
+        Reply::Created { run_id, name } => Ok(Object::new()
+            .text("run_id", &run_id)
+            .text("name", &name)
+            .text("status", Status::Created.as_str())),
+        _ => Err(mismatch()),
+    }
+}
+
+fn discover_tool() -> Tool {
+    Tool {
+        name: "workflow_discover",
+        title: "Find workflows",
+        description: "Find workflow runs by tags (all must match) and status, newest first. To \
+            pick up work, ask with claimable: true and follow with workflow_claim; that finds \
+            runs of crashed agents too. To just take the best one, workflow_claim_next does both \
+            in one step.",
+        takes: vec![
+            field::tags("Only runs that have all of these."),
+            status_field(),
+            field::boolean(
+                "claimable",
+                "Only runs that can (true) or cannot (false) be claimed \
+                now.",
+            ),
+            field::limit(PAGE_MAX),
+            field::cursor(),
+            field::consistency(),
+        ],
+        gives: vec![
+            field::objects("runs", &run_fields(), "The runs, newest first.").required(),
+            field::next_cursor(),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(discover(call)),
+    }
+}
+
+async fn discover(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let filter = RunFilter {
+        tags: call.args.tags()?,
+        status: call.args.string("status")?.map(|name| status(&name)).transpose()?,
+        claimable: call.args.bool_if("claimable")?,
+    };
+    page_of_runs(call, filter).await
+}
+
+fn status(name: &str) -> Result<Status, ServiceError> {
+    name.parse().map_err(|()| {
+        let takes = STATUSES.join(", ");
+        ServiceError::invalid(format!("status must be one of {takes}, got '{name}'"))
+    })
+}
+
+async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<Object, ServiceError> {
+    let limit = call.args.limit(PAGE_MAX)?;
+    let before = call.args.revision_cursor()?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Runs { filter, before, limit };
+    let Answer::Runs { mut rows, mut more } = call.service.ask(question, consistency).await?.answer
+    else {
+        return Err(mismatch());
+    };
+    more |= cut(&mut rows, run_bytes);
+    let cursor = rows.last().filter(|_| more).map(|last| last.created_revision.to_string());
+    Ok(Object::new()
+        .objects("runs", rows.iter().map(run_object))
+        .text_if("next_cursor", cursor.as_deref()))
+}
+
+/// About how long a run is as JSON.
+fn run_bytes(run: &RunRow) -> usize {
+    const FIXED_BYTES: usize = 400;
+    let tags: usize = run.tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    FIXED_BYTES + run.name.len() + tags + run.error.as_ref().map_or(0, |error| error.len())
+}
+
+fn list_tool() -> Tool {
+    Tool {
+        name: "workflow_list",
+        title: "List workflows",
+        description: "List all workflow runs whatever their status, newest first. To look for \
+            work or by tags use workflow_discover.",
+        takes: vec![field::limit(PAGE_MAX), field::cursor(), field::consistency()],
+        gives: vec![
+            field::objects("runs", &run_fields(), "The runs, newest first.").required(),
+            field::next_cursor(),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(page_of_runs(call, RunFilter::default())),
+    }
+}
+
+fn status_tool() -> Tool {
+    let mut gives = run_fields();
+    gives.extend(value_fields());
+    Tool {
+        name: "workflow_status",
+        title: "Check a workflow",
+        description: "See where a run is: its status, who works on it, its last step, and, once \
+            it is over, its result or error. Lighter than workflow_resume, which also returns \
+            every step's output.",
+        takes: vec![run_field().required(), field::consistency()],
+        gives,
+        nature: Nature::Read,
+        run: |call| Box::pin(run_status(call)),
+    }
+}
+
+async fn run_status(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let run_id = call.args.id("run_id")?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Run { run_id: run_id.clone() };
+    match call.service.ask(question, consistency).await?.answer {
+        Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run)),
+        Answer::Run(None) => Err(not_found(&run_id)),
+        _ => Err(mismatch()),
+    }
+}
+
+fn resume_tool() -> Tool {
+    let mut meta = run_fields();
+    meta.extend(value_fields());
+    Tool {
+        name: "workflow_resume",
+        title: "Resume a workflow",
+        description: "Get everything needed to go on with a run that you have claimed: the last \
+            step stored, every step's output, and its input. Call it right after claiming: where \
+            last_step is above 0 another agent has done that much, so go on with the next step.",
+        takes: vec![run_field().required(), field::consistency()],
+        gives: vec![
+            run_field().required(),
+            field::integer("last_step", "The highest step stored; 0 where there is none.")
+                .required(),
+            field::object("step_outputs", "Each step's output under its number.").required(),
+            field::object_of("meta", &meta, "The run itself.").required(),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(resume(call)),
+    }
+}
+
+async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let run_id = call.args.id("run_id")?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Resume { run_id: run_id.clone() };
+    let resumed = match call.service.ask(question, consistency).await?.answer {
+        Answer::Resume(Some(resumed)) => resumed,
+        Answer::Resume(None) => return Err(not_found(&run_id)),
+        _ => return Err(mismatch()),
+    };
+    let output =
+        |steps: Object, (step, row): &(u64, StepRow)| steps.json(&step.to_string(), &row.output);
+    Ok(Object::new()
+        .text("run_id", &run_id)
+        .number("last_step", resumed.run.last_step)
+        .object("step_outputs", resumed.steps.iter().fold(Object::new(), output))
+        .object("meta", with_values(run_object(&resumed.run), &resumed.run)))
+}
+
+fn not_found(run_id: &str) -> ServiceError {
+    ServiceError::not_found(format!("Workflow '{run_id}' not found"))
+}

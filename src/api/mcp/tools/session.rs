@@ -1,0 +1,180 @@
+//! Sessions: one JSON object an agent finds again after a restart.
+
+use super::field::{self, Field};
+use super::{Call, Nature, Object, Tool, mismatch, text};
+use crate::machine::command::{DeleteSession, SaveSession};
+use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::view::Scan;
+use crate::machine::{Command, Question, Reply};
+use crate::service::ServiceError;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![save_tool(), restore_tool(), list_tool(), delete_tool()]
+}
+
+fn session_field() -> Field {
+    field::text("session_id", "The session's name: any text that you will know again.")
+}
+
+fn agent_field() -> Field {
+    field::text("agent_id", "Who does this; recorded in the history.")
+}
+
+fn save_tool() -> Tool {
+    Tool {
+        name: "session_save",
+        title: "Save a session",
+        description: "Store your whole working context under a session id, so that you, or a \
+            successor, can go on after a restart or when the context window is full. Replaces \
+            what was saved before. For results of single steps use workflow_checkpoint.",
+        takes: vec![
+            session_field().required(),
+            field::object("context", "Any JSON object, up to 1 MiB.").required(),
+            agent_field(),
+            field::fence(),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::boolean("ok", "Whether it was saved.").required(),
+            session_field().required(),
+            field::integer("revision", "The revision that last changed the session.").required(),
+            field::text("reason", "Why not, where refused.").nullable(),
+        ],
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |call| Box::pin(save(call)),
+    }
+}
+
+async fn save(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let command = Command::SaveSession(SaveSession {
+        session_id: call.args.id("session_id")?,
+        context: call.args.object("context")?,
+        agent_id: call.args.id_if("agent_id")?,
+        fence: call.args.fence()?,
+    });
+    match call.submit(command).await? {
+        Reply::SessionSaved { ok, session_id, revision, reason } => Ok(Object::new()
+            .bool("ok", ok)
+            .text("session_id", &session_id)
+            .revision("revision", revision)
+            .text_if("reason", text(&reason))),
+        _ => Err(mismatch()),
+    }
+}
+
+fn restore_tool() -> Tool {
+    Tool {
+        name: "session_restore",
+        title: "Restore a session",
+        description: "Get the context that was saved under a session id. Call it first thing \
+            when you start. found: false means that nothing was saved.",
+        takes: vec![session_field().required(), field::consistency()],
+        gives: vec![
+            field::boolean("found", "Whether there is such a session.").required(),
+            session_field().required(),
+            field::object("context", "What was saved.").nullable().required(),
+            field::integer("revision", "The revision that last changed the session."),
+            field::seconds("saved_at", "When it was first saved, in Unix seconds."),
+            field::seconds("updated_at", "When it was last saved, in Unix seconds."),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(restore(call)),
+    }
+}
+
+async fn restore(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let session_id = call.args.id("session_id")?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Session { session_id: session_id.clone() };
+    let Answer::Session(row) = call.service.ask(question, consistency).await?.answer else {
+        return Err(mismatch());
+    };
+    let reply = Object::new().bool("found", row.is_some()).text("session_id", &session_id);
+    Ok(match row {
+        Some(row) => reply
+            .json("context", &row.context)
+            .revision("revision", row.revision)
+            .time("saved_at", row.saved_at)
+            .time("updated_at", row.updated_at),
+        None => reply.null("context"),
+    })
+}
+
+fn list_tool() -> Tool {
+    let session = [
+        session_field().required(),
+        field::integer("revision", "The revision that last changed it.").required(),
+        field::seconds("saved_at", "When it was first saved, in Unix seconds.").required(),
+        field::seconds("updated_at", "When it was last saved, in Unix seconds.").required(),
+    ];
+    Tool {
+        name: "session_list",
+        title: "List sessions",
+        description: "List the saved sessions in byte order of their ids, without their \
+            contexts. Use it to find the session that you are to go on with.",
+        takes: vec![
+            field::text("prefix", "Only sessions whose id starts with this."),
+            field::limit(PAGE_MAX),
+            field::cursor(),
+            field::consistency(),
+        ],
+        gives: vec![
+            field::objects("sessions", &session, "The sessions.").required(),
+            field::next_cursor(),
+        ],
+        nature: Nature::Read,
+        run: |call| Box::pin(list(call)),
+    }
+}
+
+async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let prefix = call.args.key_if("prefix")?.unwrap_or_default();
+    let limit = call.args.limit(PAGE_MAX)?;
+    let after = call.args.key_if("cursor")?;
+    let consistency = call.args.consistency()?;
+    let question = Question::Sessions { scan: Scan { prefix, after }, limit };
+    let Answer::Sessions { rows, more } = call.service.ask(question, consistency).await?.answer
+    else {
+        return Err(mismatch());
+    };
+    let sessions = rows.iter().map(|(session_id, row)| {
+        Object::new()
+            .text("session_id", session_id)
+            .revision("revision", row.revision)
+            .time("saved_at", row.saved_at)
+            .time("updated_at", row.updated_at)
+    });
+    let last = rows.last().filter(|_| more);
+    Ok(Object::new()
+        .objects("sessions", sessions)
+        .text_if("next_cursor", last.map(|(session_id, _)| &**session_id)))
+}
+
+fn delete_tool() -> Tool {
+    Tool {
+        name: "session_delete",
+        title: "Delete a session",
+        description: "Remove a saved session that nobody will need again. ok: false means that \
+            there was none.",
+        takes: vec![session_field().required(), agent_field(), field::idempotency_key()],
+        gives: vec![
+            field::boolean("ok", "Whether it was there and is gone now.").required(),
+            session_field().required(),
+        ],
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |call| Box::pin(delete(call)),
+    }
+}
+
+async fn delete(mut call: Call<'_>) -> Result<Object, ServiceError> {
+    let command = Command::DeleteSession(DeleteSession {
+        session_id: call.args.id("session_id")?,
+        agent_id: call.args.id_if("agent_id")?,
+    });
+    match call.submit(command).await? {
+        Reply::SessionDeleted { ok, session_id } => {
+            Ok(Object::new().bool("ok", ok).text("session_id", &session_id))
+        }
+        _ => Err(mismatch()),
+    }
+}

@@ -1,0 +1,153 @@
+//! A cluster on one machine: which node gets which ports and folder, and the
+//! settings file of each. `cluster/one-machine` holds these very files.
+
+use std::path::{Path, PathBuf};
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub nodes: u16,
+    /// Node 1's MCP port; the others follow.
+    pub base_port: u16,
+    /// Node 1's gRPC port; the others follow.
+    pub base_grpc_port: u16,
+    /// Holds the settings files and each node's data.
+    pub dir: PathBuf,
+}
+
+impl Layout {
+    /// The nodes' numbers.
+    pub fn ids(&self) -> impl Iterator<Item = u16> + use<> {
+        1..=self.nodes
+    }
+
+    pub fn port(&self, id: u16) -> u16 {
+        self.base_port + (id - 1)
+    }
+
+    pub fn grpc_port(&self, id: u16) -> u16 {
+        self.base_grpc_port + (id - 1)
+    }
+
+    /// Where MCP clients reach the node.
+    pub fn url(&self, id: u16) -> String {
+        format!("http://127.0.0.1:{}/mcp", self.port(id))
+    }
+
+    /// The node's settings.
+    pub fn file(&self, id: u16) -> PathBuf {
+        self.dir.join(format!("node{id}.toml"))
+    }
+
+    /// Holds the node's process id.
+    pub fn pid_file(&self, id: u16) -> PathBuf {
+        self.dir.join(format!("node{id}.pid"))
+    }
+
+    /// All members, as each node's settings name them.
+    fn members(&self) -> Vec<String> {
+        self.ids().map(|id| format!("{id}=127.0.0.1:{}", self.grpc_port(id))).collect()
+    }
+
+    /// Writes the settings of each node.
+    ///
+    /// # Errors
+    /// A line for the user: the folder cannot be written, or it holds a
+    /// cluster of other members, which these files would tear apart.
+    pub fn write(&self) -> Result<(), String> {
+        let dir = self.dir.display();
+        std::fs::create_dir_all(&self.dir).map_err(|error| format!("--dir {dir}: {error}"))?;
+        let present = members_in(&self.file(1)).filter(|present| *present != self.members());
+        if let Some(present) = present {
+            let present = present.join(", ");
+            return Err(format!(
+                "--dir {dir}: holds a cluster of other nodes or ports ({present}); start it as \
+                 before or choose another folder"
+            ));
+        }
+        for id in self.ids() {
+            let file = self.file(id);
+            std::fs::write(&file, self.settings(id))
+                .map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The settings file of one node.
+    pub fn settings(&self, id: u16) -> String {
+        let members: Vec<String> =
+            self.members().iter().map(|member| format!("    {},\n", quoted(member))).collect();
+        let members = members.concat();
+        let data_dir = quoted(&self.dir.join(format!("node{id}")).to_string_lossy());
+        let (nodes, port, grpc_port, url) =
+            (self.nodes, self.port(id), self.grpc_port(id), self.url(id));
+        format!(
+            r#"# Node {id} of {nodes} on one machine. Start it with
+#   mcp-state-sidecar serve --config node{id}.toml
+# or all of them, in one terminal, with
+#   mcp-state-sidecar dev
+# Environment variables and flags of the same names win over this file.
+state_backend = "raft"
+cluster_name = "one-machine"
+
+# Which node this is, and all there are: the same list in each node's file.
+node_id = {id}
+members = [
+{members}]
+
+# Where agents reach this node (/mcp), and people its health (/readyz) and
+# metrics (/metrics).
+host = "127.0.0.1"
+port = {port}
+advertise_url = "{url}"
+
+# Where the other nodes reach it, and programs its gRPC service.
+raft_addr = "127.0.0.1:{grpc_port}"
+
+# Its log, snapshots and history: one folder a node, never shared.
+data_dir = {data_dir}
+"#
+        )
+    }
+}
+
+/// The members in a settings file, where there is one that can be read.
+fn members_in(file: &Path) -> Option<Vec<String>> {
+    let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
+    let members = table.get("members")?.as_array()?;
+    Some(members.iter().filter_map(|member| member.as_str().map(str::to_owned)).collect())
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(nodes: u16, dir: &Path) -> Layout {
+        Layout { nodes, base_port: 8000, base_grpc_port: 9000, dir: dir.to_owned() }
+    }
+
+    #[test]
+    fn the_files_in_the_repository_are_those_that_dev_writes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/one-machine");
+        let layout = layout(3, Path::new("sidecar-data"));
+        for id in layout.ids() {
+            let file = folder.join(format!("node{id}.toml"));
+            let present = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(present, layout.settings(id), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn a_folder_with_another_cluster_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        layout(3, dir.path()).write().unwrap();
+        layout(3, dir.path()).write().unwrap();
+        let refused = layout(5, dir.path()).write().unwrap_err();
+        assert!(refused.contains("other nodes or ports"), "{refused}");
+        assert!(!dir.path().join("node4.toml").exists());
+    }
+}

@@ -1,0 +1,100 @@
+//! Flags of the settings: made from the list of settings, so that each has
+//! the same name, default and text everywhere. What they mean is `config`'s.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
+
+use crate::config::settings::{Kind, SETTINGS, Setting};
+use crate::config::{CONFIG_ENV, Sources};
+
+const CONFIG: &str = "config";
+const PRINT_CONFIG: &str = "print_config";
+const HEADING: &str = "Settings (flags over environment over file over defaults)";
+
+/// The settings that were given as flags.
+#[derive(Clone, Debug, Default)]
+pub struct SettingFlags {
+    pub config: Option<PathBuf>,
+    pub print_config: bool,
+    pub values: Vec<(&'static str, String)>,
+}
+
+impl SettingFlags {
+    /// Whether none was given.
+    pub fn is_empty(&self) -> bool {
+        self.config.is_none() && !self.print_config && self.values.is_empty()
+    }
+
+    /// Those given before the subcommand, then those after it, which win.
+    pub fn then(mut self, later: SettingFlags) -> SettingFlags {
+        self.values.extend(later.values);
+        SettingFlags {
+            config: later.config.or(self.config),
+            print_config: self.print_config || later.print_config,
+            values: self.values,
+        }
+    }
+
+    /// Together with the process's environment.
+    pub fn into_sources(self) -> Sources {
+        let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        Sources { file: self.config, env, flags: self.values }
+    }
+}
+
+impl clap::Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new(CONFIG)
+            .long("config")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help(format!("TOML file of settings [env: {CONFIG_ENV}]"));
+        let print = Arg::new(PRINT_CONFIG)
+            .long("print-config")
+            .action(ArgAction::SetTrue)
+            .help("Show every setting, its value and where that comes from, and exit");
+        let args = [config, print].into_iter().chain(SETTINGS.iter().filter_map(arg));
+        command.args(args.map(|arg| arg.help_heading(HEADING)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<SettingFlags, clap::Error> {
+        let with_flags = SETTINGS.iter().filter(|setting| setting.flag.is_some());
+        let values = with_flags
+            .filter_map(|setting| {
+                let value = matches.get_one::<String>(setting.name)?;
+                Some((setting.name, value.clone()))
+            })
+            .collect();
+        Ok(SettingFlags {
+            config: matches.get_one::<PathBuf>(CONFIG).cloned(),
+            print_config: matches.get_flag(PRINT_CONFIG),
+            values,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A flag's value is text here; `config` parses it, as it does the others.
+fn arg(setting: &'static Setting) -> Option<Arg> {
+    let arg = Arg::new(setting.name).long(setting.flag?);
+    let arg = match setting.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Plain | Kind::List | Kind::Secret => arg,
+    };
+    let default = setting.default.filter(|default| !default.is_empty());
+    let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+    let help = format!("{} [env: {}]{default}", setting.about, setting.env);
+    Some(arg.value_name("VALUE").help(help).hide_short_help(true))
+}

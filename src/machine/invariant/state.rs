@@ -1,0 +1,143 @@
+//! What holds of every state.
+
+use super::{Rows, ensure};
+use crate::machine::remembered::REQUESTS_MAX;
+use crate::machine::row::{RunRow, Status};
+use crate::machine::value::Revision;
+
+type Check = fn(&Rows) -> Result<(), String>;
+
+/// Every invariant of a state, by name.
+pub const ALL: &[(&str, Check)] = &[
+    ("no row is ahead of the state's revision", no_row_is_ahead),
+    ("a token is the revision of a grant", tokens_are_revisions),
+    ("a claim has an agent, and a claimed run has a claim", claims_have_agents),
+    ("the last step is the highest one stored", last_step_is_the_highest),
+    ("steps and children have their run", families_are_whole),
+    ("no child of a cancelled run goes on", children_of_cancelled_runs_are_over),
+    ("remembered answers are outstanding", answers_are_outstanding),
+    ("what is remembered is bounded and past", remembered_is_bounded),
+    ("the history's anchor lies behind", anchor_lies_behind),
+];
+
+/// Every row was last changed by an event that happened, and no two runs by
+/// the same creation.
+fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
+    let newest = rows.meta.revision;
+    let keys = rows.keys.iter().map(|(key, row)| (key, row.revision));
+    let leases = rows.leases.iter().map(|(id, row)| (id, row.revision));
+    let runs = rows.runs.iter().map(|(id, row)| (id, row.revision));
+    let steps = rows.steps.iter().map(|((id, _), row)| (id, row.revision));
+    let sessions = rows.sessions.iter().map(|(id, row)| (id, row.revision));
+    for (name, revision) in keys.chain(leases).chain(runs).chain(steps).chain(sessions) {
+        ensure(Revision::ZERO < revision && revision <= newest, || {
+            format!("'{name}' is at {revision}, the state at {newest}")
+        })?;
+        // A reset takes every row along.
+        ensure(revision > rows.meta.anchor.revision, || {
+            format!("'{name}' at {revision} outlived the reset at {}", rows.meta.anchor.revision)
+        })?;
+    }
+    let mut created: Vec<_> = rows.runs.values().map(|run| run.created_revision).collect();
+    created.sort();
+    created.dedup();
+    ensure(created.len() == rows.runs.len(), || "two runs were created at once".into())
+}
+
+/// A grant made the token, and the row was not changed before it.
+fn tokens_are_revisions(rows: &Rows) -> Result<(), String> {
+    for (id, lease) in &rows.leases {
+        ensure(Revision::ZERO < lease.token && lease.token <= lease.revision, || {
+            format!("lease '{id}' at {} has token {}", lease.revision, lease.token)
+        })?;
+    }
+    for run in rows.runs.values() {
+        let Some(claim) = &run.claim else { continue };
+        ensure(run.created_revision < claim.token && claim.token <= run.revision, || {
+            format!("run '{}' at {} has token {}", run.run_id, run.revision, claim.token)
+        })?;
+    }
+    Ok(())
+}
+
+/// `created` runs have neither agent nor claim; `claimed` ones have both; any
+/// other run that has a claim has the agent too.
+fn claims_have_agents(rows: &Rows) -> Result<(), String> {
+    let holds = |run: &RunRow| match run.status {
+        Status::Created => run.agent_id.is_none() && run.claim.is_none(),
+        Status::Claimed => run.agent_id.is_some() && run.claim.is_some(),
+        Status::Running | Status::Done | Status::Failed | Status::Cancelled => {
+            run.agent_id.is_some() == run.claim.is_some()
+        }
+    };
+    rows.runs.values().try_for_each(|run| {
+        let waits = run.ready_at.is_none() || run.status == Status::Created;
+        ensure(holds(run) && waits, || format!("{run:?}"))
+    })
+}
+
+/// `last_step` is the greatest step of a run, zero where there is none.
+fn last_step_is_the_highest(rows: &Rows) -> Result<(), String> {
+    rows.runs.values().try_for_each(|run| {
+        let steps = rows.steps.range((run.run_id.clone(), 0)..=(run.run_id.clone(), u64::MAX));
+        let highest = steps.map(|((_, step), _)| *step).max().unwrap_or(0);
+        ensure(run.last_step == highest, || {
+            format!("run '{}' says {}, has {highest}", run.run_id, run.last_step)
+        })
+    })
+}
+
+/// No step without a run, no child without its parent.
+fn families_are_whole(rows: &Rows) -> Result<(), String> {
+    let steps = rows.steps.keys().map(|(run_id, _)| run_id);
+    let parents = rows.runs.values().filter_map(|run| run.parent_run_id.as_ref());
+    steps.chain(parents).try_for_each(|run_id| {
+        ensure(rows.runs.contains_key(run_id), || format!("there is no run '{run_id}'"))
+    })
+}
+
+/// A cancel reaches the children there are, and no new one may come.
+fn children_of_cancelled_runs_are_over(rows: &Rows) -> Result<(), String> {
+    rows.runs.values().filter(|run| !run.is_over()).try_for_each(|run| {
+        let parent = run.parent_run_id.as_ref().and_then(|id| rows.runs.get(id));
+        ensure(parent.is_none_or(|parent| parent.status != Status::Cancelled), || {
+            format!("run '{}' is {} under a cancelled one", run.run_id, run.status)
+        })
+    })
+}
+
+/// An answer to a node belongs to a known session and may still be asked for,
+/// so memory is bounded by the calls in flight.
+fn answers_are_outstanding(rows: &Rows) -> Result<(), String> {
+    rows.answers.keys().try_for_each(|(session, sequence)| {
+        let origin = rows.origins.get(session);
+        ensure(origin.is_some_and(|origin| *sequence >= origin.lowest), || {
+            format!("answer {sequence} of session {session}: {origin:?}")
+        })
+    })
+}
+
+/// Agents' requests are counted, and nothing was remembered in the future.
+fn remembered_is_bounded(rows: &Rows) -> Result<(), String> {
+    let count = rows.requests.len() as u64;
+    ensure(count <= REQUESTS_MAX, || format!("{count} requests are remembered"))?;
+    let requests = rows.requests.values().map(|row| row.at);
+    let origins = rows.origins.values().map(|row| row.seen_at);
+    requests.chain(origins).try_for_each(|at| {
+        ensure(at <= rows.meta.clock, || format!("{at:?} is after {:?}", rows.meta.clock))
+    })
+}
+
+/// The history that is gone is older than the state, and its sets are of the
+/// history that is kept.
+fn anchor_lies_behind(rows: &Rows) -> Result<(), String> {
+    let (meta, anchor) = (&rows.meta, &rows.meta.anchor);
+    ensure(anchor.revision <= meta.revision, || {
+        format!("anchor at {}, state at {}", anchor.revision, meta.revision)
+    })?;
+    ensure(anchor.revision < meta.revision || anchor.chain == meta.chain, || {
+        format!("the chain at {} is {} and {}", meta.revision, anchor.chain, meta.chain)
+    })?;
+    let events = meta.revision.0 - anchor.revision.0;
+    ensure(meta.sets <= events, || format!("{} sets in {events} events", meta.sets))
+}

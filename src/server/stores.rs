@@ -1,0 +1,92 @@
+//! Which store the configuration asks for, and how it is opened: the one place
+//! that knows them all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::Secret;
+use crate::config::{Backend, Config};
+use crate::store::Store;
+use crate::store::clock::{self, Clock};
+use crate::store::memory::MemoryStore;
+use crate::store::raft::options::Options as Consensus;
+use crate::store::raft::types::Peer;
+use crate::store::raft::{self, Peers, RaftStore, Started};
+use crate::store::sqlite::{self, SqliteStore};
+
+/// A store that is open.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    /// What a cluster's other nodes call, to be served where they look for it.
+    pub peers: Option<Peers>,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("DB_PATH: {0}")]
+    Sqlite(#[from] sqlite::OpenError),
+    #[error("SIDECAR_DATA_DIR: {0}")]
+    Raft(#[from] raft::StartError),
+    #[error("{0}: not set, though STATE_BACKEND=raft needs it")]
+    Missing(&'static str),
+}
+
+/// Opens the store that `config` names.
+///
+/// # Errors
+/// Its files cannot be used; they are as they were.
+pub async fn open(config: &Config) -> Result<Opened, OpenError> {
+    let clock = clock::system();
+    match config.state_backend {
+        Backend::Memory => Ok(Opened { store: Arc::new(MemoryStore::new(clock)), peers: None }),
+        Backend::Sqlite => {
+            let store = SqliteStore::open(&config.db_path, sqlite::Options::default(), clock)?;
+            Ok(Opened { store: Arc::new(store), peers: None })
+        }
+        Backend::Raft => join(config, clock).await,
+    }
+}
+
+/// Becomes a node of the cluster. Its peers may call as soon as their service
+/// is served; until then this node leads nobody and follows nobody.
+async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
+    let peer = |addr: &dyn ToString| Peer { addr: addr.to_string(), url: String::new() };
+    let options = raft::Options {
+        cluster_name: config.cluster_name.clone(),
+        node_id: config.node_id.ok_or(OpenError::Missing("SIDECAR_NODE_ID"))?,
+        members: config.members.iter().map(|(id, addr)| (*id, peer(addr))).collect(),
+        url: config.advertised_url().unwrap_or_default(),
+        data_dir: config.data_dir.clone().ok_or(OpenError::Missing("SIDECAR_DATA_DIR"))?,
+        secret: config.cluster_secret.as_ref().map(Secret::expose).map(str::to_owned),
+        consensus: Consensus {
+            heartbeat: Duration::from_millis(config.heartbeat_ms),
+            election_min: Duration::from_millis(config.election_min_ms),
+            election_max: Duration::from_millis(config.election_max_ms),
+            snapshot_entries: config.snapshot_entries,
+            keep_entries: config.keep_entries,
+        },
+        log: raft::log::Options::default(),
+    };
+    let Started { store, peers } = RaftStore::start(options, clock).await?;
+    Ok(Opened { store, peers: Some(peers) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn defaults_are_those_of_the_modules() {
+        let config = Config::load(&Sources::default()).unwrap();
+        let consensus = Consensus::default();
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        assert_eq!(config.heartbeat_ms, ms(consensus.heartbeat));
+        assert_eq!(config.election_min_ms, ms(consensus.election_min));
+        assert_eq!(config.election_max_ms, ms(consensus.election_max));
+        assert_eq!(config.snapshot_entries, consensus.snapshot_entries);
+        assert_eq!(config.keep_entries, consensus.keep_entries);
+        assert_eq!(config.value_bytes_max, crate::limits::VALUE_BYTES_MAX_DEFAULT);
+    }
+}

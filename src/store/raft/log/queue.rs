@@ -1,0 +1,137 @@
+//! The writer's queue: requests in the order they were made, taken in groups
+//! that share one record and one sync. Doing them is the writer's.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use openraft::storage::IOFlushed;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::error::LogError;
+use super::index::{Index, Ticket};
+use super::stats::LogStats;
+use crate::store::raft::entry::{Entry, LogId, Vote};
+use crate::store::raft::types::TypeConfig;
+
+/// A group commit takes no more requests at this size: those answered first
+/// should not wait for a record of many milliseconds.
+const GROUP_BYTES_MAX: u64 = 4 << 20;
+
+/// What the log's threads and handles share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    index: Mutex<Index>,
+    /// The first error; the log does nothing after it.
+    pub fault: OnceLock<Arc<LogError>>,
+    pub stats: LogStats,
+}
+
+impl Shared {
+    pub fn new(index: Index, stats: LogStats) -> Self {
+        Self { index: Mutex::new(index), fault: OnceLock::new(), stats }
+    }
+
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().expect("no thread panics while it holds the index")
+    }
+
+    /// # Errors
+    /// When the log has stopped, with the cause.
+    pub fn check(&self) -> Result<(), LogError> {
+        match self.fault.get() {
+            Some(cause) => Err(LogError::Stopped(cause.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A request in the writer's queue.
+pub(super) struct Request {
+    pub work: Work,
+    pub bytes: u64,
+    /// Its share of the queue, given back once it is answered.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// What is to be done. Truncates and purges are not answered: appends that
+/// depend on them come later in the same queue.
+pub(super) enum Work {
+    Append { entries: Vec<Entry>, ticket: Ticket, callback: IOFlushed<TypeConfig> },
+    Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
+    Committed(LogId),
+    Truncate { last: Option<LogId> },
+    Purge { upto: LogId },
+    Close { done: oneshot::Sender<()> },
+}
+
+/// What waits for one record.
+#[derive(Default)]
+pub(super) struct Group {
+    pub requests: Vec<Request>,
+    /// The log is idle or ends: say how far it is committed.
+    pub settle: bool,
+    /// Nothing follows.
+    pub ends: bool,
+    /// Who closed the log.
+    pub closed: Option<oneshot::Sender<()>>,
+}
+
+impl Group {
+    /// Waits for a request and takes those behind it.
+    ///
+    /// With `idle_after` given, a group without requests comes after that time.
+    pub fn gather(requests: &Receiver<Request>, idle_after: Option<Duration>) -> Self {
+        let first = match idle_after {
+            Some(time) => requests.recv_timeout(time),
+            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let mut group = Self::default();
+        let mut bytes = 0;
+        let mut next = match first {
+            Ok(request) => Some(request),
+            Err(error) => {
+                group.settle = true;
+                group.ends = error == RecvTimeoutError::Disconnected;
+                None
+            }
+        };
+        while let Some(request) = next.take() {
+            bytes += request.bytes;
+            match request.work {
+                Work::Close { done } => {
+                    group.closed = Some(done);
+                    group.settle = true;
+                    group.ends = true;
+                }
+                Work::Append { .. }
+                | Work::Vote { .. }
+                | Work::Committed(_)
+                | Work::Truncate { .. }
+                | Work::Purge { .. } => group.requests.push(request),
+            }
+            if !group.ends && bytes < GROUP_BYTES_MAX {
+                next = requests.try_recv().ok();
+            }
+        }
+        group
+    }
+
+    /// Tells each request how it went.
+    pub fn answer(self, result: &Result<(), LogError>) {
+        for Request { work, permit, .. } in self.requests {
+            match work {
+                Work::Append { callback, .. } => {
+                    callback.io_completed(result.clone().map_err(Into::into));
+                }
+                Work::Vote { done, .. } => {
+                    // Whoever asked may have gone.
+                    let _ = done.send(result.clone());
+                }
+                Work::Committed(_) | Work::Truncate { .. } | Work::Purge { .. } => {}
+                Work::Close { .. } => {}
+            }
+            drop(permit);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Reads segments in order and follows what their records say, checking every
+//! byte that was acknowledged. What a bad end means is `tail`'s to judge.
+
+use std::path::Path;
+
+use prost::Message;
+
+use super::error::LogError;
+use super::index::Index;
+use super::payload::{self, Operation};
+use super::record::{self, HEADER_BYTES, Header, Kind};
+use super::segment::{self, BODY, Segment};
+use super::state::State;
+use super::tail::{self, Tail};
+use super::writer::locate;
+use super::{SegmentNumber, Seq};
+use crate::proto::record as message;
+use crate::store::raft::entry::{LogId, Vote, decode_entry};
+
+/// Where reading stands.
+pub(super) struct Replay<'a> {
+    dir: &'a Path,
+    pub state: State,
+    pub index: Index,
+    /// The number of the next record and the checksum of the one before; none
+    /// before the first head of a log whose beginning was purged.
+    pub position: Option<(Seq, u32)>,
+    /// The last segment read that was in use.
+    pub reached: SegmentNumber,
+    pub active: Option<Active>,
+    pub last: Option<Last>,
+}
+
+/// The segment where the log ends.
+pub(super) struct Active {
+    pub segment: Segment,
+    /// Where the next record begins.
+    pub at: u64,
+    pub tail: Tail,
+}
+
+/// The last valid record: the only one that may not be durable.
+pub(super) struct Last {
+    pub segment: Segment,
+    pub at: u64,
+    pub bytes: Vec<u8>,
+}
+
+impl<'a> Replay<'a> {
+    /// A log that begins in segment `first`.
+    pub fn new(dir: &'a Path, first: SegmentNumber, cache_bytes_max: u64) -> Self {
+        Self {
+            dir,
+            state: State::new(first),
+            index: Index::new(cache_bytes_max),
+            position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
+            reached: SegmentNumber(first.0 - 1),
+            active: None,
+            last: None,
+        }
+    }
+
+    /// Whether records may be found in a segment: all before it are sealed.
+    pub fn expects(&self, number: SegmentNumber) -> bool {
+        self.active.is_none() && number == self.reached.next()
+    }
+
+    /// Reads a segment.
+    ///
+    /// # Errors
+    /// When anything acknowledged in it is missing or changed.
+    pub fn segment(&mut self, number: SegmentNumber) -> Result<(), LogError> {
+        let (segment, content) = Segment::open(self.dir, number)?;
+        self.index.add_segment(segment.clone());
+        self.reached = number;
+        let mut at = BODY as usize;
+        let mut last = None;
+        let mut sealed = false;
+        while !sealed && let Some(header) = self.valid_record(&content, at) {
+            let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
+            let end = at + header.extent();
+            self.record(&segment, at, &header, &content[at..end]).map_err(damaged)?;
+            self.position = Some((Seq(header.seq.0 + 1), header.checksum));
+            last = Some(at..end);
+            sealed = header.kind == Kind::Seal;
+            at = end;
+        }
+        if let Some(range) = last {
+            self.last = Some(Last {
+                segment: segment.clone(),
+                at: range.start as u64,
+                bytes: content[range].to_vec(),
+            });
+        }
+        if sealed {
+            return Ok(());
+        }
+        let at_end = |reason| LogError::damaged(&segment.path, at as u64, reason);
+        let (seq, chain) = self
+            .position
+            .ok_or("the oldest segment does not begin with a valid head")
+            .map_err(|reason| at_end(reason.to_owned()))?;
+        let tail = tail::judge(&content, at, seq, chain).map_err(at_end)?;
+        let at = at as u64;
+        self.active = Some(Active { segment, at, tail });
+        Ok(())
+    }
+
+    /// The header of a whole record at `at` that follows the one before.
+    fn valid_record(&self, content: &[u8], at: usize) -> Option<Header> {
+        let header = Header::parse(content.get(at..)?).ok()?;
+        let payload = content.get(at + HEADER_BYTES..at + header.extent())?;
+        let follows = match self.position {
+            Some(position) => position == (header.seq, header.chain),
+            None => header.kind == Kind::Head,
+        };
+        (follows && crc32c::crc32c(payload) == header.payload_checksum).then_some(header)
+    }
+
+    fn record(
+        &mut self,
+        segment: &Segment,
+        at: usize,
+        header: &Header,
+        bytes: &[u8],
+    ) -> Result<(), String> {
+        let mut payload = bytes[HEADER_BYTES..].to_vec();
+        record::apply_mask(&mut payload, header.mask);
+        payload.truncate(header.payload_bytes as usize);
+        match (header.kind, at as u64 == BODY) {
+            (Kind::Head, true) => self.head(segment.number, &payload),
+            (Kind::Commit, false) => self.commit(segment.number, at, header, &payload),
+            (Kind::Seal, false) => Ok(()),
+            (kind, _) => Err(format!("a {kind:?} record cannot stand here")),
+        }
+    }
+
+    fn head(&mut self, number: SegmentNumber, payload: &[u8]) -> Result<(), String> {
+        let head = message::Head::decode(payload).map_err(|error| error.to_string())?;
+        if head.segment != number.0 {
+            return Err(format!("the head is that of segment {}", head.segment));
+        }
+        if self.position.is_none() {
+            self.state = State::from_head(&head);
+            self.index.begin(self.state.last, self.state.purged);
+        } else if self.state.head(number) != head {
+            return Err("the head does not say what earlier segments say".into());
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        segment: SegmentNumber,
+        at: usize,
+        header: &Header,
+        payload: &[u8],
+    ) -> Result<(), String> {
+        for range in payload::operations(payload)? {
+            match payload::decode(&payload[range.clone()])? {
+                Operation::Append(entry) => {
+                    let entry = decode_entry(entry).map_err(|error| error.to_string())?;
+                    self.state.append(entry.log_id, entry.log_id, segment)?;
+                    let location = locate(segment, at as u64, header, payload, &range);
+                    self.index.restore(entry, location);
+                }
+                Operation::Vote(vote) => self.state.vote = Some(Vote::from(&vote)),
+                Operation::Committed(id) => self.state.committed = Some(LogId::from(&id)),
+                Operation::Truncate(truncate) => {
+                    let last = truncate.last.as_ref().map(LogId::from);
+                    self.state.truncate(last);
+                    self.index.truncate(last);
+                }
+                Operation::Purge(purge) => {
+                    let upto = purge.upto.ok_or("a purge without its end")?;
+                    self.state.purge(LogId::from(&upto), SegmentNumber(purge.oldest));
+                    self.index.purge(LogId::from(&upto));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every segment that is needed was there.
+    ///
+    /// # Errors
+    /// Which one is missing.
+    pub fn check(&self, first: SegmentNumber) -> Result<(), LogError> {
+        let missing = |number, reason| {
+            let path = segment::path(self.dir, number);
+            Err(LogError::Missing { path, reason })
+        };
+        if self.active.is_none() {
+            let sealed = self.reached;
+            return missing(sealed.next(), format!("segment {sealed} says that it follows"));
+        }
+        if self.state.oldest < first {
+            let number = SegmentNumber(first.0 - 1);
+            let oldest = self.state.oldest;
+            return missing(number, format!("segments from {oldest} on are needed"));
+        }
+        if !self.index.is_complete() || self.index.last() != self.state.last {
+            let number = SegmentNumber(first.0 - 1);
+            return missing(number, format!("segment {first} continues its entries"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,315 @@
+//! Who speaks to whom: what every request says of its sender, and the gate
+//! that turns away a peer of another cluster, a stranger without the secret, a
+//! newer protocol, or a request meant for another node. The last guards
+//! against addresses that were handed to another machine: an answer in another
+//! node's name would count twice in a quorum.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use tonic::metadata::{Ascii, BinaryMetadataValue, MetadataMap, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::{Request, Status};
+
+use crate::store::raft::types::NodeId;
+
+/// The protocol that this program speaks; raised when a neighbour that does
+/// not know a new message would misunderstand it.
+pub const PROTOCOL: u32 = 1;
+
+const KEY_PROTOCOL: &str = "sidecar-protocol";
+/// Binary, because a cluster's name may be any text.
+const KEY_CLUSTER: &str = "sidecar-cluster-bin";
+const KEY_FROM: &str = "sidecar-from";
+const KEY_TO: &str = "sidecar-to";
+const KEY_SECRET: &str = "authorization";
+
+/// Whose refusals are remembered so that each is logged once; further ones go
+/// unlogged rather than unbounded.
+const LOGGED_MAX: usize = 1_024;
+
+/// This node, as it presents itself to its peers.
+#[derive(Clone)]
+pub struct Identity {
+    cluster: String,
+    node: NodeId,
+    secret: Option<MetadataValue<Ascii>>,
+}
+
+/// A secret that no header can carry.
+#[derive(Debug, Error)]
+#[error("the cluster secret must be visible ASCII")]
+pub struct SecretError;
+
+impl Identity {
+    /// Node `node` of `cluster`, which proves itself with `secret` if there is one.
+    ///
+    /// # Errors
+    /// When the secret holds anything but visible ASCII.
+    pub fn new(
+        cluster: impl Into<String>,
+        node: NodeId,
+        secret: Option<&str>,
+    ) -> Result<Self, SecretError> {
+        let secret = match secret {
+            None => None,
+            Some(secret) => {
+                let mut value: MetadataValue<Ascii> =
+                    format!("Bearer {secret}").parse().map_err(|_| SecretError)?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Self { cluster: cluster.into(), node, secret })
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// This node's id.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.secret.as_ref().map(|_| "hidden");
+        f.debug_struct("Identity")
+            .field("cluster", &self.cluster)
+            .field("node", &self.node)
+            .field("secret", &secret)
+            .finish()
+    }
+}
+
+/// Marks what this node sends to one peer.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    protocol: MetadataValue<Ascii>,
+    cluster: BinaryMetadataValue,
+    from: MetadataValue<Ascii>,
+    to: Option<MetadataValue<Ascii>>,
+    secret: Option<MetadataValue<Ascii>>,
+}
+
+impl Stamp {
+    /// For requests to `to`, or to whoever answers when that is unknown.
+    pub fn new(identity: &Identity, to: Option<NodeId>) -> Self {
+        Self {
+            protocol: PROTOCOL.into(),
+            cluster: BinaryMetadataValue::from_bytes(identity.cluster.as_bytes()),
+            from: identity.node.into(),
+            to: to.map(Into::into),
+            secret: identity.secret.clone(),
+        }
+    }
+}
+
+impl Interceptor for Stamp {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert(KEY_PROTOCOL, self.protocol.clone());
+        metadata.insert_bin(KEY_CLUSTER, self.cluster.clone());
+        metadata.insert(KEY_FROM, self.from.clone());
+        if let Some(to) = &self.to {
+            metadata.insert(KEY_TO, to.clone());
+        }
+        if let Some(secret) = &self.secret {
+            metadata.insert(KEY_SECRET, secret.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The sender of a request that the gate let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Its node id.
+    pub node: NodeId,
+    /// It named this node; only `Hello` goes without.
+    pub addressed: bool,
+}
+
+/// Lets in what this node's own peers meant for it.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    identity: Arc<Identity>,
+    logged: Arc<Mutex<BTreeSet<Logged>>>,
+}
+
+/// Why, and whom.
+type Logged = (&'static str, Option<NodeId>);
+
+/// Why a request was turned away.
+struct Refused {
+    /// Stable, for the log.
+    why: &'static str,
+    status: Status,
+}
+
+impl Gate {
+    /// The gate of node `identity`.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity: Arc::new(identity), logged: Arc::default() }
+    }
+
+    fn check(&self, metadata: &MetadataMap) -> Result<Sender, Refused> {
+        let me = &self.identity;
+        // Secret first: a stranger learns nothing about the cluster.
+        if let Some(secret) = &me.secret {
+            let given = metadata.get(KEY_SECRET).map(MetadataValue::as_bytes);
+            if !bool::from(given.unwrap_or_default().ct_eq(secret.as_bytes())) {
+                return denied("secret", "the cluster secret is missing or wrong");
+            }
+        }
+        let cluster = metadata.get_bin(KEY_CLUSTER).and_then(|v| v.to_bytes().ok());
+        if cluster.as_deref() != Some(me.cluster.as_bytes()) {
+            let theirs = String::from_utf8_lossy(cluster.as_deref().unwrap_or_default());
+            let text = format!("this node is of cluster {:?}, not {theirs:?}", me.cluster);
+            return denied("cluster", &text);
+        }
+        match number::<u32>(metadata, KEY_PROTOCOL) {
+            Some(theirs) if (1..=PROTOCOL).contains(&theirs) => {}
+            theirs => {
+                let text = format!("this node speaks protocol 1 to {PROTOCOL}, not {theirs:?}");
+                return failed("protocol", &text);
+            }
+        }
+        let Some(node) = number::<NodeId>(metadata, KEY_FROM) else {
+            return failed("from", "the request does not say which node sent it");
+        };
+        let to = number::<NodeId>(metadata, KEY_TO);
+        let addressed = metadata.contains_key(KEY_TO);
+        if addressed && to != Some(me.node) {
+            let text = format!("this is node {}, not the node that was meant", me.node);
+            return failed("to", &text);
+        }
+        if node == me.node && addressed {
+            let text = format!("another process calls itself node {node}");
+            return failed("double", &text);
+        }
+        Ok(Sender { node, addressed })
+    }
+
+    fn first_time(&self, why: &'static str, from: Option<NodeId>) -> bool {
+        // A panic while inserting leaves a set that is still a set.
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.len() < LOGGED_MAX && logged.insert((why, from))
+    }
+}
+
+impl Interceptor for Gate {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        match self.check(request.metadata()) {
+            Ok(sender) => {
+                request.extensions_mut().insert(sender);
+                Ok(request)
+            }
+            Err(Refused { why, status }) => {
+                let from = number::<NodeId>(request.metadata(), KEY_FROM);
+                if self.first_time(why, from) {
+                    let addr = request.remote_addr();
+                    let reason = status.message();
+                    tracing::warn!(why, from, ?addr, reason, "refused a peer; not logged again");
+                }
+                Err(status)
+            }
+        }
+    }
+}
+
+/// The sender of a request that only a peer who knows this node may send.
+///
+/// # Errors
+/// When the request did not name this node, or no gate stood before it.
+pub fn sender<T>(request: &Request<T>) -> Result<NodeId, Status> {
+    match request.extensions().get::<Sender>() {
+        Some(sender) if sender.addressed => Ok(sender.node),
+        Some(_) => {
+            Err(Status::failed_precondition("the request does not say which node it is for"))
+        }
+        None => Err(Status::internal("no gate stands before this service")),
+    }
+}
+
+fn number<N: std::str::FromStr>(metadata: &MetadataMap, key: &str) -> Option<N> {
+    metadata.get(key)?.to_str().ok()?.parse().ok()
+}
+
+fn denied<T>(why: &'static str, text: &str) -> Result<T, Refused> {
+    let status = Status::permission_denied(text);
+    Err(Refused { why, status })
+}
+
+fn failed<T>(why: &'static str, text: &str) -> Result<T, Refused> {
+    let status = Status::failed_precondition(text);
+    Err(Refused { why, status })
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn identity(cluster: &str, node: NodeId, secret: Option<&str>) -> Identity {
+        Identity::new(cluster, node, secret).unwrap()
+    }
+
+    /// What node 1, presenting itself as `from`, gets from node 2 of cluster `a`.
+    fn knocked(from: &Identity, to: NodeId, secret: Option<&str>) -> Result<Sender, Code> {
+        let request = Stamp::new(from, Some(to)).call(Request::new(())).unwrap();
+        let passed = Gate::new(identity("a", 2, secret)).call(request);
+        passed
+            .map(|request| *request.extensions().get::<Sender>().unwrap())
+            .map_err(|status| status.code())
+    }
+
+    #[test]
+    fn a_peer_of_the_same_cluster_is_let_in() {
+        let peer = Sender { node: 1, addressed: true };
+        assert_eq!(knocked(&identity("a", 1, None), 2, None), Ok(peer));
+        let with = identity("a", 1, Some("s3cret"));
+        assert_eq!(knocked(&with, 2, Some("s3cret")), Ok(peer));
+    }
+
+    #[test]
+    fn strangers_are_turned_away() {
+        let denied = Err(Code::PermissionDenied);
+        let failed = Err(Code::FailedPrecondition);
+        assert_eq!(knocked(&identity("b", 1, None), 2, None), denied);
+        assert_eq!(knocked(&identity("a", 1, None), 2, Some("s")), denied);
+        assert_eq!(knocked(&identity("a", 1, Some("t")), 2, Some("s")), denied);
+        assert_eq!(knocked(&identity("a", 1, None), 3, None), failed);
+        assert_eq!(knocked(&identity("a", 2, None), 2, None), failed);
+    }
+
+    #[test]
+    fn a_newer_protocol_is_turned_away() {
+        let mut stamp = Stamp::new(&identity("a", 1, None), Some(2));
+        stamp.protocol = (PROTOCOL + 1).into();
+        let request = stamp.call(Request::new(())).unwrap();
+        let refused = Gate::new(identity("a", 2, None)).call(request).unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+    }
+
+    #[test]
+    fn a_refusal_is_logged_once() {
+        let gate = Gate::new(identity("a", 2, None));
+        assert!(gate.first_time("cluster", Some(1)));
+        assert!(!gate.clone().first_time("cluster", Some(1)));
+        assert!(gate.first_time("cluster", Some(3)));
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let shown = format!("{:?}", identity("a", 1, Some("s3cret")));
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,230 @@
+//! How a node comes up: its folder, what the folder holds, consensus, and the
+//! tasks that live as long as the node.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{InitializeError, RaftError};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::RaftStore;
+use super::archive::{self, Archive, ArchiveError};
+use super::data_dir::{DataDir, DataDirError};
+use super::history::{self, History};
+use super::history_source::PeerSource;
+use super::leadership::{Core, Leader, Leadership};
+use super::log::{self, LogError, LogStats, LogStore};
+use super::network::{self, Forwarder, Identity, Network, PeerService, peer_service};
+use super::office::Office;
+use super::options;
+use super::peer_side::PeerSide;
+use super::read::{ReadGate, Rounds};
+use super::session::Session;
+use super::snapshot::SnapshotDir;
+use super::snapshot_file;
+use super::state::State;
+use super::state_machine::StateMachine;
+use super::types::{NodeId, Peer};
+use super::write::Writes;
+use crate::machine::Meta;
+use crate::store::clock::Clock;
+
+/// The log is purged by a snapshot at the latest when it has grown by this,
+/// however few entries that are: restarts read it whole.
+const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
+
+/// How often the log's growth is looked at; a snapshot takes longer.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A read that shows that the node has caught up may take this long; then it
+/// is tried again.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// What a node must know to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub cluster_name: String,
+    pub node_id: NodeId,
+    /// Every voter of the cluster's first membership, this node included; the
+    /// same on each, to the letter: each node founds the cluster with it, and
+    /// first entries that differ would never be noticed. Later ones come from
+    /// the log.
+    pub members: BTreeMap<NodeId, Peer>,
+    /// Where clients reach this node's MCP; may be empty. Each node tells its
+    /// own.
+    pub url: String,
+    pub data_dir: PathBuf,
+    /// What peers must show.
+    pub secret: Option<String>,
+    pub consensus: options::Options,
+    pub log: log::Options,
+}
+
+/// What a node's peers call.
+pub type Peers = PeerService<StateMachine>;
+
+/// A node that runs, and what its peers reach it by.
+pub struct Started {
+    pub store: Arc<RaftStore>,
+    /// To be served on the address that the members know.
+    pub peers: Peers,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("the write-ahead log cannot be opened: {0}")]
+    Log(#[from] LogError),
+    #[error("the history archive cannot be opened: {0}")]
+    Archive(#[from] ArchiveError),
+    #[error("the snapshots cannot be read: {0}")]
+    Snapshots(#[source] std::io::Error),
+    #[error("invalid setting: {0}")]
+    Setting(String),
+    #[error("consensus does not start: {0}")]
+    Consensus(String),
+}
+
+impl RaftStore {
+    /// Starts the node. It is ready once it knows a leader and has caught up.
+    ///
+    /// # Errors
+    ///
+    /// When its folder is in use, another's or damaged, or a setting is wrong;
+    /// nothing that the folder holds was changed then.
+    pub async fn start(options: Options, clock: Clock) -> Result<Started, StartError> {
+        let setting = |error: String| StartError::Setting(error);
+        let mut dir = DataDir::open(&options.data_dir, &options.cluster_name, options.node_id)?;
+        snapshot_file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
+        let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
+        let log = LogStore::open(&dir.log(), log_options)?;
+        dir.inscribe()?;
+
+        let secret = options.secret.as_deref();
+        let identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
+            .map_err(|error| setting(error.to_string()))?;
+        let network = Network::new(identity.clone(), network::Options::default());
+        let folder = dir.archive();
+        let opening =
+            spawn_blocking(move || Archive::open(folder, archive::Options::default())).await;
+        let (archive, opened) = opening.map_err(|panic| setting(panic.to_string()))??;
+        if let Some(damage) = opened.damage {
+            tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
+        }
+        let source = Arc::new(PeerSource::new(network.clone()));
+        let history =
+            History::start(archive, source.clone(), &Meta::default(), history::Options::default());
+        let state = Arc::new(State::new());
+        let snapshots = SnapshotDir::new(dir.snapshots());
+        let machine = StateMachine::new(state.clone(), history.clone(), snapshots);
+        let config = options
+            .consensus
+            .config(&options.cluster_name)
+            .map_err(|error| setting(error.to_string()))?;
+        let core = Core::new(options.node_id, config, network.clone(), log.clone(), machine)
+            .await
+            .map_err(|fatal| StartError::Consensus(fatal.to_string()))?;
+        form(&core, options.members.clone()).await?;
+
+        let leadership = Leadership::of(&core);
+        source.follow(leadership.clone());
+        let office = Office::new(clock);
+        let writes = Arc::new(Writes {
+            core: core.clone(),
+            leadership: leadership.clone(),
+            office: office.clone(),
+            state: state.clone(),
+            session: Session::new(rand::random()),
+            forwarder: Forwarder::new(network.clone()),
+        });
+        let gate = ReadGate::open(Rounds {
+            core: core.clone(),
+            leadership: leadership.clone(),
+            office,
+            state: state.clone(),
+            network: network.clone(),
+        });
+        let caught_up = Arc::new(AtomicBool::new(false));
+        let catching_up = watch_catching_up(leadership.clone(), gate.clone(), caught_up.clone());
+        let tasks = vec![
+            AbortOnDropHandle::new(tokio::spawn(catching_up)),
+            AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
+        ];
+        let handler = PeerSide { writes: writes.clone(), history: history.clone() };
+        let peers = peer_service(core.clone(), Arc::new(handler), identity, dir.snapshots());
+        let store = RaftStore {
+            cluster_name: options.cluster_name,
+            url: options.url,
+            core,
+            state,
+            writes,
+            gate,
+            history,
+            log,
+            caught_up,
+            closing: AtomicBool::new(false),
+            _tasks: tasks,
+            _dir: dir,
+        };
+        Ok(Started { store: Arc::new(store), peers })
+    }
+}
+
+/// Founds the cluster where this node knows of none yet. Every founding member
+/// does so with the same members, which openraft makes one cluster.
+async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartError> {
+    match core.initialize(members).await {
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(StartError::Consensus(error.to_string())),
+    }
+}
+
+/// Keeps `caught_up` true while the node follows or leads and has applied what
+/// was committed when it last lost sight of a leader.
+async fn watch_catching_up(mut leadership: Leadership, gate: ReadGate, caught_up: Arc<AtomicBool>) {
+    loop {
+        if leadership.now() == Leader::Nobody {
+            caught_up.store(false, Ordering::Release);
+        } else if !caught_up.load(Ordering::Acquire)
+            && gate.pass(Instant::now() + CATCH_UP).await.is_ok()
+        {
+            caught_up.store(true, Ordering::Release);
+        }
+        leadership.settle(Instant::now() + LOOK).await;
+    }
+}
+
+/// Takes a snapshot when the log has grown by many bytes in few entries, which
+/// openraft, counting entries, does not see.
+async fn bound_log(core: Core, log: LogStats) {
+    let mut timer = tokio::time::interval(LOOK);
+    loop {
+        timer.tick().await;
+        if log.appended_since_purge_bytes() < SNAPSHOT_LOG_BYTES {
+            continue;
+        }
+        if core.trigger().snapshot().await.is_err() {
+            return;
+        }
+        // Openraft purges what the snapshot covers, less what it keeps for
+        // peers that lag; those few entries may be the large ones.
+        if let Some(covered) = covered_index(&core)
+            && core.trigger().purge_log(covered).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn covered_index(core: &Core) -> Option<u64> {
+    let metrics = core.metrics();
+    metrics.borrow_watched().snapshot.as_ref().map(|last| last.index)
+}

@@ -1,0 +1,179 @@
+//! The SQLite store: one file on one machine, shared by any number of
+//! processes; what is answered is on the disk.
+//!
+//! A command's way: the queue → the writer thread, which takes the file's lock
+//! for writing (`BEGIN IMMEDIATE`) and then all commands that wait → each is
+//! stamped and decided over a view that reads within the transaction, its
+//! changes written at once → one `COMMIT`, one sync for all → the answers.
+//!
+//! Several processes, one file: the lock makes their transactions follow one
+//! another, and each begins by reading the state's position (revision, chain,
+//! clocks) anew, so it makes no difference which process decides a command.
+//! All of them run on one machine: locks and the log's index are shared memory.
+//!
+//! Questions are answered beside the writer, each from one snapshot.
+
+mod batch;
+mod commit;
+mod error;
+mod history;
+mod open;
+mod queue;
+mod range;
+mod reader;
+mod rows;
+mod runs;
+mod schema;
+mod shared;
+mod view;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use error::OpenError;
+
+use self::reader::{AsOf, Found, Readers};
+use self::shared::Shared;
+use self::view::Tables;
+use self::writer::Writer;
+use super::clock::Clock;
+use super::{Answered, Consistency, Health, Request, Store, StoreError};
+use crate::machine::{Command, Question, Reply, Revision};
+
+/// How long looking for rows that are due may wait for a reader.
+const SWEEP_LOOK: Duration = Duration::from_secs(5);
+
+/// How the store is to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Questions answered at a time; each has a connection of its own. At
+    /// least one.
+    pub readers: u32,
+}
+
+impl Default for Options {
+    /// Four readers: twice what a small machine has processors, as some wait
+    /// for the disk.
+    fn default() -> Self {
+        Options { readers: 4 }
+    }
+}
+
+/// A state in an SQLite file.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    /// Closed when the writer has ended.
+    ended: watch::Receiver<()>,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it; its folder must exist.
+    ///
+    /// Blocks for some milliseconds, longer while other processes hold the
+    /// file.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; the file is left as it was.
+    pub fn open(path: &Path, options: Options, clock: Clock) -> Result<SqliteStore, OpenError> {
+        let (path, conn) = open::open(path)?;
+        let fail = |error| OpenError::of(&path, error);
+        let meta = Tables::load(&conn).map_err(fail)?.position.meta;
+        let shared = Arc::new(Shared::new(clock, &meta));
+        let (end, ended) = watch::channel(());
+        let writer = Writer::new(conn, shared.clone(), end).map_err(fail)?;
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| OpenError::io(&path, &error))?;
+        let readers = Arc::new(Readers::new(path, options.readers.max(1)));
+        Ok(SqliteStore { shared, readers, ended })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        self.shared.queue.submit(request, deadline).await
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Answered, StoreError> {
+        // Taken once: then one sweep is enough, however long it takes.
+        let present = self.shared.now();
+        let as_of = match consistency {
+            Consistency::Linearizable => AsOf::Log(present),
+            Consistency::Local => AsOf::Here(present),
+        };
+        loop {
+            match self.readers.ask(&question, as_of, deadline).await? {
+                Found::Answer(answer, meta) => {
+                    self.shared.publish(&meta);
+                    return Ok(Answered { answer, revision: meta.revision });
+                }
+                Found::Late => self.pass_deadlines(deadline).await?,
+            }
+        }
+    }
+
+    fn revision(&self) -> watch::Receiver<Revision> {
+        self.shared.watch()
+    }
+
+    async fn sweep_due(&self) -> bool {
+        let deadline = Instant::now() + SWEEP_LOOK;
+        // A store that cannot be read has nothing that could be removed now.
+        self.readers.due(self.shared.now(), deadline).await.unwrap_or(false)
+    }
+
+    async fn health(&self) -> Health {
+        let standing = self.shared.standing().clone();
+        Health {
+            backend: "sqlite",
+            fault: standing.fault,
+            revision: standing.revision,
+            chain: standing.chain,
+            cluster: None,
+        }
+    }
+
+    async fn close(&self) {
+        // Readers first: the log can be folded into the file only when nobody
+        // reads from it.
+        self.readers.close().await;
+        self.shared.queue.close();
+        let mut ended = self.ended.clone();
+        // Nothing is ever sent: an error says that the writer is gone.
+        while ended.changed().await.is_ok() {}
+    }
+}
+
+impl SqliteStore {
+    /// Moves the state's clock to the present, so that what was seen to be over
+    /// stays over.
+    async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
+        let command = Command::Sweep { limit: 0 };
+        let request = Request { command, idempotency: None, actor: None, chance: 0 };
+        self.shared.queue.submit(request, deadline).await.map(drop)
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Without [`Store::close`] the writer still finishes what it has, alone.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What goes wrong with a file, in one line for whoever reads the log.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a file was not opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A name that is no file's.
+    #[error("'{0}' is not the name of a file; for a state without one use the memory backend")]
+    NotAFile(PathBuf),
+    /// The folder that is to hold the file does not exist.
+    #[error("{0}: the folder does not exist")]
+    NoFolder(PathBuf),
+    /// Other bytes than a database's.
+    #[error("{0}: not an SQLite database")]
+    NotADatabase(PathBuf),
+    /// Another program's database.
+    #[error("{0}: a database of another program; left as it is")]
+    Foreign(PathBuf),
+    /// Written by a newer version of this program.
+    #[error("{path}: format {found} is newer than {known}, the newest known here")]
+    Newer { path: PathBuf, found: i32, known: i32 },
+    /// Ours once, but it does not hang together.
+    #[error("{path}: damaged: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+    /// The file, or the folder that its log has to be in, cannot be written.
+    #[error("{path}: cannot be written: {reason}")]
+    ReadOnly { path: PathBuf, reason: String },
+    /// Another process kept it locked.
+    #[error("{path}: locked by another process for more than {waited_s} s")]
+    Locked { path: PathBuf, waited_s: u64 },
+    /// Anything else that the operating system or SQLite reports.
+    #[error("{path}: cannot be opened: {reason}")]
+    Failed {
+        path: PathBuf,
+        reason: String,
+        #[source]
+        source: Option<rusqlite::Error>,
+    },
+}
+
+impl OpenError {
+    pub(super) fn of(path: &Path, error: rusqlite::Error) -> OpenError {
+        let path = path.to_owned();
+        let reason = describe(&error);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path),
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, reason },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                OpenError::ReadOnly { path, reason }
+            }
+            // Foreign enum, of which only these mean something special here.
+            _ => OpenError::Failed { path, reason, source: Some(error) },
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> OpenError {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::ReadOnly { path, reason }
+            }
+            _ => OpenError::Failed { path, reason, source: None },
+        }
+    }
+}
+
+/// Whether trying again is all there is to do: another process is in the
+/// middle of a commit, of repairing the log, or of closing the file.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
+/// One line on what SQLite reports.
+pub(super) fn describe(error: &rusqlite::Error) -> String {
+    let text = error.to_string().replace('\n', " ");
+    let hint = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged",
+        Some(ErrorCode::ReadOnly) => "the file or its folder cannot be written",
+        Some(ErrorCode::SystemIoFailure) => "the disk failed",
+        Some(ErrorCode::CannotOpen) => "the file or its log beside it cannot be opened",
+        _ => return text,
+    };
+    format!("{hint} ({text})")
+}

@@ -1,0 +1,190 @@
+//! The writer: one thread, one connection, one transaction for all commands
+//! that wait. What happens within it is `batch`'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use super::batch::{self, Batch};
+use super::error::{describe, is_busy};
+use super::queue::Wake;
+use super::rows::Position;
+use super::shared::Shared;
+use super::view::Tables;
+use crate::store::StoreError;
+
+/// How often the file is looked at for commits of other processes while
+/// somebody here waits for one: what a waiter may lose against one that shares
+/// our process. A look costs some microseconds.
+const LOOK_WATCHED: Duration = Duration::from_millis(10);
+
+/// The same while nobody waits, for the revision that health tells.
+const LOOK_UNWATCHED: Duration = Duration::from_secs(1);
+
+/// Between two attempts to get the lock that another process holds for one
+/// commit: a sync takes about this long on a good disk.
+const LOCK_RETRY: Duration = Duration::from_micros(300);
+
+/// The file stays free for this long after a commit if other processes commit
+/// too: longer than their [`LOCK_RETRY`], or one busy process would leave the
+/// others gaps too short to find.
+const COURTESY: Duration = Duration::from_micros(500);
+
+pub(super) struct Writer {
+    conn: Connection,
+    shared: Arc<Shared>,
+    /// SQLite's count of the commits of others, as it was last looked at.
+    others: i64,
+    /// Dropped when the thread has ended, however it did.
+    _ended: watch::Sender<()>,
+}
+
+/// How the attempt to begin a transaction ended.
+enum Begun {
+    Yes,
+    /// All callers have given up.
+    Unwanted,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        shared: Arc<Shared>,
+        ended: watch::Sender<()>,
+    ) -> rusqlite::Result<Writer> {
+        let others = others(&conn)?;
+        Ok(Writer { conn, shared, others, _ended: ended })
+    }
+
+    /// Works until the queue is closed and empty; then folds the log into the
+    /// file and closes it.
+    pub(super) fn run(mut self) {
+        let abandon = Abandon(self.shared.clone());
+        loop {
+            let watched = self.shared.is_watched();
+            match self.shared.queue.wait(if watched { LOOK_WATCHED } else { LOOK_UNWATCHED }) {
+                Wake::Work => self.work(),
+                Wake::Look => self.look(),
+                Wake::Close => break,
+            }
+        }
+        // Others may be reading: then the last of all processes does it.
+        let folded = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::warn!(error = describe(&error), "the log was not folded into the file");
+        }
+        drop(abandon);
+    }
+
+    /// One transaction.
+    fn work(&mut self) {
+        match self.begin() {
+            Ok(Begun::Unwanted) => {}
+            Ok(Begun::Yes) => self.transaction(),
+            Err(error) => {
+                let error = StoreError::Storage(describe(&error));
+                self.failed(&error);
+                while let Some(job) = self.shared.queue.take() {
+                    job.answer(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Takes the lock for writing, however long another process keeps it, as
+    /// long as a caller waits.
+    fn begin(&self) -> rusqlite::Result<Begun> {
+        loop {
+            match self.execute("BEGIN IMMEDIATE") {
+                Ok(()) => return Ok(Begun::Yes),
+                Err(error) if !is_busy(&error) => return Err(error),
+                Err(_) if !self.shared.queue.is_wanted() => return Ok(Begun::Unwanted),
+                Err(_) => std::thread::sleep(LOCK_RETRY),
+            }
+        }
+    }
+
+    /// From `BEGIN` to the last answer. What the callers learn, health and the
+    /// watch know before.
+    fn transaction(&mut self) {
+        let mut batch = Batch::default();
+        let prepared = self.prepare(&mut batch);
+        let committed = prepared.and_then(|(others, position)| {
+            self.execute("COMMIT").map_err(batch::commit_error)?;
+            Ok((others, position))
+        });
+        match committed {
+            Ok((others, position)) => {
+                self.shared.publish(&position.meta);
+                self.shared.set_fault(None);
+                batch.answer();
+                if others != self.others {
+                    self.others = others;
+                    std::thread::sleep(COURTESY);
+                }
+            }
+            Err(error) => {
+                // After some faults SQLite has rolled back by itself.
+                if !self.conn.is_autocommit()
+                    && let Err(error) = self.execute("ROLLBACK")
+                {
+                    tracing::error!(error = describe(&error), "rollback failed");
+                }
+                self.failed(&error);
+                batch.fail(&error);
+            }
+        }
+    }
+
+    fn failed(&self, error: &StoreError) {
+        tracing::error!(%error, "commit failed");
+        self.shared.set_fault(Some(error.to_string()));
+    }
+
+    /// All that is to be done before `COMMIT`.
+    fn prepare(&self, batch: &mut Batch) -> Result<(i64, Position), StoreError> {
+        let storage = |error| StoreError::Storage(describe(&error));
+        let others = others(&self.conn).map_err(storage)?;
+        let mut tables = Tables::load(&self.conn).map_err(storage)?;
+        batch.decide(&mut tables, &self.shared).map_err(storage)?;
+        Ok((others, tables.position))
+    }
+
+    /// Looks whether another process has committed.
+    fn look(&mut self) {
+        let looked = others(&self.conn).and_then(|others| {
+            if others != self.others {
+                self.shared.publish(&Tables::load(&self.conn)?.position.meta);
+                self.others = others;
+            }
+            Ok(())
+        });
+        // The next look or commit meets it again, if it lasts.
+        if let Err(error) = looked {
+            tracing::debug!(error = describe(&error), "the file could not be looked at");
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+/// Changes when another connection has committed: the cheapest way to know.
+fn others(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+/// Refuses the callers that are left, also when the thread panics.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+        if std::thread::panicking() {
+            self.0.set_fault(Some("the writer has stopped by a fault of its own".into()));
+        }
+    }
+}

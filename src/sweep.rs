@@ -1,0 +1,138 @@
+//! The sweep: proposes the removal of rows whose time is over. Such rows read
+//! as absent anyway, so nothing waits for it; it keeps tables small and lets
+//! expiry appear in the history. Which rows, and when, is the rules'.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::machine::{Command, Reply};
+use crate::store::{Request, Store, StoreError};
+
+/// How the sweep is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How often it looks.
+    pub interval: Duration,
+    /// Rows removed by one command, which others wait behind: few enough for
+    /// a few milliseconds.
+    pub rows_max: u32,
+    /// Commands of one look; what is left waits for the next.
+    pub commands_max: u32,
+    /// How long one command may take.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            interval: Duration::from_secs(1),
+            rows_max: 500,
+            commands_max: 100,
+            deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Sweeps for as long as it is polled.
+pub async fn run(store: Arc<dyn Store>, options: Options) {
+    loop {
+        tokio::time::sleep(options.interval).await;
+        match sweep(&*store, &options).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "swept"),
+            // The rows stay due: the next look, or the next leader's, has them.
+            Err(error) => tracing::debug!(%error, "sweep not done"),
+        }
+    }
+}
+
+/// Removes what is due, within the bounds of `options`; gives how many rows.
+///
+/// # Errors
+/// The store's fault; rows removed before it stay removed.
+pub async fn sweep(store: &dyn Store, options: &Options) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for _ in 0..options.commands_max {
+        // Asked each time: a command with nothing to do is still a write.
+        if !store.sweep_due().await {
+            break;
+        }
+        let command = Command::Sweep { limit: options.rows_max };
+        let request = Request { command, idempotency: None, actor: None, chance: 0 };
+        let reply = store.submit(request, Instant::now() + options.deadline).await?;
+        let Reply::Swept { removed: rows, more } = reply else {
+            // Refused: a rule failed, and would again.
+            tracing::warn!(?reply, "sweep refused");
+            break;
+        };
+        removed += u64::from(rows);
+        if !more {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::command::Set;
+    use crate::machine::{Json, Revision, Text};
+    use crate::store::clock::Manual;
+    use crate::store::memory::MemoryStore;
+
+    async fn store_with_keys(clock: Arc<Manual>, count: u32) -> MemoryStore {
+        let store = MemoryStore::new(clock);
+        for n in 0..count {
+            let set = Set {
+                key: Text::from(format!("k{n:05}").as_str()),
+                value: Json::new("1"),
+                ttl_ms: Some(1_000),
+                agent_id: None,
+                if_revision: None,
+                fence: None,
+            };
+            let command = Command::Set(set);
+            let request = Request { command, idempotency: None, actor: None, chance: 0 };
+            store.submit(request, Instant::now()).await.unwrap();
+        }
+        store
+    }
+
+    fn revision(store: &MemoryStore) -> Revision {
+        store.state().tables.meta().revision
+    }
+
+    #[tokio::test]
+    async fn what_is_due_goes_in_bounded_commands() {
+        let clock = Manual::at(1_000);
+        let store = store_with_keys(clock.clone(), 25).await;
+        let options = Options { rows_max: 10, ..Options::default() };
+        assert_eq!(sweep(&store, &options).await.unwrap(), 0, "nothing is due yet");
+        clock.advance_ms(1_000);
+        assert_eq!(sweep(&store, &options).await.unwrap(), 25);
+        assert_eq!(revision(&store), Revision(50), "one event for each key that expired");
+    }
+
+    #[tokio::test]
+    async fn one_look_is_bounded_and_the_next_goes_on() {
+        let clock = Manual::at(1_000);
+        let store = store_with_keys(clock.clone(), 25).await;
+        clock.advance_ms(1_000);
+        let options = Options { rows_max: 10, commands_max: 2, ..Options::default() };
+        assert_eq!(sweep(&store, &options).await.unwrap(), 20);
+        assert_eq!(sweep(&store, &options).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn nothing_due_proposes_nothing() {
+        let clock = Manual::at(1_000);
+        let store = store_with_keys(clock.clone(), 1).await;
+        clock.advance_ms(999);
+        let before = store.state();
+        assert_eq!(sweep(&store, &Options::default()).await.unwrap(), 0);
+        assert!(Arc::ptr_eq(&before, &store.state()), "a sweep was proposed");
+    }
+}

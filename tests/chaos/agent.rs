@@ -1,0 +1,175 @@
+//! Agents: what a fleet does all day, on whichever node comes next.
+//!
+//! Every value written is unique, so that a stale or invented answer shows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::client::{Client, Outcome};
+use crate::record::{Call, Record};
+
+/// Keys that all agents write, so that they meet.
+const SHARED_KEYS: u64 = 12;
+
+/// Resources that all agents lease.
+const RESOURCES: u64 = 4;
+
+/// Runs that an agent claims in one burst.
+const BURST: usize = 5;
+
+/// What all agents share.
+#[derive(Default)]
+pub struct Fleet {
+    pub record: Record,
+    pub over: AtomicBool,
+    /// Claims that are under way right now.
+    pub claiming: AtomicUsize,
+    /// Calls that an agent finished.
+    pub finished: AtomicU64,
+}
+
+/// One agent.
+pub struct Agent {
+    name: String,
+    clients: Vec<Client>,
+    fleet: Arc<Fleet>,
+    random: StdRng,
+    written: u64,
+}
+
+impl Agent {
+    pub fn new(number: u64, ports: &[u16], fleet: Arc<Fleet>, seed: u64) -> Agent {
+        Agent {
+            name: format!("agent-{number}"),
+            clients: ports.iter().map(|port| Client::new(*port)).collect(),
+            fleet,
+            random: StdRng::seed_from_u64(seed ^ (number << 32)),
+            written: 0,
+        }
+    }
+
+    /// Works until the fleet's day is over.
+    pub async fn work(mut self) {
+        while !self.fleet.over.load(Ordering::Relaxed) {
+            match self.random.random_range(0..10) {
+                0..4 => self.claim_burst().await,
+                4..6 => self.write_keys().await,
+                6..8 => self.compare_and_set().await,
+                8..10 => self.hold_lease().await,
+                never => unreachable!("{never}"),
+            }
+        }
+    }
+
+    /// Creates a run, races for the open ones, and works on what it won.
+    async fn claim_burst(&mut self) {
+        let name = self.unique();
+        // Asked again under the same key after a doubt: created once.
+        let create = json!({"name": name, "idempotency_key": name});
+        if let Outcome::Unknown = self.call("workflow_create", create.clone()).await {
+            self.call("workflow_create", create).await;
+        }
+        let open = json!({"status": "created", "limit": BURST});
+        let Some(found) = self.answer("workflow_discover", open).await else { return };
+        let runs = found["runs"].as_array().cloned().unwrap_or_default();
+        for run in runs {
+            let run_id = run["run_id"].as_str().unwrap().to_owned();
+            self.fleet.claiming.fetch_add(1, Ordering::SeqCst);
+            let claim = json!({"run_id": run_id, "agent_id": self.name});
+            let claimed = self.answer("workflow_claim", claim).await;
+            self.fleet.claiming.fetch_sub(1, Ordering::SeqCst);
+            if let Some(claimed) = claimed
+                && claimed["claimed"] == json!(true)
+            {
+                self.carry_out(&run_id, &claimed["claim_token"]).await;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, run_id: &str, token: &Value) {
+        for step in 1..=2 {
+            let checkpoint = json!({
+                "run_id": run_id, "step": step, "output": self.unique(),
+                "agent_id": self.name, "claim_token": token,
+            });
+            self.call("workflow_checkpoint", checkpoint).await;
+        }
+        if self.random.random_bool(0.7) {
+            let done = json!({"run_id": run_id, "agent_id": self.name, "claim_token": token});
+            self.call("workflow_complete", done).await;
+        }
+    }
+
+    async fn write_keys(&mut self) {
+        let key = self.shared_key();
+        let set = json!({"key": key, "value": self.unique(), "agent_id": self.name});
+        self.call("state_set", set).await;
+        self.call("state_get", json!({"key": key})).await;
+        let own = self.unique();
+        let set = json!({"key": format!("own/{own}"), "value": own, "agent_id": self.name});
+        self.call("state_set", set).await;
+    }
+
+    async fn compare_and_set(&mut self) {
+        let key = self.shared_key();
+        let Some(got) = self.answer("state_get", json!({"key": key})).await else { return };
+        let revision = got["revision"].as_u64().unwrap_or(0);
+        let set = json!({
+            "key": key, "value": self.unique(),
+            "agent_id": self.name, "if_revision": revision,
+        });
+        self.call("state_set", set).await;
+    }
+
+    async fn hold_lease(&mut self) {
+        let resource = format!("resource-{}", self.random.random_range(0..RESOURCES));
+        let acquire = json!({"resource_id": resource, "holder_id": self.name, "ttl_seconds": 2});
+        let Some(lease) = self.answer("lease_acquire", acquire).await else { return };
+        if lease["acquired"] == json!(true) && self.random.random_bool(0.8) {
+            let release = json!({
+                "resource_id": resource, "holder_id": self.name,
+                "fencing_token": lease["fencing_token"],
+            });
+            self.call("lease_release", release).await;
+        }
+    }
+
+    fn shared_key(&mut self) -> String {
+        format!("shared/{}", self.random.random_range(0..SHARED_KEYS))
+    }
+
+    fn unique(&mut self) -> String {
+        self.written += 1;
+        format!("{}/{}", self.name, self.written)
+    }
+
+    async fn answer(&mut self, tool: &'static str, arguments: Value) -> Option<Value> {
+        match self.call(tool, arguments).await {
+            Outcome::Answer(value) => Some(value),
+            Outcome::Unavailable | Outcome::Unknown => None,
+        }
+    }
+
+    /// One call on a node drawn by chance, written down.
+    async fn call(&mut self, tool: &'static str, arguments: Value) -> Outcome {
+        let client = &self.clients[self.random.random_range(0..self.clients.len())];
+        let began = Instant::now();
+        let outcome = client.call(tool, arguments.clone()).await;
+        let call = Call {
+            agent: self.name.clone(),
+            tool,
+            arguments,
+            began,
+            ended: Instant::now(),
+            outcome: outcome.clone(),
+        };
+        self.fleet.record.add(call);
+        self.fleet.finished.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+}

@@ -1,0 +1,224 @@
+//! A node on a pipe and over HTTP: it answers, and it stops in order.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::shared::{HTTP_PROGRAM, PATIENCE, PROGRAM, Running, command, run, text};
+
+/// A client at the other end of a program's standard input and output.
+struct Pipe {
+    running: Running,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Pipe {
+    fn start(dir: &Path, args: &[&str]) -> Pipe {
+        let mut command = command(PROGRAM, dir);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running::start(command);
+        let input = running.child.stdin.take();
+        let output = BufReader::new(running.child.stdout.take().unwrap());
+        Pipe { running, input, output }
+    }
+
+    fn send(&mut self, message: &Value) {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{message}").unwrap();
+        input.flush().unwrap();
+    }
+
+    /// Sends a request and waits for the answer to it.
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.send(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}));
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+        assert_eq!(answer["id"], 7, "{answer}");
+        answer["result"].clone()
+    }
+
+    fn initialize(&mut self) {
+        let client = json!({"name": "test", "version": "1"});
+        let params =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+        let result = self.ask("initialize", params);
+        assert_eq!(result["serverInfo"]["name"], "mcp-state-sidecar", "{result}");
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let result = self.ask("tools/call", json!({"name": tool, "arguments": arguments}));
+        assert_ne!(result["isError"], true, "{result}");
+        result["structuredContent"].clone()
+    }
+
+    /// The client hangs up.
+    fn hang_up(&mut self) -> Option<i32> {
+        self.input = None;
+        self.running.ended()
+    }
+}
+
+/// `serve` on a port of its own.
+fn serve(program: &str, dir: &Path, env: &[(&str, &str)], args: &[&str]) -> (Running, u16) {
+    let mut command = command(program, dir);
+    command.envs(env.iter().copied()).args(args).stdout(Stdio::null());
+    command.env("SIDECAR_PORT", "0").env("SIDECAR_HOST", "127.0.0.1");
+    let mut running = Running::start(command);
+    let port = running.port();
+    (running, port)
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn stdio_answers_and_keeps_its_state_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipe = Pipe::start(dir.path(), &[]);
+    pipe.initialize();
+    let tools = pipe.ask("tools/list", json!({}));
+    assert!(tools["tools"].as_array().unwrap().len() >= 19, "{tools}");
+    assert_eq!(pipe.call("state_set", json!({"key": "k", "value": [1, null]}))["ok"], true);
+    assert_eq!(pipe.hang_up(), Some(0));
+    assert!(dir.path().join("state_sidecar.db").exists());
+    let mut pipe = Pipe::start(dir.path(), &["stdio"]);
+    pipe.initialize();
+    assert_eq!(pipe.call("state_get", json!({"key": "k"}))["value"], json!([1, null]));
+    pipe.running.signal(Signal::TERM);
+    assert_eq!(pipe.running.ended(), Some(0));
+}
+
+/// The README's tools are those that the program lists, with their arguments.
+#[test]
+fn the_readme_names_every_tool_and_argument() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipe = Pipe::start(dir.path(), &["--state-backend", "memory"]);
+    pipe.initialize();
+    let listed = pipe.ask("tools/list", json!({}));
+    let mut expected = BTreeSet::new();
+    for tool in listed["tools"].as_array().unwrap() {
+        let schema = &tool["inputSchema"];
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let arguments = schema["properties"].as_object().cloned().unwrap_or_default();
+        // Those that all writes or all reads take are told of once.
+        let told_once = ["idempotency_key", "consistency"];
+        let arguments = arguments.keys().filter(|name| !told_once.contains(&name.as_str()));
+        let mut arguments: Vec<String> =
+            arguments
+                .map(|name| {
+                    if required.contains(&json!(name)) { name.clone() } else { format!("{name}?") }
+                })
+                .collect();
+        arguments.sort();
+        expected.insert(format!("{}({})", tool["name"].as_str().unwrap(), arguments.join(", ")));
+    }
+    let readme = include_str!("../../README.md");
+    let section = readme.split("## Tools").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let code = section.expect("a section on tools").split('`').skip(1).step_by(2);
+    let present: BTreeSet<String> = code
+        .filter_map(|code| code.strip_suffix(')')?.split_once('('))
+        .map(|(name, arguments)| {
+            let mut arguments: Vec<&str> = arguments.split(", ").collect();
+            arguments.sort_unstable();
+            format!("{name}({})", arguments.join(", "))
+        })
+        .collect();
+    assert_eq!(present, expected);
+}
+
+#[test]
+fn serve_answers_and_stops_in_order_on_sigterm_and_sigint() {
+    for (program, args, signal) in
+        [(PROGRAM, &["serve"][..], Signal::TERM), (HTTP_PROGRAM, &[], Signal::INT)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut node, port) = serve(program, dir.path(), &[], args);
+        assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(get(port, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(get(port, "/metrics").contains("sidecar_revision"));
+        let url = format!("http://127.0.0.1:{port}");
+        let set = r#"{"key": "k", "value": "v"}"#;
+        let output = run(dir.path(), &[], &["call", "state_set", set, "--node", &url]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let get = ["call", "state_get", r#"{"key": "k"}"#, "--field", "value", "--node", &url];
+        assert_eq!(text(&run(dir.path(), &[], &get).stdout), "v\n");
+        let wrong = ["call", "state_get", r#"{"kee": "k"}"#, "--node", &url];
+        let output = run(dir.path(), &[], &wrong);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("invalid_argument"), "{}", text(&output.stderr));
+        node.signal(signal);
+        assert_eq!(node.ended(), Some(0));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let env = [("SIDECAR_PORT", port.as_str()), ("SIDECAR_HOST", "127.0.0.1")];
+    let output = run(dir.path(), &env, &["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let line = text(&output.stderr);
+    assert!(line.contains("SIDECAR_PORT: cannot listen on 127.0.0.1"), "{line}");
+    assert!(!dir.path().join("state_sidecar.db").exists(), "nothing was opened");
+}
+
+#[test]
+fn with_a_token_only_those_who_show_it_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = [("SIDECAR_TOKEN", "correct-horse")];
+    let (mut node, port) = serve(PROGRAM, dir.path(), &token, &["serve", "--log", "trace"]);
+    let url = format!("http://127.0.0.1:{port}");
+    let call = ["call", "sidecar_health", "--node", url.as_str()];
+    let output = run(dir.path(), &[], &call);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("401"), "{}", text(&output.stderr));
+    assert_eq!(run(dir.path(), &token, &call).status.code(), Some(0));
+    std::fs::write(dir.path().join("token"), "correct-horse\n").unwrap();
+    let with_file: Vec<&str> = call.iter().copied().chain(["--token-file", "token"]).collect();
+    assert_eq!(run(dir.path(), &[], &with_file).status.code(), Some(0));
+    node.signal(Signal::TERM);
+    assert_eq!(node.ended(), Some(0));
+    assert!(!node.rest().contains("correct-horse"), "the token was logged");
+}
+
+#[test]
+fn connect_carries_messages_to_a_node_that_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_node, port) = serve(PROGRAM, dir.path(), &[], &["serve"]);
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    // The first cannot be reached, so the second is asked.
+    let mut pipe = Pipe::start(dir.path(), &["connect", "http://127.0.0.1:0/mcp", &url]);
+    pipe.initialize();
+    assert_eq!(pipe.call("state_set", json!({"key": "k", "value": 1.50}))["ok"], true);
+    assert_eq!(pipe.call("state_get", json!({"key": "k"}))["found"], true);
+    assert_eq!(pipe.hang_up(), Some(0));
+}
+
+#[test]
+fn a_node_that_dev_started_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // A shell in between that dies while the node runs.
+    let mut shell = command("/bin/sh", dir.path());
+    let script = format!("{PROGRAM} serve --host 127.0.0.1 --port 0 --die-with=$$ & read _");
+    shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut shell = Running::start(shell);
+    shell.port();
+    shell.signal(Signal::KILL);
+    shell.line_with("stopping");
+}

@@ -1,0 +1,106 @@
+//! What the programs say when they are asked, and when they are asked wrongly.
+
+use super::shared::{HTTP_PROGRAM, command, run, text};
+
+/// One line on standard error, nothing on standard output, exit code 2.
+fn refused(env: &[(&str, &str)], args: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), env, args);
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{args:?}: {line}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "it left files behind");
+    line
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["--help"][..], &["serve", "--help"], &["dev", "--help"], &["cluster", "--help"]]
+    {
+        let output = run(dir.path(), &[], args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(text(&output.stdout).contains("Usage:"), "{args:?}");
+    }
+    let help = text(&run(dir.path(), &[], &["--help"]).stdout);
+    for part in ["serve", "dev", "connect", "--raft-addr", "SIDECAR_RAFT_ADDR", "DB_PATH"] {
+        assert!(help.contains(part), "{part} is not in the help");
+    }
+    assert!(!help.contains("--token "), "secrets have no flags");
+    let version = text(&run(dir.path(), &[], &["--version"]).stdout);
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    let output = command(HTTP_PROGRAM, dir.path()).arg("--help").output().unwrap();
+    assert!(text(&output.stdout).contains("--raft-addr"));
+}
+
+#[test]
+fn print_config_says_where_values_come_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("some.toml");
+    std::fs::write(&file, "cluster_name = \"ours\"\n").unwrap();
+    let env = [("SIDECAR_PORT", "4000"), ("SIDECAR_TOKEN", "hunter2-hunter2")];
+    let args = ["--config", "some.toml", "serve", "--print-config", "--log", "warn"];
+    let output = run(dir.path(), &env, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    let line = |name: &str| {
+        let line = printed.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{printed}")).to_owned()
+    };
+    assert!(line("SIDECAR_PORT").ends_with("environment"));
+    assert!(line("SIDECAR_CLUSTER_NAME").ends_with("file some.toml"));
+    assert!(line("SIDECAR_LOG").ends_with("flag"));
+    assert!(line("SIDECAR_HOST").ends_with("default"));
+    assert!(line("SIDECAR_TOKEN").contains("(set)") && !printed.contains("hunter2"));
+    assert!(!dir.path().join("state_sidecar.db").exists(), "it only prints");
+}
+
+#[test]
+fn print_config_also_shows_settings_that_do_not_fit_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &[("STATE_BACKEND", "raft")], &["--print-config"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("STATE_BACKEND"));
+    assert!(text(&output.stderr).contains("SIDECAR_NODE_ID: not set"));
+}
+
+#[test]
+fn wrong_settings_stop_the_start_with_one_line() {
+    let line = refused(&[("SIDECAR_PORT", "eighty")], &["serve"]);
+    assert!(line.contains("SIDECAR_PORT: got \"eighty\", takes a port"), "{line}");
+    let line = refused(&[], &["serve", "--port", "eighty"]);
+    assert!(line.contains("--port: got \"eighty\""), "{line}");
+    let line = refused(&[("STATE_BACKEND", "redis")], &[]);
+    assert!(line.contains("redis is not available in this version"), "{line}");
+    let line = refused(&[("SIDECAR_PROT", "1")], &[]);
+    assert!(line.contains("did you mean SIDECAR_PORT?"), "{line}");
+    let line = refused(&[], &["--config", "nowhere.toml"]);
+    assert!(line.contains("nowhere.toml: cannot read"), "{line}");
+    let cluster = [
+        ("STATE_BACKEND", "raft"),
+        ("SIDECAR_NODE_ID", "1"),
+        ("SIDECAR_MEMBERS", "1=127.0.0.1:9"),
+        ("SIDECAR_DATA_DIR", "data"),
+    ];
+    let line = refused(&cluster, &["stdio"]);
+    assert!(line.contains("runs as `serve`"), "{line}");
+    let line = refused(&[], &["--port", "1", "dev"]);
+    assert!(line.contains("dev: takes no settings"), "{line}");
+    let line = refused(&[], &["call", "state_get", "[]"]);
+    assert!(line.contains("takes a JSON object"), "{line}");
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_is_one_line_and_exit_code_1() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody can listen on port 0.
+    for args in [
+        &["call", "sidecar_health", "--node", "http://127.0.0.1:0"][..],
+        &["cluster", "status", "--node", "127.0.0.1:0"],
+    ] {
+        let output = run(dir.path(), &[], args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert_eq!(text(&output.stderr).trim_end().lines().count(), 1, "{args:?}");
+    }
+}

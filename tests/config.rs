@@ -1,0 +1,428 @@
+//! Configuration: the layers and what they say of themselves, the one line
+//! that a mistake gets, secrets that stay hidden, and that the files and
+//! tables which people copy are true.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use mcp_state_sidecar::config::settings::{Kind, SETTINGS, by_name};
+use mcp_state_sidecar::config::{
+    Backend, CONFIG_ENV, Config, ConfigError, LogFormat, Resolved, Source, Sources,
+};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Sources as a test writes them.
+#[derive(Default)]
+struct Given {
+    sources: Sources,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Given {
+    fn new() -> Given {
+        Given::default()
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Given {
+        self.sources.env.push((name.into(), value.into()));
+        self
+    }
+
+    fn flag(mut self, name: &str, value: &str) -> Given {
+        let setting = by_name(name).expect("a setting");
+        assert!(setting.flag.is_some(), "{name} has no flag");
+        self.sources.flags.push((setting.name, value.to_owned()));
+        self
+    }
+
+    fn file(mut self, text: &str) -> Given {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        std::fs::write(&path, text).unwrap();
+        self.sources.file = Some(path);
+        self._dir = Some(dir);
+        self
+    }
+
+    /// A cluster that starts, to change one thing of.
+    fn cluster() -> Given {
+        Given::new()
+            .env("STATE_BACKEND", "raft")
+            .env("SIDECAR_NODE_ID", "2")
+            .env("SIDECAR_MEMBERS", "1=127.0.0.1:9000,2=127.0.0.1:9001,3=[::1]:9002")
+            .env("SIDECAR_DATA_DIR", "data")
+    }
+
+    fn resolve(&self) -> Resolved {
+        Resolved::from_sources(&self.sources).unwrap()
+    }
+
+    fn load(&self) -> Config {
+        Config::load(&self.sources).unwrap()
+    }
+
+    /// The line that stops the start.
+    fn line(&self) -> String {
+        let line = Config::load(&self.sources).unwrap_err().to_string();
+        assert!(!line.contains('\n'), "more than one line: {line:?}");
+        line
+    }
+}
+
+#[test]
+fn defaults_are_the_references() {
+    let config = Given::new().load();
+    assert_eq!(config.state_backend, Backend::Sqlite);
+    assert_eq!(config.db_path, Path::new("state_sidecar.db"));
+    assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8000));
+    assert_eq!(config.redis_url.unwrap().expose(), "redis://localhost:6379");
+    assert_eq!(config.value_bytes_max, 1024 * 1024);
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert!(config.token.is_none() && !config.insecure && config.node_id.is_none());
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let file = "port = 1\nlog = \"debug\"\ncluster_name = \"file\"\n";
+    let given = Given::new()
+        .file(file)
+        .env("SIDECAR_PORT", "2")
+        .env("SIDECAR_LOG", "warn")
+        .flag("port", "3");
+    let resolved = given.resolve();
+    assert_eq!(resolved.config.port, 3);
+    assert_eq!(resolved.config.log, "warn");
+    assert_eq!(resolved.config.cluster_name, "file");
+    assert_eq!(resolved.config.host, "0.0.0.0");
+    let source = |name| resolved.shown.iter().find(|s| s.name == name).unwrap().source.clone();
+    assert_eq!(source("port"), Source::Flag);
+    assert_eq!(source("log"), Source::Env);
+    assert_eq!(source("cluster_name"), Source::File(given.sources.file.clone().unwrap()));
+    assert_eq!(source("host"), Source::Default);
+}
+
+#[test]
+fn the_last_of_repeated_flags_wins() {
+    assert_eq!(Given::new().flag("port", "1").flag("port", "2").load().port, 2);
+}
+
+#[test]
+fn the_environment_can_name_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("from-env.toml");
+    std::fs::write(&path, "port = 4242\n").unwrap();
+    let given = Given::new().env(CONFIG_ENV, path.to_str().unwrap());
+    assert_eq!(given.load().port, 4242);
+}
+
+#[test]
+fn each_setting_has_one_name_everywhere() {
+    let bare = ["STATE_BACKEND", "DB_PATH", "REDIS_URL"];
+    let mut seen = BTreeSet::new();
+    for setting in SETTINGS {
+        let upper = setting.name.to_uppercase();
+        let expected =
+            if bare.contains(&upper.as_str()) { upper } else { format!("SIDECAR_{upper}") };
+        assert_eq!(setting.env, expected);
+        match setting.flag {
+            Some(flag) => assert_eq!(flag, setting.name.replace('_', "-")),
+            None => assert_eq!(setting.kind, Kind::Secret, "{} has no flag", setting.name),
+        }
+        assert!(seen.insert(setting.name), "{} stands there twice", setting.name);
+    }
+}
+
+#[test]
+fn every_setting_can_stand_in_the_file() {
+    let value = |name: &str| match name {
+        "state_backend" => "\"memory\"",
+        "insecure" => "true",
+        "members" => "[\"1=a:1\", \"2=b:2\"]",
+        "raft_addr" | "grpc_addr" => "\"[::1]:7\"",
+        "advertise_url" => "\"http://a:8000/mcp\"",
+        "host" => "\"localhost\"",
+        "port" => "7",
+        "node_id" => "2",
+        "value_bytes_max" => "2048",
+        "heartbeat_ms" => "11",
+        "election_min_ms" => "22",
+        "election_max_ms" => "33",
+        "snapshot_entries" | "keep_entries" => "1000",
+        "log" => "\"warn,mcp_state_sidecar=trace\"",
+        "log_format" => "\"json\"",
+        "allowed_hosts" | "allowed_origins" => "[\"x\", \"y\"]",
+        _ => "\"some-text-of-ours\"",
+    };
+    for setting in SETTINGS.iter().filter(|setting| !setting.name.ends_with("_file")) {
+        let given = Given::new().file(&format!("{} = {}", setting.name, value(setting.name)));
+        let resolved = given.resolve();
+        let shown = resolved.shown.iter().find(|shown| shown.name == setting.name).unwrap();
+        assert!(matches!(shown.source, Source::File(_)), "{}: {shown:?}", setting.name);
+    }
+    let config = Given::new()
+        .file("members = [\"1=a:1\", \"2=b:2\"]\ninsecure = true\nraft_addr = \"[::1]:7\"")
+        .resolve()
+        .config;
+    assert_eq!(config.members[&2].to_string(), "b:2");
+    assert_eq!(config.raft_addr.to_string(), "[::1]:7");
+    assert!(config.insecure);
+}
+
+#[test]
+fn a_wrong_value_is_one_line_with_name_got_and_takes() {
+    let port = "takes a port from 0 to 65535 (0: any that is free)";
+    assert_eq!(
+        Given::new().env("SIDECAR_PORT", "80000").line(),
+        format!("SIDECAR_PORT: got \"80000\", {port}")
+    );
+    assert_eq!(Given::new().flag("port", "http").line(), format!("--port: got \"http\", {port}"));
+    let given = Given::new().file("port = -1");
+    let file = given.sources.file.clone().unwrap();
+    assert_eq!(given.line(), format!("port in {}: got \"-1\", {port}", file.display()));
+    assert_eq!(
+        Given::new().env("STATE_BACKEND", "redis").line(),
+        "STATE_BACKEND: got \"redis\" (redis is not available in this version), takes sqlite, \
+         raft or memory"
+    );
+    assert_eq!(
+        Given::new().env("SIDECAR_LOG", "loud").line(),
+        "SIDECAR_LOG: got \"loud\" (\"loud\" is not a level), takes off, error, warn, info, \
+         debug or trace, also by module: info,rmcp=warn"
+    );
+    let lines_in_it = Given::new().env("SIDECAR_HOST", "a\nb").line();
+    assert!(lines_in_it.contains("got \"a\\nb\""), "{lines_in_it}");
+    let long = Given::new().env("SIDECAR_PORT", &"9".repeat(100_000)).line();
+    assert!(long.len() < 300, "{} bytes", long.len());
+}
+
+#[test]
+fn wrong_values_of_every_setting_are_refused() {
+    for (name, wrong) in [
+        ("state_backend", "mysql"),
+        ("db_path", ""),
+        ("host", ""),
+        ("host", "a b"),
+        ("host", "localhost:8000"),
+        ("port", ""),
+        ("port", "65536"),
+        ("grpc_addr", "localhost"),
+        ("grpc_addr", "::1:9000"),
+        ("insecure", "maybe"),
+        ("value_bytes_max", "0"),
+        ("value_bytes_max", "1e6"),
+        ("node_id", "0"),
+        ("node_id", "one"),
+        ("cluster_name", ""),
+        ("members", ""),
+        ("members", "a:1"),
+        ("members", "1=a"),
+        ("members", "0=a:1"),
+        ("members", "1=a:0"),
+        ("members", "1=a:1,1=b:1"),
+        ("members", "1=a:1,2=a:1"),
+        ("raft_addr", "9000"),
+        ("advertise_url", "ftp://a"),
+        ("advertise_url", "http://"),
+        ("data_dir", ""),
+        ("heartbeat_ms", "0"),
+        ("election_min_ms", "-5"),
+        ("election_max_ms", "1.5"),
+        ("snapshot_entries", "0"),
+        ("keep_entries", ""),
+        ("log", "info,hyper=loud"),
+        ("log_format", "xml"),
+    ] {
+        let takes = by_name(name).unwrap().takes;
+        let line = Given::new().flag(name, wrong).line();
+        assert!(line.contains(takes) && line.starts_with("--"), "{name}={wrong:?}: {line}");
+    }
+    let ten = (1..=10).map(|id| format!("{id}=h:{id}")).collect::<Vec<_>>().join(",");
+    assert!(Given::new().flag("members", &ten).line().contains("at most 9"));
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest() {
+    let line = Given::new().env("SIDECAR_MEMBER", "1=a:1").line();
+    assert_eq!(line, "SIDECAR_MEMBER: no such variable; did you mean SIDECAR_MEMBERS?");
+    let line = Given::new().env("SIDECAR_COLOUR_OF_THE_SKY", "blue").line();
+    assert!(line.contains("no such variable; --print-config lists"), "{line}");
+    let given = Given::new().file("prot = 1");
+    assert!(given.line().ends_with("prot: no such setting; did you mean port?"));
+    let given = Given::new().file("[port]\nx = 1");
+    assert!(given.line().contains("got a TOML table"), "{}", given.line());
+    assert!(Given::new().env("SIDECARRIAGE", "1").env("PATH", "/bin").load().port == 8000);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let mut given = Given::new();
+    given.sources.file = Some(PathBuf::from("/nowhere/at-all.toml"));
+    assert!(given.line().starts_with("/nowhere/at-all.toml: cannot read the settings"));
+    let given = Given::new().file("port = 1\n\ntoken = \"broken-secret\" x");
+    let line = given.line();
+    assert!(line.contains("line 3: not TOML"), "{line}");
+    assert!(!line.contains("broken-secret"), "{line}");
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let mut given = Given::new();
+    given.sources.env.push(("SIDECAR_HOST".into(), OsString::from_vec(vec![0xff])));
+    assert!(given.line().starts_with("SIDECAR_HOST: got bytes that are not UTF-8"));
+}
+
+#[test]
+fn a_cluster_needs_its_settings_together() {
+    let config = Given::cluster().load();
+    assert_eq!((config.node_id, config.members.len()), (Some(2), 3));
+    let raft = || Given::new().env("STATE_BACKEND", "raft");
+    assert!(raft().line().starts_with("SIDECAR_NODE_ID: not set, though STATE_BACKEND=raft"));
+    let line = raft().env("SIDECAR_NODE_ID", "1").line();
+    assert!(line.starts_with("SIDECAR_MEMBERS: not set"), "{line}");
+    let line = raft().env("SIDECAR_NODE_ID", "1").env("SIDECAR_MEMBERS", "1=[::1]:1").line();
+    assert!(line.starts_with("SIDECAR_DATA_DIR: not set"), "{line}");
+    let line = Given::cluster().flag("node_id", "4").line();
+    assert!(line.starts_with("SIDECAR_NODE_ID: got 4, which SIDECAR_MEMBERS (1, 2, 3)"), "{line}");
+    let line = Given::cluster().flag("election_min_ms", "80").line();
+    assert!(line.starts_with("SIDECAR_ELECTION_MIN_MS: got 80"), "{line}");
+    let line = Given::cluster().flag("election_max_ms", "150").line();
+    assert!(line.starts_with("SIDECAR_ELECTION_MAX_MS: got 150"), "{line}");
+}
+
+#[test]
+fn a_node_is_reached_where_it_says_or_else_at_its_member_address() {
+    let url = |given: Given| given.load().advertised_url();
+    assert_eq!(url(Given::cluster()).as_deref(), Some("http://127.0.0.1:8000/mcp"));
+    let third = Given::cluster().flag("node_id", "3").flag("port", "8002");
+    assert_eq!(url(third).as_deref(), Some("http://[::1]:8002/mcp"));
+    let says = Given::cluster().flag("advertise_url", "https://agents.example.org/mcp/");
+    assert_eq!(url(says).as_deref(), Some("https://agents.example.org/mcp"));
+    assert_eq!(url(Given::new()), None);
+}
+
+#[test]
+fn peers_beyond_loopback_need_a_secret() {
+    let away = || Given::cluster().flag("members", "1=node1:9000,2=127.0.0.1:9001");
+    assert!(away().line().starts_with("SIDECAR_CLUSTER_SECRET: not set"));
+    assert!(away().env("SIDECAR_CLUSTER_SECRET", "correct-horse").load().cluster_secret.is_some());
+    assert!(away().env("SIDECAR_INSECURE", "true").load().insecure);
+}
+
+#[test]
+fn strangers_are_refused_until_a_token_is_set() {
+    assert!(Given::new().load().refuses_strangers());
+    assert!(!Given::new().flag("host", "127.0.0.1").load().refuses_strangers());
+    assert!(!Given::new().env("SIDECAR_TOKEN", "12345678").load().refuses_strangers());
+    assert!(!Given::new().flag("insecure", "true").load().refuses_strangers());
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    const SECRET: &str = "hunter2-hunter2";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let given = Given::new()
+        .file(&format!("token = \"{SECRET}\""))
+        .env("SIDECAR_ADMIN_TOKEN", SECRET)
+        .env("REDIS_URL", &format!("redis://:{SECRET}@host"))
+        .flag("cluster_secret_file", file.to_str().unwrap());
+    let resolved = given.resolve();
+    let config = &resolved.config;
+    for secret in [&config.token, &config.admin_token, &config.cluster_secret] {
+        assert_eq!(secret.as_ref().unwrap().expose(), SECRET);
+    }
+    for text in [format!("{resolved}"), format!("{resolved:?}"), format!("{config:?}")] {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    let printed = resolved.to_string();
+    let line = |name: &str| printed.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(line("SIDECAR_TOKEN ").contains("(set)"), "{printed}");
+    assert!(line("REDIS_URL").contains("(set)"), "{printed}");
+    for name in ["SIDECAR_TOKEN", "SIDECAR_CLUSTER_SECRET"] {
+        let line = Given::new().env(name, "hunter2").line();
+        assert!(!line.contains("hunter2") && line.contains("7 characters"), "{line}");
+    }
+}
+
+#[test]
+fn secrets_can_stand_in_files_but_not_in_two_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "0123456789\r\n").unwrap();
+    let given = || Given::new().flag("token_file", file.to_str().unwrap());
+    assert_eq!(given().load().token.unwrap().expose(), "0123456789");
+    let line = given().env("SIDECAR_TOKEN", "12345678").line();
+    assert!(line.starts_with("SIDECAR_TOKEN_FILE: got") && line.contains("beside"), "{line}");
+    std::fs::write(&file, "").unwrap();
+    assert!(given().line().starts_with("SIDECAR_TOKEN_FILE: got"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(given().line().contains("No such file"), "{}", given().line());
+}
+
+#[test]
+fn print_config_shows_every_setting_and_its_source() {
+    let printed = Given::new().env("SIDECAR_PORT", "81").flag("log", "warn").resolve().to_string();
+    assert_eq!(printed.lines().count(), SETTINGS.len());
+    for setting in SETTINGS {
+        assert!(printed.lines().any(|line| line.starts_with(setting.env)), "{}", setting.env);
+    }
+    let line = |name: &str| {
+        let line = printed.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("SIDECAR_PORT"), "SIDECAR_PORT 81 environment");
+    assert_eq!(line("SIDECAR_LOG "), "SIDECAR_LOG warn flag");
+    assert_eq!(line("SIDECAR_NODE_ID"), "SIDECAR_NODE_ID (not set) default");
+}
+
+#[test]
+fn the_files_that_people_copy_start() -> Result<(), ConfigError> {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a-secret-of-the-test").unwrap();
+    let secret = secret.path().to_str().unwrap();
+    for folder in ["one-machine", "three-machines"] {
+        let mut members = BTreeSet::new();
+        for id in 1..=3 {
+            let path = Path::new(REPOSITORY).join(format!("cluster/{folder}/node{id}.toml"));
+            let mut given = Given::new();
+            given.sources.file = Some(path);
+            if folder == "three-machines" {
+                given = given.flag("token_file", secret).flag("cluster_secret_file", secret);
+            }
+            let config = Config::load(&given.sources)?;
+            assert_eq!(config.state_backend, Backend::Raft);
+            assert_eq!(config.node_id, Some(id));
+            let url = config.advertise_url.unwrap();
+            assert!(url.ends_with(&format!(":{}/mcp", config.port)), "{url}");
+            members.insert(format!("{:?} {}", config.members, config.cluster_name));
+        }
+        assert_eq!(members.len(), 1, "the nodes of {folder} do not name the same members");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_readmes_table_is_the_list() {
+    let readme = std::fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
+    let expected: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = match setting.default {
+                None | Some("") => String::new(),
+                Some(default) => format!("`{default}`"),
+            };
+            format!("| `{}` | {default} | {} |", setting.env, setting.about)
+        })
+        .collect();
+    let present: Vec<&str> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| Variable |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(present, expected, "the table should read:\n{}", expected.join("\n"));
+}

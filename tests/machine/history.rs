@@ -1,0 +1,130 @@
+//! The window of the history: what it finds, what it drops.
+
+use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter};
+use mcp_state_sidecar::machine::*;
+use mcp_state_sidecar::store::window::{Limits, Window};
+
+use crate::chance::for_each_seed;
+use crate::commands::*;
+use crate::world::World;
+
+const ACTIONS: [Action; 4] =
+    [Action::StateSet, Action::StateDelete, Action::LeaseAcquire, Action::StateExpire];
+
+fn event(revision: u64, action: Action, subject: &str, actor: Option<&str>) -> Event {
+    Event {
+        revision: Revision(revision),
+        at: WallMs(revision),
+        actor: actor.map(Text::from),
+        action,
+        subject: subject.into(),
+        new: Some(Json::new("1")),
+        previous: None,
+        chain: Chain::default(),
+    }
+}
+
+#[test]
+fn look_ups_agree_with_a_scan_also_after_eviction() {
+    for_each_seed(|chance| {
+        let mut window = Window::after(Revision(40));
+        let mut all: Vec<Event> = Vec::new();
+        for revision in 41..400 {
+            let subject = chance.text(&["a", "ab", "b", "lease:r"]);
+            let actor = chance.maybe(70, |chance| chance.text(&["x", "y"]));
+            let new = event(revision, *chance.one_of(&ACTIONS), &subject, actor.as_deref());
+            window.push(new.clone());
+            all.push(new);
+            if chance.percent(5) {
+                let to = Revision(window.oldest().0 + chance.below(20));
+                window.evict_to(to);
+                all.retain(|event| event.revision > to);
+            }
+            let filter = HistoryFilter {
+                subject: chance.maybe(40, |chance| chance.text(&["a", "b", "absent"])),
+                action: chance.maybe(40, |chance| *chance.one_of(&ACTIONS)),
+                actor: chance.maybe(40, |chance| chance.text(&["x", "z"])),
+            };
+            let before = chance.maybe(50, |chance| Revision(chance.below(410)));
+            let limit = 1 + chance.below(6) as usize;
+            let newest = all.iter().rev().filter(|event| {
+                filter.admits(event) && before.is_none_or(|before| event.revision < before)
+            });
+            let newest: Vec<Event> = newest.take(limit).cloned().collect();
+            assert_eq!(HistoryView::newest(&window, &filter, before, limit), Ok(newest));
+            let name = chance.text(&["", "a", "b", "lease:r"]);
+            let filter = match chance.percent(50) {
+                true => ChangeFilter::Key(name),
+                false => ChangeFilter::Prefix(name),
+            };
+            let after = *chance.one_of(&[Revision(chance_after(revision)), Revision(u64::MAX)]);
+            let since = all.iter().filter(|event| event.revision > after && filter.admits(event));
+            let since: Vec<Event> = since.take(limit).cloned().collect();
+            assert_eq!(window.since(&filter, after, limit), Ok(since), "{filter:?} {after:?}");
+        }
+        window.evict_to(Revision(u64::MAX));
+        assert_eq!((window.len(), window.bytes()), (0, 0));
+        assert_eq!(window, Window::after(Revision(399)), "no index entry is left behind");
+    });
+}
+
+fn chance_after(revision: u64) -> u64 {
+    revision.saturating_sub(9)
+}
+
+#[test]
+fn the_surplus_keeps_the_newest_within_both_limits() {
+    let mut window = Window::default();
+    for revision in 1..=20 {
+        window.push(event(revision, Action::StateSet, "k", None));
+    }
+    let each = window.bytes() / 20;
+    let surplus = |events_max, bytes_max| window.surplus(&Limits { events_max, bytes_max });
+    assert_eq!(surplus(20, u64::MAX), Revision(0));
+    assert_eq!(surplus(15, u64::MAX), Revision(5));
+    assert_eq!(surplus(99, 3 * each), Revision(17));
+    assert_eq!(surplus(0, 0), Revision(20));
+    assert_eq!(Window::after(Revision(7)).surplus(&Limits::ARCHIVED), Revision(7));
+}
+
+#[test]
+#[should_panic(expected = "history has a gap: 2 then 3")]
+fn a_gap_is_refused() {
+    let mut window = Window::default();
+    window.push(event(1, Action::StateSet, "k", None));
+    window.push(event(3, Action::StateSet, "k", None));
+}
+
+#[test]
+fn questions_about_the_history_page_and_know_what_is_gone() {
+    let mut world = World::default();
+    for _ in 0..3 {
+        world.run(set("k", "1"));
+        world.run(set("j", "1"));
+    }
+    let history = |world: &World, before: Option<u64>, limit| {
+        let filter = HistoryFilter { subject: Some("k".into()), ..HistoryFilter::default() };
+        match world.ask(Question::History { filter, before: before.map(Revision), limit }) {
+            Answer::History { events, more } => {
+                (events.iter().map(|event| event.revision.0).collect::<Vec<_>>(), more)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(history(&world, None, 2), (vec![5, 3], true));
+    assert_eq!(history(&world, Some(3), 2), (vec![1], false));
+    let changes = |world: &World, after| {
+        let filter = ChangeFilter::Key("k".into());
+        match world.ask(Question::Changes { filter, after: Revision(after), limit: 10 }) {
+            Answer::Changes { events, complete } => {
+                (events.iter().map(|event| event.revision.0).collect::<Vec<_>>(), complete)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(changes(&world, 1), (vec![3, 5], true));
+    world.run(Command::Reset);
+    world.run(set("k", "2"));
+    assert_eq!(changes(&world, 5), (vec![8], false), "5 to 7 are gone");
+    assert_eq!(changes(&world, 7), (vec![8], true));
+}

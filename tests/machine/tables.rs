@@ -1,0 +1,84 @@
+//! Tables at size: look-ups stay quick and memory stays bounded.
+
+use std::time::{Duration, Instant};
+
+use mcp_state_sidecar::machine::command::Create;
+use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::*;
+use mcp_state_sidecar::store::tables::Tables;
+
+use crate::allocated::allocated_bytes;
+use crate::commands::*;
+use crate::world::START_MS;
+
+const RUNS: u64 = 20_000;
+
+fn apply(tables: &mut Tables, position: u64, command: Command) {
+    let envelope = Envelope {
+        origin: None,
+        idempotency: None,
+        actor: None,
+        chance: position,
+        wall: WallMs(START_MS),
+        clock: ClusterMs(START_MS),
+        command,
+    };
+    let Ok(decision) = decide(&envelope, tables);
+    tables.apply(&decision);
+}
+
+/// Many runs that are held for a long time, and one that waits.
+fn many_held_runs() -> Tables {
+    let mut tables = Tables::default();
+    for position in 0..RUNS {
+        let tags = [("n".into(), format!("{}", position % 1_000).into())].into();
+        let name = if position == RUNS / 2 { "rare" } else { "common" };
+        apply(&mut tables, position, Command::Create(Create { tags, ..create_of(name) }));
+        if name == "common" {
+            let run_id = format!("wf-{position:012x}");
+            apply(&mut tables, position, claim(&run_id, "a", 1_000_000));
+        }
+    }
+    tables
+}
+
+/// The least of several measurements, so that a busy machine does not matter.
+fn quickest(measure: impl Fn()) -> Duration {
+    let once = |_| {
+        let started = Instant::now();
+        measure();
+        started.elapsed()
+    };
+    (0..20).map(once).min().unwrap_or_default()
+}
+
+#[test]
+fn looking_for_work_does_not_scan_all_runs() {
+    let tables = many_held_runs();
+    let now = ClusterMs(START_MS);
+    let scan = quickest(|| assert_eq!(tables.rows().count() as u64, RUNS));
+    let rare = ClaimFilter { name: Some("rare".into()), ..ClaimFilter::default() };
+    for filter in [ClaimFilter::default(), rare] {
+        let took = quickest(|| {
+            let found = tables.candidate(&filter, now);
+            assert!(matches!(found, Ok(Candidate::Ready(_))), "{found:?}");
+        });
+        assert!(took * 20 < scan, "candidate took {took:?}, a scan {scan:?}");
+    }
+    let claimable = RunFilter { status: Some(row::Status::Created), ..RunFilter::default() };
+    let took = quickest(|| assert_eq!(tables.runs(&claimable, None, now, 10).unwrap().len(), 1));
+    assert!(took * 20 < scan, "discovery took {took:?}, a scan {scan:?}");
+}
+
+#[test]
+fn a_hundred_thousand_keys_stay_well_under_a_hundred_megabytes() {
+    let before = allocated_bytes();
+    let mut tables = Tables::default();
+    for position in 0..100_000 {
+        let value = format!("\"{}\"", "x".repeat(254));
+        apply(&mut tables, 0, set(&format!("key-{position:08}"), &value));
+    }
+    let took_mb = (allocated_bytes() - before) >> 20;
+    assert!((30..60).contains(&took_mb), "100,000 keys of 256 bytes took {took_mb} MB");
+    assert_eq!(tables.counts(ClusterMs(0)).unwrap().keys, 100_000);
+}

@@ -1,0 +1,114 @@
+//! A model of tokens that knows only what agents are told. It holds each reply
+//! against what was promised before: one holder at a time, and tokens of one
+//! resource that only rise.
+
+use std::collections::BTreeMap;
+
+use mcp_state_sidecar::machine::*;
+
+/// What was promised about every lease and run.
+#[derive(Default)]
+pub struct Ledger {
+    promises: BTreeMap<String, Promise>,
+    /// Survives releases and resets, unlike promises.
+    highest: BTreeMap<String, u64>,
+}
+
+struct Promise {
+    holder: Text,
+    token: u64,
+    expires_at: ClusterMs,
+}
+
+impl Ledger {
+    /// Checks and writes down one reply. `fresh` is false where it changed
+    /// nothing and so may be an answer of long ago.
+    pub fn enter(&mut self, command: &Command, reply: &Reply, now: ClusterMs, fresh: bool) {
+        if !fresh {
+            return;
+        }
+        match (command, reply) {
+            (Command::Acquire(asked), Reply::Acquired(got)) if got.acquired => {
+                let promise = Promise {
+                    holder: asked.holder_id.clone(),
+                    token: got.fencing_token.expect("a lease has a token").0,
+                    expires_at: got.expires_at.expect("a lease has a deadline"),
+                };
+                self.promise(format!("lease {}", asked.resource_id), promise, now);
+            }
+            (Command::Renew(asked), Reply::Renewed(got)) if got.renewed => {
+                let promise = Promise {
+                    holder: asked.holder_id.clone(),
+                    token: got.fencing_token.expect("a lease has a token").0,
+                    expires_at: got.expires_at.expect("a lease has a deadline"),
+                };
+                self.promise(format!("lease {}", asked.resource_id), promise, now);
+            }
+            (Command::ReleaseLease(asked), Reply::LeaseReleased { released: true, .. }) => {
+                self.promises.remove(&format!("lease {}", asked.resource_id));
+            }
+            (Command::Claim(_) | Command::ClaimNext(_), Reply::Claimed(got)) if got.claimed => {
+                let promise = Promise {
+                    holder: got.agent_id.clone().expect("a claim has an agent"),
+                    token: got.claim_token.expect("a claim has a token").0,
+                    expires_at: got.claim_expires_at.expect("a claim has a deadline"),
+                };
+                let run_id = got.run_id.as_ref().expect("a claim is on a run");
+                self.promise(format!("run {run_id}"), promise, now);
+            }
+            (Command::Heartbeat(_), Reply::Moved(got)) if got.ok => {
+                let promise = self.promises.get_mut(&format!("run {}", got.run_id));
+                let promise = promise.expect("only who was granted a claim keeps it");
+                promise.expires_at = got.claim_expires_at.expect("a claim has a deadline");
+            }
+            // A checkpoint prolongs a claim without saying until when, so what
+            // was promised before is all that is known.
+            (Command::Checkpoint(_), _) => {}
+            (_, Reply::Moved(got)) if got.ok => {
+                self.promises.remove(&format!("run {}", got.run_id));
+            }
+            (Command::Reset, Reply::Reset { .. }) => self.promises.clear(),
+            _ => {}
+        }
+    }
+
+    fn promise(&mut self, resource: String, new: Promise, now: ClusterMs) {
+        let highest = self.highest.entry(resource.clone()).or_default();
+        let old = self.promises.get(&resource).filter(|old| old.expires_at > now);
+        match old {
+            Some(old) => {
+                assert!(
+                    old.holder == new.holder,
+                    "{resource} was {}'s until {:?}, given to {} at {now:?}",
+                    old.holder,
+                    old.expires_at,
+                    new.holder
+                );
+                assert!(old.token == new.token, "{resource}: {} then {}", old.token, new.token);
+            }
+            // A claim may live on by a checkpoint, under its old token.
+            None if resource.starts_with("run") => {
+                assert!(new.token >= *highest, "{resource}: {highest} then {}", new.token);
+            }
+            None => assert!(new.token > *highest, "{resource}: {highest} then {}", new.token),
+        }
+        *highest = new.token;
+        self.promises.insert(resource, new);
+    }
+}
+
+#[test]
+#[should_panic(expected = "given to b")]
+fn the_ledger_sees_a_lease_given_twice() {
+    use crate::commands::{acquire, acquired};
+    use crate::world::World;
+    let mut ledger = Ledger::default();
+    for holder in ["a", "b"] {
+        // Two worlds that know nothing of one another.
+        let mut world = World::default();
+        let command = acquire("r", holder, 1_000);
+        let reply = world.run(command.clone());
+        assert!(acquired(reply.clone()).acquired);
+        ledger.enter(&command, &reply, world.clock(), true);
+    }
+}

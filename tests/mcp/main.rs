@@ -1,0 +1,10 @@
+//! MCP as clients speak it: over a real listener with raw requests, and over a
+//! pipe.
+
+mod bad_input;
+mod guarded;
+mod node;
+mod pipe;
+mod protocol;
+#[path = "../stories/schema.rs"]
+mod schema;

@@ -1,0 +1,109 @@
+//! MCP over a pipe, as editors start it.
+
+use std::sync::Arc;
+
+use mcp_state_sidecar::api::mcp::serve_pipe;
+use mcp_state_sidecar::service::{Options, Service};
+use mcp_state_sidecar::store::clock;
+use mcp_state_sidecar::store::memory::MemoryStore;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+struct Client {
+    input: WriteHalf<DuplexStream>,
+    output: BufReader<ReadHalf<DuplexStream>>,
+    served: JoinHandle<std::io::Result<()>>,
+    shutdown: CancellationToken,
+}
+
+impl Client {
+    fn start() -> Client {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let service = Service::new(Arc::new(MemoryStore::new(clock::system())), Options::default());
+        let shutdown = CancellationToken::new();
+        let (input, output) = tokio::io::split(theirs);
+        let served = tokio::spawn(serve_pipe(service, input, output, shutdown.clone()));
+        let (output, input) = tokio::io::split(ours);
+        Client { input, output: BufReader::new(output), served, shutdown }
+    }
+
+    async fn send(&mut self, line: &str) {
+        self.input.write_all(format!("{line}\n").as_bytes()).await.expect("the server reads");
+    }
+
+    async fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).await.expect("the server writes");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    async fn initialize(&mut self) {
+        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"}}});
+        self.send(&hello.to_string()).await;
+        assert_eq!(self.receive().await["result"]["protocolVersion"], "2025-06-18");
+        self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    }
+
+    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let params = json!({"name": tool, "arguments": arguments});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        self.send(&call.to_string()).await;
+        self.receive().await["result"]["structuredContent"].clone()
+    }
+}
+
+#[tokio::test]
+async fn a_client_on_a_pipe_may_do_everything() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let set = client.call("state_set", json!({"key": "k", "value": 1e300})).await;
+    assert_eq!(set["ok"], true, "{set}");
+    let reset = client.call("sidecar_reset", json!({})).await;
+    assert_eq!(reset["ok"], true, "whoever started us administers: {reset}");
+}
+
+#[tokio::test]
+async fn bad_lines_do_not_end_the_connection() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"state_set","arguments":{{"key":"k","value":{}{}}}}}}}"#,
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    for bad in ["not json", "[]", "{}", "", r#"{"jsonrpc":"2.0","id":3}"#, &deep] {
+        client.send(bad).await;
+    }
+    client.input.write_all(b"{\"a\":\"\xff\"}\n").await.expect("the server reads");
+    client.send(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#).await;
+    loop {
+        let message = client.receive().await;
+        if message["id"] == 7 {
+            assert!(message["result"].is_object(), "{message}");
+            break;
+        }
+        assert!(message["error"].is_object(), "{message}");
+    }
+    let health = client.call("sidecar_health", json!({})).await;
+    assert_eq!(health["revision"], 0, "nothing was changed: {health}");
+}
+
+#[tokio::test]
+async fn it_ends_with_the_client_and_with_the_server() {
+    let mut client = Client::start();
+    client.initialize().await;
+    client.input.shutdown().await.expect("closed");
+    drop((client.input, client.output));
+    client.served.await.expect("no panic").expect("a clean end");
+    let mut client = Client::start();
+    client.initialize().await;
+    client.shutdown.cancel();
+    client.served.await.expect("no panic").expect("a clean end");
+    let client = Client::start();
+    drop((client.input, client.output));
+    client.served.await.expect("no panic").expect("a client that never spoke");
+}

@@ -1,0 +1,120 @@
+//! The replicated store: three nodes in one process, on loopback.
+
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "raft/cluster.rs"]
+mod cluster;
+
+use std::time::Duration;
+
+use mcp_state_sidecar::machine::command::{Acquire, Set};
+use mcp_state_sidecar::machine::{Answer, Command, Json, Question, Reply};
+use mcp_state_sidecar::store::{Consistency, Request, Store};
+use tokio::time::Instant;
+
+use cluster::Cluster;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn request(command: Command) -> Request {
+    Request { command, idempotency: None, actor: None, chance: 7 }
+}
+
+fn set(key: &str, value: &str) -> Request {
+    request(Command::Set(Set {
+        key: key.into(),
+        value: Json::new(value),
+        ttl_ms: None,
+        agent_id: None,
+        if_revision: None,
+        fence: None,
+    }))
+}
+
+async fn get(store: &dyn Store, key: &str) -> Option<String> {
+    let question = Question::Key { key: key.into() };
+    let answered = store.ask(question, Consistency::Linearizable, soon()).await.unwrap();
+    match answered.answer {
+        Answer::Key(row) => row.map(|row| row.value.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_on_any_node_is_read_on_every_node() {
+    let cluster = Cluster::start().await;
+    for (number, writer) in cluster.stores().enumerate() {
+        let value = number.to_string();
+        let reply = writer.submit(set("k", &value), soon()).await.unwrap();
+        assert!(matches!(reply, Reply::Set(written) if written.ok));
+        for reader in cluster.stores() {
+            assert_eq!(get(&*reader, "k").await, Some(value.clone()));
+        }
+    }
+    cluster.assert_replicas_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_leader_costs_a_delay_and_nothing_else() {
+    let mut cluster = Cluster::start().await;
+    for number in 0..20 {
+        let key = format!("before/{number}");
+        cluster.any().submit(set(&key, "1"), soon()).await.unwrap();
+    }
+    let lost = cluster.stop_leader().await;
+    for number in 0..20 {
+        let key = format!("after/{number}");
+        cluster.any().submit(set(&key, "2"), soon()).await.unwrap();
+    }
+    cluster.restart(lost).await;
+    for store in cluster.stores() {
+        assert_eq!(get(&*store, "before/19").await.as_deref(), Some("1"));
+        assert_eq!(get(&*store, "after/19").await.as_deref(), Some("2"));
+    }
+    cluster.assert_replicas_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_nothing_is_acknowledged_and_local_reads_go_on() {
+    let mut cluster = Cluster::start().await;
+    cluster.any().submit(set("k", "1"), soon()).await.unwrap();
+    cluster.stop_leader().await;
+    cluster.stop_leader().await;
+    let last = cluster.any();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    last.submit(set("k", "2"), deadline).await.expect_err("no majority");
+    let question = Question::Key { key: "k".into() };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    last.ask(question.clone(), Consistency::Linearizable, deadline).await.expect_err("no majority");
+    let local = last.ask(question, Consistency::Local, soon()).await.unwrap();
+    assert!(matches!(local.answer, Answer::Key(Some(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_seen_expired_stays_expired_under_the_next_leader() {
+    let mut cluster = Cluster::start().await;
+    let acquire = |holder: &str| {
+        request(Command::Acquire(Acquire {
+            resource_id: "r".into(),
+            holder_id: holder.into(),
+            ttl_ms: 3_000,
+        }))
+    };
+    let acquired = |reply| match reply {
+        Reply::Acquired(acquired) => acquired,
+        other => panic!("{other:?}"),
+    };
+    let first = acquired(cluster.any().submit(acquire("a"), soon()).await.unwrap());
+    assert!(first.acquired);
+    cluster.clock.advance_ms(3_001);
+    let question = Question::Leases { scan: Default::default(), limit: 10 };
+    let seen = cluster.any().ask(question.clone(), Consistency::Linearizable, soon()).await;
+    assert!(matches!(seen.unwrap().answer, Answer::Leases { rows, .. } if rows.is_empty()));
+    // The next leader's wall clock lags behind what the first one counted.
+    cluster.stop_leader().await;
+    let seen = cluster.any().ask(question, Consistency::Linearizable, soon()).await;
+    assert!(matches!(seen.unwrap().answer, Answer::Leases { rows, .. } if rows.is_empty()));
+    let second = acquired(cluster.any().submit(acquire("b"), soon()).await.unwrap());
+    assert!(second.acquired && second.fencing_token > first.fencing_token);
+}

@@ -1,0 +1,9 @@
+# A waiting call gets the lease as soon as it is released.
+
+call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 600}
+  {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000600.0,"reason":null,"fencing_token":1}
+start waiting call lease_acquire {"resource_id": "r", "holder_id": "b", "ttl_seconds": 60, "wait_seconds": 10}
+call lease_release {"resource_id": "r", "holder_id": "a"}
+  {"released":true,"resource_id":"r"}
+join waiting
+  {"acquired":true,"resource_id":"r","holder":"b","expires_at":1700000060.0,"reason":null,"fencing_token":3}

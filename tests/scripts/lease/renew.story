@@ -1,0 +1,19 @@
+# The holder prolongs its lease; nobody else can, nor the holder once it has
+# ended.
+
+let lease = call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10}
+  {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000010.0,"reason":null,"fencing_token":1}
+advance 5s
+call lease_renew {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10}
+  {"renewed":true,"resource_id":"r","expires_at":1700000015.0,"fencing_token":1}
+call lease_renew {"resource_id": "r", "holder_id": "a", "ttl_seconds": 20, "fencing_token": $lease.fencing_token}
+  {"renewed":true,"resource_id":"r","expires_at":1700000025.0,"fencing_token":1}
+call lease_renew {"resource_id": "r", "holder_id": "b", "ttl_seconds": 10}
+  {"renewed":false,"resource_id":"r","expires_at":null,"fencing_token":null}
+call lease_renew {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10, "fencing_token": 99}
+  {"renewed":false,"resource_id":"r","expires_at":null,"fencing_token":null}
+call lease_renew {"resource_id": "none", "holder_id": "a", "ttl_seconds": 10}
+  {"renewed":false,"resource_id":"none","expires_at":null,"fencing_token":null}
+advance 20s
+call lease_renew {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10}
+  {"renewed":false,"resource_id":"r","expires_at":null,"fencing_token":null}

@@ -1,0 +1,14 @@
+# A holder whose claim lapsed, but whom nobody replaced, goes on.
+
+let run = call workflow_create {"name": "n"}
+  {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}
+let claim = call workflow_claim {"run_id": "$run.run_id", "agent_id": "w1", "claim_ttl_seconds": 10}
+  {"claimed":true,"run_id":"wf-e1e459320dd7","agent_id":"w1","reason":null,"claim_token":2,"claim_expires_at":1700000010.0}
+advance 60s
+call workflow_checkpoint {"run_id": "$run.run_id", "step": 1, "output": 1, "claim_token": $claim.claim_token}
+  {"ok":true,"run_id":"wf-e1e459320dd7","step":1,"last_step":1}
+call workflow_claim {"run_id": "$run.run_id", "agent_id": "w2"}
+  {"claimed":false,"run_id":"wf-e1e459320dd7","agent_id":null,"reason":"Workflow is in status 'running' (agent: w1)","claim_token":null,"claim_expires_at":null}
+advance 60s
+call workflow_heartbeat {"run_id": "$run.run_id", "agent_id": "w1", "claim_token": $claim.claim_token}
+  {"ok":true,"run_id":"wf-e1e459320dd7","status":"running","claim_expires_at":1700000130.0}

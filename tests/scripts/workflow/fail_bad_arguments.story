@@ -1,0 +1,8 @@
+# The error is needed; retry is true or false.
+
+call workflow_fail {"run_id": "r"}
+  error invalid_argument: error is required: What went wrong, for people and for the next attempt.
+call workflow_fail {"run_id": "r", "error": "e", "retry": "no"}
+  error invalid_argument: retry must be true or false, got the string 'no'
+call workflow_fail {"run_id": "wf-none", "error": "e"}
+  error not_found: Workflow 'wf-none' not found

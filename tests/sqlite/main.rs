@@ -1,0 +1,11 @@
+//! The SQLite store as processes meet it: what survives a kill, what several
+//! processes on one file see of one another, which files are refused.
+
+mod batch;
+mod child;
+mod common;
+mod crash;
+mod files;
+mod full;
+mod load;
+mod processes;

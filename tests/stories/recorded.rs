@@ -1,0 +1,146 @@
+//! The answers that the Python reference gave, as recorded from its SQLite
+//! backend: ours are the same, except for times, ids, fields that are ours,
+//! entries of the history for other changes than `state_set` (which the
+//! reference does not record), and the differences named in [`DIFFERENCES`].
+
+use std::collections::HashMap;
+
+use mcp_state_sidecar::access::Caller;
+use mcp_state_sidecar::api::mcp::tools;
+use serde_json::{Map, Value};
+
+use crate::runner::Stage;
+use crate::stores::Factory;
+
+const RECORDED: &str = include_str!("../recorded/sqlite.json");
+
+/// Where we deliberately answer otherwise: scenario, the step's number in it
+/// (from 0), why, and what we answer in the fields that differ.
+type Difference = (&'static str, usize, &'static str, &'static str);
+
+const DIFFERENCES: &[Difference] = &[
+    (
+        "kv-prefix",
+        15,
+        "a prefix is case-sensitive; the reference's SQLite ignores case",
+        r#"{"keys":["a","a b","a%b","a*b","a/b","a:b","a[b]","a_b","ab","abc"]}"#,
+    ),
+    (
+        "kv-prefix",
+        21,
+        "a prefix is case-sensitive; the reference's SQLite ignores case",
+        r#"{"keys":["A"]}"#,
+    ),
+];
+
+pub async fn play_all(store: Factory) {
+    let recorded: Value = serde_json::from_str(RECORDED).expect("the recorded answers are JSON");
+    let scenarios = recorded.as_object().expect("scenarios by name");
+    assert!(scenarios.len() >= 11, "scenarios are missing");
+    let mut used = Vec::<&Difference>::new();
+    for (scenario, steps) in scenarios {
+        let stage = Stage::set(store).await;
+        let mut names = Names::default();
+        for (at, step) in steps.as_array().expect("steps").iter().enumerate() {
+            if let Some(seconds) = step["sleep"].as_f64() {
+                stage.clock.advance_ms((seconds * 1000.0) as u64);
+                continue;
+            }
+            let difference = DIFFERENCES.iter().find(|d| d.0 == scenario && d.1 == at);
+            used.extend(difference);
+            let tool = step["tool"].as_str().expect("a tool");
+            let arguments = names.filled_in(&step["args"]);
+            let Value::Object(arguments) = arguments else { panic!("{scenario} {at}: arguments") };
+            let got = call(&stage, tool, arguments).await;
+            let wanted = match difference {
+                None => step["result"].clone(),
+                Some((.., ours)) => serde_json::from_str(ours).expect("our answer is JSON"),
+            };
+            if let Err(why) = names.compare(&wanted, &got) {
+                panic!("{scenario}, call {at} of {tool}: {why}\nwanted {wanted}\ngot    {got}");
+            }
+        }
+        stage.clear().await;
+    }
+    assert_eq!(used.len(), DIFFERENCES.len(), "a difference is named that no longer exists");
+}
+
+async fn call(stage: &Stage, tool: &str, arguments: Map<String, Value>) -> Value {
+    let tool = tools::find(tool).unwrap_or_else(|| panic!("there is no tool '{tool}'"));
+    let result = tools::call(&stage.service, &Caller::local(), tool, arguments).await;
+    let mut reply: Value = serde_json::from_str(&result.structured).expect("a reply is JSON");
+    if let Some(error) = result.error {
+        return serde_json::json!({"isError": true, "text": error});
+    }
+    of_keys_only(&mut reply);
+    reply
+}
+
+/// The reference records only what `state_set` did.
+fn of_keys_only(reply: &mut Value) {
+    let Some(entries) = reply.get_mut("entries").and_then(Value::as_array_mut) else { return };
+    entries.retain(|entry| entry["action"] == "state_set");
+}
+
+/// What stands for what: `$1` for a run's id, recorded ids for ours.
+#[derive(Default)]
+struct Names {
+    ours: HashMap<String, Value>,
+}
+
+impl Names {
+    fn filled_in(&self, recorded: &Value) -> Value {
+        match recorded {
+            Value::String(name) if name.starts_with('$') => {
+                self.ours.get(name).cloned().unwrap_or_else(|| panic!("{name} is not known yet"))
+            }
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| (name.clone(), self.filled_in(value))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Whether all that was recorded is in `got`, at any depth.
+    fn compare(&mut self, wanted: &Value, got: &Value) -> Result<(), String> {
+        match (wanted, got) {
+            (Value::String(mark), got) if mark == "<time>" => match got.is_number() {
+                true => Ok(()),
+                false => Err(format!("{got} is no time")),
+            },
+            (Value::String(name), got) if name.starts_with('$') => {
+                let known = self.ours.entry(name.clone()).or_insert_with(|| got.clone());
+                match known == got {
+                    true => Ok(()),
+                    false => Err(format!("{name} was {known} and is now {got}")),
+                }
+            }
+            (Value::Object(wanted), Value::Object(got)) => {
+                for (name, value) in wanted {
+                    match got.get(name) {
+                        None => return Err(format!("{name} is missing")),
+                        // Ours counts every change, the reference rows of one table.
+                        Some(id) if name == "id" && id.is_u64() => {}
+                        // Each says what it runs on.
+                        Some(Value::String(_)) if name == "backend" => {}
+                        Some(got) => {
+                            self.compare(value, got).map_err(|why| format!("{name}: {why}"))?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
+                wanted.iter().zip(got).try_for_each(|(wanted, got)| self.compare(wanted, got))
+            }
+            (Value::Number(wanted), Value::Number(got)) => {
+                match wanted == got || wanted.as_f64() == got.as_f64() {
+                    true => Ok(()),
+                    false => Err(format!("wanted {wanted}, got {got}")),
+                }
+            }
+            (wanted, got) if wanted == got => Ok(()),
+            (wanted, got) => Err(format!("wanted {wanted}, got {got}")),
+        }
+    }
+}

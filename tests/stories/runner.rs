@@ -1,0 +1,183 @@
+//! Plays a story on a store and gives the transcript: the same story with the
+//! replies that came. Clock and chance are driven, so the same story gives the
+//! same bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use mcp_state_sidecar::access::Caller;
+use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
+use mcp_state_sidecar::machine::{Command, Reply};
+use mcp_state_sidecar::service::{Chance, Context, Options, Service};
+use mcp_state_sidecar::store::clock::Manual;
+use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
+
+use crate::schema;
+use crate::script::{self, Action};
+use crate::stores::Factory;
+
+/// When stories begin, in milliseconds since the Unix epoch.
+pub const BEGIN_MS: u64 = 1_700_000_000_000;
+
+/// The same numbers in every story.
+pub const SEED: u64 = 7;
+
+/// Longest that a call which was started may take to end.
+const JOIN: Duration = Duration::from_secs(20);
+
+/// A service over a fresh store, and the clock that drives it.
+pub struct Stage {
+    pub service: Service,
+    pub clock: Arc<Manual>,
+    close: BoxFuture<'static, ()>,
+}
+
+impl Stage {
+    pub async fn set(store: Factory) -> Stage {
+        let clock = Manual::at(BEGIN_MS);
+        let opened = store(clock.clone()).await;
+        let options =
+            Options { chance: Chance::seeded(SEED), clock: clock.clone(), ..Options::default() };
+        Stage { service: Service::new(opened.store, options), clock, close: opened.close }
+    }
+
+    pub async fn clear(self) {
+        self.close.await;
+    }
+
+    pub async fn sweep(&self) -> String {
+        let command = Command::Sweep { limit: 1000 };
+        match self.service.submit(command, Context::default()).await {
+            Ok(Reply::Swept { removed, .. }) => format!("removed {removed}"),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+pub async fn play(story: &str, store: Factory) -> Result<String, String> {
+    let (lines, after) = script::parse(story)?;
+    let stage = Stage::set(store).await;
+    let mut played = Played { stage, named: HashMap::new(), started: HashMap::new(), admin: true };
+    let mut transcript = String::new();
+    for line in lines {
+        transcript.push_str(&line.before);
+        transcript.push_str(&line.source);
+        transcript.push('\n');
+        if let Some(reply) = played.act(line.action).await? {
+            transcript.push_str(&format!("  {reply}\n"));
+        }
+    }
+    transcript.push_str(&after);
+    played.stage.clear().await;
+    Ok(transcript)
+}
+
+struct Played {
+    stage: Stage,
+    named: HashMap<String, Value>,
+    started: HashMap<String, JoinHandle<Option<ToolResult>>>,
+    admin: bool,
+}
+
+impl Played {
+    async fn act(&mut self, action: Action) -> Result<Option<String>, String> {
+        match action {
+            Action::Call { name, tool, arguments } => {
+                let result = self.begin(&tool, &arguments)?.await.map_err(|e| e.to_string())?;
+                let result = result.ok_or_else(|| format!("there is no tool '{tool}'"))?;
+                if let Some(name) = name {
+                    let reply = serde_json::from_str(&result.structured);
+                    self.named.insert(name, reply.map_err(|error| error.to_string())?);
+                }
+                shown(&tool, &result).map(Some)
+            }
+            Action::Start { name, tool, arguments } => {
+                let call = self.begin(&tool, &arguments)?;
+                self.started.insert(name, call);
+                Ok(None)
+            }
+            Action::Join { name } => {
+                let call = self.started.remove(&name).ok_or(format!("'{name}' was not started"))?;
+                let ended = tokio::time::timeout(JOIN, call).await;
+                let ended = ended.map_err(|_| format!("'{name}' does not end"))?;
+                match ended.map_err(|error| error.to_string())? {
+                    Some(result) => shown("", &result).map(Some),
+                    None => Err(format!("'{name}' called no tool")),
+                }
+            }
+            Action::AdvanceMs(ms) => {
+                self.stage.clock.advance_ms(ms);
+                Ok(None)
+            }
+            Action::Sweep => Ok(Some(self.stage.sweep().await)),
+            Action::As { admin } => {
+                self.admin = admin;
+                Ok(None)
+            }
+        }
+    }
+
+    fn begin(&self, tool: &str, arguments: &str) -> Result<JoinHandle<Option<ToolResult>>, String> {
+        let arguments = self.filled_in(arguments)?;
+        let arguments: Map<String, Value> = serde_json::from_str(&script::repeated(&arguments))
+            .map_err(|error| format!("arguments of {tool}: {error}: {arguments}"))?;
+        let service = self.stage.service.clone();
+        let caller = Caller { actor: None, admin: self.admin };
+        let tool = tools::find(tool);
+        Ok(tokio::spawn(
+            async move { Some(tools::call(&service, &caller, tool?, arguments).await) },
+        ))
+    }
+
+    /// Puts fields of earlier replies in the place of `$name.field`.
+    fn filled_in(&self, text: &str) -> Result<String, String> {
+        let mut text = text.to_string();
+        for (name, reply) in &self.named {
+            let fields = reply.as_object().ok_or_else(|| format!("'{name}' is no object"))?;
+            // Longer names first: one may begin with another.
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(field, _)| std::cmp::Reverse(field.len()));
+            for (field, value) in fields {
+                let value = value.as_str().map_or_else(|| value.to_string(), String::from);
+                text = text.replace(&format!("${name}.{field}"), &value);
+            }
+        }
+        match text.contains("\"$") {
+            true => Err(format!("something was not named before: {text}")),
+            false => Ok(text),
+        }
+    }
+}
+
+fn shown(tool: &str, result: &ToolResult) -> Result<String, String> {
+    if result.error.is_some() {
+        let reply: Value = serde_json::from_str(&result.structured).map_err(|e| e.to_string())?;
+        let error = &reply["error"];
+        let text = |field: &str| error[field].as_str().unwrap_or_default().to_string();
+        return Ok(format!("error {}: {}", text("code"), text("message")));
+    }
+    let reply: Value = serde_json::from_str(&result.structured)
+        .map_err(|error| format!("{tool} gave no JSON: {error}: {}", result.structured))?;
+    if let Some(tool) = tools::find(tool) {
+        schema::check(&Value::Object(tool.output_schema()), &reply)
+            .map_err(|why| format!("the reply of {} breaks its schema: {why}", tool.name))?;
+    }
+    match tool {
+        "sidecar_health" => Ok(same_everywhere(reply).to_string()),
+        _ => Ok(result.structured.clone()),
+    }
+}
+
+/// Health without what differs from store to store and run to run.
+fn same_everywhere(mut health: Value) -> Value {
+    if let Some(fields) = health.as_object_mut() {
+        fields.shift_remove("cluster");
+        fields.insert("backend".into(), "…".into());
+        fields.insert("uptime_s".into(), "…".into());
+        fields.insert("release".into(), "…".into());
+    }
+    health
+}
