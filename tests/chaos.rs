@@ -110,17 +110,12 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 async fn judge(cluster: &Cluster, calls: &[record::Call]) {
     cluster.all_ready().await;
-    let mut first = None;
+    let history = quiet_history(&Client::new(cluster.nodes[0].mcp_port)).await;
     for node in &cluster.nodes {
         let client = Client::new(node.mcp_port);
-        let history = verdict::fetch(&client).await;
+        verdict::fetch(&client).await.assert_equal(&history);
         verdict::assert_present(&client, calls).await;
-        match &first {
-            None => first = Some(history),
-            Some(first) => history.assert_equal(first),
-        }
     }
-    let history = first.expect("a cluster has nodes");
     println!("history: {} events, equal on all nodes", history.len());
     verdict::check(&history, calls);
     let mut heads = Vec::new();
@@ -129,6 +124,20 @@ async fn judge(cluster: &Cluster, calls: &[record::Call]) {
         heads.push((health["revision"].clone(), health["chain"].clone()));
     }
     assert!(heads.windows(2).all(|two| two[0] == two[1]), "chain heads differ: {heads:?}");
+}
+
+/// The history once nothing happens by itself any more: the last leases have
+/// run out and were swept.
+async fn quiet_history(client: &Client) -> verdict::History {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let history = verdict::fetch(client).await;
+        if !history.has_open_leases() {
+            return history;
+        }
+        assert!(Instant::now() < deadline, "leases that ran out are not swept");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn report(calls: &[record::Call], gaps: &[Duration]) {

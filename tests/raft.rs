@@ -1,5 +1,6 @@
 //! The replicated store: three nodes in one process, on loopback.
 
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "raft/cluster.rs"]
 mod cluster;
 

@@ -316,7 +316,7 @@ pub static SETTINGS: &[Setting] = &[
         name: "log",
         env: "SIDECAR_LOG",
         flag: Some("log"),
-        default: Some("info,rmcp=warn,openraft=error"),
+        default: Some("info,rmcp=warn,openraft=error,openraft::raft::raft_inner=off"),
         kind: Kind::Plain,
         takes: "off, error, warn, info, debug or trace, also by module: info,rmcp=warn",
         about: "What is logged, on standard error",

@@ -138,7 +138,8 @@ impl Service {
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = Sight { retry_at: sight.retry_at, ..self.work_in_sight(&claim).await? };
+            let seen = self.work_in_sight(&claim).await?;
+            sight = Sight { retry_at: sight.retry_at, ..seen }.or_due(!once && self.is_past(sight));
         }
     }
 
@@ -173,8 +174,15 @@ impl Service {
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = self.lease_in_sight(&acquire).await?;
+            let seen = self.lease_in_sight(&acquire).await?;
+            sight = seen.or_due(!once && self.is_past(seen));
         }
+    }
+
+    /// Whether the time has come at which the answer may be another. Followers
+    /// see deadlines pass late, so what they see does not decide then.
+    fn is_past(&self, sight: Sight) -> bool {
+        sight.retry_at.is_some_and(|at| at.0 <= self.shared.options.clock.wall_ms())
     }
 
     /// Whether this node sees a run that `claim` could take.
@@ -220,6 +228,10 @@ struct Sight {
 impl Sight {
     /// Before anything is known.
     const PROMISING: Sight = Sight { promising: true, retry_at: None };
+
+    fn or_due(self, due: bool) -> Sight {
+        Sight { promising: self.promising || due, ..self }
+    }
 }
 
 /// Sleeps between looks.

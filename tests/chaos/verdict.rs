@@ -2,7 +2,7 @@
 //! agent got? The history is chained by hash and equal on all nodes, so it is
 //! the one order in which things happened; each answer must fit into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -55,6 +55,19 @@ impl History {
 
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether a lease was granted and neither given back nor swept.
+    pub fn has_open_leases(&self) -> bool {
+        let mut open = BTreeSet::new();
+        for event in self.0.values() {
+            match event["action"].as_str().unwrap() {
+                "lease_acquire" => open.insert(event["key"].as_str().unwrap()),
+                "lease_release" | "lease_expire" => open.remove(event["key"].as_str().unwrap()),
+                _ => false,
+            };
+        }
+        !open.is_empty()
     }
 
     /// That two nodes hold the very same events.

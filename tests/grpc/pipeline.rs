@@ -10,10 +10,16 @@ use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::*;
 use mcp_state_sidecar::store::Store;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 
 use crate::support::*;
+
+/// The next reply, or nothing once the call has ended.
+async fn next(replies: &mut Streaming<api::SubmitReply>) -> Option<api::SubmitReply> {
+    let message = tokio::time::timeout(PATIENCE, replies.message()).await.expect("in time");
+    message.unwrap()
+}
 
 fn numbered(id: u64) -> api::SubmitRequest {
     api::SubmitRequest { id, ..request(set(&format!("k{id:05}"), &id.to_string())) }
@@ -40,8 +46,7 @@ async fn five_thousand_are_carried_out_with_a_bounded_number_under_way() {
 
     gate.add_permits(COMMANDS as usize);
     let mut ids = BTreeSet::new();
-    while let Some(reply) = replies.next().await {
-        let reply = reply.unwrap();
+    while let Some(reply) = next(&mut replies).await {
         let Some(api::submit_reply::Outcome::Reply(_)) = reply.outcome else { panic!("{reply:?}") };
         assert!(ids.insert(reply.id), "{} was answered twice", reply.id);
     }
@@ -61,8 +66,12 @@ async fn a_command_that_fails_has_a_fault_and_the_others_go_on() {
         api::SubmitRequest { id: 4, ..request(command::Command::Sweep(Sweep { limit: 1 })) },
         numbered(5),
     ];
-    let replies = client.0.pipeline(tokio_stream::iter(requests)).await.unwrap().into_inner();
-    let mut replies: Vec<_> = replies.map(Result::unwrap).collect().await;
+    let requests = tokio_stream::iter(requests);
+    let mut stream = client.0.pipeline(requests).await.unwrap().into_inner();
+    let mut replies = Vec::new();
+    while let Some(reply) = next(&mut stream).await {
+        replies.push(reply);
+    }
     replies.sort_by_key(|reply| reply.id);
     let codes: Vec<_> = replies
         .iter()
@@ -92,18 +101,18 @@ async fn replies_come_while_requests_are_still_sent_and_in_any_order() {
     let requests = ReceiverStream::new(requests);
     let mut replies = client.0.pipeline(requests).await.unwrap().into_inner();
     send.send(numbered(2)).await.unwrap();
-    assert_eq!(replies.next().await.unwrap().unwrap().id, 2, "it does not wait for the first");
+    assert_eq!(next(&mut replies).await.unwrap().id, 2, "it does not wait for the first");
     let create = Create { name: "n".into(), ..Default::default() };
     let create = api::SubmitRequest { id: 3, ..request(command::Command::Create(create)) };
     send.send(create).await.unwrap();
     let mut rest = [0; 2];
     for id in &mut rest {
-        *id = replies.next().await.unwrap().unwrap().id;
+        *id = next(&mut replies).await.unwrap().id;
     }
     rest.sort();
     assert_eq!(rest, [1, 3]);
     drop(send);
-    assert!(replies.next().await.is_none(), "the call ends after the last reply");
+    assert!(next(&mut replies).await.is_none(), "the call ends after the last reply");
 }
 
 #[tokio::test]
@@ -124,8 +133,8 @@ async fn a_pipeline_ends_when_the_server_stops_with_every_command_answered() {
     server.stop.cancel();
     gate.add_permits(2);
     let mut ids = BTreeSet::new();
-    while let Some(reply) = replies.next().await {
-        ids.insert(reply.unwrap().id);
+    while let Some(reply) = next(&mut replies).await {
+        ids.insert(reply.id);
     }
     assert_eq!(ids, [1, 2].into());
 }
@@ -136,5 +145,5 @@ async fn a_pipeline_that_sends_nothing_ends_well() {
     let mut client = server.client().await;
     let nothing = tokio_stream::iter(Vec::<api::SubmitRequest>::new());
     let mut replies = client.0.pipeline(nothing).await.unwrap().into_inner();
-    assert!(replies.next().await.is_none());
+    assert!(next(&mut replies).await.is_none());
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use mcp_state_sidecar::store::raft::network::{ForwardError, Forwarder};
+use mcp_state_sidecar::store::raft::network::{ForwardError, Forwarder, Network};
 use tokio::time::Instant;
 
-use crate::cluster::{cluster, leader, soon, within, write};
+use crate::cluster::{Place, cluster, leader, soon, within, write};
 
 fn item(n: usize) -> Bytes {
     Bytes::from(format!("item {n}"))
@@ -47,6 +47,16 @@ async fn a_follower_says_who_leads() {
     let refused = forwarder.submit(to.id, &to.peer(), item(1), soon()).await;
     let leader = Some((places[first].id, places[first].peer()));
     assert_eq!(refused, Err(ForwardError::NotLeader { leader }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_for_a_node_that_never_was_never_left() {
+    let (from, to) = (Place::new(1), Place::new(2));
+    let forwarder = Forwarder::new(Network::new(from.identity(), from.options.clone()));
+    for n in 0..10 {
+        let lost = forwarder.submit(to.id, &to.peer(), item(n), soon()).await;
+        assert_eq!(lost, Err(ForwardError::Unsent));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,11 @@ impl Drop for Running {
 impl Cluster {
     /// Three nodes that know their leader.
     pub async fn start() -> Cluster {
+        Cluster::start_at(Manual::at(1_700_000_000_000)).await
+    }
+
+    /// As [`Cluster::start`], by this clock.
+    pub async fn start_at(clock: Arc<Manual>) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {
@@ -63,7 +68,6 @@ impl Cluster {
             members.insert(id, Peer { addr, url: String::new() });
             listeners.push((id, listener));
         }
-        let clock = Manual::at(1_700_000_000_000);
         let mut cluster = Cluster { clock, nodes: Vec::new(), members };
         for (id, listener) in listeners {
             let dir = tempfile::tempdir().unwrap();
@@ -97,6 +101,12 @@ impl Cluster {
         });
         let store = starting.await.unwrap();
         node.running = Some(Running { store, runtime: Some(runtime) });
+    }
+
+    /// Stops every node.
+    pub async fn stop(self) {
+        let running = self.nodes.into_iter().filter_map(|node| node.running);
+        futures::future::join_all(running.map(Running::end)).await;
     }
 
     /// The stores that run.

@@ -45,6 +45,7 @@ pub async fn fill(file: &Path) {
     let value = format!("\"{}\"", "x".repeat(4_000));
     let mut written = 0;
     let fault = loop {
+        assert!(written * 4_000 < LIMIT_BYTES * 10, "no fault was reported");
         match submit(&store, set(&format!("key-{written}"), &value)).await {
             Ok(_) => written += 1,
             Err(fault) => break fault,

@@ -1,5 +1,6 @@
 //! How many writes a second one process makes. Not a test of a promise: run it
-//! by hand, in a release build, with `--ignored --nocapture load`.
+//! by hand, in a release build, with `--ignored --nocapture load`; `CALLERS` says
+//! with how many callers, if not with one after another number of them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ const LASTS: Duration = Duration::from_secs(5);
 #[ignore = "a measurement"]
 async fn load() {
     let folder = tempfile::tempdir_in(".").unwrap();
-    for callers in [1, 16, 64, 256] {
+    let wanted = std::env::var("CALLERS").ok().map(|wanted| wanted.parse().expect("a number"));
+    for callers in wanted.map_or(vec![1, 16, 64, 256], |callers| vec![callers]) {
         for read in [false, true] {
             let store = Arc::new(open(&folder.path().join(format!("{callers}-{read}.db"))));
             let began = Instant::now();

@@ -8,7 +8,6 @@ use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
 
 use super::leadership::Core;
-use super::log::LogStats;
 use super::types::{NodeId, TypeConfig};
 use crate::store::{ClusterHealth, Member, Role};
 
@@ -36,24 +35,6 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
         quorum: has_quorum(&metrics),
         caught_up,
         members: members(&metrics),
-    }
-}
-
-/// Sets the gauges that `/metrics` shows beside those of requests.
-pub fn record(health: &ClusterHealth, log: &LogStats) {
-    metrics::gauge!("raft_is_leader").set(f64::from(u8::from(health.role == Role::Leader)));
-    metrics::gauge!("raft_term").set(health.term as f64);
-    metrics::gauge!("raft_last_log_index").set(health.last_log_index as f64);
-    metrics::gauge!("raft_committed_index").set(health.committed_index as f64);
-    metrics::gauge!("raft_applied_index").set(health.applied_index as f64);
-    metrics::gauge!("raft_snapshot_index").set(health.snapshot_index as f64);
-    metrics::gauge!("raft_has_quorum").set(f64::from(u8::from(health.quorum)));
-    metrics::gauge!("raft_log_disk_bytes").set(log.disk_bytes() as f64);
-    for member in &health.members {
-        if let Some(lag) = member.lag {
-            metrics::gauge!("raft_peer_lag_entries", "peer" => member.id.to_string())
-                .set(lag as f64);
-        }
     }
 }
 

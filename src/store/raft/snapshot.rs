@@ -166,7 +166,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let membership = self.membership.clone();
         let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
         let snapshot = built.map_err(io::Error::other)??;
-        metrics::gauge!("raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
+        metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
 }
