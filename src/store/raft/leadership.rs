@@ -1,5 +1,6 @@
 //! Who leads, as this node knows it, and waiting for that to change.
 
+use std::fmt;
 use std::time::Duration;
 
 use openraft::Raft;
@@ -30,6 +31,16 @@ pub enum Leader {
         peer: Peer,
     },
     Nobody,
+}
+
+impl fmt::Display for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Leader::Me { term } => write!(f, "this node, in term {term}"),
+            Leader::Peer { id, peer } => write!(f, "node {id} at {peer}"),
+            Leader::Nobody => f.write_str("nobody"),
+        }
+    }
 }
 
 /// A node's view of the leadership. Clones are cheap and independent.

@@ -187,11 +187,17 @@ async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartE
     }
 }
 
-/// Keeps `caught_up` true while the node follows or leads and has applied what
+/// Writes down who leads, and keeps `caught_up` true while the node follows or leads and has applied what
 /// was committed when it last lost sight of a leader.
 async fn watch_catching_up(mut leadership: Leadership, gate: ReadGate, caught_up: Arc<AtomicBool>) {
+    let mut known = Leader::Nobody;
     loop {
-        if leadership.now() == Leader::Nobody {
+        let leader = leadership.now();
+        if leader != known {
+            tracing::info!(%leader, "leadership");
+            known = leader;
+        }
+        if known == Leader::Nobody {
             caught_up.store(false, Ordering::Release);
         } else if !caught_up.load(Ordering::Acquire)
             && gate.pass(Instant::now() + CATCH_UP).await.is_ok()
