@@ -7,7 +7,7 @@ use openraft::Raft;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::state_machine::StateMachine;
 use super::types::{NodeId, Peer, TypeConfig};
@@ -82,9 +82,27 @@ impl Leadership {
 
     /// Waits until it makes sense to ask again; false once `deadline` is over.
     pub async fn settle(&mut self, deadline: Instant) -> bool {
-        let until = deadline.min(Instant::now() + ASK_AGAIN);
-        // Either way there is something new to try: a change, or the time itself.
-        let _ = timeout_at(until, self.metrics.changed()).await;
+        self.settle_until(deadline.min(Instant::now() + ASK_AGAIN)).await;
         Instant::now() < deadline
+    }
+
+    /// Waits for a change, or for `limit`.
+    pub async fn change_within(&mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            let before = self.now();
+            self.settle_until(until).await;
+            if self.now() != before {
+                return;
+            }
+        }
+    }
+
+    async fn settle_until(&mut self, until: Instant) {
+        // Either way there is something new to try: a change, or the time itself.
+        if let Ok(Err(_stopped)) = timeout_at(until, self.metrics.changed()).await {
+            // No change will come any more, at once and each time.
+            sleep_until(until).await;
+        }
     }
 }
