@@ -11,8 +11,8 @@ use super::held::Held;
 use super::posting::Term;
 use super::reader::Reader;
 use super::{Run, Span};
-use crate::machine::view::{ChangeFilter, HistoryFilter};
 use crate::machine::Event;
+use crate::machine::view::{ChangeFilter, HistoryFilter};
 
 /// How many records one turn may read: the thread is shared, and a search for
 /// what is rare may read every posting that there is.
