@@ -266,18 +266,26 @@ impl Shared {
     async fn wait_for_room(&self) {
         let mut durable = self.archive.durable();
         loop {
-            if !self.recent().evict(&self.options, *durable.borrow_and_update()) {
+            let reached = *durable.borrow_and_update();
+            if !self.recent().evict(&self.options, reached) {
                 return;
             }
-            let moved = timeout(self.options.stall, durable.changed()).await;
-            if !matches!(moved, Ok(Ok(()))) && self.source.has_peers() {
-                let lost = self.recent().shed(&self.options);
-                tracing::error!(up_to = lost.0, "the archive does not move: events are let go");
-                return;
+            // One wait for each place that the archive got stuck at, not for
+            // each command that comes meanwhile.
+            if !self.recent().is_stuck(reached) {
+                let moves = durable.wait_for(|durable| *durable > reached);
+                match timeout(self.options.stall, moves).await {
+                    Ok(Ok(_)) => continue,
+                    Ok(Err(_closed)) => return,
+                    Err(_stalled) if !self.source.has_peers() => continue,
+                    Err(_stalled) => tracing::error!(
+                        durable = reached.0,
+                        "the archive does not move: events are let go unarchived"
+                    ),
+                }
             }
-            if let Ok(Err(_closed)) = moved {
-                return;
-            }
+            self.recent().shed(&self.options, reached);
+            return;
         }
     }
 }

@@ -14,13 +14,15 @@ pub(super) struct Recent {
     pub(super) tip: Tip,
     /// The tip came with a snapshot, or its anchor moved: the archive is to know.
     pub(super) moved: bool,
+    /// What was durable when the archive was last found not to move.
+    stuck: Option<Revision>,
 }
 
 impl Recent {
     pub(super) fn at(meta: &Meta) -> Recent {
         let tip = tip_of(meta);
         let window = Window::after(tip.revision);
-        Recent { window, floor_chain: tip.chain, tip, moved: true }
+        Recent { window, floor_chain: tip.chain, tip, moved: true, stuck: None }
     }
 
     /// Takes events; says whether there is more than the cap.
@@ -45,11 +47,16 @@ impl Recent {
         self.window.surplus(&options.cap) >= self.window.oldest()
     }
 
-    /// Evicts down to the cap, archived or not; returns up to where.
-    pub(super) fn shed(&mut self, options: &Options) -> Revision {
+    /// Whether the archive was found not to move, and still is where it was.
+    pub(super) fn is_stuck(&self, durable: Revision) -> bool {
+        self.stuck == Some(durable)
+    }
+
+    /// Evicts down to the cap, archived or not, until the archive moves.
+    pub(super) fn shed(&mut self, options: &Options, durable: Revision) {
+        self.stuck = Some(durable);
         let surplus = self.window.surplus(&options.cap);
         self.evict_to(surplus);
-        surplus
     }
 
     fn evict_to(&mut self, revision: Revision) {
