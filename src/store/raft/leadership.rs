@@ -6,7 +6,7 @@ use openraft::Raft;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::state_machine::StateMachine;
 use super::types::{NodeId, Peer, TypeConfig};
@@ -73,7 +73,10 @@ impl Leadership {
     pub async fn settle(&mut self, deadline: Instant) -> bool {
         let until = deadline.min(Instant::now() + ASK_AGAIN);
         // Either way there is something new to try: a change, or the time itself.
-        let _ = timeout_at(until, self.metrics.changed()).await;
+        if let Ok(Err(_stopped)) = timeout_at(until, self.metrics.changed()).await {
+            // No change will come any more, at once and each time.
+            sleep_until(until).await;
+        }
         Instant::now() < deadline
     }
 }
