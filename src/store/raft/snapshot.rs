@@ -53,9 +53,10 @@ impl SnapshotDir {
     /// gap before the log, so none is taken in its place.
     pub fn newest(&self) -> io::Result<Option<Snapshot>> {
         let Some(path) = self.files()?.pop() else { return Ok(None) };
-        let file = SnapshotFile::open(path)?;
-        let meta = read_cover(&mut BufReader::new(file.reader()?))?;
-        Ok(Some(Snapshot { meta, snapshot: file }))
+        let covers = |file: &SnapshotFile| read_cover(&mut BufReader::new(file.reader()?));
+        let found = SnapshotFile::open(&path)
+            .and_then(|file| Ok(Snapshot { meta: covers(&file)?, snapshot: file }));
+        found.map(Some).map_err(|error| refused(&path, &error))
     }
 
     /// Writes the snapshot of `state`, durable on return.
@@ -128,8 +129,13 @@ fn is_own(name: &str) -> bool {
 /// Reads a snapshot's tables, checking every byte.
 ///
 /// # Errors
-/// `InvalidData` when the content is damaged, or of a newer version.
+/// `InvalidData` when the content is damaged, or of a newer version; names the
+/// file.
 pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
+    read_tables(file).map_err(|error| refused(&file.path, &error))
+}
+
+fn read_tables(file: &SnapshotFile) -> io::Result<Tables> {
     /// Fewer system calls for rows that are small.
     const BUFFER_BYTES: usize = 256 << 10;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
@@ -223,12 +229,28 @@ fn read_record(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// Why the node cannot go on with a snapshot of its own, and the way out.
+/// Content is understood before its digest is reached, so a flipped byte may
+/// show as nonsense: the digest tells which it is.
+fn refused(path: &Path, error: &io::Error) -> io::Error {
+    let whole = SnapshotFile::open(path).and_then(|file| file.verify());
+    let damaged = whole.is_err_and(|error| error.kind() == ErrorKind::InvalidData);
+    let text = match damaged {
+        true => format!(
+            "snapshot {path:?} is damaged: {error}; this node must not go on with it: \
+             restore its folder from a backup, or replace the node"
+        ),
+        false => format!("snapshot {path:?} cannot be used: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
 fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
 #[cfg(test)]
-mod order_tests {
+mod tests {
     use super::*;
     use crate::store::raft::entry::log_id;
     use crate::store::raft::snapshot_file::RECEIVED_PREFIX;
@@ -251,5 +273,24 @@ mod order_tests {
         assert!(coming.exists(), "a file that a peer sends is not ours to remove");
         dir.write(&state(30), &membership).unwrap();
         assert_eq!(dir.files().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn every_changed_byte_of_the_newest_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::new(folder.path().to_owned());
+        let written = dir.write(&Applied::default(), &StoredMembershipOf::<TypeConfig>::default());
+        let path = written.unwrap().snapshot.path;
+        let whole = fs::read(&path).unwrap();
+        let reads = || dir.newest().and_then(|found| read(&found.unwrap().snapshot));
+        reads().unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(&path, &changed).unwrap();
+            let refused = reads().expect_err("a byte was changed").to_string();
+            let told = refused.contains(path.to_str().unwrap()) && refused.contains("replace");
+            assert!(told, "byte {at}: {refused}");
+        }
     }
 }
