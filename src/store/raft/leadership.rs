@@ -86,6 +86,16 @@ impl Leadership {
         Instant::now() < deadline
     }
 
+    /// Waits until `leader` leads no more, as far as this node knows.
+    pub async fn left_by(&mut self, leader: &Leader) {
+        while self.now() == *leader {
+            if self.metrics.changed().await.is_err() {
+                // The node has stopped, and what it knew stays as it is.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Waits for a change, or for `limit`.
     pub async fn change_within(&mut self, limit: Duration) {
         let until = Instant::now() + limit;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +18,7 @@ use super::leadership::{Core, Leader, Leadership};
 use super::network::Network;
 use super::office::Office;
 use super::state::State;
+use super::types::TypeConfig;
 use crate::machine::ClusterMs;
 use crate::store::StoreError;
 
@@ -117,7 +119,7 @@ impl Rounds {
                 let linearizer = asked
                     .await
                     .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
-                    .map_err(|error| unavailable(error.to_string()))?;
+                    .map_err(|error| unavailable(why_not(&error)))?;
                 (linearizer, self.office.now(term, self.state.clock()))
             }
             Leader::Peer { id, peer } => {
@@ -137,5 +139,18 @@ impl Rounds {
             Ok(Err(_behind)) => Err(unavailable("this node is behind the leader".to_owned())),
             Err(fatal) => Err(unavailable(fatal.to_string())),
         }
+    }
+}
+
+/// What a reader is told of openraft's refusal.
+pub fn why_not(error: &RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> String {
+    match error {
+        RaftError::APIError(LinearizableReadError::ForwardToLeader(_)) => {
+            "this node leads no more".to_owned()
+        }
+        RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => {
+            "no majority of the nodes answers".to_owned()
+        }
+        RaftError::Fatal(fatal) => fatal.to_string(),
     }
 }
