@@ -190,7 +190,24 @@ impl Service {
     fn chance_for(&self, command: &Command) -> u64 {
         match command {
             Command::Create(_) => self.shared.options.chance.draw(),
-            _ => 0,
+            Command::Set(_)
+            | Command::Delete(_)
+            | Command::Transact(_)
+            | Command::Claim(_)
+            | Command::ClaimNext(_)
+            | Command::Heartbeat(_)
+            | Command::Release(_)
+            | Command::Checkpoint(_)
+            | Command::Complete(_)
+            | Command::Fail(_)
+            | Command::Cancel(_)
+            | Command::Acquire(_)
+            | Command::Renew(_)
+            | Command::ReleaseLease(_)
+            | Command::SaveSession(_)
+            | Command::DeleteSession(_)
+            | Command::Reset
+            | Command::Sweep { .. } => 0,
         }
     }
 
