@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, Service, ServiceError};
 use crate::machine::command::{Acquire, ClaimNext};
@@ -51,12 +52,14 @@ impl Service {
             Some(after) => after,
             None => self.present().await?,
         };
-        self.look_for_change(filter, after, timeout, limit, Consistency::Linearizable).await
+        let (consistency, stop) = (Consistency::Linearizable, self.stop());
+        self.look_for_change(filter, after, timeout, limit, consistency, stop).await
     }
 
     /// As [`Service::wait_for_change`], for one who has seen all changes up to
     /// `after` and goes on: looks at this node's own state alone, which costs
-    /// a cluster nothing.
+    /// a cluster nothing. Does not end early when the service stops: who goes
+    /// on for ever would ask again at once, and has a stop of its own.
     pub async fn follow_changes(
         &self,
         filter: ChangeFilter,
@@ -64,7 +67,8 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<Changed, ServiceError> {
-        self.look_for_change(filter, after, timeout, limit, Consistency::Local).await
+        let (consistency, never) = (Consistency::Local, CancellationToken::new());
+        self.look_for_change(filter, after, timeout, limit, consistency, never).await
     }
 
     /// The newest revision, as of now.
@@ -80,9 +84,10 @@ impl Service {
         timeout: Duration,
         limit: usize,
         mut consistency: Consistency,
+        stop: CancellationToken,
     ) -> Result<Changed, ServiceError> {
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout);
+        let mut waiter = Waiter::new(self, timeout, stop);
         loop {
             let question = Question::Changes { filter: filter.clone(), after, limit };
             let answered = self.ask(question, consistency).await?;
@@ -119,7 +124,7 @@ impl Service {
             return claimed(self.submit(Command::ClaimNext(claim), context).await?);
         }
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait);
+        let mut waiter = Waiter::new(self, wait, self.stop());
         let once = context.idempotency_key.is_some();
         if let Some(key) = &context.idempotency_key
             && let Some(reply) = self.recall(&Command::ClaimNext(claim.clone()), key).await?
@@ -155,7 +160,7 @@ impl Service {
             return acquired(self.submit(Command::Acquire(acquire), context).await?);
         }
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait);
+        let mut waiter = Waiter::new(self, wait, self.stop());
         let once = context.idempotency_key.is_some();
         if let Some(key) = &context.idempotency_key
             && let Some(reply) = self.recall(&Command::Acquire(acquire.clone()), key).await?
@@ -177,6 +182,10 @@ impl Service {
             let seen = self.lease_in_sight(&acquire).await?;
             sight = seen.or_due(!once && self.is_past(seen));
         }
+    }
+
+    fn stop(&self) -> CancellationToken {
+        self.shared.options.stop.clone()
     }
 
     /// Whether the time has come at which the answer may be another. Followers
@@ -239,25 +248,33 @@ struct Waiter<'a> {
     service: &'a Service,
     revision: watch::Receiver<Revision>,
     until: Instant,
+    /// Ends the wait before its time.
+    stop: CancellationToken,
     /// How often in a row the store refused what had looked promising.
     refusals: u32,
 }
 
 impl<'a> Waiter<'a> {
     /// Made before the first look, so that no change falls in between.
-    fn new(service: &'a Service, wait: Duration) -> Self {
+    fn new(service: &'a Service, wait: Duration, stop: CancellationToken) -> Self {
         let mut revision = service.shared.store.revision();
         revision.mark_unchanged();
-        Waiter { service, revision, until: Instant::now() + wait, refusals: 0 }
+        Waiter { service, revision, until: Instant::now() + wait, stop, refusals: 0 }
     }
 
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.stop.is_cancelled() || Instant::now() >= self.until
+    }
+
+    /// As [`Waiter::rest`]; a stop ends it at once.
+    async fn sleep(&mut self, sight: Option<Sight>) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.rest(sight)).await;
     }
 
     /// Sleeps until the state has changed or the wait is over; where `sight`
     /// is given also until time alone may have changed what it showed.
-    async fn sleep(&mut self, sight: Option<Sight>) {
+    async fn rest(&mut self, sight: Option<Sight>) {
         self.refusals = match sight {
             Some(Sight { promising: true, .. }) => self.refusals + 1,
             Some(Sight { promising: false, .. }) | None => 0,

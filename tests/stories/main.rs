@@ -3,7 +3,7 @@
 //! in `tests/scripts/` are these transcripts. `UPDATE=1` rewrites them.
 
 #[path = "../raft/cluster.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
 mod cluster;
 mod recorded;
 mod runner;
