@@ -13,7 +13,7 @@ impl Config {
     /// # Errors
     /// One line that names the setting to change.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.election_min_ms < 2 * self.heartbeat_ms {
+        if self.election_min_ms <= self.heartbeat_ms {
             let got = self.election_min_ms;
             return Err(wrong("election_min_ms", &format!("got {got}")));
         }

@@ -26,7 +26,14 @@ impl Cluster {
         // Would make all nodes one, if dev let them through.
         command.env("SIDECAR_PORT", "1").env("SIDECAR_NODE_ID", "1");
         command.stdout(Stdio::piped());
-        let running = Running::start(command);
+        let mut running = Running::start(command);
+        // A node that dies before that ends the whole start.
+        let ready = dir.path().join("d/ready");
+        wait_for("not ready", || {
+            let ended = running.child.try_wait().unwrap();
+            assert!(ended.is_none(), "dev has ended: {ended:?}");
+            ready.exists()
+        });
         Cluster { running, dir, base_port }
     }
 
@@ -58,7 +65,9 @@ impl Cluster {
     fn stop(mut self) -> tempfile::TempDir {
         self.running.signal(Signal::INT);
         assert_eq!(self.running.ended(), Some(0));
-        assert!(!self.dir.path().join("d/node1.pid").exists(), "stale process numbers");
+        for stale in ["d/node1.pid", "d/ready"] {
+            assert!(!self.dir.path().join(stale).exists(), "{stale} is left behind");
+        }
         let Cluster { running, dir, .. } = self;
         drop(running);
         dir

@@ -53,6 +53,6 @@ pub const RAFT: Factory = |clock| {
             }
         }
         let store = follower.expect("a node that does not lead");
-        Opened { store, close: Box::pin(cluster.stop()) }
+        Opened { store, close: Box::pin(cluster.end()) }
     })
 };

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, deep};
+use super::{Handler, deep, lane};
 use crate::service::Service;
 
 /// How requests are treated.
@@ -30,6 +30,8 @@ pub struct Options {
     pub bodies_bytes_max: usize,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// Whether plain calls take the fast lane; the answers are the same.
+    pub fast_lane: bool,
     /// Ends answers that are streamed.
     pub shutdown: CancellationToken,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             body_bytes_max: 4 * 1024 * 1024,
             bodies_bytes_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            fast_lane: true,
             shutdown: CancellationToken::new(),
         }
     }
@@ -55,19 +58,20 @@ pub fn routes(service: Service, options: Options) -> Router {
         .disable_allowed_origins()
         .with_max_request_body_bytes(options.body_bytes_max)
         .with_cancellation_token(options.shutdown.clone());
-    let handler = Handler::new(service);
+    let handler = Handler::new(service.clone());
     let rmcp = StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let endpoint = Endpoint { rmcp, options: Arc::new(options), bodies };
+    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies };
     Router::new().route("/mcp", any(answer)).with_state(endpoint)
 }
 
 #[derive(Clone)]
 struct Endpoint {
+    service: Service,
     rmcp: StreamableHttpService<Handler, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
@@ -101,6 +105,11 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     };
     if let Some(response) = deep::refuse(&parts.headers, &body) {
         return response;
+    }
+    if endpoint.options.fast_lane
+        && let Some(call) = lane::recognise(&parts, &body)
+    {
+        return call.answer(&endpoint.service).await;
     }
     endpoint.rmcp(Request::from_parts(parts, Body::from(body))).await
 }

@@ -4,6 +4,7 @@
 mod deep;
 pub mod endpoint;
 mod handler;
+pub mod lane;
 pub mod tools;
 mod wire;
 

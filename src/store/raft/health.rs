@@ -32,7 +32,7 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
             .map_or(applied_index, |id| id.index.max(applied_index)),
         applied_index,
         snapshot_index: metrics.snapshot.as_ref().map_or(0, |id| id.index),
-        quorum: has_quorum(&metrics),
+        quorum: has_quorum(&metrics, caught_up),
         caught_up,
         members: members(&metrics),
     }
@@ -47,10 +47,10 @@ fn role(state: ServerState) -> Role {
     }
 }
 
-/// A leader knows by its acknowledgements; others go by having a leader.
-fn has_quorum(metrics: &RaftMetrics<TypeConfig>) -> bool {
+/// A leader knows by its acknowledgements; others by reads that pass.
+fn has_quorum(metrics: &RaftMetrics<TypeConfig>, caught_up: bool) -> bool {
     if metrics.current_leader != Some(metrics.id) {
-        return metrics.current_leader.is_some();
+        return caught_up;
     }
     let voters = metrics.membership_config.membership().voter_ids().count();
     let silence = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());

@@ -90,6 +90,7 @@ impl Store for RaftStore {
         if self.closing.load(Ordering::Acquire) {
             return Err(StoreError::Unavailable("the node is stopping".to_owned()));
         }
+        self.go_on()?;
         self.writes.submit(request, deadline).await
     }
 
@@ -163,6 +164,7 @@ impl RaftStore {
     /// A state that holds everything committed before the call, judged by a
     /// log's clock that has passed every deadline which had passed by then.
     async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
+        self.go_on()?;
         let time = self.gate.pass(deadline).await?;
         let state = self.state.load();
         let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
@@ -174,6 +176,11 @@ impl RaftStore {
         self.writes.tick(deadline).await?;
         self.gate.pass(deadline).await?;
         Ok(self.state.load())
+    }
+
+    /// Refuses what a node that has stopped at a fault could only keep waiting.
+    fn go_on(&self) -> Result<(), StoreError> {
+        self.fault().map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
     }
 
     /// Why the node cannot go on, if so.

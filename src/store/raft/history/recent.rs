@@ -28,7 +28,10 @@ impl Recent {
     /// Takes events; says whether there is more than the cap.
     pub(super) fn take(&mut self, events: Vec<Event>, meta: &Meta, shared: &Shared) -> bool {
         events.into_iter().for_each(|event| self.window.push(event));
-        self.moved |= self.tip.anchor != meta.anchor;
+        // The first tip of a start without a snapshot is the beginning of time,
+        // below which the archive would see no hole.
+        let begun = self.tip.revision == Revision::ZERO && meta.revision > Revision::ZERO;
+        self.moved |= begun || self.tip.anchor != meta.anchor;
         self.tip = tip_of(meta);
         let anchor = &meta.anchor;
         if self.window.oldest() <= anchor.revision {
