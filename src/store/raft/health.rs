@@ -39,6 +39,13 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
     }
 }
 
+/// Why consensus has stopped and cannot go on, if so.
+pub fn fault(core: &Core) -> Option<String> {
+    let metrics = core.metrics();
+    let running = metrics.borrow_watched();
+    running.running_state.as_ref().err().map(ToString::to_string)
+}
+
 /// Sets the gauges that `/metrics` shows beside those of requests.
 pub fn record(health: &ClusterHealth, log: &LogStats) {
     metrics::gauge!("raft_is_leader").set(f64::from(u8::from(health.role == Role::Leader)));

@@ -13,6 +13,7 @@ use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::health;
 use super::leadership::{Core, Leader, Leadership};
 use super::network::Network;
 use super::office::Office;
@@ -85,6 +86,13 @@ impl Rounds {
                 }
                 Err(failure) => failure,
             };
+            // It cannot pass any more, however long it waits.
+            if let Some(fault) = health::fault(&self.core) {
+                for waiter in waiters.drain(..) {
+                    let _ = waiter.pass.send(Err(StoreError::Storage(fault.clone())));
+                }
+                return;
+            }
             let Some(earliest) = waiters.iter().map(|waiter| waiter.deadline).min() else { return };
             self.leadership.settle(earliest.max(Instant::now() + Duration::from_millis(1))).await;
             let now = Instant::now();
