@@ -38,6 +38,13 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
     }
 }
 
+/// Why consensus has stopped and cannot go on, if so.
+pub fn fault(core: &Core) -> Option<String> {
+    let metrics = core.metrics();
+    let running = metrics.borrow_watched();
+    running.running_state.as_ref().err().map(ToString::to_string)
+}
+
 fn role(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,

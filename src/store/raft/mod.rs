@@ -48,7 +48,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -139,7 +138,7 @@ impl Store for RaftStore {
         let meta = state.tables.meta();
         Health {
             backend: "raft",
-            fault: self.fault(),
+            fault: health::fault(&self.core),
             revision: meta.revision,
             chain: meta.chain,
             cluster: Some(cluster),
@@ -180,14 +179,7 @@ impl RaftStore {
 
     /// Refuses what a node that has stopped at a fault could only keep waiting.
     fn go_on(&self) -> Result<(), StoreError> {
-        self.fault().map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
-    }
-
-    /// Why the node cannot go on, if so.
-    fn fault(&self) -> Option<String> {
-        let metrics = self.core.metrics();
-        let running = metrics.borrow_watched().running_state.clone();
-        running.err().map(|fatal| fatal.to_string())
+        health::fault(&self.core).map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
     }
 
     /// Lets the voter that has most of the log lead, if this node does.

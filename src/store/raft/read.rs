@@ -14,6 +14,7 @@ use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::health;
 use super::leadership::{Core, Leader, Leadership};
 use super::network::Network;
 use super::office::Office;
@@ -92,6 +93,13 @@ impl Rounds {
                 }
                 Err(failure) => failure,
             };
+            // It cannot pass any more, however long it waits.
+            if let Some(fault) = health::fault(&self.core) {
+                for waiter in waiters.drain(..) {
+                    let _ = waiter.pass.send(Err(StoreError::Storage(fault.clone())));
+                }
+                return;
+            }
             self.leadership.settle(last).await;
             let now = Instant::now();
             for waiter in waiters.extract_if(.., |waiter| waiter.deadline <= now) {

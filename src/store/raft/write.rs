@@ -8,6 +8,7 @@ use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::{Instant, timeout_at};
 
+use super::health;
 use super::leadership::{Core, Leader, Leadership};
 use super::network::{ForwardError, Forwarder};
 use super::office::Office;
@@ -72,7 +73,11 @@ impl Writes {
                 Attempt::Doubt(why) => in_doubt.insert(why).clone(),
                 Attempt::Lost(why) => return Err(StoreError::Unknown(why)),
             };
-            if !leadership.settle(deadline).await {
+            let fault = health::fault(&self.core);
+            if let (Some(fault), None) = (&fault, &in_doubt) {
+                return Err(StoreError::Storage(fault.clone()));
+            }
+            if fault.is_some() || !leadership.settle(deadline).await {
                 return Err(match in_doubt {
                     Some(why) => StoreError::Unknown(why),
                     None => StoreError::Unavailable(why_never),
