@@ -311,8 +311,14 @@ fn request(random: &mut StdRng) -> (Headers, Vec<u8>) {
                 body.insert_str(1, pick(random, &extra));
             }
             7 => {
-                let extra =
-                    ["\"task\":{},", "\"name\":\"state_get\",", "\"x\":[1],", "\"_meta\":{},"];
+                let extra = [
+                    "\"task\":{},",
+                    "\"inputResponses\":5,",
+                    "\"requestState\":[],",
+                    "\"name\":\"state_get\",",
+                    "\"x\":[1],",
+                    "\"_meta\":{},",
+                ];
                 body = body.replacen("\"name\"", &format!("{}\"name\"", pick(random, &extra)), 1);
             }
             8 => {
