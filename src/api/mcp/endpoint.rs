@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, deep, lane};
+use super::{Handler, deep, lane, odd};
 use crate::service::Service;
 
 /// How requests are treated.
@@ -119,7 +119,16 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     {
         return call.answer(&endpoint.service).await;
     }
-    endpoint.rmcp(Request::from_parts(parts, Body::from(body))).await
+    let is_json = odd::is_json(&parts.headers);
+    let response = endpoint.rmcp(Request::from_parts(parts, Body::from(body.clone()))).await;
+    // rmcp says this in plain text of a body that it could not read, too.
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+        && is_json
+        && let Some(error) = odd::refuse(&body)
+    {
+        return deep::response(StatusCode::BAD_REQUEST, error);
+    }
+    response
 }
 
 impl Endpoint {
