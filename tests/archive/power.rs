@@ -19,7 +19,7 @@ use super::story::{Plot, Story, seed};
 use super::truth;
 
 const DISK_BYTES: u64 = 256 << 20;
-const POINTS: usize = 60;
+const POINTS: usize = 48;
 /// Crashes of one disk before the next is formatted.
 const CRASHES_A_DISK: usize = 12;
 const PLOT: Plot = Plot { seed: 12, events: 30_000, keys: 60, large: Some((300, 1 << 20)) };

@@ -19,6 +19,11 @@
 //! batch. Until [`Archive::durable`] says so they must be had elsewhere: in
 //! memory, and behind that in the log.
 //!
+//! What it costs: an event of 200 bytes takes about 1 KB of disk, most of it
+//! postings and sled's own slack; a process with a million of them about 90 MB
+//! more memory, with 200,000 about 50 MB, however small the cache. A frame is
+//! proven in some 10 ms.
+//!
 //! One thread owns sled; callers wait on channels. If sled fails as a whole it
 //! is moved aside to `*.damaged` and begun anew; if the disk refuses, it is
 //! closed and tried again every few seconds.
