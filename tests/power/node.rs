@@ -26,10 +26,12 @@ use super::support::{seed, small_options};
 use super::told::{Ledger, PATIENCE, Told, WRITERS, Writer, check, set};
 
 const DISK_BYTES: u64 = 256 << 20;
-const POINTS: usize = 60;
+const POINTS: usize = 48;
 /// Crashes of one disk before the next is formatted.
 const CRASHES_A_DISK: usize = 12;
-/// Between two looks at whether a snapshot is begun.
+/// How long a node may be asked that has lost its disk.
+const WITHOUT_DISK: Duration = Duration::from_secs(1);
+/// Between two looks at what the disk is doing.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// When power goes.
@@ -155,7 +157,14 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&self, store: &Arc<RaftStore>, ledger: &mut Ledger, totals: &mut Totals) {
-        match check(store, ledger).await {
+        let checked = tokio::select! {
+            checked = check(store, ledger) => checked,
+            // Without peers history waits for its archive, which is cut off.
+            () = self.cut_for(WITHOUT_DISK) => {
+                Err(StoreError::Storage("the disk is gone".to_owned()))
+            }
+        };
+        match checked {
             Ok(found) => {
                 totals.events = totals.events.max(found.events);
                 totals.doubts_kept += found.doubts_kept;
@@ -191,6 +200,14 @@ impl Run<'_> {
             ledger.extend(ended.told);
         }
         totals.cut_in_load += usize::from(self.disk.is_cut());
+    }
+
+    /// Returns once power has been gone for so long.
+    async fn cut_for(&self, time: Duration) {
+        while !self.disk.is_cut() {
+            sleep(LOOK).await;
+        }
+        sleep(time).await;
     }
 }
 
