@@ -53,7 +53,7 @@ async fn missing_and_wrong_arguments() {
 #[tokio::test]
 async fn a_wait_for_what_comes_after_a_revision_yet_to_come() {
     let node = Node::start().await;
-    let wait = json!({"after_revision": 99_999_999, "timeout_seconds": 30});
+    let wait = json!({"key": "k", "after_revision": 99_999_999, "timeout_seconds": 30});
     let result = node.call("state_wait", wait).await;
     let error = &result["structuredContent"]["error"];
     assert_eq!(error["code"], "invalid_argument", "{result}");
