@@ -142,7 +142,12 @@ impl Service {
     }
 
     /// The answer that is remembered for this command under this key, if any.
-    async fn recall(&self, command: &Command, key: &Text) -> Result<Option<Reply>, ServiceError> {
+    async fn recall(
+        &self,
+        command: &Command,
+        key: &Text,
+        timeout: Duration,
+    ) -> Result<Option<Reply>, ServiceError> {
         // A heartbeat for a run that cannot exist: refused with nothing
         // changed or remembered, unless the key is known, which comes first.
         let nothing = Command::Heartbeat(Held {
@@ -151,7 +156,7 @@ impl Service {
             claim_token: Revision::ZERO,
         });
         let idempotency = Idempotency { key: key.clone(), digest: codec::digest(command) };
-        match self.send(nothing, Some(idempotency), None, self.shared.options.deadline).await? {
+        match self.send(nothing, Some(idempotency), None, timeout).await? {
             Reply::Refused(Refusal { code: RefusalCode::NotFound, .. }) => Ok(None),
             Reply::Refused(refusal) => Err(refusal.into()),
             reply => Ok(Some(reply)),

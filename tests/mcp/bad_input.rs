@@ -53,6 +53,18 @@ async fn missing_and_wrong_arguments() {
 }
 
 #[tokio::test]
+async fn a_wait_for_what_comes_after_a_revision_yet_to_come() {
+    let node = Node::start().await;
+    let wait = json!({"key": "k", "after_revision": 99_999_999, "timeout_seconds": 30});
+    let result = node.call("state_wait", wait).await;
+    let error = &result["structuredContent"]["error"];
+    assert_eq!(error["code"], "invalid_argument", "{result}");
+    let message = "after_revision: 99999999 is ahead of the present revision 0";
+    assert_eq!(error["message"], message, "{result}");
+    assert_harmless(&node).await;
+}
+
+#[tokio::test]
 async fn json_too_deep() {
     let node = Node::start().await;
     for depth in [125, 128, 129, 1000, 1_000_000] {

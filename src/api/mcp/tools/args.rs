@@ -44,9 +44,7 @@ impl<'a> Args<'a> {
             None => true,
         };
         if let Some(missing) = fields.iter().filter(|field| field.required).find(absent) {
-            let help = missing.schema.get("description").and_then(Value::as_str).unwrap_or("");
-            let message = format!("{} is required: {help}", missing.name);
-            return Err(ServiceError::invalid(message));
+            return Err(ServiceError::invalid(format!("{} is required", missing.name)));
         }
         Ok(Args { map, limits, within: String::new() })
     }
