@@ -212,10 +212,7 @@ async fn etcd_is_ready(host: String) -> Result<()> {
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     let listeners: std::io::Result<Vec<_>> =
         (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
-    Ok(listeners?
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect::<Result<_>>()?)
+    listeners?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 fn resident_bytes(pid: u32) -> Result<u64> {
