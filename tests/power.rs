@@ -1,4 +1,4 @@
-//! The log under power loss: on a disk that forgets what was not synced, cut in
+//! The log, and a whole node, under power loss: on a disk that forgets what was not synced, cut in
 //! the middle of a load, mounted again, checked, gone on with, cut again.
 //!
 //! Needs root, `/dev/fuse`, `losetup` and `mkfs.ext4`; says so and passes where
@@ -9,8 +9,12 @@ mod support;
 #[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "power/disk.rs"]
 mod disk;
+#[path = "power/node.rs"]
+mod node;
 #[path = "power/reopen.rs"]
 mod reopen;
+#[path = "power/told.rs"]
+mod told;
 
 use std::fs::{self, File};
 use std::path::PathBuf;

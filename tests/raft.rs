@@ -1,44 +1,26 @@
 //! The replicated store: three nodes in one process, on loopback.
 
+#[path = "raft/away.rs"]
+mod away;
+#[path = "raft/calls.rs"]
+mod calls;
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "raft/cluster.rs"]
 mod cluster;
+#[path = "raft/once.rs"]
+mod once;
+#[path = "raft/refused.rs"]
+mod refused;
 
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::command::{Acquire, Set};
-use mcp_state_sidecar::machine::{Answer, Command, Json, Question, Reply};
-use mcp_state_sidecar::store::{Consistency, Request, Store};
+use mcp_state_sidecar::machine::command::Acquire;
+use mcp_state_sidecar::machine::{Answer, Command, Question, Reply};
+use mcp_state_sidecar::store::{Consistency, Store};
 use tokio::time::Instant;
 
+use calls::{get, request, set, soon};
 use cluster::Cluster;
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 7 }
-}
-
-fn set(key: &str, value: &str) -> Request {
-    request(Command::Set(Set {
-        key: key.into(),
-        value: Json::new(value),
-        ttl_ms: None,
-        agent_id: None,
-        if_revision: None,
-        fence: None,
-    }))
-}
-
-async fn get(store: &dyn Store, key: &str) -> Option<String> {
-    let question = Question::Key { key: key.into() };
-    let answered = store.ask(question, Consistency::Linearizable, soon()).await.unwrap();
-    match answered.answer {
-        Answer::Key(row) => row.map(|row| row.value.to_string()),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_on_any_node_is_read_on_every_node() {

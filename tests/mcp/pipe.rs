@@ -95,6 +95,30 @@ async fn bad_lines_do_not_end_the_connection() {
 }
 
 #[tokio::test]
+async fn every_bad_line_is_answered() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let deep = format!(r#"{{"id":6,"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    for (line, code, id) in [
+        (b"not json".as_slice(), -32700, json!(null)),
+        (b"{\"id\":\"a\",\"b\":\"\xff\"}", -32700, json!("a")),
+        (br#"{"jsonrpc":"2.0","id":5,"method":"\ud800"}"#, -32700, json!(5)),
+        (deep.as_bytes(), -32700, json!(6)),
+        (b"[]", -32600, json!(null)),
+        (br#"{"jsonrpc":"2.0","id":7}"#, -32600, json!(7)),
+    ] {
+        client.input.write_all(&[line, b"\n"].concat()).await.expect("the server reads");
+        let answer = client.receive().await;
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{answer}");
+    }
+    let last = br#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#;
+    client.input.write_all(last).await.expect("the server reads");
+    client.input.shutdown().await.expect("closed");
+    assert_eq!(client.receive().await["id"], 9, "answered without a newline");
+    client.served.await.expect("no panic").expect("a clean end");
+}
+
+#[tokio::test]
 async fn it_ends_with_the_client_and_with_the_server() {
     let mut client = Client::start();
     client.initialize().await;

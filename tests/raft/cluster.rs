@@ -1,12 +1,14 @@
 //! Three replicated stores in this process, each with a folder and a listener.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::raft::{
-    Options, RaftStore, Started, log, network, options, types::Peer,
+    Options, RaftStore, StartError, Started, log, network, options, types::Peer,
 };
 use mcp_state_sidecar::store::{Store, raft::types::NodeId};
 use tempfile::TempDir;
@@ -18,10 +20,17 @@ use tokio_stream::wrappers::TcpListenerStream;
 /// A cluster that has not settled by then does not work.
 const SETTLE: Duration = Duration::from_secs(30);
 
+/// Where the clock stands at first.
+const START_MS: u64 = 1_700_000_000_000;
+
+/// What nodes show one another.
+pub const SECRET: &str = "secret";
+
 pub struct Cluster {
     pub clock: Arc<Manual>,
+    pub members: BTreeMap<NodeId, Peer>,
     nodes: Vec<Node>,
-    members: BTreeMap<NodeId, Peer>,
+    tweak: fn(&mut Options),
 }
 
 struct Node {
@@ -32,14 +41,39 @@ struct Node {
 
 /// A node's tasks run on a runtime of their own, so that all of them, and the
 /// connections that they hold, end with it as with a process.
-struct Running {
-    store: Arc<RaftStore>,
+pub struct Running {
+    pub store: Arc<RaftStore>,
     runtime: Option<Runtime>,
 }
 
 impl Running {
+    /// Starts a node that peers reach through `listener`.
+    ///
+    /// # Errors
+    /// As [`RaftStore::start`].
+    pub async fn start(
+        options: Options,
+        clock: Arc<Manual>,
+        listener: TcpListener,
+    ) -> Result<Running, StartError> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let starting = runtime.spawn(async move {
+            let Started { store, peers } = RaftStore::start(options, clock).await?;
+            let server = network::listener(Duration::from_secs(2)).add_service(peers);
+            tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+            Ok(store)
+        });
+        match starting.await.expect("a start that fails says so and does not panic") {
+            Ok(store) => Ok(Running { store, runtime: Some(runtime) }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
     /// Closes the store, and then every connection that peers hold to it.
-    async fn end(self) {
+    pub async fn end(self) {
         self.store.close().await;
     }
 }
@@ -55,11 +89,20 @@ impl Drop for Running {
 impl Cluster {
     /// Three nodes that know their leader.
     pub async fn start() -> Cluster {
-        Cluster::start_at(Manual::at(1_700_000_000_000)).await
+        Cluster::build(Manual::at(START_MS), |_| {}).await
     }
 
     /// As [`Cluster::start`], by this clock.
     pub async fn start_at(clock: Arc<Manual>) -> Cluster {
+        Cluster::build(clock, |_| {}).await
+    }
+
+    /// As [`Cluster::start`], with other settings on every node.
+    pub async fn start_with(tweak: fn(&mut Options)) -> Cluster {
+        Cluster::build(Manual::at(START_MS), tweak).await
+    }
+
+    async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {
@@ -68,39 +111,60 @@ impl Cluster {
             members.insert(id, Peer { addr, url: String::new() });
             listeners.push((id, listener));
         }
-        let mut cluster = Cluster { clock, nodes: Vec::new(), members };
+        let mut cluster = Cluster { clock, members, nodes: Vec::new(), tweak };
         for (id, listener) in listeners {
             let dir = tempfile::tempdir().unwrap();
-            let mut node = Node { id, dir, running: None };
-            cluster.run(&mut node, listener).await;
-            cluster.nodes.push(node);
+            let options = cluster.options_in(id, dir.path());
+            let started = Running::start(options, cluster.clock.clone(), listener).await;
+            let running = Some(started.unwrap_or_else(|error| panic!("{error}")));
+            cluster.nodes.push(Node { id, dir, running });
         }
         cluster.settled().await;
         cluster
     }
 
-    async fn run(&self, node: &mut Node, listener: TcpListener) {
-        let options = Options {
+    fn options_in(&self, node_id: NodeId, folder: &Path) -> Options {
+        let mut options = Options {
             cluster_name: "test".to_owned(),
-            node_id: node.id,
+            node_id,
             members: self.members.clone(),
             url: String::new(),
-            data_dir: node.dir.path().to_owned(),
-            secret: Some("secret".to_owned()),
+            data_dir: folder.to_owned(),
+            secret: Some(SECRET.to_owned()),
             consensus: options::Options::default(),
             log: log::Options::default(),
         };
-        let clock = self.clock.clone();
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let starting = runtime.spawn(async move {
-            let started = RaftStore::start(options, clock).await;
-            let Started { store, peers } = started.unwrap_or_else(|error| panic!("{error}"));
-            let server = network::listener(Duration::from_secs(2)).add_service(peers);
-            tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-            store
-        });
-        let store = starting.await.unwrap();
-        node.running = Some(Running { store, runtime: Some(runtime) });
+        (self.tweak)(&mut options);
+        options
+    }
+
+    /// What the node at `at` starts with.
+    pub fn options(&self, at: usize) -> Options {
+        self.options_in(self.nodes[at].id, self.nodes[at].dir.path())
+    }
+
+    /// A listener on the address by which peers know the node at `at`.
+    pub async fn listener(&self, at: usize) -> TcpListener {
+        let addr = &self.members[&self.nodes[at].id].addr;
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            match TcpListener::bind(addr).await {
+                Ok(listener) => return listener,
+                // The last one goes with the runtime that it was on.
+                Err(error) => assert!(Instant::now() < deadline, "{addr}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The store at `at`, which runs.
+    pub fn store(&self, at: usize) -> Arc<RaftStore> {
+        self.nodes[at].running.as_ref().expect("a node that runs").store.clone()
+    }
+
+    /// Stops every node, for good.
+    pub async fn end(mut self) {
+        self.stop_all().await;
     }
 
     /// The stores that run.
@@ -113,25 +177,48 @@ impl Cluster {
         self.stores().last().expect("a node that runs")
     }
 
+    /// Where the leader is.
+    pub async fn leader(&self) -> usize {
+        let leader = self.settled().await;
+        self.nodes.iter().position(|node| node.id == leader).unwrap()
+    }
+
     /// Stops the leader.
     pub async fn stop_leader(&mut self) -> usize {
-        let leader = self.settled().await;
-        let at = self.nodes.iter().position(|node| node.id == leader).unwrap();
-        self.nodes[at].running.take().unwrap().end().await;
+        let at = self.leader().await;
+        self.stop(at).await;
         at
+    }
+
+    /// Stops the node at `at`.
+    pub async fn stop(&mut self, at: usize) {
+        self.nodes[at].running.take().unwrap().end().await;
+    }
+
+    /// Stops all nodes at once.
+    pub async fn stop_all(&mut self) {
+        let running = self.nodes.iter_mut().filter_map(|node| node.running.take());
+        join_all(running.map(Running::end)).await;
     }
 
     /// Starts a stopped node again on what its folder holds.
     pub async fn restart(&mut self, at: usize) {
-        let addr = self.members[&self.nodes[at].id].addr.clone();
-        let listener = TcpListener::bind(&addr).await.unwrap();
-        let mut node = std::mem::replace(
-            &mut self.nodes[at],
-            Node { id: 0, dir: tempfile::tempdir().unwrap(), running: None },
-        );
-        self.run(&mut node, listener).await;
-        self.nodes[at] = node;
+        self.start_node(at).await;
         self.settled().await;
+    }
+
+    /// Starts all stopped nodes again.
+    pub async fn restart_all(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.start_node(at).await;
+        }
+        self.settled().await;
+    }
+
+    async fn start_node(&mut self, at: usize) {
+        let listener = self.listener(at).await;
+        let started = Running::start(self.options(at), self.clock.clone(), listener).await;
+        self.nodes[at].running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }
 
     /// Waits until every running node names the same running leader.

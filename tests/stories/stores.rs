@@ -53,7 +53,6 @@ pub const RAFT: Factory = |clock| {
             }
         }
         let store = follower.expect("a node that does not lead");
-        // Its nodes end with it.
-        Opened { store, close: Box::pin(async { drop(cluster) }) }
+        Opened { store, close: Box::pin(cluster.end()) }
     })
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, deep, lane};
+use super::{Handler, deep, lane, odd};
 use crate::service::Service;
 
 /// How requests are treated.
@@ -47,6 +47,10 @@ impl Default for Options {
         }
     }
 }
+
+/// How long a client whose request was refused for its size may pause before
+/// its connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The route `/mcp`. Expects a [`crate::access::Caller`] in each request.
 pub fn routes(service: Service, options: Options) -> Router {
@@ -84,9 +88,10 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     let most = endpoint.options.body_bytes_max;
     let announced = content_length(&request).unwrap_or(most);
     if announced > most {
+        tokio::spawn(discard(request.into_body().into_data_stream(), most));
         return endpoint.too_large();
     }
-    let Ok(_room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
+    let Ok(mut room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
         let why = "the server is busy: too many large requests at once; try again";
         return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
     };
@@ -103,6 +108,9 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
             return refusal(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
         }
     };
+    // Calls may wait for long, and without an announced length the most that a
+    // body can be is booked.
+    drop(room.split(room.num_permits().saturating_sub(body.len())));
     if let Some(response) = deep::refuse(&parts.headers, &body) {
         return response;
     }
@@ -111,7 +119,16 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     {
         return call.answer(&endpoint.service).await;
     }
-    endpoint.rmcp(Request::from_parts(parts, Body::from(body))).await
+    let is_json = odd::is_json(&parts.headers);
+    let response = endpoint.rmcp(Request::from_parts(parts, Body::from(body.clone()))).await;
+    // rmcp says this in plain text of a body that it could not read, too.
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+        && is_json
+        && let Some(error) = odd::refuse(&body)
+    {
+        return deep::response(StatusCode::BAD_REQUEST, error);
+    }
+    response
 }
 
 impl Endpoint {
@@ -142,6 +159,7 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
         let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
         bytes += frame.len();
         if bytes > most {
+            tokio::spawn(discard(frames, most));
             return Err(Unread::TooLarge);
         }
         parts.push(frame);
@@ -150,6 +168,19 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
     match parts.len() {
         1 => Ok(parts.remove(0)),
         _ => Ok(parts.concat().into()),
+    }
+}
+
+/// A client that still sends when its connection is closed loses the answer
+/// (RFC 9112, section 9.6), so what comes is read for a while: up to
+/// `bytes_most` more, with pauses of [`LINGER`] at most.
+async fn discard(mut frames: BodyDataStream, bytes_most: usize) {
+    let mut bytes = 0;
+    while bytes <= bytes_most {
+        match tokio::time::timeout(LINGER, frames.next()).await {
+            Ok(Some(Ok(frame))) => bytes += frame.len(),
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
     }
 }
 

@@ -95,6 +95,9 @@ impl DataDir {
         if self.is_new {
             let io = |source| DataDirError::Io { path: self.root.clone(), source };
             self.identity.write(&self.root).map_err(io)?;
+            // The folder itself may be new, and with its name all in it would go.
+            let parent = self.root.canonicalize().map_err(io)?;
+            parent.parent().map_or(Ok(()), |up| File::open(up)?.sync_all()).map_err(io)?;
             self.is_new = false;
         }
         Ok(())

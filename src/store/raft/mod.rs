@@ -48,7 +48,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -90,6 +89,7 @@ impl Store for RaftStore {
         if self.closing.load(Ordering::Acquire) {
             return Err(StoreError::Unavailable("the node is stopping".to_owned()));
         }
+        self.go_on()?;
         self.writes.submit(request, deadline).await
     }
 
@@ -134,12 +134,11 @@ impl Store for RaftStore {
         if let Some(itself) = cluster.members.iter_mut().find(|m| m.id == cluster.node_id) {
             itself.url.clone_from(&self.url);
         }
-        health::record(&cluster, &self.log.stats());
         let state = self.state.load();
         let meta = state.tables.meta();
         Health {
             backend: "raft",
-            fault: self.fault(),
+            fault: health::fault(&self.core),
             revision: meta.revision,
             chain: meta.chain,
             cluster: Some(cluster),
@@ -164,6 +163,7 @@ impl RaftStore {
     /// A state that holds everything committed before the call, judged by a
     /// log's clock that has passed every deadline which had passed by then.
     async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
+        self.go_on()?;
         let time = self.gate.pass(deadline).await?;
         let state = self.state.load();
         let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
@@ -177,11 +177,9 @@ impl RaftStore {
         Ok(self.state.load())
     }
 
-    /// Why the node cannot go on, if so.
-    fn fault(&self) -> Option<String> {
-        let metrics = self.core.metrics();
-        let running = metrics.borrow_watched().running_state.clone();
-        running.err().map(|fatal| fatal.to_string())
+    /// Refuses what a node that has stopped at a fault could only keep waiting.
+    fn go_on(&self) -> Result<(), StoreError> {
+        health::fault(&self.core).map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
     }
 
     /// Lets the voter that has most of the log lead, if this node does.

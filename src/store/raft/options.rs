@@ -18,7 +18,8 @@ const APPEND_ENTRIES_MAX: u64 = 4_096;
 /// A learner this close to the leader counts as caught up when it is added.
 const LEARNER_LAG_ENTRIES: u64 = 1_000;
 
-/// Purged at once; small purges would each cost a write to the log.
+/// Purged at once; small purges would each cost a write to the log. Fewer where
+/// fewer are kept: the log then stays as short as it was asked to.
 const PURGE_BATCH_ENTRIES: u64 = 1_024;
 
 /// Calls waiting for openraft's core, beyond which callers wait. Admission
@@ -89,7 +90,7 @@ impl Options {
             api_channel_size: Some(API_CHANNEL_CALLS),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
             max_in_snapshot_log_to_keep: self.keep_entries,
-            purge_batch_size: PURGE_BATCH_ENTRIES,
+            purge_batch_size: PURGE_BATCH_ENTRIES.min(self.keep_entries.max(1)),
             replication_lag_threshold: LEARNER_LAG_ENTRIES,
             // Without it, a node that was cut off comes back with a higher
             // term and deposes a healthy leader.
@@ -100,9 +101,11 @@ impl Options {
             // follower on its side may campaign. Four elections long, twice
             // openraft's least: a stall of the disks is no partition.
             quorum_loss_probe_interval: Some(4 * millis(self.election_max)),
-            // A log that has shrunk is a damaged disk, not something to repair
-            // by sending it again under the same name.
-            allow_log_reversion: Some(false),
+            // A peer that lost its folder and came back under its old name is
+            // sent everything again. Not to allow that makes openraft panic on
+            // the leader, so that the loss of one disk would become the loss
+            // of the one node that surely has everything.
+            allow_log_reversion: Some(true),
             ..Config::default()
         };
         config.validate().map(Arc::new)

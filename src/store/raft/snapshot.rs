@@ -53,9 +53,10 @@ impl SnapshotDir {
     /// gap before the log, so none is taken in its place.
     pub fn newest(&self) -> io::Result<Option<Snapshot>> {
         let Some(path) = self.files()?.pop() else { return Ok(None) };
-        let file = SnapshotFile::open(path)?;
-        let meta = read_cover(&mut BufReader::new(file.reader()?))?;
-        Ok(Some(Snapshot { meta, snapshot: file }))
+        let covers = |file: &SnapshotFile| read_cover(&mut BufReader::new(file.reader()?));
+        let found = SnapshotFile::open(&path)
+            .and_then(|file| Ok(Snapshot { meta: covers(&file)?, snapshot: file }));
+        found.map(Some).map_err(|error| refused(&path, &error))
     }
 
     /// Writes the snapshot of `state`, durable on return.
@@ -73,7 +74,7 @@ impl SnapshotDir {
             write_record(&mut writer, &codec::encode_state_record(&record))?;
         }
         let file = writer.finish()?;
-        self.keep_only(&file.path)?;
+        self.keep_newest()?;
         Ok(Snapshot { meta, snapshot: file })
     }
 
@@ -81,7 +82,7 @@ impl SnapshotDir {
     pub fn adopt(&self, meta: &Meta, file: SnapshotFile) -> io::Result<SnapshotFile> {
         let path = self.path(meta.last_log_id.as_ref());
         let file = if file.path == path { file } else { file.rename(path)? };
-        self.keep_only(&file.path)?;
+        self.keep_newest()?;
         Ok(file)
     }
 
@@ -91,36 +92,50 @@ impl SnapshotDir {
         self.0.join(format!("{index:020}-{term:020}.{EXTENSION}"))
     }
 
+    /// The node's own snapshots, oldest first: not those on their way in, which
+    /// are a peer's until they are adopted.
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|end| end == EXTENSION) {
-                files.push(path);
-            }
+            let own = path.file_name().and_then(|name| name.to_str()).is_some_and(is_own);
+            files.extend(own.then_some(path));
         }
         files.sort();
         Ok(files)
     }
 
-    fn keep_only(&self, kept: &Path) -> io::Result<()> {
-        for path in self.files()? {
-            if path != kept {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
+    /// A build that ends after a newer snapshot was adopted removes what it
+    /// built itself: the log behind the newer one is gone.
+    fn keep_newest(&self) -> io::Result<()> {
+        let mut files = self.files()?;
+        files.pop();
+        for path in files {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(())
     }
 }
 
+/// Whether a file has the name that [`SnapshotDir::path`] gives.
+fn is_own(name: &str) -> bool {
+    let numbers = name.strip_suffix(EXTENSION).and_then(|name| name.strip_suffix('.'));
+    numbers.is_some_and(|numbers| numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+}
+
 /// Reads a snapshot's tables, checking every byte.
 ///
 /// # Errors
-/// `InvalidData` when the content is damaged, or of a newer version.
+/// `InvalidData` when the content is damaged, or of a newer version; names the
+/// file.
 pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
+    read_tables(file).map_err(|error| refused(&file.path, &error))
+}
+
+fn read_tables(file: &SnapshotFile) -> io::Result<Tables> {
     /// Fewer system calls for rows that are small.
     const BUFFER_BYTES: usize = 256 << 10;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
@@ -166,7 +181,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let membership = self.membership.clone();
         let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
         let snapshot = built.map_err(io::Error::other)??;
-        metrics::gauge!("raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
+        metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
 }
@@ -214,6 +229,68 @@ fn read_record(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// Why the node cannot go on with a snapshot of its own, and the way out.
+/// Content is understood before its digest is reached, so a flipped byte may
+/// show as nonsense: the digest tells which it is.
+fn refused(path: &Path, error: &io::Error) -> io::Error {
+    let whole = SnapshotFile::open(path).and_then(|file| file.verify());
+    let damaged = whole.is_err_and(|error| error.kind() == ErrorKind::InvalidData);
+    let text = match damaged {
+        true => format!(
+            "snapshot {path:?} is damaged: {error}; this node must not go on with it: \
+             restore its folder from a backup, or replace the node"
+        ),
+        false => format!("snapshot {path:?} cannot be used: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
 fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::raft::entry::log_id;
+    use crate::store::raft::snapshot_file::RECEIVED_PREFIX;
+
+    fn state(index: u64) -> Applied {
+        Applied { log_id: Some(log_id(1, index)), ..Applied::default() }
+    }
+
+    #[test]
+    fn an_older_build_removes_neither_the_newest_nor_one_on_its_way_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::new(folder.path().to_owned());
+        let membership = StoredMembershipOf::<TypeConfig>::default();
+        let coming = folder.path().join(format!("{RECEIVED_PREFIX}2-1.{EXTENSION}"));
+        fs::write(&coming, b"still a peer's").unwrap();
+        let newer = dir.write(&state(20), &membership).unwrap();
+        dir.write(&state(10), &membership).unwrap();
+        let newest = dir.newest().unwrap().unwrap();
+        assert_eq!(newest.meta, newer.meta);
+        assert!(coming.exists(), "a file that a peer sends is not ours to remove");
+        dir.write(&state(30), &membership).unwrap();
+        assert_eq!(dir.files().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn every_changed_byte_of_the_newest_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::new(folder.path().to_owned());
+        let written = dir.write(&Applied::default(), &StoredMembershipOf::<TypeConfig>::default());
+        let path = written.unwrap().snapshot.path;
+        let whole = fs::read(&path).unwrap();
+        let reads = || dir.newest().and_then(|found| read(&found.unwrap().snapshot));
+        reads().unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(&path, &changed).unwrap();
+            let refused = reads().expect_err("a byte was changed").to_string();
+            let told = refused.contains(path.to_str().unwrap()) && refused.contains("replace");
+            assert!(told, "byte {at}: {refused}");
+        }
+    }
 }

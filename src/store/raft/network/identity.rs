@@ -162,11 +162,16 @@ impl Gate {
     fn check(&self, metadata: &MetadataMap) -> Result<Sender, Refused> {
         let me = &self.identity;
         // Secret first: a stranger learns nothing about the cluster.
-        if let Some(secret) = &me.secret {
-            let given = metadata.get(KEY_SECRET).map(MetadataValue::as_bytes);
-            if !bool::from(given.unwrap_or_default().ct_eq(secret.as_bytes())) {
-                return denied("secret", "the cluster secret is missing or wrong");
-            }
+        let given = metadata.get(KEY_SECRET).map(MetadataValue::as_bytes);
+        if me.secret.is_none() && given.is_some() {
+            // Else a node that was started without it would follow as if it
+            // belonged, and count in a majority, unable to ask for anything.
+            return denied("secret", "this node has no cluster secret, the sender shows one");
+        }
+        if let Some(secret) = &me.secret
+            && !bool::from(given.unwrap_or_default().ct_eq(secret.as_bytes()))
+        {
+            return denied("secret", "the cluster secret is missing or wrong");
         }
         let cluster = metadata.get_bin(KEY_CLUSTER).and_then(|v| v.to_bytes().ok());
         if cluster.as_deref() != Some(me.cluster.as_bytes()) {
@@ -286,6 +291,7 @@ mod tests {
         assert_eq!(knocked(&identity("b", 1, None), 2, None), denied);
         assert_eq!(knocked(&identity("a", 1, None), 2, Some("s")), denied);
         assert_eq!(knocked(&identity("a", 1, Some("t")), 2, Some("s")), denied);
+        assert_eq!(knocked(&identity("a", 1, Some("t")), 2, None), denied);
         assert_eq!(knocked(&identity("a", 1, None), 3, None), failed);
         assert_eq!(knocked(&identity("a", 2, None), 2, None), failed);
     }
