@@ -1,7 +1,7 @@
 # Times to live are 1 or more; names are not empty.
 
 call lease_acquire {"resource_id": "r", "holder_id": "a"}
-  error invalid_argument: ttl_seconds is required: How long it is held unless it is renewed.
+  error invalid_argument: ttl_seconds is required
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 0}
   error invalid_argument: ttl_seconds must be >= 1, got 0
 call lease_acquire {"resource_id": "", "holder_id": "a", "ttl_seconds": 1}
@@ -13,7 +13,7 @@ call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 9223372
 call lease_renew {"resource_id": "r", "holder_id": "a", "ttl_seconds": -1}
   error invalid_argument: ttl_seconds must be >= 1, got -1
 call lease_release {"resource_id": "r"}
-  error invalid_argument: holder_id is required: Who holds it: your own name, the same in every call.
+  error invalid_argument: holder_id is required
 call lease_release {"resource_id": "r", "holder": "a"}
   error invalid_argument: lease_release has no argument 'holder'; did you mean 'holder_id'?
 call lease_list {}

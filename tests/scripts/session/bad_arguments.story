@@ -1,16 +1,16 @@
 # A context is an object.
 
 call session_save {"session_id": "s"}
-  error invalid_argument: context is required: Any JSON object, up to 1 MiB.
+  error invalid_argument: context is required
 call session_save {"session_id": "s", "context": [1]}
   error invalid_argument: context must be an object, got a list of 1
 call session_save {"session_id": "s", "context": "{}"}
   error invalid_argument: context must be an object, got the string '{}'
 call session_save {"session_id": "s", "context": null}
-  error invalid_argument: context is required: Any JSON object, up to 1 MiB.
+  error invalid_argument: context is required
 call session_save {"session_id": "", "context": {}}
   error invalid_argument: session_id must not be empty
 call session_restore {}
-  error invalid_argument: session_id is required: The session's name: any text that you will know again.
+  error invalid_argument: session_id is required
 call session_list {}
   {"sessions":[]}

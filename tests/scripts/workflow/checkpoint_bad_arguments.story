@@ -8,4 +8,4 @@ call workflow_checkpoint {"run_id": "wf-none", "step": -1, "output": 1}
 call workflow_checkpoint {"run_id": "wf-none", "step": "one", "output": 1}
   error invalid_argument: step must be a whole number, got the string 'one'
 call workflow_checkpoint {"run_id": "wf-none", "step": 1}
-  error invalid_argument: output is required: Any JSON value, up to 1 MiB.
+  error invalid_argument: output is required

@@ -1,9 +1,9 @@
 # Missing, empty and impossible arguments.
 
 call workflow_claim {"run_id": "r"}
-  error invalid_argument: agent_id is required: Your own name, the same in every call.
+  error invalid_argument: agent_id is required
 call workflow_claim {"agent_id": "a"}
-  error invalid_argument: run_id is required: The run, as workflow_create or workflow_discover gave it.
+  error invalid_argument: run_id is required
 call workflow_claim {"run_id": "", "agent_id": "a"}
   error invalid_argument: run_id must not be empty
 call workflow_claim {"run_id": "r", "agent_id": "a", "claim_ttl_seconds": 0}

@@ -1,7 +1,7 @@
 # What is wrong is named; no run is made.
 
 call workflow_create {}
-  error invalid_argument: name is required: What kind of work it is, for example 'etl'.
+  error invalid_argument: name is required
 call workflow_create {"name": ""}
   error invalid_argument: name must not be empty
 call workflow_create {"name": "n"*1025}

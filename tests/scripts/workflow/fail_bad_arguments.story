@@ -1,7 +1,7 @@
 # The error is needed; retry is true or false.
 
 call workflow_fail {"run_id": "r"}
-  error invalid_argument: error is required: What went wrong, for people and for the next attempt.
+  error invalid_argument: error is required
 call workflow_fail {"run_id": "r", "error": "e", "retry": "no"}
   error invalid_argument: retry must be true or false, got the string 'no'
 call workflow_fail {"run_id": "wf-none", "error": "e"}

@@ -17,4 +17,4 @@ call workflow_heartbeat {"run_id": "$run.run_id", "agent_id": "w1", "claim_token
 call workflow_heartbeat {"run_id": "wf-none", "agent_id": "w1", "claim_token": 1}
   error not_found: Workflow 'wf-none' not found
 call workflow_heartbeat {"run_id": "$run.run_id", "agent_id": "w1"}
-  error invalid_argument: claim_token is required: The claim_token that claiming gave. With it the call is refused if another agent has taken over meanwhile.
+  error invalid_argument: claim_token is required
