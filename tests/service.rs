@@ -28,8 +28,8 @@ struct Probe {
     submitted: AtomicUsize,
     /// Commands pass while there are permits.
     gate: Semaphore,
-    /// What local reads say of leases, if not the truth.
-    stale_lease: Option<LeaseRow>,
+    /// What local reads say of a lease, if not the truth.
+    stale_lease: Option<Option<LeaseRow>>,
 }
 
 #[async_trait]
@@ -49,7 +49,7 @@ impl Store for Probe {
         if let (Consistency::Local, Question::Leases { scan, .. }, Some(row)) =
             (consistency, &question, &self.stale_lease)
         {
-            let rows = vec![(scan.prefix.clone(), row.clone())];
+            let rows = row.iter().map(|row| (scan.prefix.clone(), row.clone())).collect();
             let answer = Answer::Leases { rows, more: false };
             return Ok(Answered { answer, revision: Revision::ZERO });
         }
@@ -197,14 +197,25 @@ async fn with_a_key_a_wait_is_decided_once() {
 }
 
 #[tokio::test]
+async fn with_a_key_a_try_that_was_in_vain_is_the_answer() {
+    // This node thinks that the lease is free.
+    let stage = Stage::set(|probe, _| probe.stale_lease = Some(None));
+    stage.submit(Command::Acquire(acquire("a"))).await;
+    let context = Context { idempotency_key: Some("once".into()), ..Context::default() };
+    let waiting = stage.service.acquire(acquire("b"), context, LONG);
+    let answer = tokio::time::timeout(SOON, waiting).await.expect("at once").expect("an answer");
+    assert!(!answer.acquired, "asking again under the key would only repeat it");
+}
+
+#[tokio::test]
 async fn a_node_that_sees_deadlines_late_asks_all_the_same() {
     let stage = Stage::set(|probe, _| {
-        probe.stale_lease = Some(LeaseRow {
+        probe.stale_lease = Some(Some(LeaseRow {
             holder_id: "a".into(),
             token: Revision(1),
             revision: Revision(1),
             expires_at: ClusterMs(BEGIN_MS + 60_000),
-        });
+        }));
     });
     stage.submit(Command::Acquire(acquire("a"))).await;
     let service = stage.service.clone();
