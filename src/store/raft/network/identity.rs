@@ -168,10 +168,10 @@ impl Gate {
             // belonged, and count in a majority, unable to ask for anything.
             return denied("secret", "this node has no cluster secret, the sender shows one");
         }
-        if let Some(secret) = &me.secret {
-            if !bool::from(given.unwrap_or_default().ct_eq(secret.as_bytes())) {
-                return denied("secret", "the cluster secret is missing or wrong");
-            }
+        if let Some(secret) = &me.secret
+            && !bool::from(given.unwrap_or_default().ct_eq(secret.as_bytes()))
+        {
+            return denied("secret", "the cluster secret is missing or wrong");
         }
         let cluster = metadata.get_bin(KEY_CLUSTER).and_then(|v| v.to_bytes().ok());
         if cluster.as_deref() != Some(me.cluster.as_bytes()) {
