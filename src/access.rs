@@ -4,7 +4,7 @@
 //! shows it, callers on this machine too, as with Redis's `requirepass`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -87,7 +87,8 @@ pub struct Access {
 
 const PROTECTED: &str = "this server has no token configured and serves only callers on its own \
      machine; set SIDECAR_TOKEN (or SIDECAR_TOKEN_FILE) and send it as 'Authorization: Bearer \
-     <token>', or set SIDECAR_INSECURE=true to serve everybody who can reach it";
+     <token>', or set SIDECAR_INSECURE=true to serve everybody who can reach it by its address or a \
+     name that SIDECAR_ALLOWED_HOSTS lists";
 
 impl Access {
     pub fn new(options: Options) -> Access {
@@ -105,7 +106,6 @@ impl Access {
     pub fn admit(&self, visitor: Visitor<'_>) -> Result<Caller, Denied> {
         self.check_origin(visitor.origin)?;
         if self.token.is_none() && self.admin_token.is_none() {
-            self.check_host(visitor.host)?;
             return self.admit_without_token(visitor);
         }
         // A web page that reached us under a forged name cannot know the
@@ -116,10 +116,12 @@ impl Access {
     fn admit_without_token(&self, visitor: Visitor<'_>) -> Result<Caller, Denied> {
         let local = !visitor.forwarded && visitor.peer.is_none_or(is_local);
         match (local, self.insecure) {
-            (true, _) => Ok(Caller { actor: None, admin: true }),
-            (false, true) => Ok(Caller { actor: None, admin: false }),
-            (false, false) => Err(Denied::Forbidden(PROTECTED.into())),
+            (true, _) => self.check_host(visitor.host, is_local_name)?,
+            (false, true) => self.check_host(visitor.host, is_address_or_local)?,
+            // Whatever name they use: they must learn what is missing.
+            (false, false) => return Err(Denied::Forbidden(PROTECTED.into())),
         }
+        Ok(Caller { actor: None, admin: local })
     }
 
     fn admit_with_token(&self, authorization: Option<&str>) -> Result<Caller, Denied> {
@@ -141,18 +143,19 @@ impl Access {
     }
 
     /// Against DNS rebinding: a page of some site whose name was made to point
-    /// here still sends that site's name.
-    fn check_host(&self, host: Option<&str>) -> Result<(), Denied> {
+    /// here still sends that site's name. `is_own` knows this server's names
+    /// besides the listed ones.
+    fn check_host(&self, host: Option<&str>, is_own: fn(&str) -> bool) -> Result<(), Denied> {
         let Some(host) = host else { return Ok(()) };
         let host = host.to_ascii_lowercase();
         let name = without_port(&host);
         let known = |allowed: &String| allowed == "*" || *allowed == host || allowed == name;
-        if is_local_name(name) || self.hosts.iter().any(known) {
+        if is_own(name) || self.hosts.iter().any(known) {
             return Ok(());
         }
         Err(Denied::Forbidden(format!(
             "this server does not answer to the host name '{host}'; it takes localhost, 127.0.0.1, \
-             [::1] and what SIDECAR_ALLOWED_HOSTS lists"
+             [::1], from other machines any address, and what SIDECAR_ALLOWED_HOSTS lists"
         )))
     }
 
@@ -227,6 +230,17 @@ fn is_local_name(name: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
+/// An address needs no name to be resolved, so nobody can have forged one; and
+/// this machine's addresses, as seen from others, are not known to it.
+fn is_address_or_local(name: &str) -> bool {
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_address = match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+        None => name.parse::<Ipv4Addr>().is_ok(),
+    };
+    is_address || is_local_name(name)
+}
+
 /// `name:port`, `[v6]:port` or either without the port.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
@@ -245,8 +259,8 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-    const AWAY: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)));
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const AWAY: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
     fn with_token() -> Access {
         Access::new(Options { token: Some(Secret::new("s3cret")), ..Options::default() })
@@ -283,6 +297,38 @@ mod tests {
                 assert!(matches!(show(wrong), Err(Denied::Unauthenticated(_))), "{wrong:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_caller_from_afar_is_told_of_the_token_whatever_name_it_uses() {
+        let names = ["10.0.0.5:8000", "[2001:db8::5]:8000", "state.example:8000", "localhost"];
+        for host in names.map(Some) {
+            let visitor = Visitor { peer: AWAY, host, ..Default::default() };
+            let denied = Access::new(Options::default()).admit(visitor).unwrap_err();
+            assert_eq!(denied, Denied::Forbidden(PROTECTED.into()), "{host:?}");
+            let show = |authorization| with_token().admit(Visitor { authorization, ..visitor });
+            assert!(show(Some("Bearer s3cret")).is_ok(), "{host:?}");
+            for wrong in [None, Some("Bearer s3cre")] {
+                assert!(matches!(show(wrong), Err(Denied::Unauthenticated(_))), "{host:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn insecure_answers_from_afar_to_addresses_and_listed_names() {
+        let hosts = vec!["state.example".into()];
+        let access = Access::new(Options { insecure: true, hosts, ..Options::default() });
+        let ask = |peer, host| {
+            access.admit(Visitor { peer, host: Some(host), ..Default::default() }).is_ok()
+        };
+        for good in ["10.0.0.5:8000", "10.0.0.5", "[2001:db8::5]:8000", "state.example:8000"] {
+            assert!(ask(AWAY, good), "{good}");
+        }
+        for forged in ["evil.example", "10.0.0.5.evil.example:8000", "[evil.example]", ""] {
+            assert!(!ask(AWAY, forged), "{forged}");
+        }
+        assert!(ask(HERE, "localhost:8000"));
+        assert!(!ask(HERE, "evil.example"), "a page whose name was made to point here");
     }
 
     #[test]

@@ -95,26 +95,25 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         None => node::run(before, Interface::Stdio),
         Some(Command::Stdio(args)) => node::run(before.then(args.settings), Interface::Stdio),
         Some(Command::Serve(args)) => node::serve(before, args),
-        Some(Command::Dev(args)) => block_on(without(&before, "dev")?, dev::run(args)),
-        Some(Command::Cluster(args)) => block_on(without(&before, "cluster")?, cluster::run(args)),
-        Some(Command::Connect(args)) => block_on(without(&before, "connect")?, connect::run(args)),
-        Some(Command::Call(args)) => block_on(without(&before, "call")?, call::run(args)),
+        Some(Command::Dev(args)) => alone(&before, "dev", dev::run(args)),
+        Some(Command::Cluster(args)) => alone(&before, "cluster", cluster::run(args)),
+        Some(Command::Connect(args)) => alone(&before, "connect", connect::run(args)),
+        Some(Command::Call(args)) => alone(&before, "call", call::run(args)),
     }
 }
 
-/// That no settings stand before a command that takes none.
-fn without(before: &SettingFlags, command: &str) -> Result<(), Failure> {
-    if before.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("{command}: takes no settings of a node; see {command} --help")))
-}
-
-/// Runs a command that serves nothing: one thread is enough.
-fn block_on(
-    _allowed: (),
+/// Runs a command that is no node: it takes no settings, and one thread is
+/// enough for it.
+fn alone(
+    before: &SettingFlags,
+    name: &str,
     command: impl Future<Output = Result<ExitCode, Failure>>,
 ) -> Result<ExitCode, Failure> {
+    if !before.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name}: takes no settings of a node; see {name} --help"
+        )));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::run(format!("no runtime: {error}")))?;
     let result = runtime.block_on(command);

@@ -60,7 +60,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let http = bind("SIDECAR_PORT", &config.host, config.port).await?;
     let grpc = grpc::Listeners::bind(&config).await?;
     let opened = stores::open(&config).await?;
-    let node = Node::new(&config, opened.store);
+    let node = Node::new(&config, opened.store, stop.clone());
     let mut grpc = grpc.serve(&config, &node, opened.peers);
     announce(&config, &http);
     let options = mcp::endpoint::Options { shutdown: stop.clone(), ..Default::default() };
@@ -85,7 +85,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 pub async fn stdio(config: Config) -> Result<(), ServeError> {
     let stop = stop_signal()?;
     let opened = stores::open(&config).await?;
-    let node = Node::new(&config, opened.store);
+    let node = Node::new(&config, opened.store, stop.clone());
     let work = async {
         let served = mcp::serve_stdio(node.service.clone(), stop.clone()).await;
         node.close().await;
@@ -103,9 +103,9 @@ struct Node {
 }
 
 impl Node {
-    fn new(config: &Config, store: Arc<dyn Store>) -> Node {
+    fn new(config: &Config, store: Arc<dyn Store>, stop: CancellationToken) -> Node {
         let limits = Limits { value_bytes_max: config.value_bytes_max };
-        let options = service::Options { limits, ..service::Options::default() };
+        let options = service::Options { limits, stop, ..service::Options::default() };
         let service = Service::new(store.clone(), options);
         let access = Arc::new(Access::new(access::Options {
             token: config.token.clone(),

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 pub use error::{Code, ServiceError};
 
@@ -40,6 +41,9 @@ pub struct Options {
     pub chance: Chance,
     /// Tells waiting calls when a deadline that they wait for should be over.
     pub clock: Clock,
+    /// Once cancelled, calls that wait end at once with what they have, as
+    /// when their time has run out: a node that stops need not wait for them.
+    pub stop: CancellationToken,
 }
 
 impl Default for Options {
@@ -52,6 +56,7 @@ impl Default for Options {
             limits: Limits::default(),
             chance: Chance::random(),
             clock: clock::system(),
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -137,7 +142,12 @@ impl Service {
     }
 
     /// The answer that is remembered for this command under this key, if any.
-    async fn recall(&self, command: &Command, key: &Text) -> Result<Option<Reply>, ServiceError> {
+    async fn recall(
+        &self,
+        command: &Command,
+        key: &Text,
+        timeout: Duration,
+    ) -> Result<Option<Reply>, ServiceError> {
         // A heartbeat for a run that cannot exist: refused with nothing
         // changed or remembered, unless the key is known, which comes first.
         let nothing = Command::Heartbeat(Held {
@@ -146,7 +156,7 @@ impl Service {
             claim_token: Revision::ZERO,
         });
         let idempotency = Idempotency { key: key.clone(), digest: codec::digest(command) };
-        match self.send(nothing, Some(idempotency), None, self.shared.options.deadline).await? {
+        match self.send(nothing, Some(idempotency), None, timeout).await? {
             Reply::Refused(Refusal { code: RefusalCode::NotFound, .. }) => Ok(None),
             Reply::Refused(refusal) => Err(refusal.into()),
             reply => Ok(Some(reply)),
@@ -185,7 +195,24 @@ impl Service {
     fn chance_for(&self, command: &Command) -> u64 {
         match command {
             Command::Create(_) => self.shared.options.chance.draw(),
-            _ => 0,
+            Command::Set(_)
+            | Command::Delete(_)
+            | Command::Transact(_)
+            | Command::Claim(_)
+            | Command::ClaimNext(_)
+            | Command::Heartbeat(_)
+            | Command::Release(_)
+            | Command::Checkpoint(_)
+            | Command::Complete(_)
+            | Command::Fail(_)
+            | Command::Cancel(_)
+            | Command::Acquire(_)
+            | Command::Renew(_)
+            | Command::ReleaseLease(_)
+            | Command::SaveSession(_)
+            | Command::DeleteSession(_)
+            | Command::Reset
+            | Command::Sweep { .. } => 0,
         }
     }
 

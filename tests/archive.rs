@@ -14,6 +14,8 @@ mod disk;
 mod finding;
 #[path = "archive/kill.rs"]
 mod kill;
+#[path = "archive/lost_pages.rs"]
+mod lost_pages;
 #[path = "archive/peers.rs"]
 mod peers;
 #[path = "archive/power.rs"]

@@ -4,6 +4,7 @@
 mod away;
 #[path = "raft/calls.rs"]
 mod calls;
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "raft/cluster.rs"]
 mod cluster;
 #[path = "raft/once.rs"]

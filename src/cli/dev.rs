@@ -96,6 +96,8 @@ impl Cluster {
             check_free(layout.grpc_port(id), "--base-grpc-port")?;
         }
         layout.write().map_err(Failure::usage)?;
+        // Left by one that was killed.
+        let _ = std::fs::remove_file(layout.ready_file());
         let program = std::env::current_exe()
             .map_err(|error| Failure::run(format!("this program's path: {error}")))?;
         let colour = std::io::stderr().is_terminal();
@@ -118,6 +120,8 @@ impl Cluster {
             },
         }
         self.print_ready();
+        std::fs::write(self.layout.ready_file(), format!("{}\n", std::process::id()))
+            .map_err(|error| Failure::run(format!("the file that says ready: {error}")))?;
         loop {
             match next_wake(&mut self.nodes, signals).await {
                 Wake::Stop => return Ok(()),
@@ -152,6 +156,8 @@ impl Cluster {
     /// One node after the other, so that leadership finds somewhere to go; a
     /// second Ctrl-C ends it at once.
     async fn stop(&mut self, signals: &mut Signals) {
+        // Absent where the cluster was never ready.
+        let _ = std::fs::remove_file(self.layout.ready_file());
         while let Some(mut node) = self.nodes.pop() {
             let id = node.id;
             tokio::select! {

@@ -66,13 +66,13 @@ impl clap::Args for SettingFlags {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<SettingFlags, clap::Error> {
-        let given = |setting: &Setting| {
-            setting.flag?;
-            matches.get_one::<String>(setting.name).map(|value| (setting.name, value.clone()))
-        };
-        // Settings are `'static`, and so are their names.
-        let values =
-            SETTINGS.iter().filter_map(|s| given(s).map(|(_, value)| (s.name, value))).collect();
+        let with_flags = SETTINGS.iter().filter(|setting| setting.flag.is_some());
+        let values = with_flags
+            .filter_map(|setting| {
+                let value = matches.get_one::<String>(setting.name)?;
+                Some((setting.name, value.clone()))
+            })
+            .collect();
         Ok(SettingFlags {
             config: matches.get_one::<PathBuf>(CONFIG).cloned(),
             print_config: matches.get_flag(PRINT_CONFIG),

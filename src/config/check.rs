@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::parse::{self, HostPort};
-use super::settings::{self, SETTINGS};
+use super::settings;
 use super::{Backend, Config, ConfigError, Secret};
 
 impl Config {
@@ -13,7 +13,7 @@ impl Config {
     /// # Errors
     /// One line that names the setting to change.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.election_min_ms < 2 * self.heartbeat_ms {
+        if self.election_min_ms <= self.heartbeat_ms {
             let got = self.election_min_ms;
             return Err(wrong("election_min_ms", &format!("got {got}")));
         }
@@ -91,5 +91,5 @@ fn wrong(name: &str, got: &str) -> ConfigError {
 }
 
 fn env(name: &str) -> &'static str {
-    SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.env)
+    settings::by_name(name).map_or("", |setting| setting.env)
 }

@@ -141,3 +141,29 @@ impl Serving {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::server::TcpConnectInfo;
+
+    use super::*;
+
+    fn knock(open: bool, from: Option<&str>) -> bool {
+        let mut request = Request::new(());
+        let remote_addr = from.map(|ip| (ip.parse::<std::net::IpAddr>().unwrap(), 1).into());
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        Door { open }.call(request).is_ok()
+    }
+
+    #[test]
+    fn without_a_secret_only_this_machine_may_knock_as_a_peer() {
+        for here in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert!(knock(false, Some(here)), "{here}");
+        }
+        for away in ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"] {
+            assert!(!knock(false, Some(away)), "{away}");
+            assert!(knock(true, Some(away)), "{away}");
+        }
+        assert!(!knock(false, None), "from nowhere");
+    }
+}

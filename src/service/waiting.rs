@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, Service, ServiceError};
 use crate::machine::command::{Acquire, ClaimNext};
@@ -34,6 +35,9 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// And at least this often where the passing of time may change the answer: a
 /// node's clock may differ from cluster time by some seconds.
 const LOOK_LATEST: Duration = Duration::from_secs(1);
+/// How much longer than the wait the last attempt may take, so that a store
+/// that cannot answer does not hold up a caller who asked for a short wait.
+const GRACE: Duration = Duration::from_secs(1);
 /// Runs looked at for one with the right name.
 const RUNS_LOOKED_AT: usize = 100;
 
@@ -49,14 +53,16 @@ impl Service {
     ) -> Result<Changed, ServiceError> {
         let after = match after {
             Some(after) => after,
-            None => self.present().await?,
+            None => self.present_within(self.patience(timeout)).await?,
         };
-        self.look_for_change(filter, after, timeout, limit, Consistency::Linearizable).await
+        let (consistency, stop) = (Consistency::Linearizable, self.stop());
+        self.look_for_change(filter, after, timeout, limit, consistency, stop).await
     }
 
     /// As [`Service::wait_for_change`], for one who has seen all changes up to
     /// `after` and goes on: looks at this node's own state alone, which costs
-    /// a cluster nothing.
+    /// a cluster nothing. Does not end early when the service stops: who goes
+    /// on for ever would ask again at once, and has a stop of its own.
     pub async fn follow_changes(
         &self,
         filter: ChangeFilter,
@@ -64,13 +70,24 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<Changed, ServiceError> {
-        self.look_for_change(filter, after, timeout, limit, Consistency::Local).await
+        let (consistency, never) = (Consistency::Local, CancellationToken::new());
+        self.look_for_change(filter, after, timeout, limit, consistency, never).await
     }
 
     /// The newest revision, as of now.
     pub async fn present(&self) -> Result<Revision, ServiceError> {
+        self.present_within(self.shared.options.deadline).await
+    }
+
+    async fn present_within(&self, timeout: Duration) -> Result<Revision, ServiceError> {
         let question = Question::Key { key: "".into() };
-        Ok(self.ask(question, Consistency::Linearizable).await?.revision)
+        Ok(self.ask_within(question, Consistency::Linearizable, timeout).await?.revision)
+    }
+
+    /// How long a call that waits for `wait` may take in all.
+    fn patience(&self, wait: Duration) -> Duration {
+        let deadline = self.shared.options.deadline;
+        if wait.is_zero() { deadline } else { wait.saturating_add(GRACE) }
     }
 
     async fn look_for_change(
@@ -80,12 +97,20 @@ impl Service {
         timeout: Duration,
         limit: usize,
         mut consistency: Consistency,
+        stop: CancellationToken,
     ) -> Result<Changed, ServiceError> {
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout);
+        let mut waiter = Waiter::new(self, timeout, stop);
         loop {
             let question = Question::Changes { filter: filter.clone(), after, limit };
-            let answered = self.ask(question, consistency).await?;
+            let answered = self.ask_within(question, consistency, waiter.left()).await?;
+            // A node's own state may lag behind what its caller has seen.
+            if matches!(consistency, Consistency::Linearizable) && after > answered.revision {
+                return Err(ServiceError::invalid(format!(
+                    "after_revision: {} is ahead of the present revision {}",
+                    after.0, answered.revision.0
+                )));
+            }
             let Answer::Changes { events, complete } = answered.answer else {
                 return Err(mismatch());
             };
@@ -119,10 +144,11 @@ impl Service {
             return claimed(self.submit(Command::ClaimNext(claim), context).await?);
         }
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait);
+        let mut waiter = Waiter::new(self, wait, self.stop());
         let once = context.idempotency_key.is_some();
         if let Some(key) = &context.idempotency_key
-            && let Some(reply) = self.recall(&Command::ClaimNext(claim.clone()), key).await?
+            && let Some(reply) =
+                self.recall(&Command::ClaimNext(claim.clone()), key, waiter.left()).await?
         {
             return claimed(reply);
         }
@@ -131,14 +157,16 @@ impl Service {
             let over = waiter.is_over();
             if sight.promising || over {
                 let command = Command::ClaimNext(claim.clone());
-                let reply = claimed(self.submit(command, context.clone()).await?)?;
+                let reply = self.submit_within(command, context.clone(), waiter.left()).await?;
+                let reply = claimed(reply)?;
                 if reply.claimed || over || once {
                     return Ok(reply);
                 }
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = Sight { retry_at: sight.retry_at, ..self.work_in_sight(&claim).await? };
+            let seen = self.work_in_sight(&claim).await?;
+            sight = Sight { retry_at: sight.retry_at, ..seen }.or_due(!once && self.is_past(sight));
         }
     }
 
@@ -154,10 +182,11 @@ impl Service {
             return acquired(self.submit(Command::Acquire(acquire), context).await?);
         }
         let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait);
+        let mut waiter = Waiter::new(self, wait, self.stop());
         let once = context.idempotency_key.is_some();
         if let Some(key) = &context.idempotency_key
-            && let Some(reply) = self.recall(&Command::Acquire(acquire.clone()), key).await?
+            && let Some(reply) =
+                self.recall(&Command::Acquire(acquire.clone()), key, waiter.left()).await?
         {
             return acquired(reply);
         }
@@ -166,15 +195,27 @@ impl Service {
             let over = waiter.is_over();
             if sight.promising || over {
                 let command = Command::Acquire(acquire.clone());
-                let reply = acquired(self.submit(command, context.clone()).await?)?;
+                let reply = self.submit_within(command, context.clone(), waiter.left()).await?;
+                let reply = acquired(reply)?;
                 if reply.acquired || over || once {
                     return Ok(reply);
                 }
                 sight.retry_at = reply.retry_at;
             }
             waiter.sleep(Some(sight)).await;
-            sight = self.lease_in_sight(&acquire).await?;
+            let seen = self.lease_in_sight(&acquire).await?;
+            sight = seen.or_due(!once && self.is_past(seen));
         }
+    }
+
+    fn stop(&self) -> CancellationToken {
+        self.shared.options.stop.clone()
+    }
+
+    /// Whether the time has come at which the answer may be another. Followers
+    /// see deadlines pass late, so what they see does not decide then.
+    fn is_past(&self, sight: Sight) -> bool {
+        sight.retry_at.is_some_and(|at| at.0 <= self.shared.options.clock.wall_ms())
     }
 
     /// Whether this node sees a run that `claim` could take.
@@ -220,6 +261,10 @@ struct Sight {
 impl Sight {
     /// Before anything is known.
     const PROMISING: Sight = Sight { promising: true, retry_at: None };
+
+    fn or_due(self, due: bool) -> Sight {
+        Sight { promising: self.promising || due, ..self }
+    }
 }
 
 /// Sleeps between looks.
@@ -227,25 +272,43 @@ struct Waiter<'a> {
     service: &'a Service,
     revision: watch::Receiver<Revision>,
     until: Instant,
+    /// When the last attempt must be over.
+    last: Instant,
+    /// Ends the wait before its time.
+    stop: CancellationToken,
     /// How often in a row the store refused what had looked promising.
     refusals: u32,
 }
 
 impl<'a> Waiter<'a> {
     /// Made before the first look, so that no change falls in between.
-    fn new(service: &'a Service, wait: Duration) -> Self {
+    fn new(service: &'a Service, wait: Duration, stop: CancellationToken) -> Self {
         let mut revision = service.shared.store.revision();
         revision.mark_unchanged();
-        Waiter { service, revision, until: Instant::now() + wait, refusals: 0 }
+        let now = Instant::now();
+        let last = now + service.patience(wait);
+        Waiter { service, revision, until: now + wait, last, stop, refusals: 0 }
+    }
+
+    /// How long the next attempt may take.
+    fn left(&self) -> Duration {
+        let left = self.last.saturating_duration_since(Instant::now());
+        left.min(self.service.shared.options.deadline)
     }
 
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.stop.is_cancelled() || Instant::now() >= self.until
+    }
+
+    /// As [`Waiter::rest`]; a stop ends it at once.
+    async fn sleep(&mut self, sight: Option<Sight>) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.rest(sight)).await;
     }
 
     /// Sleeps until the state has changed or the wait is over; where `sight`
     /// is given also until time alone may have changed what it showed.
-    async fn sleep(&mut self, sight: Option<Sight>) {
+    async fn rest(&mut self, sight: Option<Sight>) {
         self.refusals = match sight {
             Some(Sight { promising: true, .. }) => self.refusals + 1,
             Some(Sight { promising: false, .. }) | None => 0,

@@ -20,7 +20,7 @@ use super::story::{Plot, Story, seed};
 use super::truth;
 
 /// Flips, each on a copy of the same archive.
-const FLIPS: usize = 60;
+const FLIPS: usize = 40;
 
 /// What a flip led to.
 #[derive(Default, Debug)]

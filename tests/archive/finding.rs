@@ -125,6 +125,43 @@ async fn answers_are_seamless_across_memory_and_archive() {
     history.close().await;
 }
 
+/// Prints what an archive of `EVENTS` events (a million) takes.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn figures() {
+    let events = std::env::var("EVENTS").map_or(1_000_000, |events| events.parse().unwrap());
+    let plot = Plot { seed: seed("figures"), events, keys: 1_000, large: None };
+    let dir = TempDir::new().unwrap();
+    let resident = resident_kb();
+    let began = std::time::Instant::now();
+    let (archive, _) = Archive::open(dir.path().join("a"), Options::default()).unwrap();
+    let (mut run, mut bytes) = (Run::default(), 0);
+    for event in plot.events() {
+        bytes += mcp_state_sidecar::codec::encode_event(&event).len();
+        run.events.push(event);
+        if run.events.len() == 256 {
+            let before = run.last_chain();
+            archive
+                .append(std::mem::replace(&mut run, Run { before, events: Vec::new() }))
+                .await
+                .unwrap();
+        }
+    }
+    archive.append(run).await.unwrap();
+    archive.sync().await.unwrap();
+    println!("{events} events of {bytes} bytes in {:?}", began.elapsed());
+    println!("{:?}, {} KB", archive.figures().await.unwrap(), resident_kb() - resident);
+    archive.close().await;
+    let (resident, began) = (resident_kb(), std::time::Instant::now());
+    let (archive, _) = Archive::open(dir.path().join("a"), Options::default()).unwrap();
+    println!("opened in {:?}", began.elapsed());
+    while !archive.figures().await.unwrap().proven {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("proven in {:?}, {} KB more", began.elapsed(), resident_kb() - resident);
+    archive.close().await;
+}
+
 pub fn small_memory() -> history::Options {
     let defaults = history::Options::default();
     let keep = mcp_state_sidecar::store::window::Limits { events_max: 100, bytes_max: 64 << 10 };

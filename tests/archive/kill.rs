@@ -18,7 +18,7 @@ use super::peers::{Manner, Peer};
 use super::story::{Plot, Story, seed};
 use super::truth;
 
-const KILLS: usize = 25;
+const KILLS: usize = 20;
 /// Where the child finds its archive; without it there is no child.
 const CHILD_DIR: &str = "ARCHIVE_TEST_DIR";
 const PLOT: Plot = Plot { seed: 11, events: 40_000, keys: 60, large: Some((400, 30_000)) };

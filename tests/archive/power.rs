@@ -19,7 +19,7 @@ use super::story::{Plot, Story, seed};
 use super::truth;
 
 const DISK_BYTES: u64 = 256 << 20;
-const POINTS: usize = 60;
+const POINTS: usize = 48;
 /// Crashes of one disk before the next is formatted.
 const CRASHES_A_DISK: usize = 12;
 const PLOT: Plot = Plot { seed: 12, events: 30_000, keys: 60, large: Some((300, 1 << 20)) };
@@ -160,7 +160,7 @@ async fn a_full_disk_is_waited_for_or_got_over() {
     for (manner, waits) in [(Manner::Absent, true), (Manner::Honest, false)] {
         let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else { return };
         let (archive, _) = Archive::open(disk.path().join("a"), options()).unwrap();
-        let memory = history::Options { stall: Duration::from_millis(100), ..small_memory() };
+        let memory = history::Options { stall: Duration::from_millis(300), ..small_memory() };
         let peer = Peer::new(&story, manner);
         let history = History::start(archive.clone(), peer, &story.meta(0), memory);
         fill_up(&disk);

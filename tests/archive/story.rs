@@ -33,17 +33,21 @@ pub struct Story {
     pub events: Vec<Event>,
 }
 
+impl Plot {
+    /// The events, made up one by one.
+    pub fn events(self) -> impl Iterator<Item = Event> {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        (1..=self.events).scan(Chain::default(), move |chain, revision| {
+            let event = invent(&mut rng, self, revision).seal(*chain);
+            *chain = event.chain;
+            Some(event)
+        })
+    }
+}
+
 impl Story {
     pub fn write(plot: Plot) -> Story {
-        let mut rng = StdRng::seed_from_u64(plot.seed);
-        let mut events = Vec::new();
-        let mut chain = Chain::default();
-        for revision in 1..=plot.events {
-            let event = invent(&mut rng, plot, revision).seal(chain);
-            chain = event.chain;
-            events.push(event);
-        }
-        Story { events }
+        Story { events: plot.events().collect() }
     }
 
     /// The state after `revision`, with all history kept.

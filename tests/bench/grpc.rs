@@ -20,7 +20,7 @@ impl GrpcClient {
 
     pub async fn write(&mut self, key: &str, value: &str) -> Result<()> {
         let value = format!("\"{value}\"");
-        let set = state::Set { key: key.into(), value: value.into(), ..state::Set::default() };
+        let set = state::Set { key: key.into(), value, ..state::Set::default() };
         let command = state::Command { command: Some(state::command::Command::Set(set)) };
         let request = SubmitRequest { command: Some(command), ..SubmitRequest::default() };
         match self.0.submit(request).await?.into_inner().outcome {

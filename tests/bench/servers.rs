@@ -131,10 +131,10 @@ impl Servers {
         command
             .arg("serve")
             .env("SIDECAR_PORT", self.mcp_ports[node].to_string())
-            .env("SIDECAR_GRPC_ADDR", format!("127.0.0.1:{}", self.grpc_ports[node]))
             .env("DB_PATH", dir.join("state.db"));
+        let grpc = format!("127.0.0.1:{}", self.grpc_ports[node]);
         match self.system {
-            System::Sqlite => command.env("STATE_BACKEND", "sqlite"),
+            System::Sqlite => command.env("STATE_BACKEND", "sqlite").env("SIDECAR_GRPC_ADDR", grpc),
             System::Cluster | System::Etcd => {
                 let members: Vec<String> = (1..)
                     .zip(&self.grpc_ports)
@@ -143,7 +143,7 @@ impl Servers {
                 command
                     .env("STATE_BACKEND", "raft")
                     .env("SIDECAR_NODE_ID", (node + 1).to_string())
-                    .env("SIDECAR_RAFT_ADDR", format!("127.0.0.1:{}", self.grpc_ports[node]))
+                    .env("SIDECAR_RAFT_ADDR", grpc)
                     .env("SIDECAR_MEMBERS", members.join(","))
                     .env("SIDECAR_DATA_DIR", dir.join(format!("node{}", node + 1)))
             }
@@ -212,10 +212,7 @@ async fn etcd_is_ready(host: String) -> Result<()> {
 fn free_ports(count: usize) -> Result<Vec<u16>> {
     let listeners: std::io::Result<Vec<_>> =
         (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
-    Ok(listeners?
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect::<Result<_>>()?)
+    listeners?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 fn resident_bytes(pid: u32) -> Result<u64> {

@@ -65,7 +65,7 @@ impl Cluster {
         loop {
             for node in &self.nodes {
                 let health = Client::new(node.mcp_port).health().await;
-                let leader = health.ok().and_then(|health| health["cluster"]["leader"].as_u64());
+                let leader = health.ok().and_then(|health| health["leader"].as_u64());
                 if let Some(at) = leader.and_then(|id| self.nodes.iter().position(|n| n.id == id)) {
                     return at;
                 }

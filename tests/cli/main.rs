@@ -1,6 +1,7 @@
 //! The command line, with the real programs: what they print, how they end,
 //! and that a node speaks MCP on a pipe and over HTTP.
 
+mod dev;
 mod node;
 mod run;
 mod shared;

@@ -104,5 +104,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.seen.extend(self.lines.try_iter());
+            eprintln!("the program said:\n{}", self.seen.join("\n"));
+        }
     }
 }

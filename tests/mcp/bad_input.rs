@@ -1,6 +1,8 @@
 //! Bad input of every kind: a clear error, nothing changed, and the node goes
 //! on serving.
 
+use mcp_state_sidecar::access;
+use mcp_state_sidecar::api::mcp::endpoint;
 use serde_json::{Value, json};
 
 use crate::node::{Node, OLDER, Reply, latest};
@@ -47,6 +49,18 @@ async fn missing_and_wrong_arguments() {
         "params": {"name": "state_set", "arguments": [1]}});
     let reply = node.older(OLDER[2], no_object).await.json();
     assert_eq!(reply["error"]["code"], -32602, "{reply}");
+    assert_harmless(&node).await;
+}
+
+#[tokio::test]
+async fn a_wait_for_what_comes_after_a_revision_yet_to_come() {
+    let node = Node::start().await;
+    let wait = json!({"key": "k", "after_revision": 99_999_999, "timeout_seconds": 30});
+    let result = node.call("state_wait", wait).await;
+    let error = &result["structuredContent"]["error"];
+    assert_eq!(error["code"], "invalid_argument", "{result}");
+    let message = "after_revision: 99999999 is ahead of the present revision 0";
+    assert_eq!(error["message"], message, "{result}");
     assert_harmless(&node).await;
 }
 
@@ -115,12 +129,14 @@ async fn bytes_that_are_no_message() {
     ];
     for body in bodies {
         let reply = node.post(&[], body).await;
-        assert!((400..500).contains(&reply.status), "{}: {}", reply.status, reply.body);
-        assert!(!reply.body.is_empty(), "an explanation");
+        assert_eq!(reply.status, 400, "{}", reply.body);
+        let error = &reply.json()["error"];
+        assert!(matches!(error["code"].as_i64(), Some(-32700 | -32600)), "{error}");
     }
     let batch = format!("[{whole},{whole}]");
     let reply = node.post(&[], batch.as_bytes()).await;
-    assert!((400..500).contains(&reply.status), "{}: {}", reply.status, reply.body);
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    assert_eq!(reply.error(), "Invalid Request: batches are not supported");
     assert_harmless(&node).await;
 }
 
@@ -144,10 +160,44 @@ async fn a_body_that_ends_too_soon_or_is_too_long() {
     let chunked =
         format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
     let reply = node.send_raw(chunked.as_bytes()).await;
-    assert!(matches!(reply.status, 413 | 0), "{}", reply.status);
+    assert_eq!(reply.status, 413, "whoever still sends gets the answer all the same");
+    let announced = format!("{head}Content-Length: {}\r\n\r\n{long}", long.len());
+    assert_eq!(node.send_raw(announced.as_bytes()).await.status, 413);
     let garbage = node.send_raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").await;
-    assert!(matches!(garbage.status, 400 | 0), "{}", garbage.status);
+    assert_eq!(garbage.status, 400);
     assert_harmless(&node).await;
+}
+
+#[tokio::test]
+async fn calls_that_wait_hold_no_more_room_than_their_bodies() {
+    // A body of unknown length books the largest until it has been read: there
+    // is room for one of those beside a body that is short.
+    let largest = endpoint::Options::default().body_bytes_max;
+    let room = endpoint::Options { bodies_bytes_max: largest + 1024, ..Default::default() };
+    let node = Node::with(access::Options::default(), room).await;
+    let chunked = |arguments| {
+        let body = call("state_wait", arguments).to_string();
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: \
+             application/json, text/event-stream\r\nConnection: close\r\nTransfer-Encoding: \
+             chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            node.addr,
+            body.len()
+        )
+    };
+    let long = chunked(json!({"key": "k", "timeout_seconds": 55}));
+    let meanwhile = async {
+        while node.service.load().1 == 0 {
+            tokio::task::yield_now().await;
+        }
+        let other = chunked(json!({"key": "other", "timeout_seconds": 0}));
+        let reply = node.send_raw(other.as_bytes()).await;
+        // Ends the first call too.
+        node.shutdown.cancel();
+        reply
+    };
+    let (waited, other) = tokio::join!(node.send_raw(long.as_bytes()), meanwhile);
+    assert_eq!((waited.status, other.status), (200, 200), "{}", other.body);
 }
 
 #[tokio::test]

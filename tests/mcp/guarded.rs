@@ -48,9 +48,14 @@ async fn callers_from_afar_are_told_what_to_do() {
     let reply = node.post(&[("X-Forwarded-For", "192.0.2.7")], SET).await;
     assert_eq!(reply.status, 403);
     assert!(reply.error().contains("SIDECAR_TOKEN"), "{}", reply.body);
+    let afar = [("X-Forwarded-For", "192.0.2.7"), ("Host", "10.0.0.5:8000")];
+    let reply = node.post(&afar, SET).await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.error().contains("SIDECAR_TOKEN"), "{}", reply.body);
     node.assert_unchanged().await;
     let node = Node::guarded(Options { insecure: true, ..Options::default() }).await;
     assert_eq!(node.post(&[("X-Forwarded-For", "192.0.2.7")], SET).await.status, 200);
+    assert_eq!(node.post(&afar, SET).await.status, 200);
     let reset = node.post(&[("X-Forwarded-For", "192.0.2.7")], RESET).await.json();
     assert_eq!(reset["result"]["structuredContent"]["error"]["code"], "forbidden", "{reset}");
     let reset = node.call("sidecar_reset", json!({})).await;

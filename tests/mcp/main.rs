@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod guarded;
+mod lanes;
 mod node;
 mod pipe;
 mod protocol;

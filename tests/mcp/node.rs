@@ -44,10 +44,11 @@ impl Node {
 
     pub async fn with(access: access::Options, mcp: api::mcp::endpoint::Options) -> Node {
         let store = Arc::new(MemoryStore::new(clock::system()));
-        let service = Service::new(store.clone(), Options::default());
+        let shutdown = CancellationToken::new();
+        let options = Options { stop: shutdown.clone(), ..Options::default() };
+        let service = Service::new(store.clone(), options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let shutdown = CancellationToken::new();
         let routes = api::routes(&service, Access::new(access), mcp);
         let options = api::http::Options::default();
         let served = tokio::spawn(api::http::serve(listener, routes, options, shutdown.clone()));

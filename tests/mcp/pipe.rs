@@ -1,6 +1,8 @@
 //! MCP over a pipe, as editors start it.
 
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_state_sidecar::api::mcp::serve_pipe;
 use mcp_state_sidecar::service::{Options, Service};
@@ -93,6 +95,30 @@ async fn bad_lines_do_not_end_the_connection() {
 }
 
 #[tokio::test]
+async fn every_bad_line_is_answered() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let deep = format!(r#"{{"id":6,"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    for (line, code, id) in [
+        (b"not json".as_slice(), -32700, json!(null)),
+        (b"{\"id\":\"a\",\"b\":\"\xff\"}", -32700, json!("a")),
+        (br#"{"jsonrpc":"2.0","id":5,"method":"\ud800"}"#, -32700, json!(5)),
+        (deep.as_bytes(), -32700, json!(6)),
+        (b"[]", -32600, json!(null)),
+        (br#"{"jsonrpc":"2.0","id":7}"#, -32600, json!(7)),
+    ] {
+        client.input.write_all(&[line, b"\n"].concat()).await.expect("the server reads");
+        let answer = client.receive().await;
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{answer}");
+    }
+    let last = br#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#;
+    client.input.write_all(last).await.expect("the server reads");
+    client.input.shutdown().await.expect("closed");
+    assert_eq!(client.receive().await["id"], 9, "answered without a newline");
+    client.served.await.expect("no panic").expect("a clean end");
+}
+
+#[tokio::test]
 async fn it_ends_with_the_client_and_with_the_server() {
     let mut client = Client::start();
     client.initialize().await;
@@ -106,4 +132,38 @@ async fn it_ends_with_the_client_and_with_the_server() {
     let client = Client::start();
     drop((client.input, client.output));
     client.served.await.expect("no panic").expect("a client that never spoke");
+}
+
+#[tokio::test]
+async fn the_program_itself_speaks_on_its_standard_streams() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"))
+        .arg("stdio")
+        .env("DB_PATH", dir.path().join("state.db"))
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let mut input = program.stdin.take().expect("piped");
+    let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"}}});
+    let set = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "state_set", "arguments": {"key": "k", "value": 1}}});
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let mut answers = BufReader::new(program.stdout.take().expect("piped")).lines();
+    let mut next = async || -> Value {
+        let line = answers.next_line().await.expect("readable").expect("an answer");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    input.write_all(format!("{hello}\n{initialized}\n").as_bytes()).await.expect("it reads");
+    assert_eq!(next().await["result"]["serverInfo"]["name"], "mcp-state-sidecar");
+    input.write_all(format!("{set}\n").as_bytes()).await.expect("it reads");
+    assert_eq!(next().await["result"]["structuredContent"]["revision"], 1);
+    drop(input);
+    let ended = tokio::time::timeout(Duration::from_secs(20), program.wait()).await;
+    assert!(ended.expect("it ends with its client").expect("waited for").success());
 }

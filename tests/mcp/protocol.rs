@@ -1,6 +1,7 @@
 //! Clients of every revision find the server, its tools, and get answers.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use mcp_state_sidecar::store::Store;
 use serde_json::{Value, json};
@@ -203,22 +204,34 @@ async fn health_readiness_and_metrics() {
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_calls_under_way_finish() {
+async fn a_shutdown_ends_waits_and_lets_them_answer() {
+    const SOON: Duration = Duration::from_secs(5);
     let node = Node::start().await;
     let addr = node.addr;
-    let wait = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-        "name": "state_wait", "arguments": {"key": "k", "timeout_seconds": 1}}});
+    let lease = |holder: &str| json!({"resource_id": "r", "holder_id": holder, "ttl_seconds": 90});
+    node.call("lease_acquire", lease("a")).await;
+    let mut second = lease("b");
+    second["wait_seconds"] = json!(55);
+    let (changes, work) =
+        (json!({"key": "k", "timeout_seconds": 55}), json!({"agent_id": "b", "wait_seconds": 55}));
     let waiting = async {
-        let reply = node.older(OLDER[2], wait).await;
-        assert_eq!(reply.json()["result"]["structuredContent"]["changed"], false);
+        let (change, claim, lease) = tokio::join!(
+            node.call("state_wait", changes),
+            node.call("workflow_claim_next", work),
+            node.call("lease_acquire", second),
+        );
+        assert_eq!(change["structuredContent"]["changed"], false, "{change}");
+        assert_eq!(claim["structuredContent"]["claimed"], false, "{claim}");
+        assert_eq!(lease["structuredContent"]["acquired"], false, "{lease}");
     };
     let stopping = async {
-        while node.service.load().1 == 0 {
+        while node.service.load().1 < 3 {
             tokio::task::yield_now().await;
         }
         node.shutdown.cancel();
     };
-    tokio::join!(waiting, stopping);
+    let both = async { tokio::join!(waiting, stopping) };
+    tokio::time::timeout(SOON, both).await.expect("nobody waits on");
     assert!(tokio::net::TcpStream::connect(addr).await.is_err(), "the listener is closed");
     let Node { served, .. } = node;
     served.await.expect("no panic").expect("served to the end");

@@ -20,6 +20,9 @@ use tokio_stream::wrappers::TcpListenerStream;
 /// A cluster that has not settled by then does not work.
 const SETTLE: Duration = Duration::from_secs(30);
 
+/// Where the clock stands at first.
+const START_MS: u64 = 1_700_000_000_000;
+
 /// What nodes show one another.
 pub const SECRET: &str = "secret";
 
@@ -86,11 +89,20 @@ impl Drop for Running {
 impl Cluster {
     /// Three nodes that know their leader.
     pub async fn start() -> Cluster {
-        Cluster::start_with(|_| {}).await
+        Cluster::build(Manual::at(START_MS), |_| {}).await
+    }
+
+    /// As [`Cluster::start`], by this clock.
+    pub async fn start_at(clock: Arc<Manual>) -> Cluster {
+        Cluster::build(clock, |_| {}).await
     }
 
     /// As [`Cluster::start`], with other settings on every node.
     pub async fn start_with(tweak: fn(&mut Options)) -> Cluster {
+        Cluster::build(Manual::at(START_MS), tweak).await
+    }
+
+    async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {
@@ -99,7 +111,6 @@ impl Cluster {
             members.insert(id, Peer { addr, url: String::new() });
             listeners.push((id, listener));
         }
-        let clock = Manual::at(1_700_000_000_000);
         let mut cluster = Cluster { clock, members, nodes: Vec::new(), tweak };
         for (id, listener) in listeners {
             let dir = tempfile::tempdir().unwrap();
@@ -149,6 +160,11 @@ impl Cluster {
     /// The store at `at`, which runs.
     pub fn store(&self, at: usize) -> Arc<RaftStore> {
         self.nodes[at].running.as_ref().expect("a node that runs").store.clone()
+    }
+
+    /// Stops every node, for good.
+    pub async fn end(mut self) {
+        self.stop_all().await;
     }
 
     /// The stores that run.

@@ -41,7 +41,7 @@ async fn a_full_disk_is_reported_and_nothing_is_lost() {
 pub async fn fill(file: &Path) {
     let store = open(file);
     let limit = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT_BYTES), ..limit.clone() }).unwrap();
+    setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT_BYTES), ..limit }).unwrap();
     let value = format!("\"{}\"", "x".repeat(4_000));
     let mut written = 0;
     let fault = loop {

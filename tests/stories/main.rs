@@ -2,6 +2,9 @@
 //! played on every store. The transcripts are equal byte for byte; the scripts
 //! in `tests/scripts/` are these transcripts. `UPDATE=1` rewrites them.
 
+#[path = "../raft/cluster.rs"]
+#[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
+mod cluster;
 mod recorded;
 mod runner;
 mod schema;
@@ -11,25 +14,21 @@ mod stores;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures::stream::{self, StreamExt};
 use runner::play;
-use stores::{Factory, MEMORY};
+use stores::{Factory, MEMORY, RAFT, SQLITE};
 
-/// Every story of a store, with everything that differs in one report.
-async fn play_all(store: Factory) {
-    let update = std::env::var("UPDATE").is_ok_and(|value| value == "1");
+/// Stories played at once: a cluster mostly waits to begin and to end.
+const AT_ONCE: usize = 4;
+
+/// Every story on a store, with everything that differs in one report. The
+/// transcripts that are written are those of the memory store.
+async fn play_all(store: Factory, update: bool) {
     let paths = scripts();
     assert!(paths.len() >= 80, "only {} stories were found", paths.len());
-    let mut wrong = Vec::new();
-    for path in &paths {
-        let told = fs::read_to_string(path).expect("a story can be read");
-        let name = path.strip_prefix(folder()).expect("found in the folder").display();
-        match play(&told, store).await {
-            Ok(played) if played == told => {}
-            Ok(played) if update => fs::write(path, played).expect("a story can be written"),
-            Ok(played) => wrong.push(format!("{name}:\n{}", difference(&told, &played))),
-            Err(error) => wrong.push(format!("{name}: {error}")),
-        }
-    }
+    let playing = paths.iter().map(|path| tell(path, store, update));
+    let told = stream::iter(playing).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let wrong: Vec<String> = told.into_iter().flatten().collect();
     assert!(
         wrong.is_empty(),
         "{} of {} stories went another way (UPDATE=1 rewrites them):\n\n{}",
@@ -39,14 +38,41 @@ async fn play_all(store: Factory) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory() {
-    play_all(MEMORY).await;
+/// What differs from one story, if anything.
+async fn tell(path: &Path, store: Factory, update: bool) -> Option<String> {
+    let told = fs::read_to_string(path).expect("a story can be read");
+    let name = path.strip_prefix(folder()).expect("found in the folder").display();
+    match play(&told, store).await {
+        Ok(played) if played == told => None,
+        Ok(played) if update => {
+            fs::write(path, played).expect("a story can be written");
+            None
+        }
+        Ok(played) => Some(format!("{name}:\n{}", difference(&told, &played))),
+        Err(error) => Some(format!("{name}: {error}")),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recorded_answers_of_the_reference_on_memory() {
-    recorded::play_all(MEMORY).await;
+async fn memory() {
+    play_all(MEMORY, std::env::var("UPDATE").is_ok_and(|value| value == "1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite() {
+    play_all(SQLITE, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raft() {
+    play_all(RAFT, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recorded_answers_of_the_reference() {
+    for store in [MEMORY, SQLITE, RAFT] {
+        recorded::play_all(store).await;
+    }
 }
 
 /// Every tool is told about, so that a new one needs a story.

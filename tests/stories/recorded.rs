@@ -60,6 +60,7 @@ pub async fn play_all(store: Factory) {
                 panic!("{scenario}, call {at} of {tool}: {why}\nwanted {wanted}\ngot    {got}");
             }
         }
+        stage.clear().await;
     }
     assert_eq!(used.len(), DIFFERENCES.len(), "a difference is named that no longer exists");
 }

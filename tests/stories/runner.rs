@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
 use mcp_state_sidecar::machine::{Command, Reply};
@@ -31,7 +32,7 @@ const JOIN: Duration = Duration::from_secs(20);
 pub struct Stage {
     pub service: Service,
     pub clock: Arc<Manual>,
-    _keep: Box<dyn std::any::Any + Send>,
+    close: BoxFuture<'static, ()>,
 }
 
 impl Stage {
@@ -40,7 +41,11 @@ impl Stage {
         let opened = store(clock.clone()).await;
         let options =
             Options { chance: Chance::seeded(SEED), clock: clock.clone(), ..Options::default() };
-        Stage { service: Service::new(opened.store, options), clock, _keep: opened.keep }
+        Stage { service: Service::new(opened.store, options), clock, close: opened.close }
+    }
+
+    pub async fn clear(self) {
+        self.close.await;
     }
 
     pub async fn sweep(&self) -> String {
@@ -66,6 +71,7 @@ pub async fn play(story: &str, store: Factory) -> Result<String, String> {
         }
     }
     transcript.push_str(&after);
+    played.stage.clear().await;
     Ok(transcript)
 }
 
@@ -165,10 +171,26 @@ fn shown(tool: &str, result: &ToolResult) -> Result<String, String> {
     }
 }
 
+/// What only a node of a cluster says of its health.
+const OF_A_CLUSTER: [&str; 12] = [
+    "cluster",
+    "node",
+    "role",
+    "leader",
+    "term",
+    "last_log_index",
+    "committed_index",
+    "applied_index",
+    "snapshot_index",
+    "quorum",
+    "caught_up",
+    "members",
+];
+
 /// Health without what differs from store to store and run to run.
 fn same_everywhere(mut health: Value) -> Value {
     if let Some(fields) = health.as_object_mut() {
-        fields.shift_remove("cluster");
+        fields.retain(|name, _| !OF_A_CLUSTER.contains(&name.as_str()));
         fields.insert("backend".into(), "…".into());
         fields.insert("uptime_s".into(), "…".into());
         fields.insert("release".into(), "…".into());

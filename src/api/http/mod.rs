@@ -46,7 +46,7 @@ fn unready(health: &Health) -> Option<String> {
     match (cluster.leader, cluster.caught_up) {
         (None, _) => Some("no leader is known".into()),
         (Some(_), false) => Some(format!(
-            "catching up: applied {} of {}",
+            "a majority has not confirmed this node's state yet: applied {} of {}",
             cluster.applied_index, cluster.committed_index
         )),
         (Some(_), true) => None,
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(unready(&Health::default()), None);
         assert_eq!(unready(&node(Some(1), true)), None);
         assert_eq!(unready(&node(None, true)).as_deref(), Some("no leader is known"));
-        assert!(unready(&node(Some(1), false)).is_some_and(|why| why.contains("catching up")));
+        assert!(unready(&node(Some(1), false)).is_some_and(|why| why.contains("not confirmed")));
         let broken = Health { fault: Some("disk full".into()), ..Default::default() };
         assert_eq!(unready(&broken).as_deref(), Some("disk full"));
     }

@@ -43,10 +43,8 @@ pub(super) fn refuse(headers: &HeaderMap, body: &[u8]) -> Option<Response> {
         let most = REQUEST_DEPTH_MAX - ENVELOPE_DEPTH;
         let got = deep.saturating_sub(ENVELOPE_DEPTH);
         format!("arguments may nest {most} deep, got {got}")
-    } else if body.windows(RESERVED.len()).any(|window| window == RESERVED) {
-        "names that begin with '$serde_json::private::' are reserved".to_string()
     } else {
-        return None;
+        reserved(body)?.to_string()
     };
     let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(body) else {
         return Some(response(StatusCode::BAD_REQUEST, wire::error(None, wire::PARSE_ERROR, &why)));
@@ -67,7 +65,13 @@ pub(super) fn refuse(headers: &HeaderMap, body: &[u8]) -> Option<Response> {
     })
 }
 
-fn response(status: StatusCode, body: String) -> Response {
+/// Why a message with a reserved name must not be parsed.
+pub(super) fn reserved(body: &[u8]) -> Option<&'static str> {
+    let is_there = body.windows(RESERVED.len()).any(|window| window == RESERVED);
+    is_there.then_some("names that begin with '$serde_json::private::' are reserved")
+}
+
+pub(super) fn response(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, deep};
+use super::{Handler, deep, lane, odd};
 use crate::service::Service;
 
 /// How requests are treated.
@@ -30,6 +30,8 @@ pub struct Options {
     pub bodies_bytes_max: usize,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// Whether plain calls take the fast lane; the answers are the same.
+    pub fast_lane: bool,
     /// Ends answers that are streamed.
     pub shutdown: CancellationToken,
 }
@@ -40,10 +42,15 @@ impl Default for Options {
             body_bytes_max: 4 * 1024 * 1024,
             bodies_bytes_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            fast_lane: true,
             shutdown: CancellationToken::new(),
         }
     }
 }
+
+/// How long a client whose request was refused for its size may pause before
+/// its connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The route `/mcp`. Expects a [`crate::access::Caller`] in each request.
 pub fn routes(service: Service, options: Options) -> Router {
@@ -55,19 +62,20 @@ pub fn routes(service: Service, options: Options) -> Router {
         .disable_allowed_origins()
         .with_max_request_body_bytes(options.body_bytes_max)
         .with_cancellation_token(options.shutdown.clone());
-    let handler = Handler::new(service);
+    let handler = Handler::new(service.clone());
     let rmcp = StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let endpoint = Endpoint { rmcp, options: Arc::new(options), bodies };
+    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies };
     Router::new().route("/mcp", any(answer)).with_state(endpoint)
 }
 
 #[derive(Clone)]
 struct Endpoint {
+    service: Service,
     rmcp: StreamableHttpService<Handler, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
@@ -80,9 +88,10 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     let most = endpoint.options.body_bytes_max;
     let announced = content_length(&request).unwrap_or(most);
     if announced > most {
+        tokio::spawn(discard(request.into_body().into_data_stream(), most));
         return endpoint.too_large();
     }
-    let Ok(_room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
+    let Ok(mut room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
         let why = "the server is busy: too many large requests at once; try again";
         return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
     };
@@ -99,10 +108,27 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
             return refusal(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
         }
     };
+    // Calls may wait for long, and without an announced length the most that a
+    // body can be is booked.
+    drop(room.split(room.num_permits().saturating_sub(body.len())));
     if let Some(response) = deep::refuse(&parts.headers, &body) {
         return response;
     }
-    endpoint.rmcp(Request::from_parts(parts, Body::from(body))).await
+    if endpoint.options.fast_lane
+        && let Some(call) = lane::recognise(&parts, &body)
+    {
+        return call.answer(&endpoint.service).await;
+    }
+    let is_json = odd::is_json(&parts.headers);
+    let response = endpoint.rmcp(Request::from_parts(parts, Body::from(body.clone()))).await;
+    // rmcp says this in plain text of a body that it could not read, too.
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+        && is_json
+        && let Some(error) = odd::refuse(&body)
+    {
+        return deep::response(StatusCode::BAD_REQUEST, error);
+    }
+    response
 }
 
 impl Endpoint {
@@ -133,6 +159,7 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
         let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
         bytes += frame.len();
         if bytes > most {
+            tokio::spawn(discard(frames, most));
             return Err(Unread::TooLarge);
         }
         parts.push(frame);
@@ -141,6 +168,19 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
     match parts.len() {
         1 => Ok(parts.remove(0)),
         _ => Ok(parts.concat().into()),
+    }
+}
+
+/// A client that still sends when its connection is closed loses the answer
+/// (RFC 9112, section 9.6), so what comes is read for a while: up to
+/// `bytes_most` more, with pauses of [`LINGER`] at most.
+async fn discard(mut frames: BodyDataStream, bytes_most: usize) {
+    let mut bytes = 0;
+    while bytes <= bytes_most {
+        match tokio::time::timeout(LINGER, frames.next()).await {
+            Ok(Some(Ok(frame))) => bytes += frame.len(),
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
     }
 }
 

@@ -3,19 +3,26 @@
 
 mod deep;
 pub mod endpoint;
+mod front;
 mod handler;
+pub mod lane;
+mod odd;
 pub mod tools;
 mod wire;
 
 use std::io;
+use std::time::Duration;
 
 use rmcp::ServiceExt;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 pub use handler::Handler;
 
 use crate::service::Service;
+
+/// How long the last answers may take to go out on a pipe.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Serves one client on this process's standard input and output, until it
 /// hangs up or `shutdown` is cancelled. Nothing else may write to the output.
@@ -33,6 +40,19 @@ pub async fn serve_pipe(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     shutdown: CancellationToken,
+) -> io::Result<()> {
+    let (front, input, output) = front::start(input, output);
+    let served = serve(service, input, output, &shutdown).await;
+    // A client that does not read its answers must not keep us from stopping.
+    let _ = tokio::time::timeout(LAST_ANSWERS, front.finish()).await;
+    served
+}
+
+async fn serve(
+    service: Service,
+    input: DuplexStream,
+    output: DuplexStream,
+    shutdown: &CancellationToken,
 ) -> io::Result<()> {
     let handler = Handler::new(service);
     let serving = match handler.serve_with_ct((input, output), shutdown.clone()).await {

@@ -44,6 +44,12 @@ impl Layout {
         self.dir.join(format!("node{id}.pid"))
     }
 
+    /// There while the cluster is ready, for scripts that wait for it; holds
+    /// the process id of `dev`.
+    pub fn ready_file(&self) -> PathBuf {
+        self.dir.join("ready")
+    }
+
     /// All members, as each node's settings name them.
     fn members(&self) -> Vec<String> {
         self.ids().map(|id| format!("{id}=127.0.0.1:{}", self.grpc_port(id))).collect()

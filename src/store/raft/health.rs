@@ -9,7 +9,6 @@ use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
 
 use super::leadership::Core;
-use super::log::LogStats;
 use super::types::{NodeId, TypeConfig};
 use crate::store::{ClusterHealth, Member, Role};
 
@@ -34,7 +33,7 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
             .map_or(applied_index, |id| id.index.max(applied_index)),
         applied_index,
         snapshot_index: metrics.snapshot.as_ref().map_or(0, |id| id.index),
-        quorum: has_quorum(&metrics),
+        quorum: has_quorum(&metrics, caught_up),
         caught_up,
         members: members(&metrics),
     }
@@ -57,24 +56,6 @@ pub fn fault(core: &Core) -> Option<String> {
     }
 }
 
-/// Sets the gauges that `/metrics` shows beside those of requests.
-pub fn record(health: &ClusterHealth, log: &LogStats) {
-    metrics::gauge!("raft_is_leader").set(f64::from(u8::from(health.role == Role::Leader)));
-    metrics::gauge!("raft_term").set(health.term as f64);
-    metrics::gauge!("raft_last_log_index").set(health.last_log_index as f64);
-    metrics::gauge!("raft_committed_index").set(health.committed_index as f64);
-    metrics::gauge!("raft_applied_index").set(health.applied_index as f64);
-    metrics::gauge!("raft_snapshot_index").set(health.snapshot_index as f64);
-    metrics::gauge!("raft_has_quorum").set(f64::from(u8::from(health.quorum)));
-    metrics::gauge!("raft_log_disk_bytes").set(log.disk_bytes() as f64);
-    for member in &health.members {
-        if let Some(lag) = member.lag {
-            metrics::gauge!("raft_peer_lag_entries", "peer" => member.id.to_string())
-                .set(lag as f64);
-        }
-    }
-}
-
 fn role(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,
@@ -84,10 +65,10 @@ fn role(state: ServerState) -> Role {
     }
 }
 
-/// A leader knows by its acknowledgements; others go by having a leader.
-fn has_quorum(metrics: &RaftMetrics<TypeConfig>) -> bool {
+/// A leader knows by its acknowledgements; others by reads that pass.
+fn has_quorum(metrics: &RaftMetrics<TypeConfig>, caught_up: bool) -> bool {
     if metrics.current_leader != Some(metrics.id) {
-        return metrics.current_leader.is_some();
+        return caught_up;
     }
     let voters = metrics.membership_config.membership().voter_ids().count();
     let silence = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());

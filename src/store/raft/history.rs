@@ -16,6 +16,7 @@
 
 mod feed;
 mod own;
+mod recent;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,12 +26,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::archive::{Archive, ArchiveError, Run, Span, Tip};
-use crate::machine::{Answer, Chain, Event, Meta, Question, Revision};
+use super::archive::{Archive, ArchiveError, Run, Span};
+use crate::machine::{Answer, Event, Meta, Question, Revision};
 use crate::store::StoreError;
-use crate::store::window::{Limits, Window};
+use crate::store::window::Limits;
+use recent::Recent;
 
-/// How long one peer may take for an answer before the next one is asked.
+/// How long the archive, and then a peer, may take for an answer before the
+/// next one is asked.
 const ASK: Duration = Duration::from_secs(2);
 /// After everybody failed to answer. The archive may be proven, or the range
 /// fetched, by then.
@@ -108,17 +111,6 @@ struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What is in memory.
-struct Recent {
-    window: Window,
-    /// The chain value before the oldest event.
-    floor_chain: Chain,
-    /// Where the state stands.
-    tip: Tip,
-    /// The tip came with a snapshot, or its anchor moved: the archive is to know.
-    moved: bool,
-}
-
 impl History {
     /// Joins an archive with the state as it stands at start. Runs its tasks
     /// on the present runtime until [`History::close`].
@@ -190,9 +182,11 @@ impl History {
     ) -> Result<Answer, StoreError> {
         let mut turn = 0;
         loop {
-            let missing = match self.answer_own(question, meta).await {
-                Ok(answer) => return Ok(answer),
-                Err(missing) => missing,
+            let limit = deadline.min(Instant::now() + ASK);
+            let missing = match timeout_at(limit, self.answer_own(question, meta)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(missing)) => missing.to_string(),
+                Err(_late) => "the archive does not answer in time".to_owned(),
             };
             let source = &self.shared.source;
             let limit = deadline.min(Instant::now() + ASK);
@@ -204,7 +198,7 @@ impl History {
             }
             turn += 1;
             if Instant::now() + ASK_AGAIN >= deadline {
-                return Err(StoreError::Unavailable(missing.to_string()));
+                return Err(StoreError::Unavailable(missing));
             }
             sleep(ASK_AGAIN).await;
         }
@@ -272,90 +266,26 @@ impl Shared {
     async fn wait_for_room(&self) {
         let mut durable = self.archive.durable();
         loop {
-            if !self.recent().evict(&self.options, *durable.borrow_and_update()) {
+            let reached = *durable.borrow_and_update();
+            if !self.recent().evict(&self.options, reached) {
                 return;
             }
-            let moved = timeout(self.options.stall, durable.changed()).await;
-            if !matches!(moved, Ok(Ok(()))) && self.source.has_peers() {
-                let lost = self.recent().shed(&self.options);
-                tracing::error!(up_to = lost.0, "the archive does not move: events are let go");
-                return;
+            // One wait for each place that the archive got stuck at, not for
+            // each command that comes meanwhile.
+            if !self.recent().is_stuck(reached) {
+                let moves = durable.wait_for(|durable| *durable > reached);
+                match timeout(self.options.stall, moves).await {
+                    Ok(Ok(_)) => continue,
+                    Ok(Err(_closed)) => return,
+                    Err(_stalled) if !self.source.has_peers() => continue,
+                    Err(_stalled) => tracing::error!(
+                        durable = reached.0,
+                        "the archive does not move: events are let go unarchived"
+                    ),
+                }
             }
-            if let Ok(Err(_closed)) = moved {
-                return;
-            }
+            self.recent().shed(&self.options, reached);
+            return;
         }
     }
-}
-
-impl Recent {
-    fn at(meta: &Meta) -> Recent {
-        let tip = tip_of(meta);
-        let window = Window::after(tip.revision);
-        Recent { window, floor_chain: tip.chain, tip, moved: true }
-    }
-
-    /// Takes events; says whether there is more than the cap.
-    fn take(&mut self, events: Vec<Event>, meta: &Meta, shared: &Shared) -> bool {
-        events.into_iter().for_each(|event| self.window.push(event));
-        self.moved |= self.tip.anchor != meta.anchor;
-        self.tip = tip_of(meta);
-        let anchor = &meta.anchor;
-        if self.window.oldest() <= anchor.revision {
-            self.window.evict_to(anchor.revision);
-            self.floor_chain = anchor.chain;
-        }
-        let durable = *shared.archive.durable().borrow();
-        self.evict(&shared.options, durable)
-    }
-
-    /// Evicts what is too much and archived; says whether there is more than
-    /// the cap still.
-    fn evict(&mut self, options: &Options, durable: Revision) -> bool {
-        let surplus = self.window.surplus(&options.keep).min(durable);
-        self.evict_to(surplus);
-        self.window.surplus(&options.cap) >= self.window.oldest()
-    }
-
-    /// Evicts down to the cap, archived or not; returns up to where.
-    fn shed(&mut self, options: &Options) -> Revision {
-        let surplus = self.window.surplus(&options.cap);
-        self.evict_to(surplus);
-        surplus
-    }
-
-    fn evict_to(&mut self, revision: Revision) {
-        if let Some(event) = self.window.get(revision) {
-            self.floor_chain = event.chain;
-            self.window.evict_to(revision);
-        }
-    }
-
-    /// The run that ends with `span.last`, from memory, if that is there.
-    fn range(&self, span: Span, bytes_max: usize) -> Option<Run> {
-        let oldest = self.window.oldest().max(span.first);
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        let mut next = span.last;
-        while next >= oldest && (events.is_empty() || bytes < bytes_max) {
-            let event = self.window.get(next)?;
-            bytes += super::archive::size_of(event);
-            events.push(Event::clone(event));
-            next = Revision(next.0 - 1);
-        }
-        events.reverse();
-        let before = self.chain_before(events.first()?.revision)?;
-        Some(Run { before, events })
-    }
-
-    /// The chain value that the event at `revision` follows.
-    fn chain_before(&self, revision: Revision) -> Option<Chain> {
-        if revision == self.window.oldest() {
-            return Some(self.floor_chain);
-        }
-        self.window.get(Revision(revision.0.checked_sub(1)?)).map(|event| event.chain)
-    }
-}
-
-fn tip_of(meta: &Meta) -> Tip {
-    Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() }
 }

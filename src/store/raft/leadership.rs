@@ -1,5 +1,6 @@
 //! Who leads, as this node knows it, and waiting for that to change.
 
+use std::fmt;
 use std::time::Duration;
 
 use openraft::Raft;
@@ -30,6 +31,16 @@ pub enum Leader {
         peer: Peer,
     },
     Nobody,
+}
+
+impl fmt::Display for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Leader::Me { term } => write!(f, "this node, in term {term}"),
+            Leader::Peer { id, peer } => write!(f, "node {id} at {peer}"),
+            Leader::Nobody => f.write_str("nobody"),
+        }
+    }
 }
 
 /// A node's view of the leadership. Clones are cheap and independent.
@@ -71,12 +82,37 @@ impl Leadership {
 
     /// Waits until it makes sense to ask again; false once `deadline` is over.
     pub async fn settle(&mut self, deadline: Instant) -> bool {
-        let until = deadline.min(Instant::now() + ASK_AGAIN);
+        self.settle_until(deadline.min(Instant::now() + ASK_AGAIN)).await;
+        Instant::now() < deadline
+    }
+
+    /// Waits until `leader` leads no more, as far as this node knows.
+    pub async fn left_by(&mut self, leader: &Leader) {
+        while self.now() == *leader {
+            if self.metrics.changed().await.is_err() {
+                // The node has stopped, and what it knew stays as it is.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits for a change, or for `limit`.
+    pub async fn change_within(&mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            let before = self.now();
+            self.settle_until(until).await;
+            if self.now() != before {
+                return;
+            }
+        }
+    }
+
+    async fn settle_until(&mut self, until: Instant) {
         // Either way there is something new to try: a change, or the time itself.
         if let Ok(Err(_stopped)) = timeout_at(until, self.metrics.changed()).await {
             // No change will come any more, at once and each time.
             sleep_until(until).await;
         }
-        Instant::now() < deadline
     }
 }

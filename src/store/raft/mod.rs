@@ -134,7 +134,6 @@ impl Store for RaftStore {
         if let Some(itself) = cluster.members.iter_mut().find(|m| m.id == cluster.node_id) {
             itself.url.clone_from(&self.url);
         }
-        health::record(&cluster, &self.log.stats());
         let state = self.state.load();
         let meta = state.tables.meta();
         Health {

@@ -56,7 +56,10 @@ impl Office {
         };
         let floor = ClusterMs(wall_ms.saturating_sub(SKEW_ALLOWED_MS));
         let at = counted.max(floor).max(logged);
-        *held = Some(Reckoning { term, at, monotonic_ms });
+        // A call of an earlier term that comes late must not undo a later one's.
+        if held.is_none_or(|last| last.term <= term) {
+            *held = Some(Reckoning { term, at, monotonic_ms });
+        }
         at
     }
 

@@ -16,6 +16,7 @@ use super::archive::{ArchiveError, Span};
 use super::history::{History, PeerQuestion};
 use super::leadership::Leader;
 use super::network::{PeerHandler, ReadIndex, Refusal, RefusalCode};
+use super::read;
 use super::types::NodeId;
 use super::write::{ForwardedError, Writes};
 use crate::codec;
@@ -62,7 +63,7 @@ impl PeerHandler for PeerSide {
             .core
             .get_read_linearizer(ReadPolicy::ReadIndex)
             .await
-            .map_err(|error| Refusal::refused(RefusalCode::Busy, error.to_string()))?;
+            .map_err(|error| Refusal::refused(RefusalCode::Busy, read::why_not(&error)))?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
             read: *linearizer.read_log_id().log_id(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -18,13 +19,14 @@ use super::leadership::{Core, Leader, Leadership};
 use super::network::Network;
 use super::office::Office;
 use super::state::State;
+use super::types::TypeConfig;
 use crate::machine::ClusterMs;
 use crate::store::StoreError;
 
 /// Readers that may wait for a round; more wait to be let in.
 const WAITING_MAX: usize = 4_096;
 
-/// A round that takes longer has lost its leader; another is tried.
+/// A leader that says nothing for longer is lost; whoever leads then is asked.
 const ROUND: Duration = Duration::from_millis(500);
 
 /// Where readers are let through.
@@ -60,8 +62,12 @@ impl ReadGate {
     pub async fn pass(&self, deadline: Instant) -> Result<ClusterMs, StoreError> {
         let (pass, passed) = oneshot::channel();
         let closed = || StoreError::Unavailable("the node is stopping".to_owned());
-        self.waiting.send(Waiter { deadline, pass }).await.map_err(|_| closed())?;
-        passed.await.map_err(|_| closed())?
+        let passing = async {
+            self.waiting.send(Waiter { deadline, pass }).await.map_err(|_| closed())?;
+            passed.await.map_err(|_| closed())?
+        };
+        let late = || StoreError::Unavailable("no leader confirmed in time".to_owned());
+        timeout_at(deadline, passing).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
@@ -69,14 +75,15 @@ impl Rounds {
     async fn run(mut self, mut queue: mpsc::Receiver<Waiter>) {
         let mut waiters = Vec::new();
         while queue.recv_many(&mut waiters, WAITING_MAX).await > 0 {
-            self.serve(&mut waiters).await;
+            self.serve(&mut waiters, &mut queue).await;
         }
     }
 
-    /// Runs rounds until every waiter has passed or is out of time.
-    async fn serve(&mut self, waiters: &mut Vec<Waiter>) {
-        loop {
-            let failure = match self.round().await {
+    /// Runs rounds until every waiter has passed or is out of time. Whoever
+    /// comes after a round that failed waits for the next one with the others.
+    async fn serve(&mut self, waiters: &mut Vec<Waiter>, queue: &mut mpsc::Receiver<Waiter>) {
+        while let Some(last) = waiters.iter().map(|waiter| waiter.deadline).max() {
+            let failure = match self.round(last).await {
                 Ok(time) => {
                     for waiter in waiters.drain(..) {
                         // A reader that has gone needs no answer.
@@ -93,17 +100,25 @@ impl Rounds {
                 }
                 return;
             }
-            let Some(earliest) = waiters.iter().map(|waiter| waiter.deadline).min() else { return };
-            self.leadership.settle(earliest.max(Instant::now() + Duration::from_millis(1))).await;
+            self.leadership.settle(last).await;
             let now = Instant::now();
             for waiter in waiters.extract_if(.., |waiter| waiter.deadline <= now) {
                 let _ = waiter.pass.send(Err(failure.clone()));
+            }
+            while waiters.len() < WAITING_MAX
+                && let Ok(waiter) = queue.try_recv()
+            {
+                waiters.push(waiter);
             }
         }
     }
 
     /// One round: asks whoever leads, then waits for this node to catch up.
-    async fn round(&self) -> Result<ClusterMs, StoreError> {
+    ///
+    /// The leader's word is asked for with little patience, since a new leader
+    /// may be there; catching up with it with all that the readers have: asked
+    /// again, the leader would only name a later point.
+    async fn round(&self, last: Instant) -> Result<ClusterMs, StoreError> {
         let until = Instant::now() + ROUND;
         let unavailable = |why: String| StoreError::Unavailable(why);
         let (linearizer, time) = match self.leadership.now() {
@@ -112,7 +127,7 @@ impl Rounds {
                 let linearizer = asked
                     .await
                     .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
-                    .map_err(|error| unavailable(error.to_string()))?;
+                    .map_err(|error| unavailable(why_not(&error)))?;
                 (linearizer, self.office.now(term, self.state.clock()))
             }
             Leader::Peer { id, peer } => {
@@ -126,11 +141,24 @@ impl Rounds {
             }
             Leader::Nobody => return Err(unavailable("no leader is known".to_owned())),
         };
-        let left = until.saturating_duration_since(Instant::now());
+        let left = last.saturating_duration_since(Instant::now());
         match linearizer.try_await_ready(&self.core, Some(left)).await {
             Ok(Ok(_ready)) => Ok(time),
             Ok(Err(_behind)) => Err(unavailable("this node is behind the leader".to_owned())),
             Err(fatal) => Err(unavailable(fatal.to_string())),
         }
+    }
+}
+
+/// What a reader is told of openraft's refusal.
+pub fn why_not(error: &RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> String {
+    match error {
+        RaftError::APIError(LinearizableReadError::ForwardToLeader(_)) => {
+            "this node leads no more".to_owned()
+        }
+        RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => {
+            "no majority of the nodes answers".to_owned()
+        }
+        RaftError::Fatal(fatal) => fatal.to_string(),
     }
 }

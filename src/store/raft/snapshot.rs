@@ -74,7 +74,7 @@ impl SnapshotDir {
             write_record(&mut writer, &codec::encode_state_record(&record))?;
         }
         let file = writer.finish()?;
-        self.keep_only(&file.path)?;
+        self.keep_newest()?;
         Ok(Snapshot { meta, snapshot: file })
     }
 
@@ -82,7 +82,7 @@ impl SnapshotDir {
     pub fn adopt(&self, meta: &Meta, file: SnapshotFile) -> io::Result<SnapshotFile> {
         let path = self.path(meta.last_log_id.as_ref());
         let file = if file.path == path { file } else { file.rename(path)? };
-        self.keep_only(&file.path)?;
+        self.keep_newest()?;
         Ok(file)
     }
 
@@ -92,29 +92,38 @@ impl SnapshotDir {
         self.0.join(format!("{index:020}-{term:020}.{EXTENSION}"))
     }
 
+    /// The node's own snapshots, oldest first: not those on their way in, which
+    /// are a peer's until they are adopted.
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|end| end == EXTENSION) {
-                files.push(path);
-            }
+            let own = path.file_name().and_then(|name| name.to_str()).is_some_and(is_own);
+            files.extend(own.then_some(path));
         }
         files.sort();
         Ok(files)
     }
 
-    fn keep_only(&self, kept: &Path) -> io::Result<()> {
-        for path in self.files()? {
-            if path != kept {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
+    /// A build that ends after a newer snapshot was adopted removes what it
+    /// built itself: the log behind the newer one is gone.
+    fn keep_newest(&self) -> io::Result<()> {
+        let mut files = self.files()?;
+        files.pop();
+        for path in files {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(())
     }
+}
+
+/// Whether a file has the name that [`SnapshotDir::path`] gives.
+fn is_own(name: &str) -> bool {
+    let numbers = name.strip_suffix(EXTENSION).and_then(|name| name.strip_suffix('.'));
+    numbers.is_some_and(|numbers| numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
 /// Reads a snapshot's tables, checking every byte.
@@ -172,7 +181,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let membership = self.membership.clone();
         let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
         let snapshot = built.map_err(io::Error::other)??;
-        metrics::gauge!("raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
+        metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
 }
@@ -228,8 +237,8 @@ fn refused(path: &Path, error: &io::Error) -> io::Error {
     let damaged = whole.is_err_and(|error| error.kind() == ErrorKind::InvalidData);
     let text = match damaged {
         true => format!(
-            "snapshot {path:?} is damaged: {error}; this node must not go on with it: remove it \
-             with `cluster replace`, or restore its folder from a backup"
+            "snapshot {path:?} is damaged: {error}; this node must not go on with it: \
+             restore its folder from a backup, or replace the node"
         ),
         false => format!("snapshot {path:?} cannot be used: {error}"),
     };
@@ -243,6 +252,28 @@ fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::raft::entry::log_id;
+    use crate::store::raft::snapshot_file::RECEIVED_PREFIX;
+
+    fn state(index: u64) -> Applied {
+        Applied { log_id: Some(log_id(1, index)), ..Applied::default() }
+    }
+
+    #[test]
+    fn an_older_build_removes_neither_the_newest_nor_one_on_its_way_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::new(folder.path().to_owned());
+        let membership = StoredMembershipOf::<TypeConfig>::default();
+        let coming = folder.path().join(format!("{RECEIVED_PREFIX}2-1.{EXTENSION}"));
+        fs::write(&coming, b"still a peer's").unwrap();
+        let newer = dir.write(&state(20), &membership).unwrap();
+        dir.write(&state(10), &membership).unwrap();
+        let newest = dir.newest().unwrap().unwrap();
+        assert_eq!(newest.meta, newer.meta);
+        assert!(coming.exists(), "a file that a peer sends is not ours to remove");
+        dir.write(&state(30), &membership).unwrap();
+        assert_eq!(dir.files().unwrap().len(), 1);
+    }
 
     #[test]
     fn every_changed_byte_of_the_newest_is_refused_by_name() {

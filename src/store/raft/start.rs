@@ -39,12 +39,11 @@ use crate::store::clock::Clock;
 /// however few entries that are: restarts read it whole.
 const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
 
-/// How often the log's growth is looked at; a snapshot takes longer.
+/// How often the log's growth and the node's readiness are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A read that shows that the node has caught up may take this long; then it
-/// is tried again.
-const CATCH_UP: Duration = Duration::from_secs(5);
+/// A read that takes longer shows that the node has not caught up, or is cut off.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What a node must know to start.
 #[derive(Clone, Debug)]
@@ -187,18 +186,21 @@ async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartE
     }
 }
 
-/// Keeps `caught_up` true while the node follows or leads and has applied what
-/// was committed when it last lost sight of a leader.
+/// Writes down who leads, and keeps `caught_up` true while a majority stands
+/// behind that leader and this node has applied what was committed: as long as
+/// reads pass. A node that was cut off hears of no new leader and would go on
+/// naming the old one.
 async fn watch_catching_up(mut leadership: Leadership, gate: ReadGate, caught_up: Arc<AtomicBool>) {
+    let mut known = Leader::Nobody;
     loop {
-        if leadership.now() == Leader::Nobody {
-            caught_up.store(false, Ordering::Release);
-        } else if !caught_up.load(Ordering::Acquire)
-            && gate.pass(Instant::now() + CATCH_UP).await.is_ok()
-        {
-            caught_up.store(true, Ordering::Release);
+        let leader = leadership.now();
+        if leader != known {
+            tracing::info!(%leader, "leadership");
+            known = leader;
         }
-        leadership.settle(Instant::now() + LOOK).await;
+        let passed = gate.pass(Instant::now() + CATCH_UP).await;
+        caught_up.store(passed.is_ok(), Ordering::Release);
+        leadership.change_within(LOOK).await;
     }
 }
 

@@ -51,12 +51,19 @@ impl Writes {
         let mut in_doubt = None;
         let mut encoded: Option<Bytes> = None;
         loop {
-            let attempt = match leadership.now() {
-                Leader::Me { term } => self.propose(&request, term, deadline).await,
+            let leader = leadership.now();
+            let attempt = match &leader {
+                Leader::Me { term } => self.propose(&request, *term, deadline).await,
                 Leader::Peer { id, peer } => {
-                    let bytes =
-                        encoded.get_or_insert_with(|| codec::encode_request(&request)).clone();
-                    attempt(self.forwarder.submit(id, &peer, bytes, deadline).await)
+                    let bytes = encoded.get_or_insert_with(|| codec::encode_request(&request));
+                    let forwarded = self.forwarder.submit(*id, peer, bytes.clone(), deadline);
+                    tokio::select! {
+                        answered = forwarded => attempt(answered),
+                        // It may hold the command for as long as it is frozen or cut off.
+                        () = leadership.left_by(&leader) => {
+                            Attempt::Doubt("the leader changed before it answered".to_owned())
+                        }
+                    }
                 }
                 Leader::Nobody => Attempt::Never("no leader is known".to_owned()),
             };
@@ -111,14 +118,20 @@ impl Writes {
                 None => Attempt::Lost("the log gave another entry for the command".to_owned()),
             },
             Ok(Err(RaftError::APIError(error))) => match error {
-                ClientWriteError::ForwardToLeader(_) => {
-                    Attempt::Never("this node leads no more".to_owned())
-                }
+                ClientWriteError::ForwardToLeader(_) => Attempt::Never(self.why_not(term)),
                 ClientWriteError::LogEntryDiscarded(_) => Attempt::Doubt(error.to_string()),
                 ClientWriteError::ChangeMembershipError(_)
                 | ClientWriteError::PreconditionFailed(_) => Attempt::Never(error.to_string()),
             },
             Ok(Err(RaftError::Fatal(fatal))) => Attempt::Lost(fatal.to_string()),
+        }
+    }
+
+    /// Why openraft would not take a command where this node led in `term`.
+    fn why_not(&self, term: u64) -> String {
+        match self.leadership.now() == (Leader::Me { term }) {
+            true => "no majority of the nodes answers; nothing was written".to_owned(),
+            false => "this node leads no more; nothing was written".to_owned(),
         }
     }
 

@@ -48,8 +48,8 @@ impl Batch {
         let started = Instant::now();
         let mut written_bytes = 0;
         let mut changed = false;
-        // One savepoint for all, since one a command would cost a tenth of the
-        // throughput: without faults it is never used.
+        // One savepoint for all, not two statements more for each command:
+        // without faults it is never used.
         savepoint(tables, "SAVEPOINT whole")?;
         while self.taken.len() < BATCH_COMMANDS_MAX
             && written_bytes < BATCH_BYTES_MAX

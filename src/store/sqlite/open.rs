@@ -17,8 +17,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const OPEN_RETRY: Duration = Duration::from_millis(5);
 
-/// Files up to this size are read whole and checked when they are opened, in
-/// some tens of milliseconds. In larger ones damage shows when it is read.
+/// Files up to this size are read whole and checked when they are opened, which
+/// no caller notices. In larger ones damage shows when it is read.
 const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The writer's connection, to a file that is ours, in the present format and

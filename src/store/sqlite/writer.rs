@@ -17,7 +17,7 @@ use crate::store::StoreError;
 
 /// How often the file is looked at for commits of other processes while
 /// somebody here waits for one: what a waiter may lose against one that shares
-/// our process. A look costs some microseconds.
+/// our process. A look is one small statement.
 const LOOK_WATCHED: Duration = Duration::from_millis(10);
 
 /// The same while nobody waits, for the revision that health tells.

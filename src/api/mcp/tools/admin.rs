@@ -1,5 +1,7 @@
 //! Administration: how the service is, and wiping it.
 
+use std::time::Duration;
+
 use super::field::{self, Field};
 use super::{Call, Nature, Object, Tool, mismatch};
 use crate::machine::query::Answer;
@@ -15,6 +17,9 @@ pub(super) fn tools() -> Vec<Tool> {
     vec![health_tool(), reset_tool()]
 }
 
+/// Who asks for health wants to hear soon, above all when nothing works.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn member_fields() -> Vec<Field> {
     vec![
         field::integer("id", "The node's number.").required(),
@@ -26,20 +31,21 @@ fn member_fields() -> Vec<Field> {
     ]
 }
 
+/// Given by a node of a cluster only.
 fn cluster_fields() -> Vec<Field> {
     vec![
-        field::text("cluster", "The cluster's name.").required(),
-        field::integer("node", "This node's number.").required(),
-        field::text("role", "leader, follower, candidate or learner.").required(),
-        field::integer("leader", "The leader's number, where known.").nullable().required(),
-        field::integer("term", "The election that the leader won.").required(),
-        field::integer("last_log_index", "The newest entry in this node's log.").required(),
-        field::integer("committed_index", "The newest entry known to be committed.").required(),
-        field::integer("applied_index", "The newest entry that this node has applied.").required(),
-        field::integer("snapshot_index", "The newest entry in this node's snapshot.").required(),
-        field::boolean("quorum", "Whether a majority answers.").required(),
-        field::boolean("caught_up", "Whether this node has all that was committed.").required(),
-        field::objects("members", &member_fields(), "All members.").required(),
+        field::text("cluster", "The cluster's name."),
+        field::integer("node", "This node's number."),
+        field::text("role", "leader, follower, candidate or learner."),
+        field::integer("leader", "The leader's number, where known.").nullable(),
+        field::integer("term", "The election that the leader won."),
+        field::integer("last_log_index", "The newest entry in this node's log."),
+        field::integer("committed_index", "The newest entry known to be committed."),
+        field::integer("applied_index", "The newest entry that this node has applied."),
+        field::integer("snapshot_index", "The newest entry in this node's snapshot."),
+        field::boolean("quorum", "Whether a majority answers."),
+        field::boolean("caught_up", "Whether this node has all that was committed."),
+        field::objects("members", &member_fields(), "All members, and how far each is behind."),
     ]
 }
 
@@ -70,16 +76,20 @@ fn health_tool() -> Tool {
             count("revision", "How many changes of state there have been."),
             field::text("chain", "The hash over the whole history up to here.").required(),
             field::text("release", "Of this program.").required(),
-            field::object_of("cluster", &cluster_fields(), "Where the state is replicated."),
-        ],
+        ]
+        .into_iter()
+        .chain(cluster_fields())
+        .collect(),
         nature: Nature::Read,
         run: |call| Box::pin(health(call)),
     }
 }
 
 async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
+    let asked = counts(&call, Consistency::Linearizable).await;
+    // After the question: this node has now got as far as the answer.
     let health = call.service.health().await;
-    let (status, counts) = match counts(&call, Consistency::Linearizable).await {
+    let (status, counts) = match asked {
         Ok(counts) => match &health.fault {
             Some(fault) => (format!("degraded: {fault}"), counts),
             None => ("ok".into(), counts),
@@ -104,20 +114,21 @@ async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
         .text("chain", &health.chain.to_string())
         .text("release", env!("CARGO_PKG_VERSION"));
     Ok(match &health.cluster {
-        Some(cluster) => reply.object("cluster", cluster_object(cluster)),
+        Some(cluster) => with_cluster(reply, cluster),
         None => reply,
     })
 }
 
 async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, ServiceError> {
-    match call.service.ask(Question::Counts, consistency).await?.answer {
+    let asked = call.service.ask_within(Question::Counts, consistency, PATIENCE);
+    match asked.await?.answer {
         Answer::Counts(counts) => Ok(counts),
         _ => Err(mismatch()),
     }
 }
 
-fn cluster_object(cluster: &ClusterHealth) -> Object {
-    let reply = Object::new()
+fn with_cluster(reply: Object, cluster: &ClusterHealth) -> Object {
+    let reply = reply
         .text("cluster", &cluster.cluster_name)
         .number("node", cluster.node_id)
         .text("role", cluster.role.as_str());

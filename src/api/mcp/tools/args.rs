@@ -44,9 +44,7 @@ impl<'a> Args<'a> {
             None => true,
         };
         if let Some(missing) = fields.iter().filter(|field| field.required).find(absent) {
-            let help = missing.schema.get("description").and_then(Value::as_str).unwrap_or("");
-            let message = format!("{} is required: {help}", missing.name);
-            return Err(ServiceError::invalid(message));
+            return Err(ServiceError::invalid(format!("{} is required", missing.name)));
         }
         Ok(Args { map, limits, within: String::new() })
     }
@@ -139,7 +137,7 @@ impl<'a> Args<'a> {
     ) -> Result<Option<T>, ServiceError> {
         let path = self.path(name);
         let Some(value) = self.take(name) else { return Ok(None) };
-        let number = whole_number(&value).ok_or_else(|| wrong(&path, "a whole number", &value))?;
+        let number = whole_number(&value).ok_or_else(|| no_whole_number(&path, &value))?;
         limit(&path, number).map(Some)
     }
 
@@ -279,6 +277,19 @@ fn whole_number(value: &Value) -> Option<i64> {
     }
 }
 
+fn no_whole_number(path: &str, got: &Value) -> ServiceError {
+    let text = match got {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return wrong(path, "a whole number", got);
+    }
+    wrong(path, &format!("from {} to {}", i64::MIN, i64::MAX), got)
+}
+
 fn wrong(path: &str, takes: &str, got: &Value) -> ServiceError {
     ServiceError::invalid(format!("{path} must be {takes}, got {}", shown(got)))
 }
@@ -317,6 +328,15 @@ fn unknown_argument(tool: &str, fields: &[Field], unknown: &str) -> ServiceError
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_whole_number_out_of_range_is_told_the_range() {
+        let large = serde_json::from_str("9223372036854775808").unwrap();
+        let message = no_whole_number("step", &large).message;
+        assert!(message.contains("to 9223372036854775807, got"), "{message}");
+        let message = no_whole_number("step", &json!(5.5)).message;
+        assert_eq!(message, "step must be a whole number, got the number 5.5");
+    }
 
     #[test]
     fn whole_numbers_come_in_many_forms() {

@@ -132,9 +132,14 @@ impl Tool {
         field::object_schema(&self.gives)
     }
 
-    /// Whether calls of it may wait for something to happen.
-    pub fn may_wait(&self) -> bool {
-        self.takes.iter().any(|f| matches!(f.name, "wait_seconds" | "timeout_seconds"))
+    /// Whether a call with these arguments may wait for something to happen.
+    pub fn waits(&self, arguments: &Map<String, Value>) -> bool {
+        self.takes.iter().any(|field| match field.name {
+            // Waits by itself, and not only where asked to.
+            "timeout_seconds" => true,
+            "wait_seconds" => arguments.contains_key(field.name),
+            _ => false,
+        })
     }
 }
 

@@ -98,6 +98,11 @@ impl Database {
         Ok(found)
     }
 
+    /// The keys from `low` to `high`, both included.
+    pub(super) fn keys(&self, low: &[u8], high: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        caught(|| self.sled.range(low..=high).keys().map(|k| k.map(|key| key.to_vec())).collect())
+    }
+
     /// Writes and removes, all or nothing, and returns when it is on the disk.
     pub(super) fn commit(&self, puts: Vec<Put>, removals: Vec<Vec<u8>>) -> Result<(), Fault> {
         let mut batch = sled::Batch::default();

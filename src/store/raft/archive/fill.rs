@@ -1,7 +1,8 @@
 //! Filling holes, and writing a frame anew as a whole.
 
 use super::database::Fault;
-use super::format::{FrameIndex, OpenBlock, Put, block_bounds, frame_of, span_of};
+use super::format::{OpenBlock, Put, block_bounds, frame_of, span_of};
+use super::posting::FrameIndex;
 use super::reader::Reader;
 use super::worker::{Failure, Worker};
 use super::{ArchiveError, Run, Span};
@@ -66,40 +67,38 @@ impl Worker {
         Ok(())
     }
 
-    /// Writes all blocks and postings of a frame: what is held of it and reads,
-    /// and `more`. Nothing may wait in the tail.
-    pub(super) fn write_frame(&mut self, frame: u64, more: Option<Run>) -> Result<(), Fault> {
+    /// Writes all postings of a frame, and the blocks of `more`, in place of
+    /// whatever lies where those go. Returns the index of the frame. What is
+    /// held of it and does not read is let go. Nothing may wait in the tail.
+    pub(super) fn write_frame(
+        &mut self,
+        frame: u64,
+        more: Option<Run>,
+    ) -> Result<FrameIndex, Fault> {
         let (first, last) = span_of(frame);
         let mut held = self.held.clone();
-        let mut runs = Vec::new();
+        let mut index = FrameIndex::default();
+        // Event by event: a frame of large ones may not fit the memory.
         for (a, b) in self.held.within(first, last) {
-            match Reader::new(self.database()?).run(Span::new(a, b))? {
-                Ok(run) => runs.push(run),
-                Err(revision) => {
-                    tracing::warn!(first = a, last = b, revision, "archived events do not read");
-                    held.remove(a, b);
-                }
+            let mut reader = Reader::new(self.database()?);
+            if let Err(revision) = reader.visit(Span::new(a, b), |event| index.add(event))? {
+                tracing::warn!(first = a, last = b, revision, "archived events do not read");
+                held.remove(a, b);
             }
         }
-        if let Some(span) = more.as_ref().and_then(Run::span) {
+        let (mut puts, mut gone) = (Vec::new(), Vec::new());
+        if let Some((run, span)) = more.as_ref().and_then(|run| Some((run, run.span()?))) {
             held.insert(span.first.0, span.last.0);
-        }
-        runs.extend(more);
-        runs.sort_by_key(|run| run.events.first().map(|event| event.revision));
-        let mut index = FrameIndex::default();
-        let mut puts = Vec::new();
-        for run in &runs {
             run.events.iter().for_each(|event| index.add(event));
-            puts.extend(blocks_of(run));
+            puts = blocks_of(run);
+            let (low, high) = block_bounds(span.first.0, span.last.0);
+            gone = self.database()?.keys(&low, &high)?;
+            gone.retain(|key| puts.iter().all(|(put, _)| put != key));
         }
         puts.extend(index.take_changed(frame));
-        let (low, high) = block_bounds(first, last);
-        let found = self.database()?.scan(&low, &high, usize::MAX)?;
-        let gone = found.into_iter().map(|(key, _)| key);
-        let gone = gone.filter(|key| puts.iter().all(|(put, _)| put != key)).collect();
         self.commit(puts, gone, held)?;
         self.proven.insert(frame, frame);
-        Ok(())
+        Ok(index)
     }
 
     /// Lets go of what is held around `revision`: it failed its checks.

@@ -1,27 +1,19 @@
 //! What lies in the archive, byte for byte: blocks of events, postings that
-//! find them, and one record that says what is held. Pure; no I/O.
+//! find them (see `posting`), and one record that says what is held. Pure; no
+//! I/O.
 //!
 //! - A **frame** is 256 consecutive revisions, aligned. Whatever is repaired
 //!   or fetched again, its frames come out with the same keys as before.
 //! - A **block** is a run of consecutive events of one frame that fits a
 //!   record, with the chain value before it, so that a block alone proves its
 //!   own links. An event larger than a record is a block of numbered parts.
-//! - A **posting** lists, for one subject, actor or action, its events of one
-//!   frame. Keys hold a hash of the text: sled keeps up to 256 keys in one
-//!   page, and a page that grows past a quarter of a segment becomes a file
-//!   that sled never syncs.
 //!
 //! Each value begins with a checksum of our own over key and value.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
-
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::held::Held;
 use crate::codec::{decode_event, encode_event};
-use crate::machine::view::HistoryFilter;
 use crate::machine::{Chain, Event, Revision};
 
 /// A record's key and value.
@@ -33,7 +25,6 @@ pub(super) const VALUE_BYTES_MAX: usize = 4_096;
 
 pub(super) const META_KEY: &[u8] = b"m";
 const BLOCK_TAG: u8 = b'e';
-const POSTING_TAG: u8 = b'p';
 
 const SUM_BYTES: usize = 4;
 /// Parts, events, bytes of the body, chain value before.
@@ -53,7 +44,7 @@ pub(super) fn span_of(frame: u64) -> (u64, u64) {
 }
 
 /// Puts our checksum, over key and payload, before the payload.
-fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(super) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(SUM_BYTES + payload.len());
     value.extend(sum(key, payload).to_le_bytes());
     value.extend(payload);
@@ -61,7 +52,7 @@ fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payload, if the checksum is right.
-fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (stored, payload) = value.split_first_chunk::<SUM_BYTES>()?;
     (u32::from_le_bytes(*stored) == sum(key, payload)).then_some(payload)
 }
@@ -71,7 +62,7 @@ fn sum(key: &[u8], payload: &[u8]) -> u32 {
 }
 
 /// Takes a big-endian number off the front.
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
     Some(*head)
@@ -200,123 +191,9 @@ impl BlockHead {
     }
 }
 
-/// What a posting is about: a kind and the hash of a text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Term(u8, [u8; 16]);
-
-impl Term {
-    pub(super) fn subject(text: &str) -> Term {
-        Term::new(b's', text)
-    }
-
-    fn new(kind: u8, text: &str) -> Term {
-        let hash = Sha256::digest(text);
-        let mut short = [0; 16];
-        short.copy_from_slice(&hash[..16]);
-        Term(kind, short)
-    }
-
-    /// Under which terms an event is found.
-    fn of(event: &Event) -> impl Iterator<Item = Term> {
-        [Term::subject(&event.subject), Term::new(b'a', event.action.as_str())]
-            .into_iter()
-            .chain(event.actor.as_deref().map(|actor| Term::new(b'u', actor)))
-    }
-
-    /// The terms that all events must have which a filter admits.
-    pub(super) fn of_filter(filter: &HistoryFilter) -> Vec<Term> {
-        let HistoryFilter { subject, action, actor } = filter;
-        let subject = subject.as_deref().map(Term::subject);
-        let actor = actor.as_deref().map(|actor| Term::new(b'u', actor));
-        let action = action.map(|action| Term::new(b'a', action.as_str()));
-        [subject, actor, action].into_iter().flatten().collect()
-    }
-
-    pub(super) fn key(self, frame: u64) -> Vec<u8> {
-        let mut key = vec![POSTING_TAG, self.0];
-        key.extend(self.1);
-        key.extend(frame.to_be_bytes());
-        key
-    }
-
-    /// The term and frame of a posting's key.
-    pub(super) fn decode(key: &[u8]) -> Option<(Term, u64)> {
-        let mut rest = key.strip_prefix(&[POSTING_TAG])?;
-        let [kind] = take(&mut rest)?;
-        let term = Term(kind, take(&mut rest)?);
-        let frame = u64::from_be_bytes(take(&mut rest)?);
-        rest.is_empty().then_some((term, frame))
-    }
-
-    /// A number for the fact that `revision` is listed under the term. The sum
-    /// of these over a frame tells whether its postings are all there. Compared
-    /// only within one process, so the hash may be whichever std has.
-    pub(super) fn mark(self, revision: u64) -> u64 {
-        let mut hash = DefaultHasher::new();
-        hash.write(&self.1);
-        hash.write_u8(self.0);
-        hash.write_u64(revision);
-        hash.finish()
-    }
-}
-
-/// The revisions that a posting lists, ascending, if it is whole.
-pub(super) fn decode_posting(key: &[u8], value: &[u8]) -> Option<Vec<u64>> {
-    let (_, frame) = Term::decode(key)?;
-    let offsets = unseal(key, value)?;
-    Some(offsets.iter().map(|&offset| span_of(frame).0 + u64::from(offset)).collect())
-}
-
-/// The postings of one frame.
-#[derive(Default)]
-pub(super) struct FrameIndex {
-    /// Offsets of the events of each term, ascending; changed since they were
-    /// last taken or not.
-    terms: BTreeMap<Term, (Vec<u8>, bool)>,
-}
-
-impl FrameIndex {
-    /// Adds an event of the frame. They come in order.
-    pub(super) fn add(&mut self, event: &Event) {
-        let offset = (event.revision.0 & 0xff) as u8;
-        for term in Term::of(event) {
-            let (offsets, changed) = self.terms.entry(term).or_default();
-            offsets.push(offset);
-            *changed = true;
-        }
-    }
-
-    /// The postings that changed since they were last taken.
-    pub(super) fn take_changed(&mut self, frame: u64) -> Vec<Put> {
-        let mut puts = Vec::new();
-        for (term, (offsets, changed)) in &mut self.terms {
-            if std::mem::take(changed) {
-                let key = term.key(frame);
-                let value = seal(&key, offsets);
-                puts.push((key, value));
-            }
-        }
-        puts
-    }
-
-    /// The sum of all marks.
-    pub(super) fn marks(&self, frame: u64) -> u64 {
-        let first = span_of(frame).0;
-        let each = self.terms.iter().flat_map(|(term, (offsets, _))| {
-            offsets.iter().map(move |&offset| term.mark(first + u64::from(offset)))
-        });
-        each.fold(0, u64::wrapping_add)
-    }
-}
-
 /// The bounds, both included, of all keys of blocks that begin in a range.
 pub(super) fn block_bounds(first: u64, last: u64) -> (Vec<u8>, Vec<u8>) {
     (block_key(first, 0), block_key(last, u16::MAX))
-}
-
-/// The bounds, both included, of all keys of postings.
-pub(super) fn posting_bounds() -> (Vec<u8>, Vec<u8>) {
-    (vec![POSTING_TAG], Term(u8::MAX, [u8::MAX; 16]).key(u64::MAX))
 }
 
 /// The record of what is held.

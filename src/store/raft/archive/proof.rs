@@ -8,13 +8,12 @@
 
 use std::collections::HashMap;
 
+use super::Span;
 use super::database::Fault;
-use super::format::{
-    FrameIndex, Term, block_bounds, decode_posting, frame_of, posting_bounds, span_of,
-};
+use super::format::{block_bounds, frame_of, span_of};
+use super::posting::{FrameIndex, Term, decode_posting, posting_bounds};
 use super::reader::Reader;
 use super::worker::{Failure, REMOVALS_MAX, Worker};
-use super::{Run, Span};
 use crate::machine::Chain;
 
 /// Postings read in one turn; frames are proven one a turn.
@@ -51,6 +50,12 @@ impl Proof {
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self.step, Step::Done) && !self.removes
+    }
+
+    /// Whether the event at `last` leads to what was proven above it, if it is
+    /// next to that at all.
+    fn leads_up(&self, last: u64, chain: Chain) -> bool {
+        self.below.is_none_or(|(below, expected)| below != last || expected == chain)
     }
 
     /// History before the first revision kept is to be removed.
@@ -118,26 +123,20 @@ impl Worker {
             return Ok(next);
         }
         let mut index = FrameIndex::default();
-        let mut runs = Vec::new();
-        for (a, b) in self.held.within(first, top) {
-            match Reader::new(self.database()?).run(Span::new(a, b))? {
-                Ok(run) => runs.push(run),
-                Err(revision) => {
-                    self.let_go(revision)?;
+        for (a, b) in self.held.within(first, top).into_iter().rev() {
+            let mut reader = Reader::new(self.database()?);
+            let ends = reader.visit(Span::new(a, b), |event| index.add(event))?;
+            match ends {
+                Ok((before, chain)) if self.proof.leads_up(b, chain) => {
+                    self.proof.below = a.checked_sub(1).map(|below| (below, before));
+                }
+                Ok(_) | Err(_) => {
+                    self.let_go(b)?;
                     self.proof.below = None;
                     return Ok(next);
                 }
             }
         }
-        if !self.leads_up(&runs) {
-            self.let_go(top)?;
-            self.proof.below = None;
-            return Ok(next);
-        }
-        let below =
-            runs.first().and_then(|run| Some((run.span()?.first.0.checked_sub(1)?, run.before)));
-        self.proof.below = below;
-        runs.iter().flat_map(|run| &run.events).for_each(|event| index.add(event));
         let found = self.proof.found.remove(&frame).unwrap_or_default();
         if index.marks(frame) == found {
             self.proven.insert(frame, frame);
@@ -146,13 +145,6 @@ impl Worker {
             self.write_frame(frame, None)?;
         }
         Ok(next)
-    }
-
-    /// Whether the uppermost of `runs` leads to what was proven above it.
-    fn leads_up(&self, runs: &[Run]) -> bool {
-        let Some((last, chain)) = self.proof.below else { return true };
-        let Some(run) = runs.last() else { return true };
-        run.span().is_none_or(|span| span.last.0 != last) || run.last_chain() == chain
     }
 
     fn remove_old_blocks(&mut self) -> Result<Step, Fault> {

@@ -4,7 +4,7 @@
 use super::database::{Database, Fault};
 use super::format::{Block, BlockHead, block_bounds, block_first, block_key, frame_of, span_of};
 use super::{Run, Span};
-use crate::machine::Event;
+use crate::machine::{Chain, Event};
 
 /// Reads blocks, and keeps the last one: neighbours are often asked for.
 pub(super) struct Reader<'a> {
@@ -32,24 +32,39 @@ impl<'a> Reader<'a> {
         Ok(block.and_then(|block| Some(block.events[position(block, revision)?].clone())))
     }
 
-    /// All events of `span` with all links checked. Where something is missing
-    /// or damaged: the revision at which it shows.
-    pub(super) fn run(&mut self, span: Span) -> Result<Result<Run, u64>, Fault> {
-        let mut run: Option<Run> = None;
+    /// Shows all events of `span`, oldest first, with all links checked; gives
+    /// the chain values before the first and after the last. Where something is
+    /// missing or damaged: the revision at which it shows.
+    pub(super) fn visit(
+        &mut self,
+        span: Span,
+        mut show: impl FnMut(&Event),
+    ) -> Result<Result<(Chain, Chain), u64>, Fault> {
+        let mut ends: Option<(Chain, Chain)> = None;
         let mut next = span.first.0;
         while next <= span.last.0 {
             let Some(block) = self.block(next)? else { return Ok(Err(next)) };
             let Some(at) = position(block, next) else { return Ok(Err(next)) };
             let before = if at == 0 { block.before } else { block.events[at - 1].chain };
-            let run = run.get_or_insert_with(|| Run { before, events: Vec::new() });
-            if before != run.last_chain() {
+            let (first, mut last) = ends.unwrap_or((before, before));
+            if before != last {
                 return Ok(Err(next));
             }
-            let wanted = block.events[at..].iter().take((span.last.0 - next + 1) as usize);
-            run.events.extend(wanted.cloned());
+            for event in block.events[at..].iter().take((span.last.0 - next + 1) as usize) {
+                show(event);
+                last = event.chain;
+            }
+            ends = Some((first, last));
             next += (block.events.len() - at) as u64;
         }
-        Ok(run.ok_or(span.first.0))
+        Ok(ends.ok_or(span.first.0))
+    }
+
+    /// All events of `span`; as [`Reader::visit`].
+    pub(super) fn run(&mut self, span: Span) -> Result<Result<Run, u64>, Fault> {
+        let mut events = Vec::new();
+        let ends = self.visit(span, |event| events.push(event.clone()))?;
+        Ok(ends.map(|(before, _)| Run { before, events }))
     }
 
     fn load(&self, revision: u64) -> Result<Option<Block>, Fault> {

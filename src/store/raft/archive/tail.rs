@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::format::{FrameIndex, OpenBlock, Put, frame_of};
+use super::format::{OpenBlock, Put, frame_of};
+use super::posting::FrameIndex;
 use crate::machine::{Chain, Event};
 
 /// Events of one frame, the newest, on their way to the disk.

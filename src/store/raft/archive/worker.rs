@@ -6,12 +6,10 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::database::{Database, Fault};
-use super::format::{
-    FrameIndex, META_KEY, block_bounds, decode_meta, encode_meta, frame_of, span_of,
-};
+use super::format::{Put, block_bounds, encode_meta, frame_of};
 use super::held::Held;
 use super::lookup::{Lookup, Page, Rest};
-use super::place;
+use super::posting::FrameIndex;
 use super::proof::Proof;
 use super::reader::Reader;
 use super::tail::Tail;
@@ -52,7 +50,7 @@ impl From<ArchiveError> for Failure {
 }
 
 /// Whether sled is open, and why not.
-enum State {
+pub(super) enum State {
     Open(Database),
     /// The disk refused; tried again at this time.
     Stopped(String, Instant),
@@ -65,10 +63,10 @@ enum State {
 /// every frame in `proven` has all postings of the events in it that are held;
 /// `tail`, where there is one, stands behind the last revision held or waiting.
 pub(super) struct Worker {
-    dir: PathBuf,
-    options: Options,
-    signals: Signals,
-    state: State,
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) signals: Signals,
+    pub(super) state: State,
     pub(super) held: Held,
     /// Frames, not revisions.
     pub(super) proven: Held,
@@ -109,27 +107,6 @@ impl Worker {
         }
     }
 
-    /// Opens sled and learns what it holds.
-    fn begin(&mut self) -> Result<(), Fault> {
-        let database = Database::open(&self.dir, &self.options)?;
-        let found = database.get(META_KEY);
-        let empty = database.first(&[], &[u8::MAX]);
-        self.state = State::Open(database);
-        self.held = match found? {
-            Some(value) => decode_meta(&value)
-                .ok_or_else(|| Fault::Damaged("the record of what is held is broken".into()))?,
-            None if empty?.is_none() => Held::default(),
-            None => return Err(Fault::Damaged("the record of what is held is gone".into())),
-        };
-        self.proven = Held::default();
-        self.load_tail()?;
-        self.proof = Proof::from_start();
-        self.publish();
-        // Whoever feeds it is to ask again what is wanted, even if it is as before.
-        self.signals.durable.send_modify(|_| {});
-        Ok(())
-    }
-
     pub(super) fn database(&self) -> Result<&Database, Fault> {
         match &self.state {
             State::Open(database) => Ok(database),
@@ -142,104 +119,12 @@ impl Worker {
         matches!(self.state, State::Closed)
     }
 
-    /// Gives what is to be answered, after seeing to a fault.
-    pub(super) fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, ArchiveError> {
-        match (result, &self.state) {
-            (Ok(value), _) => Ok(value),
-            (Err(Failure::Refused(error)), _) => Err(error),
-            (Err(Failure::Fault(_)), State::Closed) => Err(ArchiveError::Closed),
-            (Err(Failure::Fault(Fault::Io(reason))), State::Stopped(..)) => {
-                Err(ArchiveError::Stopped(reason))
-            }
-            (Err(Failure::Fault(Fault::Io(reason))), State::Open(_)) => {
-                self.stop(reason.clone());
-                Err(ArchiveError::Stopped(reason))
-            }
-            (Err(Failure::Fault(Fault::Damaged(reason))), _) => {
-                self.start_over(&reason);
-                Err(ArchiveError::Stopped(reason))
-            }
-        }
-    }
-
-    /// The disk refused. Events that wait are sent again by who has them.
-    fn stop(&mut self, reason: String) {
-        tracing::error!(reason, "the archive stopped and will be opened again");
-        let retry_at = Instant::now() + self.options.retry;
-        let state = std::mem::replace(&mut self.state, State::Stopped(reason, retry_at));
-        if let State::Open(database) = state {
-            database.abandon();
-        }
-        self.tail = None;
-        self.proof = Proof::default();
-        self.signals.hole.send_replace(None);
-    }
-
-    /// What is there is not to be trusted: moves it aside and begins anew.
-    fn start_over(&mut self, reason: &str) {
-        tracing::error!(reason, dir = %self.dir.display(), "the archive was damaged and begins anew");
-        self.forget();
-        let begun = place::set_aside(&self.dir).map_err(Fault::from).and_then(|()| self.begin());
-        if let Err(Fault::Io(reason) | Fault::Damaged(reason)) = begun {
-            self.stop(reason);
-        }
-    }
-
-    /// Empties the archive: nothing in it is history any more.
-    pub(super) fn empty(&mut self) -> Result<(), Fault> {
-        self.forget();
-        place::discard(&self.dir)?;
-        self.begin()
-    }
-
-    fn forget(&mut self) {
-        let anew = State::Stopped("it begins anew".into(), Instant::now());
-        if let State::Open(database) = std::mem::replace(&mut self.state, anew) {
-            database.abandon();
-        }
-        self.held = Held::default();
-        self.tail = None;
-        self.publish();
-    }
-
     pub(super) fn close(&mut self) -> Result<(), Failure> {
         let flushed = self.flush();
         if let State::Open(database) = std::mem::replace(&mut self.state, State::Closed) {
             database.close();
         }
         flushed.map(drop)
-    }
-
-    /// When something is to be done unasked.
-    pub(super) fn due(&self) -> Option<Instant> {
-        match &self.state {
-            State::Closed => None,
-            State::Stopped(_, retry_at) => Some(*retry_at),
-            State::Open(_) if !self.proof.is_done() => Some(Instant::now()),
-            State::Open(_) => {
-                self.tail.as_ref().and_then(Tail::since).map(|since| since + self.options.linger)
-            }
-        }
-    }
-
-    /// Does a bounded piece of what is due.
-    pub(super) fn turn(&mut self) -> Result<(), Failure> {
-        if matches!(self.state, State::Stopped(..)) {
-            return match self.begin() {
-                // One more line a try would say nothing new.
-                Err(Fault::Io(reason)) => {
-                    self.state = State::Stopped(reason, Instant::now() + self.options.retry);
-                    Ok(())
-                }
-                Err(fault) => Err(fault.into()),
-                Ok(()) => self.adopt(self.tip.clone()),
-            };
-        }
-        let since = self.tail.as_ref().and_then(Tail::since);
-        if since.is_some_and(|since| since.elapsed() >= self.options.linger) {
-            self.flush()?;
-        }
-        self.prove_some()
     }
 
     /// Takes events that were applied; see [`super::Archive::append`].
@@ -298,7 +183,7 @@ impl Worker {
     /// Writes and removes, together with what is held afterwards.
     pub(super) fn commit(
         &mut self,
-        mut puts: Vec<super::format::Put>,
+        mut puts: Vec<Put>,
         removals: Vec<Vec<u8>>,
         mut held: Held,
     ) -> Result<(), Fault> {
@@ -316,16 +201,10 @@ impl Worker {
         while let Some(last) = self.held.last() {
             let frame = frame_of(last);
             // The postings are written anew: nobody knows whether all survived.
-            self.write_frame(frame, None)?;
+            let index = self.write_frame(frame, None)?;
             if self.held.last() == Some(last) {
                 let chain = Reader::new(self.database()?).event(last)?.map(|event| event.chain);
                 let chain = chain.ok_or_else(|| Fault::Damaged(format!("{last} is gone again")))?;
-                let mut index = FrameIndex::default();
-                for (a, b) in self.held.within(span_of(frame).0, last) {
-                    let run = Reader::new(self.database()?).run(Span::new(a, b))?;
-                    run.iter().flat_map(|run| &run.events).for_each(|event| index.add(event));
-                }
-                index.take_changed(frame);
                 self.tail = Some(Tail::behind(last, chain, frame, index));
                 break;
             }

@@ -24,7 +24,7 @@ pub enum LogError {
     /// What was acknowledged is no longer what the disk says.
     #[error(
         "the log is damaged: {path:?} at byte {offset}: {reason}; this node must not go on with \
-         it: remove it with `cluster replace`, or restore its folder from a backup"
+         it: restore its folder from a backup, or replace the node"
     )]
     Damaged {
         /// The segment.
@@ -37,7 +37,7 @@ pub enum LogError {
     /// A segment that others need is gone.
     #[error(
         "the log is damaged: segment {path:?} is missing: {reason}; this node must not go on \
-         without it: remove it with `cluster replace`, or restore its folder from a backup"
+         without it: restore its folder from a backup, or replace the node"
     )]
     Missing {
         /// The segment.

@@ -34,12 +34,12 @@ impl LogStats {
 
     pub(super) fn segment_came(&self, bytes: u64) {
         let before = self.0.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
-        metrics::gauge!("raft_log_disk_bytes").set((before + bytes) as f64);
+        metrics::gauge!("sidecar_raft_log_disk_bytes").set((before + bytes) as f64);
     }
 
     pub(super) fn segment_went(&self, bytes: u64) {
         let before = self.0.disk_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        metrics::gauge!("raft_log_disk_bytes").set(before.saturating_sub(bytes) as f64);
+        metrics::gauge!("sidecar_raft_log_disk_bytes").set(before.saturating_sub(bytes) as f64);
     }
 
     pub(super) fn appended(&self, bytes: u64) {
@@ -53,6 +53,6 @@ impl LogStats {
     pub(super) fn synced(&self, took: Duration) {
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.0.last_sync_ns.store(took_ns, Ordering::Relaxed);
-        metrics::histogram!("raft_log_sync_seconds").record(took.as_secs_f64());
+        metrics::histogram!("sidecar_raft_log_sync_seconds").record(took.as_secs_f64());
     }
 }

@@ -1,0 +1,358 @@
+//! The fast lane answers just as rmcp does: the same requests, listed and
+//! generated, go to two nodes that differ in nothing else; status, headers and
+//! body are compared. `SEED` repeats a run.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use mcp_state_sidecar::access::{Access, Options as AccessOptions};
+use mcp_state_sidecar::api::mcp::{endpoint, lane};
+use mcp_state_sidecar::api::{self};
+use mcp_state_sidecar::service::{Chance, Options, Service};
+use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::memory::MemoryStore;
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+use tower::ServiceExt;
+
+const LATEST: &str = "2026-07-28";
+const GENERATED: usize = 3_000;
+
+type Headers = Vec<(String, String)>;
+
+/// The same node twice, with and without the fast lane.
+struct Lanes {
+    fast: Router,
+    full: Router,
+    /// Requests that the fast lane took.
+    taken: usize,
+    sent: usize,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Lanes {
+    fn new() -> Lanes {
+        Lanes { fast: node(true), full: node(false), taken: 0, sent: 0 }
+    }
+
+    async fn compare(&mut self, headers: &Headers, body: &[u8]) {
+        let request = || {
+            let mut request = Request::post("/mcp");
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            request.body(Body::from(body.to_vec()))
+        };
+        // Some generated headers are none.
+        let Ok(sent) = request() else { return };
+        let (parts, _) = sent.into_parts();
+        let bytes = Bytes::copy_from_slice(body);
+        self.taken += usize::from(lane::recognise(&parts, &bytes).is_some());
+        self.sent += 1;
+        let fast = answer(&self.fast, request().expect("made before")).await;
+        let full = answer(&self.full, request().expect("made before")).await;
+        let shown = format!("{headers:?}\n{}", String::from_utf8_lossy(body));
+        assert_eq!(fast.status, full.status, "{shown}\n{}\n{}", fast.body, full.body);
+        assert_eq!(fast.headers, full.headers, "{shown}");
+        assert_eq!(fast.body, full.body, "{shown}");
+    }
+}
+
+fn node(fast_lane: bool) -> Router {
+    let clock = Manual::at(1_700_000_000_000);
+    let options = Options { chance: Chance::seeded(7), clock: clock.clone(), ..Options::default() };
+    let service = Service::new(Arc::new(MemoryStore::new(clock)), options);
+    let mcp = endpoint::Options { fast_lane, ..endpoint::Options::default() };
+    api::routes(&service, Access::new(AccessOptions::default()), mcp)
+}
+
+async fn answer(node: &Router, request: Request<Body>) -> Answer {
+    let response = node.clone().oneshot(request).await.expect("infallible");
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a whole body");
+    // Of the body as it is, before the uptime is taken out.
+    let length = parts.headers.remove("content-length");
+    let length = length.map(|length| length.to_str().expect("digits").to_string());
+    assert_eq!(length.unwrap_or_else(|| body.len().to_string()), body.len().to_string());
+    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    Answer { status: parts.status, headers: parts.headers, body: steady(body) }
+}
+
+/// Without the one figure that depends on when it was asked.
+fn steady(body: String) -> String {
+    let mut steady = body;
+    for mark in ["\"uptime_s\":", "\\\"uptime_s\\\":"] {
+        if let Some(at) = steady.find(mark).map(|at| at + mark.len()) {
+            let digits = |c: char| !c.is_ascii_digit() && c != '.';
+            let end = steady[at..].find(digits).map_or(steady.len(), |end| at + end);
+            steady.replace_range(at..end, "0");
+        }
+    }
+    steady
+}
+
+fn base(version: Option<&str>) -> Headers {
+    let mut headers = vec![
+        ("Host".to_string(), "localhost:8000".to_string()),
+        ("Content-Type".into(), "application/json".into()),
+        ("Accept".into(), "application/json, text/event-stream".into()),
+    ];
+    headers.extend(version.map(|version| ("MCP-Protocol-Version".into(), version.into())));
+    headers
+}
+
+fn plain(tool: &str, arguments: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+    )
+}
+
+fn stateless(tool: &str, arguments: &str) -> (Headers, String) {
+    let mut headers = base(Some(LATEST));
+    headers.push(("Mcp-Method".into(), "tools/call".into()));
+    headers.push(("Mcp-Name".into(), tool.into()));
+    let meta = format!(
+        r#"{{"io.modelcontextprotocol/protocolVersion":"{LATEST}","io.modelcontextprotocol/clientCapabilities":{{}}}}"#
+    );
+    let body = plain(tool, arguments).replace("}}}", &format!("}},\"_meta\":{meta}}}}}"));
+    (headers, body)
+}
+
+/// Calls of every tool, good and bad.
+const CALLS: &[(&str, &str)] = &[
+    ("state_set", r#"{"key":"k","value":{"b":1.50,"a":[123456789012345678901234567890,null]}}"#),
+    ("state_set", r#"{"key":"e","value":"\u0000\u001f\u007f\"\\\/é😀\ud83d\ude00"}"#),
+    ("state_set", r#"{"key":"dup","value":1,"value":2}"#),
+    ("state_set", r#"{"key":"k"}"#),
+    ("state_set", r#"{"key":"k","value":1,"ttl_seconds":"60","agent_id":null}"#),
+    ("state_set", r#"{ "key" : "k" , "value" : [ 1 , 2 ] }"#),
+    ("state_set", r#"{"key":"n","value":1e400}"#),
+    ("state_set", r#"{"key":"i","value":1,"idempotency_key":"once"}"#),
+    ("state_get", r#"{"key":"k"}"#),
+    ("state_get", r#"{"key":"e"}"#),
+    ("state_get", r#"{"key":"none","consistency":"local"}"#),
+    ("state_delete", r#"{"key":"k"}"#),
+    ("state_list", r#"{"include_values":true}"#),
+    ("state_list", "{}"),
+    ("state_list", "null"),
+    ("state_transact", r#"{"then":[{"op":"set","key":"t","value":1},{"op":"get","key":"t"}]}"#),
+    ("state_wait", r#"{"key":"k","after_revision":0,"timeout_seconds":0}"#),
+    ("workflow_create", r#"{"name":"n","tags":{"a":"b"},"input":{"x":1}}"#),
+    ("workflow_discover", r#"{"claimable":true}"#),
+    ("workflow_list", "{}"),
+    ("workflow_claim_next", r#"{"agent_id":"w"}"#),
+    ("workflow_claim_next", r#"{"agent_id":"w","wait_seconds":0}"#),
+    ("workflow_status", r#"{"run_id":"wf-none"}"#),
+    ("lease_acquire", r#"{"resource_id":"r","holder_id":"a","ttl_seconds":60}"#),
+    ("lease_list", "{}"),
+    ("session_save", r#"{"session_id":"s","context":{"a":1}}"#),
+    ("session_restore", r#"{"session_id":"s"}"#),
+    ("history_log", r#"{"n":100}"#),
+    ("history_log", r#"{"n":0}"#),
+    ("sidecar_health", "{}"),
+    ("sidecar_reset", "{}"),
+    ("no_such_tool", "{}"),
+    ("state_get", "[]"),
+    ("state_get", "\"key\""),
+];
+
+#[tokio::test]
+async fn every_tool_answers_alike_for_every_revision() {
+    let mut lanes = Lanes::new();
+    let versions = [
+        None,
+        Some("2024-11-05"),
+        Some("2025-03-26"),
+        Some("2025-06-18"),
+        Some("2025-11-25"),
+        Some(LATEST),
+        Some("2099-01-01"),
+        Some(""),
+    ];
+    for (tool, arguments) in CALLS {
+        for version in versions {
+            lanes.compare(&base(version), plain(tool, arguments).as_bytes()).await;
+        }
+        let (headers, body) = stateless(tool, arguments);
+        lanes.compare(&headers, body.as_bytes()).await;
+    }
+    let share = (lanes.taken, lanes.sent);
+    assert!(lanes.taken * 2 > lanes.sent, "the fast lane takes most of them: {share:?}");
+}
+
+/// What a request's parts may be instead of what they should be.
+const IDS: &[&str] = &[
+    "0",
+    "-5",
+    "\"a\"",
+    "\"\\u0061\"",
+    "\"\"",
+    "1.0",
+    "1e2",
+    "-0",
+    "9007199254740993",
+    "null",
+    "true",
+    "[1]",
+    "99999999999999999999",
+    "{}",
+];
+const META: &[&str] = &[
+    "{}",
+    "null",
+    r#"{"progressToken":1}"#,
+    r#"{"progressToken":"a"}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2025-11-25","io.modelcontextprotocol/clientCapabilities":{}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
+    r#"{"io.modelcontextprotocol/clientCapabilities":{}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":[]}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"sampling":{},"roots":{"listChanged":true}}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":5}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":5,"version":null}}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"traceparent":"00-x"}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/logLevel":"debug"}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
+];
+const HEADER_VALUES: &[(&str, &[&str])] = &[
+    (
+        "Accept",
+        &[
+            "text/event-stream, application/json",
+            "application/json,text/event-stream",
+            "application/json",
+            "*/*",
+            "application/json;q=0, text/event-stream",
+            "application/json, text/event-stream;q=0.5",
+            "APPLICATION/JSON, TEXT/EVENT-STREAM",
+            "application/json,  text/event-stream, text/html",
+            "",
+        ],
+    ),
+    (
+        "Content-Type",
+        &[
+            "application/json; charset=utf-8",
+            "APPLICATION/JSON",
+            "text/json",
+            "",
+            "text/plain",
+            "application/json;",
+            " application/json",
+        ],
+    ),
+    ("MCP-Protocol-Version", &["2025-06-18", "2026-07-28", "2024-11-05", "1.0", "2030-01-01"]),
+    ("Mcp-Method", &["tools/call", "tools/list", "TOOLS/CALL", "", "tools/call "]),
+    ("Mcp-Name", &["state_get", "state_set", "=?base64?c3RhdGVfZ2V0?=", "", "state_get "]),
+    ("Mcp-Session-Id", &["abc"]),
+    ("Last-Event-ID", &["1"]),
+    ("Origin", &["http://localhost:1", "https://evil.example"]),
+    ("Host", &["127.0.0.1:9", "evil.example"]),
+];
+
+#[tokio::test]
+async fn generated_requests_are_answered_alike() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(rand::random);
+    println!("SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut lanes = Lanes::new();
+    for _ in 0..GENERATED {
+        let (headers, body) = request(&mut random);
+        lanes.compare(&headers, &body).await;
+    }
+    let share = (lanes.taken, lanes.sent);
+    assert!(lanes.taken * 10 > lanes.sent, "a good part takes the fast lane: {share:?}");
+    assert!(lanes.taken * 10 < lanes.sent * 9, "and a good part does not: {share:?}");
+}
+
+fn pick<'a, T: ?Sized>(random: &mut StdRng, list: &'a [&'a T]) -> &'a T {
+    list[random.random_range(0..list.len())]
+}
+
+/// A good request with up to three things about it changed.
+fn request(random: &mut StdRng) -> (Headers, Vec<u8>) {
+    let (tool, arguments) = CALLS[random.random_range(0..CALLS.len())];
+    let older = ["2025-03-26", "2025-06-18", "2025-11-25"];
+    let (mut headers, mut body) = match random.random_bool(0.5) {
+        true => stateless(tool, arguments),
+        false => (base(Some(pick(random, &older))), plain(tool, arguments)),
+    };
+    for _ in 0..random.random_range(0..=3) {
+        match random.random_range(0..10) {
+            0 => body = body.replacen("\"id\":1", &format!("\"id\":{}", pick(random, IDS)), 1),
+            1 => {
+                let meta = pick(random, META);
+                match body.find("\"_meta\":") {
+                    Some(at) => body = format!("{}\"_meta\":{meta}}}}}", &body[..at]),
+                    None => body.insert_str(body.len() - 2, &format!(",\"_meta\":{meta}")),
+                }
+            }
+            2..=4 => change_header(random, &mut headers),
+            5 => body = body.replacen("2.0", pick(random, &["1.0", "2", "2.00", ""]), 1),
+            6 => {
+                let extra = [
+                    "\"extra\":1,",
+                    "\"id\":2,",
+                    "\"method\":\"ping\",",
+                    "\"result\":{},",
+                    "\"error\":null,",
+                    " ",
+                    "\n\t",
+                    "\"params\":null,",
+                ];
+                body.insert_str(1, pick(random, &extra));
+            }
+            7 => {
+                let extra = [
+                    "\"task\":{},",
+                    "\"inputResponses\":5,",
+                    "\"requestState\":[],",
+                    "\"name\":\"state_get\",",
+                    "\"x\":[1],",
+                    "\"_meta\":{},",
+                ];
+                body = body.replacen("\"name\"", &format!("{}\"name\"", pick(random, &extra)), 1);
+            }
+            8 => {
+                body = body.replacen(
+                    ",\"arguments\"",
+                    pick(random, &[",\"Arguments\"", ",\"arguments\":{},\"arguments\""]),
+                    1,
+                )
+            }
+            _ => {
+                let mut bytes = body.into_bytes();
+                let at = random.random_range(0..bytes.len());
+                match random.random_range(0..4) {
+                    0 => bytes.truncate(at),
+                    1 => bytes[at] = random.next_u32() as u8,
+                    2 => bytes.insert(at, b' '),
+                    _ => drop(bytes.remove(at)),
+                }
+                return (headers, bytes);
+            }
+        }
+    }
+    (headers, body.into_bytes())
+}
+
+fn change_header(random: &mut StdRng, headers: &mut Headers) {
+    let (name, values) = HEADER_VALUES[random.random_range(0..HEADER_VALUES.len())];
+    let value = pick(random, values).to_string();
+    match random.random_range(0..4) {
+        0 => headers.retain(|(known, _)| known != name),
+        1 => headers.push((name.into(), value)),
+        _ => {
+            headers.retain(|(known, _)| known != name);
+            headers.push((name.into(), value));
+        }
+    }
+}

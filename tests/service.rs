@@ -1,0 +1,261 @@
+//! The service's promises that no reply shows: when it answers, what it spares
+//! the store, and what becomes of calls whose caller is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Set};
+use mcp_state_sidecar::machine::query::Answer;
+use mcp_state_sidecar::machine::row::LeaseRow;
+use mcp_state_sidecar::machine::view::ChangeFilter;
+use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Question, Reply, Revision};
+use mcp_state_sidecar::service::{Code, Context, Options, Service};
+use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::memory::MemoryStore;
+use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+const BEGIN_MS: u64 = 1_700_000_000_000;
+/// Far longer than anything here takes, far shorter than the waits asked for.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A memory store that counts and can be held up.
+struct Probe {
+    inner: MemoryStore,
+    submitted: AtomicUsize,
+    /// Commands pass while there are permits.
+    gate: Semaphore,
+    /// What local reads say of leases, if not the truth.
+    stale_lease: Option<LeaseRow>,
+}
+
+#[async_trait]
+impl Store for Probe {
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        self.submitted.fetch_add(1, Ordering::SeqCst);
+        self.gate.acquire().await.expect("never closed").forget();
+        self.inner.submit(request, deadline).await
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Answered, StoreError> {
+        if let (Consistency::Local, Question::Leases { scan, .. }, Some(row)) =
+            (consistency, &question, &self.stale_lease)
+        {
+            let rows = vec![(scan.prefix.clone(), row.clone())];
+            let answer = Answer::Leases { rows, more: false };
+            return Ok(Answered { answer, revision: Revision::ZERO });
+        }
+        self.inner.ask(question, consistency, deadline).await
+    }
+
+    fn revision(&self) -> watch::Receiver<Revision> {
+        self.inner.revision()
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+
+    async fn sweep_due(&self) -> bool {
+        self.inner.sweep_due().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+struct Stage {
+    probe: Arc<Probe>,
+    clock: Arc<Manual>,
+    service: Service,
+}
+
+impl Stage {
+    fn set(change: impl FnOnce(&mut Probe, &mut Options)) -> Stage {
+        let clock = Manual::at(BEGIN_MS);
+        let mut probe = Probe {
+            inner: MemoryStore::new(clock.clone()),
+            submitted: AtomicUsize::new(0),
+            gate: Semaphore::new(100_000),
+            stale_lease: None,
+        };
+        let mut options = Options { clock: clock.clone(), ..Options::default() };
+        change(&mut probe, &mut options);
+        let probe = Arc::new(probe);
+        Stage { service: Service::new(probe.clone(), options), probe, clock }
+    }
+
+    async fn submit(&self, command: Command) -> Reply {
+        self.service.submit(command, Context::default()).await.expect("submitted")
+    }
+
+    fn submitted(&self) -> usize {
+        self.probe.submitted.load(Ordering::SeqCst)
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn set(key: &str) -> Command {
+    Command::Set(Set {
+        key: key.into(),
+        value: Json::null(),
+        ttl_ms: None,
+        agent_id: None,
+        if_revision: None,
+        fence: None,
+    })
+}
+
+fn create(name: &str) -> Command {
+    Command::Create(Create {
+        name: name.into(),
+        tags: Default::default(),
+        input: None,
+        priority: 0,
+        delay_ms: None,
+        max_attempts: 1,
+        parent_run_id: None,
+    })
+}
+
+fn claim_next(name: &str) -> ClaimNext {
+    ClaimNext {
+        agent_id: "w".into(),
+        name: Some(name.into()),
+        tags: Default::default(),
+        claim_ttl_ms: 60_000,
+    }
+}
+
+fn acquire(holder: &str) -> Acquire {
+    Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 60_000 }
+}
+
+const LONG: Duration = Duration::from_secs(55);
+
+#[tokio::test]
+async fn what_was_missed_is_said_at_once() {
+    let stage = Stage::set(|_, _| {});
+    stage.submit(set("k")).await;
+    stage.submit(Command::Reset).await;
+    let filter = ChangeFilter::Key("k".into());
+    let waiting = stage.service.wait_for_change(filter, Some(Revision::ZERO), LONG, 10);
+    let found = tokio::time::timeout(SOON, waiting).await.expect("at once").expect("an answer");
+    assert!(found.missed);
+}
+
+#[tokio::test]
+async fn a_waiting_worker_costs_a_busy_log_nothing() {
+    let stage = Stage::set(|_, _| {});
+    let service = stage.service.clone();
+    let worker = tokio::spawn(async move {
+        service.claim_next(claim_next("mine"), Context::default(), LONG).await
+    });
+    until("the worker's first try", || stage.submitted() == 1).await;
+    for round in 0..200 {
+        stage.submit(set(&round.to_string())).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stage.submit(create("other")).await;
+    // Time for a look that would be mistaken.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(stage.submitted(), 202, "only the changes themselves");
+    stage.submit(create("mine")).await;
+    let claimed = tokio::time::timeout(SOON, worker).await.expect("in time").expect("no panic");
+    assert!(claimed.expect("an answer").claimed);
+    assert_eq!(stage.submitted(), 204);
+}
+
+#[tokio::test]
+async fn with_a_key_a_wait_is_decided_once() {
+    let stage = Stage::set(|_, _| {});
+    let service = stage.service.clone();
+    let context = Context { idempotency_key: Some("once".into()), ..Context::default() };
+    let worker =
+        tokio::spawn(async move { service.claim_next(claim_next("n"), context, LONG).await });
+    until("the question whether the key is known", || stage.submitted() == 1).await;
+    stage.submit(create("n")).await;
+    let claimed = tokio::time::timeout(SOON, worker).await.expect("in time").expect("no panic");
+    assert!(claimed.expect("an answer").claimed);
+    assert_eq!(stage.submitted(), 3);
+}
+
+#[tokio::test]
+async fn a_node_that_sees_deadlines_late_asks_all_the_same() {
+    let stage = Stage::set(|probe, _| {
+        probe.stale_lease = Some(LeaseRow {
+            holder_id: "a".into(),
+            token: Revision(1),
+            revision: Revision(1),
+            expires_at: ClusterMs(BEGIN_MS + 60_000),
+        });
+    });
+    stage.submit(Command::Acquire(acquire("a"))).await;
+    let service = stage.service.clone();
+    let waiting =
+        tokio::spawn(async move { service.acquire(acquire("b"), Context::default(), LONG).await });
+    until("the first try", || stage.submitted() == 2).await;
+    stage.clock.advance_ms(60_000);
+    let acquired = tokio::time::timeout(SOON, waiting).await.expect("in time").expect("no panic");
+    assert!(acquired.expect("an answer").acquired);
+}
+
+#[tokio::test]
+async fn a_command_is_carried_out_although_its_caller_is_gone() {
+    let stage = Stage::set(|probe, _| probe.gate = Semaphore::new(0));
+    let service = stage.service.clone();
+    let caller = tokio::spawn(async move { service.submit(set("k"), Context::default()).await });
+    until("the command at the store", || stage.submitted() == 1).await;
+    caller.abort();
+    assert!(caller.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(stage.service.load().0, 1, "it still counts as under way");
+    stage.probe.gate.add_permits(1);
+    until("the command's end", || *stage.probe.revision().borrow() == Revision(1)).await;
+    until("room again", || stage.service.load().0 == 0).await;
+}
+
+#[tokio::test]
+async fn more_than_fits_is_refused_at_once() {
+    let stage = Stage::set(|probe, options| {
+        probe.gate = Semaphore::new(0);
+        options.in_flight_max = 2;
+    });
+    for _ in 0..2 {
+        let service = stage.service.clone();
+        tokio::spawn(async move { service.submit(set("k"), Context::default()).await });
+    }
+    until("both under way", || stage.submitted() == 2).await;
+    let refused = stage.service.submit(set("k"), Context::default()).await.unwrap_err();
+    assert_eq!((refused.code, refused.is_retryable()), (Code::Unavailable, true));
+    assert_eq!(stage.submitted(), 2, "the store was not asked");
+    stage.probe.gate.add_permits(2);
+    until("room again", || stage.service.load().0 == 0).await;
+    stage.probe.gate.add_permits(1);
+    stage.submit(set("k")).await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_given_up() {
+    let stage = Stage::set(|probe, options| {
+        probe.gate = Semaphore::new(0);
+        options.deadline = Duration::from_millis(10);
+    });
+    let gone = stage.service.submit(set("k"), Context::default()).await.unwrap_err();
+    assert_eq!(gone.code, Code::OutcomeUnknown, "{gone}");
+}
