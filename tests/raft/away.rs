@@ -123,8 +123,8 @@ async fn all_nodes_at_once_come_back_with_everything() {
             assert_eq!(whole_history(&*store).await, events);
         }
     }
-    // Remembered requests too.
-    let again = cluster.any().submit(mixed(128), soon()).await.unwrap();
+    // Remembered requests too, also those in no log any more.
+    let again = cluster.any().submit(mixed(8), soon()).await.unwrap();
     let revision = cluster.any().health().await.revision;
     assert_eq!(revision.0 as usize, events.len(), "{again:?}");
     load(&*cluster.any(), 130..200).await;

@@ -91,6 +91,8 @@ async fn a_node_that_lost_its_folder_does_not_take_the_leader_with_it() {
     assert!(error.contains("log"), "{error}");
     fs::remove_file(cluster.options(away).data_dir.join("node.toml")).unwrap();
     cluster.restart(away).await;
+    store.submit(set("after", "1"), soon()).await.unwrap();
+    assert_eq!(get(&*cluster.store(away), "after").await.as_deref(), Some("1"));
     cluster.assert_replicas_equal().await;
     let health = store.health().await;
     assert_eq!((health.fault, health.cluster.unwrap().term), (None, term));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::FutureExt;
 use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
@@ -40,9 +41,19 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
 
 /// Why consensus has stopped and cannot go on, if so.
 pub fn fault(core: &Core) -> Option<String> {
-    let metrics = core.metrics();
-    let running = metrics.borrow_watched();
-    running.running_state.as_ref().err().map(ToString::to_string)
+    let mut metrics = core.metrics();
+    let told = metrics.borrow_watched().running_state.clone().err();
+    if let Some(fatal) = told {
+        return Some(fatal.to_string());
+    }
+    // A panic leaves the last metrics as they were, and nobody to change them.
+    loop {
+        match metrics.changed().now_or_never() {
+            Some(Ok(())) => {}
+            Some(Err(_gone)) => return Some("consensus panicked; the log says where".to_owned()),
+            None => return None,
+        }
+    }
 }
 
 fn role(state: ServerState) -> Role {

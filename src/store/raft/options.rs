@@ -102,9 +102,10 @@ impl Options {
             // openraft's least: a stall of the disks is no partition.
             quorum_loss_probe_interval: Some(4 * millis(self.election_max)),
             // A peer that lost its folder and came back under its old name is
-            // sent everything again. Not to allow that makes openraft panic on
-            // the leader, so that the loss of one disk would become the loss
-            // of the one node that surely has everything.
+            // sent everything again, under this leader as under the next one.
+            // Not to allow that trips an assertion of openraft on the leader:
+            // the loss of one disk would stop the one node that surely has
+            // everything.
             allow_log_reversion: Some(true),
             ..Config::default()
         };
