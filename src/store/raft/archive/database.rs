@@ -10,7 +10,7 @@
 //!   thread of its own, since sled's drop may wait for a thread that died.
 //! - What it loses silently it loses while it opens, when it takes a damaged
 //!   message for the end of a segment; a page read later is checked. So what
-//!   was found at open must be proven once (see `scrub`), not at every read.
+//!   was found at open must be proven once (see `proof`), not at every read.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Options;
 use super::format::Put;
@@ -38,6 +38,14 @@ pub(super) enum Fault {
     /// The files, or sled itself, are not to be trusted.
     Damaged(String),
 }
+
+/// What sled says of a folder that is held.
+const LOCKED: &str = "could not acquire lock";
+
+/// How long a dropped sled may go on holding its folder, and how often it is
+/// looked at.
+const LOCKED_FOR: Duration = Duration::from_secs(10);
+const LOCKED_LOOK: Duration = Duration::from_millis(10);
 
 /// An open sled.
 pub(super) struct Database {
@@ -58,7 +66,7 @@ impl Database {
             .path(dir)
             .cache_capacity(options.cache_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let sled = caught(|| config.open())?;
+        let sled = open_unlocked(&config)?;
         // Sled syncs neither of these.
         for name in ["conf", "db", "."] {
             File::open(dir.join(name))?.sync_all()?;
@@ -147,6 +155,21 @@ impl Database {
     pub(super) fn abandon(self) {
         // Where no thread can be had the drop happens here.
         let _ = std::thread::Builder::new().name("archive-drop".into()).spawn(move || drop(self));
+    }
+}
+
+/// Opens sled. One that was dropped a moment ago is held by its own threads for
+/// a little longer, and its lock with it; other processes the node's folder
+/// keeps out.
+fn open_unlocked(config: &sled::Config) -> Result<sled::Db, Fault> {
+    let deadline = Instant::now() + LOCKED_FOR;
+    loop {
+        match caught(|| config.open()) {
+            Err(Fault::Io(why)) if why.contains(LOCKED) && Instant::now() < deadline => {
+                std::thread::sleep(LOCKED_LOOK);
+            }
+            opened => return opened,
+        }
     }
 }
 
