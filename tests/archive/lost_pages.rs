@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use mcp_state_sidecar::store::raft::archive::{Archive, Options};
 use mcp_state_sidecar::store::raft::history::History;
@@ -81,13 +82,28 @@ async fn a_page_that_is_lost_in_silence_is_missed() {
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Opens the archive's sled itself. Threads of the archive that was closed a
+/// moment ago may hold its lock a little longer.
+fn open_sled(place: &Path) -> sled::Db {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match sled::open(place) {
+            Err(sled::Error::Io(error)) if Instant::now() < deadline => {
+                println!("opened again after: {error}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 fn records(place: &Path) -> Records {
-    let sled = sled::open(place).unwrap();
+    let sled = open_sled(place);
     sled.iter().map(|record| record.unwrap()).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
 }
 
 fn lose(place: &Path, earlier: &Records, loss: Loss, rng: &mut StdRng) {
-    let sled = sled::open(place).unwrap();
+    let sled = open_sled(place);
     let keys: Vec<_> = sled.iter().keys().map(|key| key.unwrap()).collect();
     for key in keys.into_iter().filter(|key| loss.of.contains(&key[0])) {
         if rng.random_range(0..100) < loss.percent {
