@@ -85,13 +85,11 @@ impl History {
         }
     }
 
+    /// Ids only rise and each is one event of one agent, so a token that is its
+    /// event's id has one claimant and is above every earlier one.
     fn each_token_has_one_claimant(&self) {
-        let mut last: BTreeMap<&str, u64> = BTreeMap::new();
         for (id, event) in self.of("workflow_claim") {
-            let run = event["key"].as_str().unwrap();
             assert_eq!(event["new_value"]["claim_token"], json!(id), "{event}");
-            let before = last.insert(run, id).unwrap_or(0);
-            assert!(before < id, "the token of {run} fell from {before} to {id}");
         }
     }
 
