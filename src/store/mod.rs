@@ -6,6 +6,7 @@ pub mod memory;
 pub mod raft;
 pub mod sqlite;
 pub mod tables;
+pub mod transfer;
 pub mod window;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use transfer::Export;
 
 use crate::machine::command::Idempotency;
 use crate::machine::{Answer, Chain, Command, Question, Reply, Revision, Text};
@@ -47,6 +50,17 @@ pub trait Store: Send + Sync + 'static {
     /// Whether rows are due for removal, as far as this copy knows, and this
     /// store is the one to propose it (in a cluster, the leader alone).
     async fn sweep_due(&self) -> bool;
+
+    /// The whole state at one instant that lies between the call and its
+    /// return, while writes go on.
+    ///
+    /// # Errors
+    /// The state cannot be read by `deadline`. Reading it out may take longer
+    /// than that.
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        let _ = deadline;
+        Err(StoreError::Unavailable("this store is not exported yet".into()))
+    }
 
     /// How the store is, without touching what may be broken.
     async fn health(&self) -> Health;
