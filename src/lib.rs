@@ -66,6 +66,11 @@
 //! Arrows point down only: `cli → server → api, sweep → service → store → codec
 //! → machine`; `tests/tidy.rs` reads the `use` lines and keeps it so.
 
+// Unit tests share what they draw with the tests of whole stores, which know
+// the crate by its name.
+#[cfg(test)]
+extern crate self as mcp_state_sidecar;
+
 pub mod access;
 pub mod api;
 pub mod cli;

@@ -71,7 +71,8 @@ async fn raft() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recorded_answers_of_the_reference() {
     for store in [MEMORY, SQLITE, RAFT] {
-        recorded::play_all(store).await;
+        recorded::play_all(recorded::SQLITE, store).await;
+        recorded::play_all(recorded::REDIS, store).await;
     }
 }
 
