@@ -153,7 +153,13 @@ impl Archive {
     /// For a peer: the run that ends with `span.last` and goes down as far as
     /// `span.first`, a hole or `bytes_max` allow. At least one event.
     pub async fn range(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
-        self.thread.run(move |worker| worker.range(span, bytes_max)).await
+        self.thread.run(move |worker| worker.range(|lookup| lookup.run(span, bytes_max))).await
+    }
+
+    /// The run that begins with `span.first` and goes up as far as `span.last`,
+    /// a hole or `bytes_max` allow. At least one event.
+    pub async fn range_up(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
+        self.thread.run(move |worker| worker.range(|lookup| lookup.run_up(span, bytes_max))).await
     }
 
     /// Fills a hole, from its upper end, with what a peer sent.

@@ -23,6 +23,7 @@
 pub mod archive;
 mod data_dir;
 pub mod entry;
+mod export;
 mod health;
 pub mod history;
 mod history_source;
@@ -61,6 +62,7 @@ pub use start::{Options, Peers, StartError, Started};
 use state::State;
 use write::Writes;
 
+use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Question, Reply, Revision, View, answer};
 
@@ -126,6 +128,11 @@ impl Store for RaftStore {
         let now = self.writes.office.now(term, state.tables.meta().clock);
         let Ok(due) = state.tables.due(now, 1);
         !due.is_empty()
+    }
+
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        let tables = self.newest(deadline).await?.tables.clone();
+        Ok(export::export(tables, self.history.clone(), self.state.clone()))
     }
 
     async fn health(&self) -> Health {
