@@ -10,6 +10,7 @@ mod connect;
 mod dev;
 mod flags;
 mod node;
+mod recover;
 mod target;
 
 use std::ffi::OsString;
@@ -42,6 +43,7 @@ enum Command {
     Cluster(cluster::Args),
     Connect(connect::Args),
     Call(call::Args),
+    Recover(recover::Args),
 }
 
 /// The program under its second name: `serve`.
@@ -99,6 +101,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Cluster(args)) => alone(&before, "cluster", cluster::run(args)),
         Some(Command::Connect(args)) => alone(&before, "connect", connect::run(args)),
         Some(Command::Call(args)) => alone(&before, "call", call::run(args)),
+        Some(Command::Recover(args)) => alone(&before, "recover", recover::run(args)),
     }
 }
 

@@ -181,6 +181,16 @@ impl Archive {
         let _ = self.thread.run(|worker| worker.close()).await;
     }
 
+    /// As [`Archive::close`], from a drop: blocks until sled has let go of its
+    /// files, so that they can be removed.
+    pub fn close_now(&self) {
+        self.thread.run_now(|worker| {
+            let closed = worker.close();
+            // Logged where it arose.
+            let _ = worker.settle(closed);
+        });
+    }
+
     async fn search(
         &self,
         span: Span,

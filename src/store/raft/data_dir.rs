@@ -152,7 +152,8 @@ impl DataDir {
     }
 }
 
-fn lock(root: &Path) -> Result<File, DataDirError> {
+/// Takes the lock of a folder, for as long as the file is open.
+pub(super) fn lock(root: &Path) -> Result<File, DataDirError> {
     let io = |source| DataDirError::Io { path: root.to_owned(), source };
     let file = OpenOptions::new()
         .create(true)

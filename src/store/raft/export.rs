@@ -9,110 +9,77 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::archive::{ArchiveError, Span};
+use super::archive::{ArchiveError, Run, Span};
 use super::history::History;
-use super::snapshot_row;
+use super::links::Links;
 use super::state::State;
-use crate::codec::StateRecord;
-use crate::machine::{Chain, Meta, Revision};
+use crate::machine::{Meta, Revision};
 use crate::store::StoreError;
+use crate::store::row_record;
 use crate::store::tables::Tables;
-use crate::store::transfer::{Export, Part};
+use crate::store::transfer::{Export, Feed, Part, feed};
 
-/// Rows given out at once.
-const PAGE_ROWS: usize = 256;
-/// Pages of rows read ahead of whoever takes them.
-const PAGES_AHEAD: usize = 4;
-/// About how many bytes of events are given out at once.
-const PAGE_BYTES: usize = 1 << 20;
+/// About how many bytes of events are read at once.
+const READ_BYTES: usize = 1 << 20;
 /// How long the archive may go without moving while it lacks what is wanted. It
 /// has that from peers, of whom one may be restarting.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is missing is looked for again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-type Parts = Result<Vec<Part>, StoreError>;
-
-/// The state that `tables` hold, with the history that `history` keeps of it.
-pub(super) fn export(tables: Tables, history: History, state: Arc<State>) -> Export {
-    let meta = tables.meta().clone();
-    let events = events(meta.clone(), history, state);
-    Export { meta, parts: rows(tables).chain(events).boxed() }
+/// Where the history is read from.
+pub(super) struct Source {
+    pub(super) history: History,
+    /// As it goes on: its anchor tells what a reset dropped.
+    pub(super) state: Arc<State>,
 }
 
-/// Every row that goes along, read on a thread of its own: some states take
-/// seconds to walk.
-pub(super) fn rows(tables: Tables) -> BoxStream<'static, Parts> {
-    let (pages, given) = mpsc::channel(PAGES_AHEAD);
-    spawn_blocking(move || {
-        let mut page = Vec::new();
-        for record in tables.rows().filter_map(snapshot_row::record).filter(goes_along) {
-            page.push(Part::Row(record));
-            if page.len() == PAGE_ROWS && pages.blocking_send(Ok(std::mem::take(&mut page))).is_err()
-            {
-                return;
+impl Source {
+    /// The state that `tables` hold, with the history that is kept of it. Ends
+    /// early once `stop` is cancelled.
+    pub(super) fn export(self, tables: Tables, stop: CancellationToken) -> Export {
+        let meta = tables.meta().clone();
+        let (mut feed, parts) = feed(stop);
+        let runtime = Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let read = feed_rows(&tables, &mut feed)
+                .and_then(|()| self.feed_events(tables.meta(), &mut feed, &runtime));
+            feed.end(read);
+        });
+        Export { meta, parts }
+    }
+
+    fn feed_events(
+        &self,
+        meta: &Meta,
+        feed: &mut Feed,
+        runtime: &Handle,
+    ) -> Result<(), StoreError> {
+        let mut links = Links::after(&meta.anchor);
+        while links.next() <= meta.revision {
+            let span = Span { first: links.next(), last: meta.revision };
+            for event in runtime.block_on(self.read(span))?.events {
+                links.take(&event)?;
+                feed.push(Part::Event(event))?;
             }
         }
-        if !page.is_empty() {
-            // Whoever asked may have gone.
-            let _ = pages.blocking_send(Ok(page));
-        }
-    });
-    stream::unfold(given, |mut given| async { Some((given.recv().await?, given)) }).boxed()
-}
-
-/// Whether a row is of the state, and not of a node's talk with others.
-fn goes_along(record: &StateRecord) -> bool {
-    match record {
-        StateRecord::Key(..)
-        | StateRecord::Lease(..)
-        | StateRecord::Run(..)
-        | StateRecord::Step(..)
-        | StateRecord::Session(..)
-        | StateRecord::Request(..) => true,
-        StateRecord::Meta(..) | StateRecord::Origin(..) | StateRecord::Answer(..) => false,
+        links.reach(meta)
     }
-}
 
-/// What of the history is still to come.
-struct Rest {
-    span: Span,
-    /// The chain value that the next event follows.
-    before: Chain,
-    /// The chain value that the last one must have.
-    head: Chain,
-    history: History,
-    state: Arc<State>,
-}
-
-fn events(meta: Meta, history: History, state: Arc<State>) -> BoxStream<'static, Parts> {
-    let span = Span { first: meta.anchor.revision.next(), last: meta.revision };
-    let rest = Rest { span, before: meta.anchor.chain, head: meta.chain, history, state };
-    stream::try_unfold(rest, |mut rest| async {
-        match rest.span.first <= rest.span.last {
-            true => rest.next().await.map(|page| Some((page, rest))),
-            false => Ok(None),
-        }
-    })
-    .boxed()
-}
-
-impl Rest {
     /// The next events; waits for what the archive is about to fetch.
-    async fn next(&mut self) -> Parts {
+    async fn read(&self, span: Span) -> Result<Run, StoreError> {
         let mut hole = self.history.archive().hole();
         let mut moved = Instant::now();
         loop {
-            let error = match self.history.range_up(self.span, PAGE_BYTES).await {
-                Ok(run) => return self.take(run),
+            let error = match self.history.range_up(span, READ_BYTES).await {
+                Ok(run) => return Ok(run),
                 Err(error) => error,
             };
-            self.still_promised()?;
+            self.still_promised(span.first)?;
             if error == ArchiveError::Closed || moved.elapsed() >= PATIENCE {
                 return Err(StoreError::Unavailable(error.to_string()));
             }
@@ -122,27 +89,19 @@ impl Rest {
         }
     }
 
-    fn take(&mut self, run: super::archive::Run) -> Parts {
-        let whole = run.span().filter(|span| {
-            span.first == self.span.first && run.before == self.before && run.is_linked()
-        });
-        let ends = |span: &Span| span.last < self.span.last || run.last_chain() == self.head;
-        let Some(span) = whole.filter(ends) else {
-            let first = self.span.first;
-            return Err(StoreError::Storage(format!("the history from {first} does not link up")));
-        };
-        self.span.first = span.last.next();
-        self.before = run.last_chain();
-        Ok(run.events.into_iter().map(Part::Event).collect())
-    }
-
-    fn still_promised(&self) -> Result<(), StoreError> {
-        let anchor: Revision = self.state.load().tables.meta().anchor.revision;
-        match anchor < self.span.first {
+    fn still_promised(&self, next: Revision) -> Result<(), StoreError> {
+        let anchor = self.state.load().tables.meta().anchor.revision;
+        match anchor < next {
             true => Ok(()),
             false => Err(StoreError::Unavailable(format!(
                 "a reset dropped the history up to {anchor} while it was read"
             ))),
         }
     }
+}
+
+/// Every row that goes along.
+pub(super) fn feed_rows(tables: &Tables, feed: &mut Feed) -> Result<(), StoreError> {
+    let mut rows = tables.rows().filter_map(row_record::record).filter_map(Part::of_row);
+    rows.try_for_each(|row| feed.push(row))
 }
