@@ -129,10 +129,12 @@ impl Scratch {
         let path = PathBuf::from(path);
         match fs::create_dir(&path) {
             Ok(()) => Ok(Scratch(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::run(format!(
-                "{}: is there already; remove it, unless a recovery is still at work",
-                path.display()
-            ))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Failure::run(format!(
+                    "{}: is there already; remove it, unless a recovery is still at work",
+                    path.display()
+                )))
+            }
             Err(error) => Err(in_file(&path, error)),
         }
     }

@@ -78,7 +78,9 @@ pub enum RecoverError {
     Log(#[from] LogError),
     #[error("the snapshot cannot be read: {0}")]
     Snapshot(#[source] std::io::Error),
-    #[error("the log does not continue the snapshot: it begins after entry {purged}, and the snapshot ends at {covered}")]
+    #[error(
+        "the log does not continue the snapshot: it begins after entry {purged}, and the snapshot ends at {covered}"
+    )]
     Gap { purged: u64, covered: u64 },
     #[error("nothing was ever written here")]
     Nothing,

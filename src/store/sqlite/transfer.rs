@@ -48,6 +48,13 @@ pub enum IntakeError {
     Store { path: PathBuf, error: StoreError },
 }
 
+impl IntakeError {
+    /// Whether the target only has to be given up to take the import.
+    pub fn is_not_empty(&self) -> bool {
+        matches!(self, IntakeError::NotEmpty { .. })
+    }
+}
+
 /// Reads the state that `conn` finds when this begins, all of it from one
 /// transaction. `begun` is told its position before the first part.
 pub(super) fn read_out(
