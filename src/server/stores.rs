@@ -56,7 +56,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     }
 }
 
-fn redis_options(config: &Config) -> redis::Options {
+pub(super) fn redis_options(config: &Config) -> redis::Options {
     let defaults = redis::Options::default();
     let url = config.redis_url.as_ref().map(Secret::expose).map(str::to_owned);
     redis::Options { url: url.unwrap_or(defaults.url), prefix: config.redis_prefix.clone() }

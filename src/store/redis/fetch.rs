@@ -41,6 +41,19 @@ pub struct Fetched {
 #[derive(Debug)]
 pub struct Found(Vec<Value>);
 
+/// Rows that were touched.
+#[derive(Debug)]
+pub struct Changed {
+    /// The last event that was looked at.
+    pub last: Revision,
+    /// It is the last there is.
+    pub all: bool,
+    /// When the oldest request was answered, and its name.
+    pub oldest: Option<(ClusterMs, Vec<u8>)>,
+    /// By place and field; none where the row is gone.
+    pub rows: Vec<(usize, Vec<u8>, Option<StateRecord>)>,
+}
+
 /// A kind of row that is listed by name.
 #[derive(Clone, Copy, Debug)]
 pub enum Names {
@@ -52,10 +65,6 @@ pub enum Names {
 impl Fetch {
     pub fn args(&self) -> &[Vec<u8>] {
         &self.args
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.args.is_empty()
     }
 
     /// Rows of one table, by field.
@@ -154,6 +163,12 @@ impl Fetch {
         }
     }
 
+    /// What has changed after a revision, and since a time; see
+    /// [`Found::changed`].
+    pub fn changed(&mut self, after: Revision, since: ClusterMs, limit: usize) {
+        self.verb("changed").number(limit).number(after.0).number(since.0);
+    }
+
     /// Events from one revision on, oldest first.
     pub fn events(&mut self, from: Revision, limit: usize) {
         self.verb("events").number(limit).number(from.0);
@@ -228,6 +243,22 @@ impl Found {
             codec::decode_event(&bytes).map_err(strange)
         };
         self.0.into_iter().map(event).collect()
+    }
+
+    /// What `changed` found.
+    pub fn changed(self) -> Result<Changed, Fault> {
+        let mut parts = self.0.into_iter();
+        let head = parts.next().ok_or_else(|| strange("nothing about changes"))?;
+        let (last, all, oldest_at, oldest): (u64, u8, String, Vec<u8>) =
+            redis::from_redis_value(head).map_err(strange)?;
+        let oldest = oldest_at.parse().ok().map(|at| (ClusterMs(at), oldest));
+        let row = |part| {
+            let (place, name, row): (usize, Vec<u8>, Value) =
+                redis::from_redis_value(part).map_err(strange)?;
+            Ok((place, name, record(row)?))
+        };
+        let rows = parts.map(row).collect::<Result<_, _>>()?;
+        Ok(Changed { last: Revision(last), all: all == 1, oldest, rows })
     }
 
     pub fn counts(self) -> Result<Counts, Fault> {
