@@ -138,7 +138,7 @@ impl Fetch {
 
     /// Events before a revision, newest first.
     pub fn history(&mut self, filter: &HistoryFilter, before: Option<Revision>, limit: usize) {
-        let before = before.map(revision_decimal).unwrap_or_default();
+        let before = before.map(readable).map(revision_decimal).unwrap_or_default();
         // The subject has the fewest events, mostly, and the kind the most.
         let wanted = [
             filter.subject.as_deref().map(By::Subject),
@@ -151,6 +151,7 @@ impl Fetch {
 
     /// Changes of keys after a revision, oldest first.
     pub fn changes(&mut self, filter: &ChangeFilter, after: Revision, limit: usize) {
+        let after = readable(after);
         match filter {
             ChangeFilter::Key(key) => {
                 self.verb("changes_of").number(limit).text(&revision_decimal(after));
@@ -289,6 +290,13 @@ fn list(value: Value) -> Result<Vec<Value>, Fault> {
         Value::Array(values) => Ok(values),
         other => Err(strange(format!("{other:?} is no list"))),
     }
+}
+
+/// A revision as scripts can count with it: their numbers are doubles. A
+/// million changes a second reach the last one in 285 years.
+fn readable(revision: Revision) -> Revision {
+    const LAST: Revision = Revision((1 << 53) - 1);
+    revision.min(LAST)
 }
 
 /// Redis holds what this program does not write.
