@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod memory;
 pub mod raft;
+pub mod reference;
 pub mod sqlite;
 pub mod tables;
 pub mod transfer;
