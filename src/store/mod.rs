@@ -7,6 +7,7 @@ mod queue;
 pub mod raft;
 pub mod redis;
 mod row_record;
+pub mod reference;
 pub mod sqlite;
 pub mod tables;
 pub mod transfer;
