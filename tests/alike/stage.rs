@@ -94,6 +94,11 @@ impl Stage {
     /// Whether an answer that need not be fresh may be by an older clock, until
     /// a command has told it the time.
     pub fn local_lags(&self) -> bool {
+        self.remembers_nodes()
+    }
+
+    /// Whether the copies are nodes, whose sessions are part of the state.
+    pub fn remembers_nodes(&self) -> bool {
         match self.place {
             Place::Sqlite { .. } => false,
             Place::Raft(_) => true,
