@@ -3,7 +3,10 @@
 
 pub mod clock;
 pub mod memory;
+mod queue;
 pub mod raft;
+pub mod redis;
+mod row_record;
 pub mod sqlite;
 pub mod tables;
 pub mod transfer;

@@ -18,7 +18,6 @@ mod commit;
 mod error;
 mod history;
 mod open;
-mod queue;
 mod range;
 mod reader;
 mod rows;
@@ -100,7 +99,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        self.shared.queue.submit(request, deadline).await
+        self.shared.queue.submit(request, deadline, file_kept).await
     }
 
     async fn ask(
@@ -164,8 +163,13 @@ impl SqliteStore {
     async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
         let command = Command::Sweep { limit: 0 };
         let request = Request { command, idempotency: None, actor: None, chance: 0 };
-        self.shared.queue.submit(request, deadline).await.map(drop)
+        self.shared.queue.submit(request, deadline, file_kept).await.map(drop)
     }
+}
+
+/// Why the writer did not get to a command in time.
+fn file_kept() -> String {
+    "other commands, or another process, kept the file until the deadline".into()
 }
 
 impl Drop for SqliteStore {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use mcp_state_sidecar::machine::view::HistoryFilter;
 use mcp_state_sidecar::machine::{
-    Answer, ClusterMs, Envelope, Command, Event, Question, Reply, Revision, WallMs,
+    Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, WallMs,
 };
 use mcp_state_sidecar::store::clock::{Manual, TimeSource};
 use mcp_state_sidecar::store::memory::State;

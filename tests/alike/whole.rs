@@ -82,7 +82,9 @@ impl Whole {
         }
         match (revision, chain) == (meta.revision, meta.chain) {
             true => Ok(()),
-            false => Err(format!("the chain ends at {revision}, the state is at {}", meta.revision)),
+            false => {
+                Err(format!("the chain ends at {revision}, the state is at {}", meta.revision))
+            }
         }
     }
 }

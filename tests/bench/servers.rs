@@ -130,7 +130,8 @@ impl Servers {
     /// Starts the system on free ports of loopback and waits until it answers.
     pub async fn start(system: System, fsync: Fsync) -> Result<Servers> {
         let nodes = system.processes();
-        let dir = || tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()));
+        let dir =
+            || tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()));
         let redis = match system {
             System::Redis(_) => {
                 let settings = ["--appendonly", "yes", "--appendfsync", fsync.name()];

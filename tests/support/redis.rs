@@ -147,8 +147,7 @@ impl RedisServer {
     }
 
     fn connect(&self) -> RedisResult<Connection> {
-        let connection =
-            Client::open(self.own_url())?.get_connection_with_timeout(READY_WITHIN)?;
+        let connection = Client::open(self.own_url())?.get_connection_with_timeout(READY_WITHIN)?;
         connection.set_read_timeout(Some(READY_WITHIN))?;
         Ok(connection)
     }
