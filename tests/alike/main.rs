@@ -13,6 +13,8 @@ mod draw;
 
 mod choices;
 mod play;
+#[path = "../support/redis.rs"]
+mod server;
 mod stage;
 mod together;
 mod whole;
