@@ -64,7 +64,7 @@ async fn leaders_killed_in_the_middle_of_claims_lose_nothing() {
 
     let calls = fleet.record.calls();
     report(&calls, &gaps);
-    judge(&cluster, &calls).await;
+    judge(&mut cluster, &calls).await;
     let worst = gaps.iter().max().unwrap();
     assert!(*worst < LEADERLESS_MAX, "without a leader for {worst:?}");
 }
@@ -112,7 +112,7 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-async fn judge(cluster: &Cluster, calls: &[record::Call]) {
+async fn judge(cluster: &mut Cluster, calls: &[record::Call]) {
     cluster.all_ready().await;
     let history = quiet_history(&Client::new(cluster.nodes[0].sidecar.port)).await;
     for node in &cluster.nodes {

@@ -13,6 +13,8 @@ mod draw;
 
 mod choices;
 mod play;
+#[path = "../support/redis.rs"]
+mod server;
 mod stage;
 mod together;
 mod whole;
@@ -28,7 +30,7 @@ use tokio::runtime::Runtime;
 const CASES_DEFAULT: u32 = 6;
 
 /// Steps of one sequence: enough for runs to be claimed, lapse and end.
-const STEPS_MAX: usize = 120;
+const STEPS_MAX: usize = 200;
 
 /// A difference, and the store that shows it.
 struct Fault {

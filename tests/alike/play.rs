@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use mcp_state_sidecar::machine::row::REMEMBERED_MS;
 use mcp_state_sidecar::machine::view::{HistoryFilter, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Command, Question, Revision};
 use mcp_state_sidecar::store::clock::Manual;
@@ -52,7 +53,7 @@ impl Players {
     async fn play(&mut self, steps: &[Choices]) -> Result<(), Fault> {
         for choices in steps {
             let mut draw = choices.draw();
-            self.pause(&mut draw);
+            self.pause(&mut draw).await?;
             let copy = draw.below(6);
             match draw.below(100) {
                 0..60 => self.submit(drawn(&mut draw, &self.model), copy).await?,
@@ -71,12 +72,19 @@ impl Players {
         self.compare_all().await
     }
 
-    fn pause(&mut self, draw: &mut Draw<'_>) {
+    async fn pause(&mut self, draw: &mut Draw<'_>) -> Result<(), Fault> {
         let ms = draw.pause_ms();
         if ms > 0 {
             self.told.push(format!("pause {ms} ms"));
             self.clock.advance_ms(ms);
         }
+        if ms >= REMEMBERED_MS {
+            // A node that was not heard of for so long is swept, which counts.
+            for stage in self.stages.iter().filter(|stage| stage.remembers_nodes()) {
+                stage.tell_time().await?;
+            }
+        }
+        Ok(())
     }
 
     async fn submit(&mut self, request: Request, copy: u64) -> Result<(), Fault> {
@@ -133,6 +141,7 @@ fn drawn(draw: &mut Draw<'_>, model: &MemoryStore) -> Request {
     Request { command, idempotency, actor: draw.maybe(NAMES), chance: draw.chance() }
 }
 
+/// Moves the clock on and does nothing else.
 pub fn tick() -> Request {
     let command = Command::Sweep { limit: 0 };
     Request { command, idempotency: None, actor: None, chance: 0 }
@@ -176,6 +185,15 @@ impl Stage {
         self.ensure(checked.is_ok(), || checked.unwrap_err())
     }
 
+    /// Tells every copy what time it is.
+    pub async fn tell_time(&self) -> Result<(), Fault> {
+        for copy in &self.copies {
+            let told = copy.submit(tick(), soon()).await;
+            self.ensure(told.is_ok(), || format!("a tick failed: {told:?}"))?;
+        }
+        Ok(())
+    }
+
     /// Waits until this copy has noticed `revision`, as those who wait do.
     async fn catch_up(&self, copy: u64, revision: Revision) -> Result<(), Fault> {
         let copy = self.copy(copy);
@@ -185,8 +203,7 @@ impl Stage {
         self.ensure(noticed, || format!("does not notice that {revision} was reached"))?;
         if self.local_lags() {
             // Asked linearizably after the time was told, it has applied that.
-            let told = copy.submit(tick(), soon()).await;
-            self.ensure(told.is_ok(), || format!("a tick failed: {told:?}"))?;
+            self.tell_time().await?;
             let asked = copy.ask(Question::Counts, Consistency::Linearizable, soon()).await;
             self.ensure(asked.is_ok(), || format!("counting failed: {asked:?}"))?;
         }

@@ -1,5 +1,6 @@
 //! The stores that are compared, each empty, driven by hand, and with as many
-//! copies as sidecars may share: two on a SQLite file, three nodes of a cluster.
+//! copies as may share it: two on a SQLite file and on a Redis, three nodes of
+//! a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,13 @@ use std::time::Duration;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::raft;
+use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::server::{self, RedisServer};
 
 /// Far longer than anything here takes: who meets it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +26,8 @@ pub const BEGIN_MS: u64 = 1_700_000_000_000;
 #[derive(Clone)]
 pub enum Opener {
     Sqlite,
+    /// On a server that all sequences share, each with a prefix of its own.
+    Redis(Arc<RedisServer>),
     Raft,
 }
 
@@ -35,6 +40,7 @@ pub struct Stage {
 
 enum Place {
     Sqlite { dir: TempDir, clock: Arc<Manual> },
+    Redis { options: redis::Options, clock: Arc<Manual> },
     Raft(Cluster),
 }
 
@@ -43,14 +49,19 @@ pub fn soon() -> Instant {
 }
 
 /// Every kind that there is on this machine.
-pub fn all(_test: &str) -> Vec<Opener> {
-    vec![Opener::Sqlite, Opener::Raft]
+pub fn all(test: &str) -> Vec<Opener> {
+    let mut all = vec![Opener::Sqlite, Opener::Raft];
+    if server::is_installed(&format!("{test} on Redis")) {
+        all.push(Opener::Redis(Arc::new(RedisServer::start())));
+    }
+    all
 }
 
 impl Opener {
     pub fn name(&self) -> &'static str {
         match self {
             Opener::Sqlite => "sqlite",
+            Opener::Redis(_) => "redis",
             Opener::Raft => "raft",
         }
     }
@@ -61,6 +72,12 @@ impl Opener {
                 let dir = tempfile::tempdir().expect("a folder");
                 let copies = (0..2).map(|_| sqlite_copy(&dir, clock)).collect();
                 (Place::Sqlite { dir, clock: clock.clone() }, copies)
+            }
+            Opener::Redis(server) => {
+                let options = redis::Options { url: server.url(), prefix: server.prefix() };
+                let copies =
+                    vec![redis_copy(&options, clock).await, redis_copy(&options, clock).await];
+                (Place::Redis { options, clock: clock.clone() }, copies)
             }
             Opener::Raft => {
                 let cluster = Cluster::build(clock.clone(), steady).await;
@@ -85,6 +102,11 @@ fn sqlite_copy(dir: &TempDir, clock: &Arc<Manual>) -> Arc<dyn Store> {
     Arc::new(store.expect("a file of our own"))
 }
 
+async fn redis_copy(options: &redis::Options, clock: &Arc<Manual>) -> Arc<dyn Store> {
+    let store = RedisStore::open(options.clone(), RedisClock::Given(clock.clone())).await;
+    Arc::new(store.expect("a prefix of our own"))
+}
+
 impl Stage {
     /// One of the copies.
     pub fn copy(&self, number: u64) -> &Arc<dyn Store> {
@@ -94,8 +116,13 @@ impl Stage {
     /// Whether an answer that need not be fresh may be by an older clock, until
     /// a command has told it the time.
     pub fn local_lags(&self) -> bool {
+        self.remembers_nodes()
+    }
+
+    /// Whether the copies are nodes, whose sessions are part of the state.
+    pub fn remembers_nodes(&self) -> bool {
         match self.place {
-            Place::Sqlite { .. } => false,
+            Place::Sqlite { .. } | Place::Redis { .. } => false,
             Place::Raft(_) => true,
         }
     }
@@ -109,13 +136,17 @@ impl Stage {
                 self.copies[at].close().await;
                 self.copies[at] = sqlite_copy(dir, clock);
             }
+            Place::Redis { options, clock } => {
+                self.copies[at].close().await;
+                self.copies[at] = redis_copy(options, clock).await;
+            }
             Place::Raft(_) => {}
         }
     }
 
     pub async fn end(self) {
         match self.place {
-            Place::Sqlite { .. } => {
+            Place::Sqlite { .. } | Place::Redis { .. } => {
                 for copy in &self.copies {
                     copy.close().await;
                 }

@@ -38,8 +38,7 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
     for round in steps.chunks(TOGETHER) {
         clock.advance_ms(round[0].draw().pause_ms());
         // The passing of time is no part of the race.
-        let told = stage.copy(0).submit(tick(), soon()).await;
-        stage.ensure(told.is_ok(), || format!("a tick failed: {told:?}"))?;
+        stage.tell_time().await?;
         model.step(&stamped(&tick(), clock));
         let requests: Vec<Request> =
             round.iter().enumerate().map(|(at, choices)| drawn(choices, at, &model)).collect();

@@ -43,14 +43,14 @@ impl Cluster {
             sidecar.start();
             nodes.push(Node { id, sidecar });
         }
-        let cluster = Cluster { nodes };
+        let mut cluster = Cluster { nodes };
         cluster.all_ready().await;
         cluster
     }
 
     /// Waits until every node knows a leader and has caught up.
-    pub async fn all_ready(&self) {
-        for node in &self.nodes {
+    pub async fn all_ready(&mut self) {
+        for node in &mut self.nodes {
             node.sidecar.ready().await;
         }
     }

@@ -32,7 +32,7 @@ pub async fn start_all(count: usize, dir: &Path, settings: &[(&str, &str)]) -> V
         sidecar.start();
         all.push(sidecar);
     }
-    for sidecar in &all {
+    for sidecar in &mut all {
         sidecar.ready().await;
     }
     all
@@ -76,10 +76,13 @@ impl Sidecar {
     }
 
     /// Waits until it serves.
-    pub async fn ready(&self) {
+    pub async fn ready(&mut self) {
         let deadline = Instant::now() + READY_WITHIN;
         let client = Client::new(self.port);
         while !client.is_ready().await {
+            let process = self.process.as_mut().expect("a sidecar that runs");
+            let ended = process.try_wait().expect("it is ours");
+            assert_eq!(ended, None, "{} has ended; it said:\n{}", self.name, self.last_lines());
             let log = self.last_lines();
             assert!(Instant::now() < deadline, "{} is not ready; it said:\n{log}", self.name);
             tokio::time::sleep(Duration::from_millis(50)).await;
