@@ -40,6 +40,7 @@ mod intake;
 mod layout;
 mod link;
 mod listener;
+mod move_in;
 mod open;
 mod shared;
 mod target;

@@ -13,6 +13,7 @@ use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
 use super::link::{Link, Purpose};
 use super::listener::Listener;
+use super::move_in::move_in;
 use super::shared::{RedisClock, Shared};
 use super::target::Target;
 use super::writer::Writer;
@@ -50,7 +51,10 @@ impl RedisStore {
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
         let prefix = options.prefix.clone();
         let (target, keys, reads) = way(options)?;
-        let (found, _) = first_look(&reads, &keys, &target, &prefix).await?;
+        let (mut found, _) = first_look(&reads, &keys, &target, &prefix).await?;
+        if move_in(&reads, &keys, &target, &prefix, &found).await? {
+            (found, _) = first_look(&reads, &keys, &target, &prefix).await?;
+        }
         let me = reads.me().to_owned();
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
