@@ -6,6 +6,7 @@ pub mod memory;
 mod queue;
 pub mod raft;
 pub mod redis;
+pub mod reference;
 mod row_record;
 pub mod sqlite;
 pub mod tables;

@@ -34,10 +34,13 @@
 mod ask;
 mod batch;
 mod error;
+mod export;
 mod fetch;
+mod intake;
 mod layout;
 mod link;
 mod listener;
+mod move_in;
 mod open;
 mod shared;
 mod target;
@@ -55,11 +58,14 @@ use tokio_util::task::AbortOnDropHandle;
 use error::Fault;
 pub use error::OpenError;
 use fetch::{Fetch, Fetched};
+pub use intake::{IntakeError, RedisIntake};
+use layout::Keys;
 use link::{Link, Purpose};
 pub use open::{Options, is_prefix};
 pub use shared::RedisClock;
 use shared::Shared;
 
+use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
 
@@ -69,6 +75,7 @@ const READ_RETRY: std::time::Duration = std::time::Duration::from_millis(50);
 /// A state in a Redis.
 pub struct RedisStore {
     shared: Arc<Shared>,
+    keys: Arc<Keys>,
     link: Arc<Link>,
     /// Closed when the writer has ended.
     ended: watch::Receiver<()>,
@@ -118,6 +125,10 @@ impl Store for RedisStore {
         // A store that cannot be read has nothing that could be removed now.
         let Ok(Some(Fetched { mut found, .. })) = found else { return false };
         found.pop().is_some_and(|found| found.rows().is_ok_and(|rows| !rows.is_empty()))
+    }
+
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        self.read_out(deadline).await
     }
 
     async fn health(&self) -> Health {

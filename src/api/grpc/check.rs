@@ -12,9 +12,6 @@ use crate::machine::{Json, Question, Text};
 use crate::proto::state as proto;
 use crate::service::ServiceError;
 
-/// How long a claim lives where nothing is said.
-const CLAIM_TTL_MS_DEFAULT: u64 = 300_000;
-
 type Checked = Result<(), ServiceError>;
 
 /// A command as it may be carried out, with defaults filled in.
@@ -65,13 +62,25 @@ pub(super) fn may(caller: &Caller, command: &Command) -> Checked {
     if matches!(command, Command::Sweep { .. }) {
         return Err(ServiceError::forbidden("sweep is proposed by the nodes themselves"));
     }
-    if matches!(command, Command::Reset) && !caller.admin {
-        return Err(ServiceError::forbidden(
-            "reset needs the right to administer: the administrator's token, or a call from the \
-             server's own machine where no token is configured",
-        ));
+    match matches!(command, Command::Reset) {
+        true => administers(caller, "reset"),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether this caller may take everything away.
+pub(super) fn may_export(caller: &Caller) -> Checked {
+    administers(caller, "export")
+}
+
+fn administers(caller: &Caller, what: &str) -> Checked {
+    match caller.admin {
+        true => Ok(()),
+        false => Err(ServiceError::forbidden(format!(
+            "{what} needs the right to administer: the administrator's token, or a call from the \
+             server's own machine where no token is configured"
+        ))),
+    }
 }
 
 fn unreadable(error: crate::codec::CodecError) -> ServiceError {

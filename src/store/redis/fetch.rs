@@ -41,6 +41,19 @@ pub struct Fetched {
 #[derive(Debug)]
 pub struct Found(Vec<Value>);
 
+/// Rows that were touched.
+#[derive(Debug)]
+pub struct Changed {
+    /// The last event that was looked at.
+    pub last: Revision,
+    /// It is the last there is.
+    pub all: bool,
+    /// When the oldest request was answered, and its name.
+    pub oldest: Option<(ClusterMs, Vec<u8>)>,
+    /// By place and field; none where the row is gone.
+    pub rows: Vec<(usize, Vec<u8>, Option<StateRecord>)>,
+}
+
 /// A kind of row that is listed by name.
 #[derive(Clone, Copy, Debug)]
 pub enum Names {
@@ -52,10 +65,6 @@ pub enum Names {
 impl Fetch {
     pub fn args(&self) -> &[Vec<u8>] {
         &self.args
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.args.is_empty()
     }
 
     /// Rows of one table, by field.
@@ -129,7 +138,7 @@ impl Fetch {
 
     /// Events before a revision, newest first.
     pub fn history(&mut self, filter: &HistoryFilter, before: Option<Revision>, limit: usize) {
-        let before = before.map(revision_decimal).unwrap_or_default();
+        let before = before.map(readable).map(revision_decimal).unwrap_or_default();
         // The subject has the fewest events, mostly, and the kind the most.
         let wanted = [
             filter.subject.as_deref().map(By::Subject),
@@ -142,6 +151,7 @@ impl Fetch {
 
     /// Changes of keys after a revision, oldest first.
     pub fn changes(&mut self, filter: &ChangeFilter, after: Revision, limit: usize) {
+        let after = readable(after);
         match filter {
             ChangeFilter::Key(key) => {
                 self.verb("changes_of").number(limit).text(&revision_decimal(after));
@@ -152,6 +162,12 @@ impl Fetch {
                 self.verb("changes_below").number(limit).number(after.0).text(prefix);
             }
         }
+    }
+
+    /// What has changed after a revision, and since a time; see
+    /// [`Found::changed`].
+    pub fn changed(&mut self, after: Revision, since: ClusterMs, limit: usize) {
+        self.verb("changed").number(limit).number(after.0).number(since.0);
     }
 
     /// Events from one revision on, oldest first.
@@ -230,6 +246,22 @@ impl Found {
         self.0.into_iter().map(event).collect()
     }
 
+    /// What `changed` found.
+    pub fn changed(self) -> Result<Changed, Fault> {
+        let mut parts = self.0.into_iter();
+        let head = parts.next().ok_or_else(|| strange("nothing about changes"))?;
+        let (last, all, oldest_at, oldest): (u64, u8, String, Vec<u8>) =
+            redis::from_redis_value(head).map_err(strange)?;
+        let oldest = oldest_at.parse().ok().map(|at| (ClusterMs(at), oldest));
+        let row = |part| {
+            let (place, name, row): (usize, Vec<u8>, Value) =
+                redis::from_redis_value(part).map_err(strange)?;
+            Ok((place, name, record(row)?))
+        };
+        let rows = parts.map(row).collect::<Result<_, _>>()?;
+        Ok(Changed { last: Revision(last), all: all == 1, oldest, rows })
+    }
+
     pub fn counts(self) -> Result<Counts, Fault> {
         let numbers = self.0.into_iter().map(redis::from_redis_value);
         let numbers = numbers.collect::<Result<Vec<u64>, _>>().map_err(strange)?;
@@ -258,6 +290,13 @@ fn list(value: Value) -> Result<Vec<Value>, Fault> {
         Value::Array(values) => Ok(values),
         other => Err(strange(format!("{other:?} is no list"))),
     }
+}
+
+/// A revision as scripts can count with it: their numbers are doubles. A
+/// million changes a second reach the last one in 285 years.
+fn readable(revision: Revision) -> Revision {
+    const LAST: Revision = Revision((1 << 53) - 1);
+    revision.min(LAST)
 }
 
 /// Redis holds what this program does not write.

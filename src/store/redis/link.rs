@@ -79,6 +79,11 @@ impl Link {
         }
     }
 
+    /// Who this sidecar is among those that take turns.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
     /// Reads; nothing where it is another sidecar's turn. `now` is the time
     /// where it is not the server's own.
     pub async fn fetch(

@@ -13,6 +13,7 @@ use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
 use super::link::{Link, Purpose};
 use super::listener::Listener;
+use super::move_in::move_in;
 use super::shared::{RedisClock, Shared};
 use super::target::Target;
 use super::writer::Writer;
@@ -48,30 +49,41 @@ impl RedisStore {
     /// # Errors
     /// See [`OpenError`]; nothing was changed.
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
-        let target = Arc::new(Target::parse(&options.url)?);
-        if !is_prefix(&options.prefix) {
-            return Err(OpenError::Prefix(options.prefix));
+        let prefix = options.prefix.clone();
+        let (target, keys, reads) = way(options)?;
+        let (mut found, _) = first_look(&reads, &keys, &target, &prefix).await?;
+        if move_in(&reads, &keys, &target, &prefix, &found).await? {
+            (found, _) = first_look(&reads, &keys, &target, &prefix).await?;
         }
-        let keys = Arc::new(Keys::new(&options.prefix));
-        let me = format!("{:016x}", rand::random::<u64>());
-        let link = || Link::new(target.clone(), keys.clone(), me.clone());
-        let reads = Arc::new(link());
-        let found = first_look(&reads, &keys, &target, &options.prefix).await?;
+        let me = reads.me().to_owned();
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
-        tokio::spawn(Writer::new(link(), shared.clone(), me.clone(), end).run());
+        let writes = Link::new(target.clone(), keys.clone(), me.clone());
+        tokio::spawn(Writer::new(writes, shared.clone(), me.clone(), end).run());
         let listener = Listener {
             target,
-            keys,
+            keys: keys.clone(),
             link: reads.clone(),
             shared: shared.clone(),
             me,
             version: found.version,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, link: reads, ended, _listener: listener })
+        Ok(RedisStore { shared, keys, link: reads, ended, _listener: listener })
     }
+}
+
+/// How a state is reached: where Redis is, the keys, and a link.
+pub(super) fn way(options: Options) -> Result<(Arc<Target>, Arc<Keys>, Arc<Link>), OpenError> {
+    let target = Arc::new(Target::parse(&options.url)?);
+    if !is_prefix(&options.prefix) {
+        return Err(OpenError::Prefix(options.prefix));
+    }
+    let keys = Arc::new(Keys::new(&options.prefix));
+    let me = format!("{:016x}", rand::random::<u64>());
+    let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
+    Ok((target, keys, link))
 }
 
 /// Whether keys may begin so: braces would end the hash tag, and patterns of
@@ -83,17 +95,17 @@ pub fn is_prefix(text: &str) -> bool {
 }
 
 /// Reads the position, and refuses what it cannot belong to.
-async fn first_look(
+pub(super) async fn first_look(
     link: &Link,
     keys: &Keys,
     target: &Target,
     prefix: &str,
-) -> Result<Fetched, OpenError> {
+) -> Result<(Fetched, u64), OpenError> {
     let place = || target.place.clone();
     let until = Instant::now() + OPEN_WAIT;
     loop {
         let fault = match look(link, keys).await {
-            Ok((found, format)) if format <= FORMAT => return Ok(found),
+            Ok((found, format)) if format <= FORMAT => return Ok((found, format)),
             Ok((_, found)) => {
                 let prefix = prefix.to_owned();
                 return Err(OpenError::Newer { place: place(), prefix, found, known: FORMAT });

@@ -171,8 +171,8 @@ impl Writes {
             b"event".to_vec(),
             codec::encode_event(event).to_vec(),
         ];
-        if is_of_a_key(event.action) {
-            entry.extend([b"key".to_vec(), event.subject.as_bytes().to_vec()]);
+        if let Some((kind, name)) = named(event) {
+            entry.extend([kind.as_bytes().to_vec(), name.as_bytes().to_vec()]);
         }
         self.command(Place::Event, "XADD", entry);
         for member in layout::event_members(event) {
@@ -318,6 +318,27 @@ fn members(run: Option<&RunRow>, of: fn(&RunRow) -> Vec<Vec<u8>>) -> BTreeSet<Ve
     run.map(of).unwrap_or_default().into_iter().collect()
 }
 
-fn is_of_a_key(action: Action) -> bool {
-    matches!(action, Action::StateSet | Action::StateDelete | Action::StateExpire)
+/// The kind and name of the row that an event is about, for scripts to read.
+fn named(event: &Event) -> Option<(&'static str, &str)> {
+    let kind = match event.action {
+        Action::StateSet | Action::StateDelete | Action::StateExpire => {
+            return Some(("key", &event.subject));
+        }
+        Action::WorkflowCreate
+        | Action::WorkflowClaim
+        | Action::WorkflowHeartbeat
+        | Action::WorkflowRelease
+        | Action::WorkflowCheckpoint
+        | Action::WorkflowComplete
+        | Action::WorkflowFail
+        | Action::WorkflowRetry
+        | Action::WorkflowCancel => ("run", "workflow:"),
+        Action::LeaseAcquire | Action::LeaseRenew | Action::LeaseRelease | Action::LeaseExpire => {
+            ("lease", "lease:")
+        }
+        Action::SessionSave | Action::SessionDelete => ("session", "session:"),
+        // After it there is nothing that events before it have touched.
+        Action::SidecarReset => return None,
+    };
+    event.subject.strip_prefix(kind.1).map(|name| (kind.0, name))
 }

@@ -10,6 +10,9 @@ pub enum OpenError {
     /// A name that is no file's.
     #[error("'{0}' is not the name of a file; for a state without one use the memory backend")]
     NotAFile(PathBuf),
+    /// There is none to be read.
+    #[error("{0}: there is no such file")]
+    NoFile(PathBuf),
     /// The folder that is to hold the file does not exist.
     #[error("{0}: the folder does not exist")]
     NoFolder(PathBuf),

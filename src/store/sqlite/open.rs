@@ -27,12 +27,47 @@ const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// See [`OpenError`]; the file is as it was then.
 pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
+    let path = named(path)?;
+    peek(&path)?;
+    patiently(path, attempt)
+}
+
+/// A connection that reads a file which others may or may not serve, and
+/// leaves it as it found it. There must be one.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn open_as_found(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
+    let path = named(path)?;
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() > 0 => peek(&path)?,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(OpenError::io(&path, &error));
+        }
+        Ok(_) | Err(_) => return Err(OpenError::NoFile(path)),
+    }
+    patiently(path, |path| {
+        let fail = |error| OpenError::of(path, error);
+        let conn = open_reader(path).map_err(fail)?;
+        keep_log(path, &conn).map_err(fail)?;
+        inspect(path, &conn)?;
+        Ok(conn)
+    })
+}
+
+/// An absolute path is never taken for a URI or for one of SQLite's own names.
+fn named(path: &Path) -> Result<PathBuf, OpenError> {
     if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
         return Err(OpenError::NotAFile(path.to_owned()));
     }
-    // An absolute path is never taken for a URI or for one of SQLite's own names.
-    let path = std::path::absolute(path).map_err(|error| OpenError::io(path, &error))?;
-    peek(&path)?;
+    std::path::absolute(path).map_err(|error| OpenError::io(path, &error))
+}
+
+/// Again while other processes keep the file.
+fn patiently(
+    path: PathBuf,
+    attempt: impl Fn(&Path) -> Result<Connection, OpenError>,
+) -> Result<(PathBuf, Connection), OpenError> {
     let started = Instant::now();
     loop {
         match attempt(&path) {
@@ -69,14 +104,19 @@ fn attempt(path: &Path) -> Result<Connection, OpenError> {
         let reason = "no permission to write the file".into();
         return Err(OpenError::ReadOnly { path: path.to_owned(), reason });
     }
-    // Until the file is accepted, closing it again must not fold a log that
-    // somebody left into it. Where there is none, closing tidies up.
-    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    conn.set_db_config(no_checkpoint, has_log(path)).map_err(fail)?;
+    // Until the file is accepted it stays as it was found.
+    keep_log(path, &conn).map_err(fail)?;
     schema::configure(&conn, Purpose::Write).map_err(fail)?;
     accept(path, &mut conn)?;
+    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     conn.set_db_config(no_checkpoint, false).map_err(fail)?;
     Ok(conn)
+}
+
+/// Closing the connection does not fold a log that somebody left into the
+/// file. Where there is none, closing tidies up.
+pub(super) fn keep_log(path: &Path, conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(path)).map(drop)
 }
 
 /// Whether something lies in the write-ahead log beside the file.
@@ -96,6 +136,18 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
         }
         all.commit().map_err(fail)?;
     }
+    inspect(path, conn)?;
+    // Last, because it changes the header of a file that was made elsewhere.
+    if !schema::use_log(conn).map_err(fail)? {
+        let reason = "this file system does not allow a write-ahead log".to_owned();
+        return Err(OpenError::Failed { path: path.to_owned(), reason, source: None });
+    }
+    Ok(())
+}
+
+/// Whether the file is ours, in a format known here, and whole.
+fn inspect(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of(path, error);
     match schema::contents(conn).map_err(fail)? {
         Contents::Ours(schema::FORMAT) => {}
         Contents::Ours(found) => return Err(other_format(path, found)),
@@ -104,16 +156,10 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_err(|error| OpenError::io(path, &error))?.len();
     let state = conn.unchecked_transaction().map_err(fail)?;
     let damage = schema::inspect(&state, bytes <= CHECKED_BYTES_MAX).map_err(fail)?;
-    drop(state);
-    if let Some(reason) = damage {
-        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    match damage {
+        Some(reason) => Err(OpenError::Damaged { path: path.to_owned(), reason }),
+        None => Ok(()),
     }
-    // Last, because it changes the header of a file that was made elsewhere.
-    if !schema::use_log(conn).map_err(fail)? {
-        let reason = "this file system does not allow a write-ahead log".to_owned();
-        return Err(OpenError::Failed { path: path.to_owned(), reason, source: None });
-    }
-    Ok(())
 }
 
 /// Refuses what is plainly not ours before anything makes a lock or a file
