@@ -23,6 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Other tests look for ports too: one that was free may be taken by then.
 const PORTS_TRIED: usize = 10;
 
+/// A port that nobody listens on.
+const NOBODY: &str = "1";
+
 /// The settings of a server that must lose nothing that it acknowledged.
 pub const DURABLE: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
 
@@ -116,14 +119,15 @@ impl RedisServer {
         self.ask::<()>(&["CONFIG", "SET", name, value]);
     }
 
-    /// Makes it a replica of `primary`, or of none. A replica refuses writes.
-    pub fn follow(&self, primary: Option<&RedisServer>) {
-        match primary {
-            Some(primary) => {
-                self.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
-            }
-            None => self.ask::<()>(&["REPLICAOF", "NO", "ONE"]),
-        }
+    /// Makes it a replica, as a failover does with the primary that was; of
+    /// nobody who would send it other data. It refuses writes.
+    pub fn demote(&self) {
+        self.ask::<()>(&["REPLICAOF", "127.0.0.1", NOBODY]);
+    }
+
+    /// Makes it a primary again.
+    pub fn promote(&self) {
+        self.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
     }
 
     /// Asks one thing, over a connection of its own.
