@@ -92,10 +92,10 @@ fn account(report: &Report, file: &Path) -> String {
         format!("reached: index {}, term {}", report.index, report.term),
         format!("committed, as far as this node knew: index {}", report.committed_index),
         match report.index - report.committed_index {
-            0 => "entries behind that: none".to_owned(),
+            0 => "not known to be committed: nothing".to_owned(),
             more => format!(
-                "entries behind that: {more}, in the file too: each may have been acknowledged, \
-                 and nobody was told that it was not"
+                "not known to be committed: {more}, in the file too, since callers may have been \
+                 answered; none was told that nothing was written"
             ),
         },
         format!("state: revision {}, chain {}", meta.revision, meta.chain),

@@ -5,6 +5,7 @@
 mod attacks;
 #[path = "../chaos/client.rs"]
 mod client;
+mod exports;
 mod programs;
 mod runbook;
 mod seeds;

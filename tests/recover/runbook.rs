@@ -131,7 +131,11 @@ async fn check(client: &Client, told: &Told, step: u64) {
     let other = client.answer("workflow_claim", json!({"run_id": id, "agent_id": "b"})).await;
     assert_eq!(other["claimed"], json!(false), "the claim keeps others out still");
     let resumed = client.answer("workflow_resume", json!({"run_id": id})).await;
-    assert_eq!(resumed["step_outputs"].as_object().map(|steps| steps.len()), Some(step as usize), "{resumed}");
+    assert_eq!(
+        resumed["step_outputs"].as_object().map(|steps| steps.len()),
+        Some(step as usize),
+        "{resumed}"
+    );
 
     let fencing_token = &told.lease["fencing_token"];
     let renewal = json!({"resource_id": "r", "holder_id": "a", "ttl_seconds": 3600,
