@@ -65,7 +65,10 @@ async fn a_lost_majority_and_the_way_back() {
     }
     let written = nodes[0].client.answer("state_set", json!({"key": "again", "value": 1})).await;
     assert!(written["revision"].as_u64() > more["revision"].as_u64(), "{written}");
-    equal_heads(&nodes).await;
+    let head = equal_heads(&nodes).await;
+    nodes.into_iter().for_each(Node::kill);
+    let nodes = new.start().await;
+    assert_eq!(equal_heads(&nodes).await, head, "as before they were killed");
     whole_history(&nodes, &new, dir.path()).await;
 }
 
