@@ -3,13 +3,18 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 asked wrongly (an argument or a setting).
 
+mod bytes;
 mod call;
 mod client;
 mod cluster;
 mod connect;
 mod dev;
+mod export;
 mod flags;
+mod import;
 mod node;
+mod progress;
+mod remote;
 mod target;
 
 use std::ffi::OsString;
@@ -18,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::export::{Header, Tally};
 use flags::SettingFlags;
 use node::Interface;
 
@@ -42,6 +48,8 @@ enum Command {
     Cluster(cluster::Args),
     Connect(connect::Args),
     Call(call::Args),
+    Export(export::Args),
+    Import(import::Args),
 }
 
 /// The program under its second name: `serve`.
@@ -99,11 +107,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Cluster(args)) => alone(&before, "cluster", cluster::run(args)),
         Some(Command::Connect(args)) => alone(&before, "connect", connect::run(args)),
         Some(Command::Call(args)) => alone(&before, "call", call::run(args)),
+        Some(Command::Export(args)) => export::run(before, args),
+        Some(Command::Import(args)) => import::run(before, args),
     }
 }
 
-/// Runs a command that is no node: it takes no settings, and one thread is
-/// enough for it.
+/// Runs a command that is no node and takes no settings.
 fn alone(
     before: &SettingFlags,
     name: &str,
@@ -114,6 +123,11 @@ fn alone(
             "{name}: takes no settings of a node; see {name} --help"
         )));
     }
+    block_on(command)
+}
+
+/// Runs a command for which one thread is enough.
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::run(format!("no runtime: {error}")))?;
     let result = runtime.block_on(command);
@@ -137,6 +151,15 @@ fn clap_exit(error: &clap::Error) -> ExitCode {
     // Fails only where nobody reads it any longer.
     let _ = error.print();
     ExitCode::from(error.exit_code() as u8)
+}
+
+/// A state that was moved, in one line.
+fn moved(header: &Header, tally: &Tally) -> String {
+    let Header { origin, meta } = header;
+    format!(
+        "revision {}, chain {}, from {} {}: {tally}",
+        meta.revision, meta.chain, origin.backend, origin.release
+    )
 }
 
 /// JSON for people.

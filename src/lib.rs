@@ -56,6 +56,7 @@
 //! |---|---|
 //! | [`machine`] | every rule, once: commands, replies, rows, events, questions |
 //! | [`store`] | where state lives and how it commits: memory, SQLite, Raft |
+//! | [`export`] | a whole state as a stream, from any store to any store |
 //! | [`codec`] | the one versioned byte form of what rests and travels |
 //! | [`service`] | admission, deadlines, waiting |
 //! | [`sweep`] | proposes the commands that time calls for |
@@ -71,6 +72,7 @@ pub mod api;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod export;
 pub mod limits;
 pub mod machine;
 mod nearest;

@@ -9,6 +9,7 @@
 mod grpc;
 mod listen;
 mod stores;
+pub mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;

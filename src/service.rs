@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ use crate::limits::Limits;
 use crate::machine::command::{Held, Idempotency};
 use crate::machine::{Command, Question, Refusal, RefusalCode, Reply, Revision, Text};
 use crate::store::clock::{self, Clock};
+use crate::store::transfer::Export;
 use crate::store::{Answered, Consistency, Health, Request, Store};
 use admission::Admission;
 
@@ -239,6 +241,20 @@ impl Service {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(ServiceError::unavailable("the store did not answer in time")),
         }
+    }
+
+    /// The whole state, to begin within `timeout`; counted among the exports
+    /// under way until its parts are dropped.
+    pub async fn export(&self, timeout: Duration) -> Result<Export, ServiceError> {
+        let permit = self.shared.admission.export()?;
+        let deadline = Instant::now() + timeout;
+        let export = self.shared.store.export(deadline);
+        let Ok(export) = tokio::time::timeout_at(deadline + LATE, export).await else {
+            return Err(ServiceError::unavailable("the store did not answer in time"));
+        };
+        let Export { meta, parts } = export?;
+        let parts = parts.inspect(move |_| _ = &permit).boxed();
+        Ok(Export { meta, parts })
     }
 
     /// The store's account of itself.

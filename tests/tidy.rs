@@ -15,6 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("access", &["machine"]),
     ("codec", &["machine", "proto"]),
     ("store", &["codec", "machine", "proto"]),
+    ("export", &["store", "codec", "machine"]),
     // Two halves of one layer: limits refuse with the service's error.
     ("limits", &["service", "machine"]),
     ("service", &["limits", "store", "codec", "machine"]),
@@ -23,8 +24,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "access", "observe", "limits", "service", "store", "codec", "machine", "proto",
-            "nearest",
+            "access", "observe", "limits", "service", "export", "store", "codec", "machine",
+            "proto", "nearest",
         ],
     ),
     (
@@ -34,15 +35,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "api", "sweep", "observe", "limits", "service", "store", "access", "codec",
-            "machine", "proto",
+            "config", "api", "sweep", "observe", "limits", "service", "export", "store", "access",
+            "codec", "machine", "proto",
         ],
     ),
     (
         "cli",
         &[
-            "server", "config", "api", "sweep", "observe", "limits", "service", "store", "access",
-            "codec", "machine", "proto", "nearest",
+            "server", "config", "api", "sweep", "observe", "limits", "service", "export", "store",
+            "access", "codec", "machine", "proto", "nearest",
         ],
     ),
 ];

@@ -3,6 +3,7 @@
 //! and size; every rule is the machine's.
 
 mod check;
+mod export;
 mod fault;
 mod gate;
 mod name;
@@ -133,6 +134,19 @@ impl proto::sidecar_server::Sidecar for Api {
         Ok(Response::new(Box::pin(watch)))
     }
 
+    type ExportStream = BoxStream<'static, Result<proto::ExportChunk, Status>>;
+
+    async fn export(
+        &self,
+        request: Request<proto::ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let caller = caller(&request)?;
+        let began = Instant::now();
+        let chunks = self.export_checked(&caller, request.into_inner()).await;
+        record("export", &chunks, began);
+        Ok(Response::new(chunks.map_err(fault::status)?))
+    }
+
     async fn status(
         &self,
         request: Request<proto::StatusRequest>,
@@ -183,6 +197,16 @@ impl Api {
                 Err(ServiceError::invalid("wait_ms is for acquire and claim_next alone"))
             }
         }
+    }
+
+    async fn export_checked(
+        &self,
+        caller: &Caller,
+        request: proto::ExportRequest,
+    ) -> Result<<Self as proto::sidecar_server::Sidecar>::ExportStream, ServiceError> {
+        check::may_export(caller)?;
+        let chunks = unpanicked(export::chunks(self, request)).await?;
+        Ok(Box::pin(chunks))
     }
 
     async fn answer(&self, request: proto::AskRequest) -> Result<proto::AskReply, ServiceError> {

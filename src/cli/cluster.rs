@@ -6,17 +6,11 @@ use std::time::{Duration, Instant};
 use comfy_table::{Table, presets};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Endpoint;
 
+use super::remote::{self, NODE_TIMEOUT, Token};
 use super::target::Credentials;
 use super::{Failure, print_json};
-use crate::proto::sidecar::sidecar_client::SidecarClient;
 use crate::proto::sidecar::{Cluster, Role, StatusReply, StatusRequest};
-
-/// A node that takes longer counts as not answering.
-const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
 const WAIT_POLL: Duration = Duration::from_millis(100);
 
@@ -65,9 +59,6 @@ struct Row {
     lag: Option<u64>,
 }
 
-/// What every call shows, where a token is set.
-type Token = Option<MetadataValue<Ascii>>;
-
 /// Runs the command.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
@@ -77,8 +68,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 async fn status(args: StatusArgs) -> Result<ExitCode, Failure> {
     let token = args.credentials.token().map_err(Failure::usage)?;
-    let token = token.map(|token| format!("Bearer {}", token.expose()).parse());
-    let token = token.transpose().map_err(|_| Failure::usage("the token is not ASCII"))?;
+    let token = Token::new(token).map_err(Failure::usage)?;
     let give_up = Instant::now() + Duration::from_secs(args.wait.unwrap_or(0));
     let rows = loop {
         let rows = look(&args.node, &token).await;
@@ -121,18 +111,10 @@ async fn look(node: &str, token: &Token) -> Result<Vec<Row>, Failure> {
 }
 
 async fn ask(addr: &str, token: &Token) -> Result<StatusReply, String> {
-    let plain = addr.strip_prefix("http://").unwrap_or(addr);
-    let endpoint = Endpoint::from_shared(format!("http://{plain}"))
-        .map_err(|_| format!("{addr:?}: takes host:port"))?;
+    let plain = remote::plain(addr);
     let asking = async {
-        let channel = endpoint.connect_timeout(NODE_TIMEOUT).connect().await;
-        let channel = channel
-            .map_err(|error| format!("cannot reach {plain}: {}", super::client::causes(&error)))?;
-        let mut request = Request::new(StatusRequest {});
-        if let Some(token) = token {
-            request.metadata_mut().insert("authorization", token.clone());
-        }
-        let reply = SidecarClient::new(channel).status(request).await;
+        let mut client = remote::connect(addr).await?;
+        let reply = client.status(token.on(StatusRequest {})).await;
         reply.map_err(|status| format!("{plain} refuses: {}", status.message()))
     };
     match tokio::time::timeout(NODE_TIMEOUT, asking).await {

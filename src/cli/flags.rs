@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 
+use super::Failure;
 use crate::config::settings::{Kind, SETTINGS, Setting};
-use crate::config::{CONFIG_ENV, Sources};
+use crate::config::{CONFIG_ENV, Config, Resolved, Sources};
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print_config";
@@ -35,6 +36,21 @@ impl SettingFlags {
             print_config: self.print_config || later.print_config,
             values: self.values,
         }
+    }
+
+    /// The configuration that they and the environment make; nothing where it
+    /// was only to be printed, which is done.
+    ///
+    /// # Errors
+    /// A setting is wrong, or does not go with another.
+    pub fn settle(self) -> Result<Option<Config>, Failure> {
+        let print = self.print_config;
+        let resolved = Resolved::from_sources(&self.into_sources()).map_err(Failure::usage)?;
+        if print {
+            print!("{resolved}");
+        }
+        resolved.config.check().map_err(Failure::usage)?;
+        Ok((!print).then_some(resolved.config))
     }
 
     /// Together with the process's environment.

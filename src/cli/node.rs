@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::Failure;
 use super::flags::SettingFlags;
-use crate::config::{Backend, Config, LogFormat, Resolved};
+use crate::config::{Backend, Config, LogFormat};
 use crate::server;
 
 /// Speak MCP on standard input and output (the default)
@@ -45,16 +45,7 @@ pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, Failure>
 
 /// Runs a node until it is told to stop.
 pub fn run(flags: SettingFlags, interface: Interface) -> Result<ExitCode, Failure> {
-    let print = flags.print_config;
-    let resolved = Resolved::from_sources(&flags.into_sources()).map_err(Failure::usage)?;
-    if print {
-        print!("{resolved}");
-    }
-    let config = resolved.config;
-    config.check().map_err(Failure::usage)?;
-    if print {
-        return Ok(ExitCode::SUCCESS);
-    }
+    let Some(config) = flags.settle()? else { return Ok(ExitCode::SUCCESS) };
     if interface == Interface::Stdio && config.state_backend == Backend::Raft {
         let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; reach a cluster from \
                     standard input with `connect URL…`";

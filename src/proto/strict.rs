@@ -29,8 +29,8 @@ macro_rules! messages {
     };
 }
 
-messages! { true: SubmitRequest, AskRequest, WatchRequest, StatusRequest, }
-messages! { false: SubmitReply, AskReply, WatchReply, StatusReply, }
+messages! { true: SubmitRequest, AskRequest, WatchRequest, ExportRequest, StatusRequest, }
+messages! { false: SubmitReply, AskReply, WatchReply, ExportChunk, StatusReply, }
 
 /// Writes `T`, reads `U`.
 #[derive(Clone, Debug)]

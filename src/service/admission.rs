@@ -11,7 +11,12 @@ pub(super) struct Admission {
     calls: Bound,
     bytes: Bound,
     waiting: Bound,
+    exports: Bound,
 }
+
+/// Most exports at once: each keeps an old state alive until it has ended, and
+/// in a file everything that was written since.
+const EXPORTS_MAX: usize = 2;
 
 /// Leaves when dropped.
 #[must_use]
@@ -30,6 +35,7 @@ impl Admission {
             calls: Bound::new(options.in_flight_max),
             bytes: Bound::new(options.in_flight_bytes_max),
             waiting: Bound::new(options.waiting_max),
+            exports: Bound::new(EXPORTS_MAX),
         }
     }
 
@@ -51,6 +57,13 @@ impl Admission {
         self.waiting
             .take(1)
             .ok_or_else(|| busy(format!("{} calls wait already", self.waiting.most)))
+    }
+
+    /// Lets an export begin.
+    pub(super) fn export(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.exports
+            .take(1)
+            .ok_or_else(|| busy(format!("{} exports are under way already", self.exports.most)))
     }
 
     /// Calls under way, and calls that wait.

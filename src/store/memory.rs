@@ -8,14 +8,17 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::row_record;
 use super::tables::Tables;
+use super::transfer::{Export, Feed, Part, feed};
 use super::window::Window;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{
-    ClusterMs, Command, Envelope, Question, Reply, Revision, View, WallMs, answer, answer_history,
-    decide,
+    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, View, WallMs, answer,
+    answer_history, decide,
 };
 
 /// A state in this process's memory.
@@ -47,6 +50,14 @@ impl State {
         }
         self.history.evict_to(decision.meta.anchor.revision);
         decision.reply
+    }
+
+    /// All that an export holds, in its order.
+    fn read_out(&self, feed: &mut Feed) -> Result<(), StoreError> {
+        let mut rows = self.tables.rows().filter_map(row_record::record).filter_map(Part::of_row);
+        rows.try_for_each(|row| feed.push(row))?;
+        let mut events = self.history.iter_after(Revision::ZERO);
+        events.try_for_each(|event| feed.push(Part::Event(Event::clone(event))))
     }
 }
 
@@ -153,6 +164,18 @@ impl Store for MemoryStore {
         let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
         let Ok(due) = state.tables.due(now, 1);
         !due.is_empty() && self.open().is_ok()
+    }
+
+    async fn export(&self, _deadline: Instant) -> Result<Export, StoreError> {
+        self.open()?;
+        let state = self.state();
+        let meta = state.tables.meta().clone();
+        let (mut feed, parts) = feed(CancellationToken::new());
+        tokio::task::spawn_blocking(move || {
+            let read = state.read_out(&mut feed);
+            feed.end(read);
+        });
+        Ok(Export { meta, parts })
     }
 
     async fn health(&self) -> Health {

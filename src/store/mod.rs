@@ -5,6 +5,7 @@ pub mod clock;
 pub mod memory;
 pub mod raft;
 pub mod reference;
+mod row_record;
 pub mod sqlite;
 pub mod tables;
 pub mod transfer;

@@ -16,7 +16,9 @@
 mod batch;
 mod commit;
 mod error;
+mod export;
 mod history;
+mod move_in;
 mod open;
 mod queue;
 mod range;
@@ -25,10 +27,11 @@ mod rows;
 mod runs;
 mod schema;
 mod shared;
+mod transfer;
 mod view;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,14 +40,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use error::OpenError;
+pub use export::{ExportError, export_file};
+pub use transfer::{IntakeError, SqliteIntake};
 
+use self::export::Exports;
 use self::reader::{AsOf, Found, Readers};
 use self::shared::Shared;
 use self::view::Tables;
 use self::writer::Writer;
 use super::clock::Clock;
+use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{Command, Question, Reply, Revision};
+use crate::machine::{ClusterMs, Command, Meta, Question, Reply, Revision};
 
 /// How long looking for rows that are due may wait for a reader.
 const SWEEP_LOOK: Duration = Duration::from_secs(5);
@@ -69,20 +76,24 @@ impl Default for Options {
 pub struct SqliteStore {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    exports: Exports,
+    path: PathBuf,
     /// Closed when the writer has ended.
     ended: watch::Receiver<()>,
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it; its folder must exist.
+    /// Opens the file at `path`, or makes it; its folder must exist. A file of
+    /// the Python reference becomes ours, and a copy of it is kept beside.
     ///
     /// Blocks for some milliseconds, longer while other processes hold the
-    /// file.
+    /// file or a large one is converted.
     ///
     /// # Errors
     /// See [`OpenError`]; the file is left as it was.
     pub fn open(path: &Path, options: Options, clock: Clock) -> Result<SqliteStore, OpenError> {
-        let (path, conn) = open::open(path)?;
+        let now = ClusterMs(clock.wall_ms());
+        let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| OpenError::of(&path, error);
         let meta = Tables::load(&conn).map_err(fail)?.position.meta;
         let shared = Arc::new(Shared::new(clock, &meta));
@@ -92,8 +103,26 @@ impl SqliteStore {
             .name("sqlite-writer".into())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::io(&path, &error))?;
-        let readers = Arc::new(Readers::new(path, options.readers.max(1)));
-        Ok(SqliteStore { shared, readers, ended })
+        let readers = Arc::new(Readers::new(path.clone(), options.readers.max(1)));
+        Ok(SqliteStore { shared, readers, exports: Exports::default(), path, ended })
+    }
+
+    /// Begins an import into the file at `path`, which is made where there is
+    /// none. All of it happens in one transaction: other processes that serve
+    /// the file see nothing of it until it is whole, and write nothing
+    /// meanwhile.
+    ///
+    /// With `replace` a state that is there already goes in the same
+    /// transaction, and nobody else may have the file open: its revisions may
+    /// fall, which no process must see happen.
+    ///
+    /// Blocks for some milliseconds, longer while other processes hold the
+    /// file.
+    ///
+    /// # Errors
+    /// See [`IntakeError`]; the state is as it was.
+    pub fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
+        transfer::intake(path, meta, replace)
     }
 }
 
@@ -136,6 +165,10 @@ impl Store for SqliteStore {
         self.readers.due(self.shared.now(), deadline).await.unwrap_or(false)
     }
 
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        self.exports.begin(self.path.clone(), deadline).await
+    }
+
     async fn health(&self) -> Health {
         let standing = self.shared.standing().clone();
         Health {
@@ -150,6 +183,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         // Readers first: the log can be folded into the file only when nobody
         // reads from it.
+        self.exports.close().await;
         self.readers.close().await;
         self.shared.queue.close();
         let mut ended = self.ended.clone();

@@ -6,12 +6,16 @@
 //! so that the state goes on elsewhere as if nothing had happened: revisions,
 //! tokens, deadlines, history and chain.
 
+mod feed;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub(super) use feed::{Feed, feed};
+
 use super::StoreError;
 use crate::codec::StateRecord;
-use crate::machine::{Event, Meta};
+use crate::machine::{Event, Meta, Revision};
 
 /// A state as it was at one instant.
 pub struct Export {
@@ -31,6 +35,21 @@ pub enum Part {
     Event(Event),
 }
 
+impl Part {
+    /// The part of this row; nothing where a node keeps it for itself.
+    pub fn of_row(row: StateRecord) -> Option<Part> {
+        match row {
+            StateRecord::Key(..)
+            | StateRecord::Lease(..)
+            | StateRecord::Run(..)
+            | StateRecord::Step(..)
+            | StateRecord::Session(..)
+            | StateRecord::Request(..) => Some(Part::Row(row)),
+            StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => None,
+        }
+    }
+}
+
 /// A store that is being filled. Dropped before [`Intake::finish`], it leaves
 /// the target as it was.
 #[async_trait]
@@ -47,4 +66,32 @@ pub trait Intake: Send {
     /// As the error says, nothing has happened, or it is unknown whether all
     /// has; never half.
     async fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The target of an import holds a state already, and nobody said that it may
+/// go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not empty: it holds {rows} rows at revision {found}{}", self.warning())]
+pub struct NotEmpty {
+    /// Its revision.
+    pub found: Revision,
+    /// Its rows, remembered requests among them.
+    pub rows: u64,
+    /// The revision of the state that was to come in.
+    pub incoming: Revision,
+}
+
+impl NotEmpty {
+    /// A token that was handed out above the incoming revision would be handed
+    /// out a second time.
+    fn warning(&self) -> String {
+        if self.found <= self.incoming {
+            return String::new();
+        }
+        format!(
+            ", which is higher than what comes in ({}): replaced, its fencing tokens would fall, \
+             and who holds an old one could pass for the new holder",
+            self.incoming
+        )
+    }
 }

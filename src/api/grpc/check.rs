@@ -62,13 +62,25 @@ pub(super) fn may(caller: &Caller, command: &Command) -> Checked {
     if matches!(command, Command::Sweep { .. }) {
         return Err(ServiceError::forbidden("sweep is proposed by the nodes themselves"));
     }
-    if matches!(command, Command::Reset) && !caller.admin {
-        return Err(ServiceError::forbidden(
-            "reset needs the right to administer: the administrator's token, or a call from the \
-             server's own machine where no token is configured",
-        ));
+    match matches!(command, Command::Reset) {
+        true => administers(caller, "reset"),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether this caller may take everything away.
+pub(super) fn may_export(caller: &Caller) -> Checked {
+    administers(caller, "export")
+}
+
+fn administers(caller: &Caller, what: &str) -> Checked {
+    match caller.admin {
+        true => Ok(()),
+        false => Err(ServiceError::forbidden(format!(
+            "{what} needs the right to administer: the administrator's token, or a call from the \
+             server's own machine where no token is configured"
+        ))),
+    }
 }
 
 fn unreadable(error: crate::codec::CodecError) -> ServiceError {

@@ -36,7 +36,6 @@ mod read;
 mod session;
 mod snapshot;
 pub mod snapshot_file;
-mod snapshot_row;
 mod start;
 mod state;
 mod state_machine;

@@ -17,11 +17,11 @@ use prost::Message;
 use super::entry::{LogId, Membership};
 use super::history::History;
 use super::snapshot_file::{SnapshotFile, SnapshotWriter};
-use super::snapshot_row;
 use super::state::Applied;
 use super::types::TypeConfig;
 use crate::codec::{self, StateRecord};
 use crate::proto::record;
+use crate::store::row_record;
 use crate::store::tables::Tables;
 
 /// The name under which a node keeps its newest snapshot.
@@ -69,7 +69,7 @@ impl SnapshotDir {
         let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta).encode_to_vec())?;
         let meta_record = StateRecord::Meta(state.tables.meta().clone());
-        let rows = state.tables.rows().filter_map(snapshot_row::record);
+        let rows = state.tables.rows().filter_map(row_record::record);
         for record in std::iter::once(meta_record).chain(rows) {
             write_record(&mut writer, &codec::encode_state_record(&record))?;
         }
@@ -152,7 +152,7 @@ fn read_tables(file: &SnapshotFile) -> io::Result<Tables> {
             None
         })
     });
-    let tables = Tables::restore(meta, records.filter_map(snapshot_row::row));
+    let tables = Tables::restore(meta, records.filter_map(row_record::row));
     fault.map_or(Ok(tables), Err)
 }
 

@@ -50,7 +50,8 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change) -> Result<()> {
+    /// Writes one change alone.
+    pub(super) fn change(&mut self, change: &Change) -> Result<()> {
         match change {
             Change::PutKey(key, row) => self.put_key(key, row),
             Change::DropKey(key) => self.drop("DELETE FROM kv WHERE key = ?1", key).map(drop),
@@ -125,7 +126,7 @@ impl Tables<'_> {
         if updated == 0 { self.insert_run(run) } else { Ok(()) }
     }
 
-    fn insert_run(&self, run: &RunRow) -> Result<()> {
+    pub(super) fn insert_run(&self, run: &RunRow) -> Result<()> {
         let sql = "INSERT INTO run (created_revision, run_id, name, status, tags, input, \
              priority, parent_run_id, revision, created_at_ms, updated_at_ms, last_step, \
              attempts, max_attempts, ready_at_ms, agent_id, claim_token, claim_ttl_ms, \
@@ -195,7 +196,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn append(&self, event: &Event) -> Result<()> {
+    pub(super) fn append(&self, event: &Event) -> Result<()> {
         let sql = "INSERT INTO event (revision, at_ms, actor, action, subject, new_value, \
              previous_value, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let params = params![

@@ -1,5 +1,6 @@
-//! Opening a file: ours is opened, an empty one becomes ours, everything else
-//! is refused as it was found.
+//! Opening a file: ours is opened, an empty one becomes ours, one of the
+//! Python reference is converted ([`move_in`]), everything else is refused as
+//! it was found.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{OpenError, is_busy};
+use super::move_in::move_in;
 use super::schema::{self, Contents, Purpose};
+use crate::machine::ClusterMs;
 
 /// How long opening waits for other processes: for a checkpoint of a large
 /// log, or for many processes that start at once.
@@ -22,17 +25,62 @@ const OPEN_RETRY: Duration = Duration::from_millis(5);
 const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The writer's connection, to a file that is ours, in the present format and
-/// with a log beside it.
+/// with a log beside it. A file of the Python reference is converted at the
+/// moment `now`; without one it is refused.
 ///
 /// # Errors
 /// See [`OpenError`]; the file is as it was then.
-pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
+pub(super) fn open(
+    path: &Path,
+    now: Option<ClusterMs>,
+) -> Result<(PathBuf, Connection), OpenError> {
+    let path = named(path)?;
+    peek(&path)?;
+    patiently(path, |path| match (attempt(path), now) {
+        (Err(OpenError::Unconverted(_)), Some(now)) => {
+            move_in(path, now)?;
+            attempt(path)
+        }
+        (outcome, _) => outcome,
+    })
+}
+
+/// A connection that reads a file which others may or may not serve, and
+/// leaves it as it found it. There must be one.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn open_as_found(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
+    let path = named(path)?;
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() > 0 => peek(&path)?,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(OpenError::io(&path, &error));
+        }
+        Ok(_) | Err(_) => return Err(OpenError::NoFile(path)),
+    }
+    patiently(path, |path| {
+        let fail = |error| OpenError::of(path, error);
+        let conn = open_reader(path).map_err(fail)?;
+        keep_log(path, &conn).map_err(fail)?;
+        inspect(path, &conn)?;
+        Ok(conn)
+    })
+}
+
+/// An absolute path is never taken for a URI or for one of SQLite's own names.
+fn named(path: &Path) -> Result<PathBuf, OpenError> {
     if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
         return Err(OpenError::NotAFile(path.to_owned()));
     }
-    // An absolute path is never taken for a URI or for one of SQLite's own names.
-    let path = std::path::absolute(path).map_err(|error| OpenError::io(path, &error))?;
-    peek(&path)?;
+    std::path::absolute(path).map_err(|error| OpenError::io(path, &error))
+}
+
+/// Again while other processes keep the file.
+fn patiently(
+    path: PathBuf,
+    attempt: impl Fn(&Path) -> Result<Connection, OpenError>,
+) -> Result<(PathBuf, Connection), OpenError> {
     let started = Instant::now();
     loop {
         match attempt(&path) {
@@ -42,10 +90,21 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
                 std::thread::sleep(OPEN_RETRY);
             }
             Err(OpenError::Failed { source: Some(error), .. }) if is_busy(&error) => {
-                return Err(OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() });
+                return Err(locked(path));
             }
             Err(error) => return Err(error),
             Ok(conn) => return Ok((path, conn)),
+        }
+    }
+}
+
+/// Somebody keeps the file. One of the reference is converted only while nobody
+/// else so much as has it open.
+fn locked(path: PathBuf) -> OpenError {
+    match look(&path) {
+        Ok(Contents::Reference) => OpenError::ReferenceRuns(path),
+        Ok(Contents::Empty | Contents::Ours(_) | Contents::Foreign) | Err(_) => {
+            OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() }
         }
     }
 }
@@ -69,14 +128,19 @@ fn attempt(path: &Path) -> Result<Connection, OpenError> {
         let reason = "no permission to write the file".into();
         return Err(OpenError::ReadOnly { path: path.to_owned(), reason });
     }
-    // Until the file is accepted, closing it again must not fold a log that
-    // somebody left into it. Where there is none, closing tidies up.
-    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    conn.set_db_config(no_checkpoint, has_log(path)).map_err(fail)?;
+    // Until the file is accepted it stays as it was found.
+    keep_log(path, &conn).map_err(fail)?;
     schema::configure(&conn, Purpose::Write).map_err(fail)?;
     accept(path, &mut conn)?;
+    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     conn.set_db_config(no_checkpoint, false).map_err(fail)?;
     Ok(conn)
+}
+
+/// Closing the connection does not fold a log that somebody left into the
+/// file. Where there is none, closing tidies up.
+pub(super) fn keep_log(path: &Path, conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(path)).map(drop)
 }
 
 /// Whether something lies in the write-ahead log beside the file.
@@ -96,24 +160,31 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
         }
         all.commit().map_err(fail)?;
     }
-    match schema::contents(conn).map_err(fail)? {
-        Contents::Ours(schema::FORMAT) => {}
-        Contents::Ours(found) => return Err(other_format(path, found)),
-        Contents::Empty | Contents::Foreign => return Err(OpenError::Foreign(path.to_owned())),
-    }
-    let bytes = std::fs::metadata(path).map_err(|error| OpenError::io(path, &error))?.len();
-    let state = conn.unchecked_transaction().map_err(fail)?;
-    let damage = schema::inspect(&state, bytes <= CHECKED_BYTES_MAX).map_err(fail)?;
-    drop(state);
-    if let Some(reason) = damage {
-        return Err(OpenError::Damaged { path: path.to_owned(), reason });
-    }
+    inspect(path, conn)?;
     // Last, because it changes the header of a file that was made elsewhere.
     if !schema::use_log(conn).map_err(fail)? {
         let reason = "this file system does not allow a write-ahead log".to_owned();
         return Err(OpenError::Failed { path: path.to_owned(), reason, source: None });
     }
     Ok(())
+}
+
+/// Whether the file is ours, in a format known here, and whole.
+fn inspect(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of(path, error);
+    match schema::contents(conn).map_err(fail)? {
+        Contents::Ours(schema::FORMAT) => {}
+        Contents::Ours(found) => return Err(other_format(path, found)),
+        Contents::Reference => return Err(OpenError::Unconverted(path.to_owned())),
+        Contents::Empty | Contents::Foreign => return Err(OpenError::Foreign(path.to_owned())),
+    }
+    let bytes = std::fs::metadata(path).map_err(|error| OpenError::io(path, &error))?.len();
+    let state = conn.unchecked_transaction().map_err(fail)?;
+    let damage = schema::inspect(&state, bytes <= CHECKED_BYTES_MAX).map_err(fail)?;
+    match damage {
+        Some(reason) => Err(OpenError::Damaged { path: path.to_owned(), reason }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what is plainly not ours before anything makes a lock or a file
@@ -136,16 +207,20 @@ fn peek(path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => return Err(OpenError::io(path, &error)),
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(immutable_uri(path), flags);
-    match conn.and_then(|conn| schema::contents(&conn)) {
+    match look(path) {
         Ok(Contents::Foreign) => Err(OpenError::Foreign(path.to_owned())),
         Ok(Contents::Ours(found)) if found != schema::FORMAT => Err(other_format(path, found)),
         // Another process is in the middle of writing, or the file is damaged.
-        Ok(Contents::Ours(_) | Contents::Empty) | Err(_) => Ok(()),
+        Ok(Contents::Ours(_) | Contents::Empty | Contents::Reference) | Err(_) => Ok(()),
     }
+}
+
+/// What the file itself holds, without its log.
+fn look(path: &Path) -> rusqlite::Result<Contents> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    schema::contents(&Connection::open_with_flags(immutable_uri(path), flags)?)
 }
 
 /// The path as a URI (RFC 8089), every byte that might mean something escaped.

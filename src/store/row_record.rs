@@ -1,4 +1,4 @@
-//! Rows of the tables as records of a snapshot, and back.
+//! Rows of the tables as records that rest or travel, and back.
 
 use crate::codec::StateRecord;
 use crate::machine::Change;

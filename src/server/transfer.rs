@@ -1,0 +1,52 @@
+//! The state that the configuration names as the source or the target of a
+//! transfer, without serving it. Beside `stores` the one place that knows all
+//! stores.
+
+use tokio::time::Instant;
+
+use crate::config::{Backend, Config};
+use crate::machine::Meta;
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::transfer::{Export, Intake};
+
+/// Why a state cannot be moved; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    #[error("DB_PATH: {0}")]
+    Export(#[from] sqlite::ExportError),
+    #[error("DB_PATH: {0}")]
+    Intake(#[from] sqlite::IntakeError),
+    /// Asked of a store that cannot do it.
+    #[error("STATE_BACKEND: got {0:?}, {1}")]
+    Unfit(&'static str, &'static str),
+}
+
+/// Exports the state that `config` names; processes that serve it go on.
+///
+/// # Errors
+/// There is none, or it cannot be read by `deadline`.
+pub async fn export(config: &Config, deadline: Instant) -> Result<Export, TransferError> {
+    let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
+    match config.state_backend {
+        Backend::Sqlite => Ok(sqlite::export_file(&config.db_path, deadline).await?),
+        Backend::Memory => unfit("whose state is in the process that serves it; use --node"),
+        Backend::Raft => unfit("whose state is the whole cluster's; use --node with any node"),
+    }
+}
+
+/// Begins an import of the state at `meta` into what `config` names.
+///
+/// # Errors
+/// The target is not there, or not empty and not to be replaced.
+pub async fn intake(
+    config: &Config,
+    meta: Meta,
+    replace: bool,
+) -> Result<Box<dyn Intake>, TransferError> {
+    let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
+    match config.state_backend {
+        Backend::Sqlite => Ok(Box::new(SqliteStore::intake(&config.db_path, meta, replace)?)),
+        Backend::Memory => unfit("which is gone when this command ends"),
+        Backend::Raft => unfit("into which this version does not import"),
+    }
+}

@@ -1,0 +1,109 @@
+//! Exports under way: each reads from a connection of its own, in a thread of
+//! its own, so that neither the writer nor the readers wait for it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::{OpenError, describe, is_busy};
+use super::open;
+use super::transfer::{Fault, read_out};
+use crate::machine::Meta;
+use crate::store::StoreError;
+use crate::store::transfer::{Export, feed};
+
+/// Between two attempts while another process repairs the log or closes the
+/// file.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Those of one store.
+#[derive(Default)]
+pub(super) struct Exports {
+    stop: CancellationToken,
+    under_way: TaskTracker,
+}
+
+/// Opens the connection that is read from.
+type Connect = Box<dyn Fn() -> rusqlite::Result<Connection> + Send>;
+
+impl Exports {
+    /// Begins one of the file at `path`, by `deadline`.
+    pub(super) async fn begin(
+        &self,
+        path: PathBuf,
+        deadline: Instant,
+    ) -> Result<Export, StoreError> {
+        self.run(Box::new(move || open::open_reader(&path)), deadline).await
+    }
+
+    async fn run(&self, connect: Connect, deadline: Instant) -> Result<Export, StoreError> {
+        let (mut feed, parts) = feed(self.stop.clone());
+        let (tell, begun) = oneshot::channel();
+        self.under_way.spawn_blocking(move || {
+            let mut tell = Some(tell);
+            let read = loop {
+                let told = |meta: Meta| {
+                    // Fails where the caller has given up.
+                    let _ = tell.take().map(|tell| tell.send(Ok(meta)));
+                };
+                let read = connect().map_err(Fault::from);
+                match read.and_then(|conn| read_out(&conn, &mut feed, told)) {
+                    Err(Fault::File(error))
+                        if is_busy(&error) && tell.is_some() && Instant::now() < deadline =>
+                    {
+                        std::thread::sleep(RETRY);
+                    }
+                    Err(Fault::File(error)) => break Err(StoreError::Storage(describe(&error))),
+                    Err(Fault::Feed(error)) => break Err(error),
+                    Ok(()) => break Ok(()),
+                }
+            };
+            match (tell, read) {
+                (Some(tell), Err(error)) => {
+                    let _ = tell.send(Err(error));
+                }
+                (_, read) => feed.end(read),
+            }
+        });
+        let late = |_| StoreError::Unavailable("the file was busy until the deadline".into());
+        let meta = tokio::time::timeout_at(deadline, begun).await.map_err(late)?;
+        let broken = |_| StoreError::Storage("the export failed before it began".into());
+        let meta = meta.map_err(broken)??;
+        Ok(Export { meta, parts })
+    }
+
+    /// Ends those under way and waits until they have let go of the file.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+}
+
+/// Exports the file at `path` beside whatever serves it, without serving it.
+///
+/// # Errors
+/// It is not ours, or cannot be read by `deadline`; it is as it was.
+pub async fn export_file(path: &Path, deadline: Instant) -> Result<Export, ExportError> {
+    let (path, _) = open::open_as_found(path)?;
+    let connect = Box::new(move || {
+        let conn = open::open_reader(&path)?;
+        open::keep_log(&path, &conn)?;
+        Ok(conn)
+    });
+    Ok(Exports::default().run(connect, deadline).await?)
+}
+
+/// Why a file is not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
