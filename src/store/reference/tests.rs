@@ -338,7 +338,7 @@ fn any(chance: &mut StdRng) -> Reference {
     };
     let (keys, leases, runs, sessions, stepped) =
         (names(6), names(4), names(6), names(4), names(8));
-    let mut at = |chance: &mut StdRng| 1.8e9 + chance.random_range(-1000..200) as f64 / 8.0;
+    let at = |chance: &mut StdRng| 1.8e9 + chance.random_range(-1000..200) as f64 / 8.0;
     let value = |chance: &mut StdRng| Json::new(chance.random_range(0..3).to_string());
     let agent = |chance: &mut StdRng| match chance.random_range(0..3) {
         0 => None,
@@ -387,11 +387,12 @@ fn any(chance: &mut StdRng) -> Reference {
             .collect(),
         history: (0..chance.random_range(0..12))
             .map(|_| Entry {
+                key: format!("n{}", chance.random_range(0..8)).into(),
+                new: value(chance),
                 previous: chance.random_bool(0.5).then(|| value(chance)),
                 agent_id: agent(chance),
-                ..entry(&format!("n{}", chance.random_range(0..8)), "", at(chance))
+                written_at: at(chance),
             })
-            .map(|entry| Entry { new: value(chance), ..entry })
             .collect(),
     }
 }
