@@ -20,7 +20,6 @@ mod export;
 mod history;
 mod move_in;
 mod open;
-mod queue;
 mod range;
 mod reader;
 mod rows;
@@ -129,7 +128,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        self.shared.queue.submit(request, deadline).await
+        self.shared.queue.submit(request, deadline, file_kept).await
     }
 
     async fn ask(
@@ -198,8 +197,13 @@ impl SqliteStore {
     async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
         let command = Command::Sweep { limit: 0 };
         let request = Request { command, idempotency: None, actor: None, chance: 0 };
-        self.shared.queue.submit(request, deadline).await.map(drop)
+        self.shared.queue.submit(request, deadline, file_kept).await.map(drop)
     }
+}
+
+/// Why the writer did not get to a command in time.
+fn file_kept() -> String {
+    "other commands, or another process, kept the file until the deadline".into()
 }
 
 impl Drop for SqliteStore {
