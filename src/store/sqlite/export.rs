@@ -42,6 +42,9 @@ impl Exports {
     }
 
     async fn run(&self, connect: Connect, deadline: Instant) -> Result<Export, StoreError> {
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Unavailable("the store is closing".into()));
+        }
         let (mut feed, parts) = feed(self.stop.clone());
         let (tell, begun) = oneshot::channel();
         self.under_way.spawn_blocking(move || {
