@@ -14,6 +14,7 @@ mod flags;
 mod import;
 mod node;
 mod progress;
+mod recover;
 mod remote;
 mod target;
 
@@ -50,6 +51,7 @@ enum Command {
     Call(call::Args),
     Export(export::Args),
     Import(import::Args),
+    Recover(recover::Args),
 }
 
 /// The program under its second name: `serve`.
@@ -109,6 +111,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Call(args)) => alone(&before, "call", call::run(args)),
         Some(Command::Export(args)) => export::run(before, args),
         Some(Command::Import(args)) => import::run(before, args),
+        Some(Command::Recover(args)) => alone(&before, "recover", recover::run(args)),
     }
 }
 

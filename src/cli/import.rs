@@ -83,11 +83,13 @@ async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failu
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Failure {
         match &error {
-            TransferError::Unfit(..) => Failure::usage(error),
+            TransferError::Unfit(..) | TransferError::Missing(_) => Failure::usage(error),
             TransferError::Intake(intake) if intake.is_not_empty() => {
                 Failure::run(format!("{error}; --replace replaces it"))
             }
-            TransferError::Export(_) | TransferError::Intake(_) => Failure::run(error),
+            TransferError::Export(_) | TransferError::Intake(_) | TransferError::Seed(_) => {
+                Failure::run(error)
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which store the configuration asks for, and how it is opened: the one place
 //! that knows them all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::store::Store;
 use crate::store::clock::{self, Clock};
 use crate::store::memory::MemoryStore;
 use crate::store::raft::options::Options as Consensus;
-use crate::store::raft::types::Peer;
+use crate::store::raft::types::{NodeId, Peer};
 use crate::store::raft::{self, Peers, RaftStore, Started};
 use crate::store::sqlite::{self, SqliteStore};
 
@@ -51,11 +52,10 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 /// Becomes a node of the cluster. Its peers may call as soon as their service
 /// is served; until then this node leads nobody and follows nobody.
 async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
-    let peer = |addr: &dyn ToString| Peer { addr: addr.to_string(), url: String::new() };
     let options = raft::Options {
         cluster_name: config.cluster_name.clone(),
         node_id: config.node_id.ok_or(OpenError::Missing("SIDECAR_NODE_ID"))?,
-        members: config.members.iter().map(|(id, addr)| (*id, peer(addr))).collect(),
+        members: members(config),
         url: config.advertised_url().unwrap_or_default(),
         data_dir: config.data_dir.clone().ok_or(OpenError::Missing("SIDECAR_DATA_DIR"))?,
         secret: config.cluster_secret.as_ref().map(Secret::expose).map(str::to_owned),
@@ -70,6 +70,12 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
     };
     let Started { store, peers } = RaftStore::start(options, clock).await?;
     Ok(Opened { store, peers: Some(peers) })
+}
+
+/// The cluster's members, as every node of it knows them.
+pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Peer> {
+    let peer = |addr: &dyn ToString| Peer { addr: addr.to_string(), url: String::new() };
+    config.members.iter().map(|(id, addr)| (*id, peer(addr))).collect()
 }
 
 #[cfg(test)]

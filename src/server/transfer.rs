@@ -4,8 +4,10 @@
 
 use tokio::time::Instant;
 
+use super::stores;
 use crate::config::{Backend, Config};
 use crate::machine::Meta;
+use crate::store::raft::seed::{self, Seed, SeedError};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::transfer::{Export, Intake};
 
@@ -16,6 +18,10 @@ pub enum TransferError {
     Export(#[from] sqlite::ExportError),
     #[error("DB_PATH: {0}")]
     Intake(#[from] sqlite::IntakeError),
+    #[error("SIDECAR_DATA_DIR: {0}")]
+    Seed(#[from] SeedError),
+    #[error("{0}: not set, though STATE_BACKEND=raft needs it")]
+    Missing(&'static str),
     /// Asked of a store that cannot do it.
     #[error("STATE_BACKEND: got {0:?}, {1}")]
     Unfit(&'static str, &'static str),
@@ -47,6 +53,16 @@ pub async fn intake(
     match config.state_backend {
         Backend::Sqlite => Ok(Box::new(SqliteStore::intake(&config.db_path, meta, replace)?)),
         Backend::Memory => unfit("which is gone when this command ends"),
-        Backend::Raft => unfit("into which this version does not import"),
+        Backend::Raft => Ok(Box::new(Seed::begin(seed_options(config)?, meta).await?)),
     }
+}
+
+/// Whose data directory is to be made: that of the node which `config` is of.
+fn seed_options(config: &Config) -> Result<seed::Options, TransferError> {
+    Ok(seed::Options {
+        cluster_name: config.cluster_name.clone(),
+        node_id: config.node_id.ok_or(TransferError::Missing("SIDECAR_NODE_ID"))?,
+        members: stores::members(config),
+        data_dir: config.data_dir.clone().ok_or(TransferError::Missing("SIDECAR_DATA_DIR"))?,
+    })
 }

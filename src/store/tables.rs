@@ -88,6 +88,11 @@ impl Tables {
         tables
     }
 
+    /// Puts a row that [`Tables::rows`] gave, without moving the position.
+    pub(in crate::store) fn put(&mut self, row: Change) {
+        self.change(row);
+    }
+
     /// Compares the indexes with those that the rows alone would give.
     ///
     /// # Errors

@@ -153,7 +153,13 @@ impl Archive {
     /// For a peer: the run that ends with `span.last` and goes down as far as
     /// `span.first`, a hole or `bytes_max` allow. At least one event.
     pub async fn range(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
-        self.thread.run(move |worker| worker.range(span, bytes_max)).await
+        self.thread.run(move |worker| worker.range(|lookup| lookup.run(span, bytes_max))).await
+    }
+
+    /// The run that begins with `span.first` and goes up as far as `span.last`,
+    /// a hole or `bytes_max` allow. At least one event.
+    pub async fn range_up(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
+        self.thread.run(move |worker| worker.range(|lookup| lookup.run_up(span, bytes_max))).await
     }
 
     /// Fills a hole, from its upper end, with what a peer sent.
@@ -173,6 +179,16 @@ impl Archive {
     pub async fn close(&self) {
         // An error was logged where it arose; what was not written is in the log.
         let _ = self.thread.run(|worker| worker.close()).await;
+    }
+
+    /// As [`Archive::close`], from a drop: blocks until sled has let go of its
+    /// files, so that they can be removed.
+    pub fn close_now(&self) {
+        self.thread.run_now(|worker| {
+            let closed = worker.close();
+            // Logged where it arose.
+            let _ = worker.settle(closed);
+        });
     }
 
     async fn search(

@@ -26,7 +26,7 @@ pub struct DataDir {
     root: PathBuf,
     identity: Identity,
     is_new: bool,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// What is written in `node.toml`.
@@ -55,6 +55,8 @@ pub enum DataDirError {
         node: NodeId,
         cluster: String,
     },
+    #[error("data directory {path}: no node has run here: it has no node.toml")]
+    NoNode { path: PathBuf },
     #[error("data directory {path}: node.toml is damaged: {reason}")]
     Damaged { path: PathBuf, reason: String },
     #[error("data directory {path}: {source}")]
@@ -80,7 +82,38 @@ impl DataDir {
         for folder in ["log", "snapshots", "archive"] {
             fs::create_dir_all(root.join(folder)).map_err(io)?;
         }
-        Ok(DataDir { root: root.to_owned(), identity, is_new, _lock: lock })
+        Ok(DataDir { root: root.to_owned(), identity, is_new, _lock: Some(lock) })
+    }
+
+    /// Opens the folder of a node that does not run, whosever it is. Nothing in
+    /// it is changed, so it may lie on a disk that takes no writes.
+    pub fn open_at_rest(root: &Path) -> Result<DataDir, DataDirError> {
+        let io = |source| DataDirError::Io { path: root.to_owned(), source };
+        let text = match fs::read_to_string(root.join("node.toml")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(DataDirError::NoNode { path: root.to_owned() });
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let lock = match File::open(root.join("lock")) {
+            Ok(file) => Some(held(root, file)?),
+            // A copy without it, which no node has opened.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io(error)),
+        };
+        let identity = Identity::parse(root, &text)?;
+        Ok(DataDir { root: root.to_owned(), identity, is_new: false, _lock: lock })
+    }
+
+    /// The cluster whose node this folder belongs to.
+    pub fn cluster_name(&self) -> &str {
+        &self.identity.cluster_name
+    }
+
+    /// The node that this folder belongs to.
+    pub fn node_id(&self) -> NodeId {
+        self.identity.node_id
     }
 
     /// Whether no node has finished its first start here. If one has, a folder
@@ -119,7 +152,8 @@ impl DataDir {
     }
 }
 
-fn lock(root: &Path) -> Result<File, DataDirError> {
+/// Takes the lock of a folder, for as long as the file is open.
+pub(super) fn lock(root: &Path) -> Result<File, DataDirError> {
     let io = |source| DataDirError::Io { path: root.to_owned(), source };
     let file = OpenOptions::new()
         .create(true)
@@ -127,6 +161,11 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
         .write(true)
         .open(root.join("lock"))
         .map_err(io)?;
+    held(root, file)
+}
+
+fn held(root: &Path, file: File) -> Result<File, DataDirError> {
+    let io = |source| DataDirError::Io { path: root.to_owned(), source };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: root.to_owned() }),
@@ -135,7 +174,7 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
 }
 
 impl Identity {
-    fn check(&self, root: &Path, text: &str) -> Result<(), DataDirError> {
+    fn parse(root: &Path, text: &str) -> Result<Identity, DataDirError> {
         let found: Identity = toml::from_str(text).map_err(|error| DataDirError::Damaged {
             path: root.to_owned(),
             reason: error.message().to_owned(),
@@ -143,6 +182,11 @@ impl Identity {
         if found.format > FORMAT {
             return Err(DataDirError::TooNew { path: root.to_owned(), found: found.format });
         }
+        Ok(found)
+    }
+
+    fn check(&self, root: &Path, text: &str) -> Result<(), DataDirError> {
+        let found = Identity::parse(root, text)?;
         if found.cluster_name != self.cluster_name || found.node_id != self.node_id {
             return Err(DataDirError::Foreign {
                 path: root.to_owned(),

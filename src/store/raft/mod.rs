@@ -23,16 +23,20 @@
 pub mod archive;
 mod data_dir;
 pub mod entry;
+mod export;
 mod health;
 pub mod history;
 mod history_source;
 mod leadership;
+mod links;
 pub mod log;
 pub mod network;
 mod office;
 pub mod options;
 mod peer_side;
 mod read;
+pub mod recover;
+pub mod seed;
 mod session;
 mod snapshot;
 pub mod snapshot_file;
@@ -49,6 +53,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use data_dir::DataDir;
@@ -60,6 +65,7 @@ pub use start::{Options, Peers, StartError, Started};
 use state::State;
 use write::Writes;
 
+use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Question, Reply, Revision, View, answer};
 
@@ -78,6 +84,8 @@ pub struct RaftStore {
     log: LogStore,
     caught_up: Arc<AtomicBool>,
     closing: AtomicBool,
+    /// Ends the exports that are under way.
+    stop: CancellationToken,
     _tasks: Vec<AbortOnDropHandle<()>>,
     _dir: DataDir,
 }
@@ -127,6 +135,12 @@ impl Store for RaftStore {
         !due.is_empty()
     }
 
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        let tables = self.newest(deadline).await?.tables.clone();
+        let source = export::Source { history: self.history.clone(), state: self.state.clone() };
+        Ok(source.export(tables, self.stop.clone()))
+    }
+
     async fn health(&self) -> Health {
         let caught_up = self.caught_up.load(Ordering::Acquire);
         let mut cluster = health::cluster(&self.core, &self.cluster_name, caught_up);
@@ -147,6 +161,7 @@ impl Store for RaftStore {
     /// Hands leadership over, answers what is under way and stops.
     async fn close(&self) {
         self.closing.store(true, Ordering::Release);
+        self.stop.cancel();
         self.hand_over().await;
         if let Err(error) = self.core.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");

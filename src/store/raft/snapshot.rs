@@ -60,7 +60,7 @@ impl SnapshotDir {
     }
 
     /// Writes the snapshot of `state`, durable on return.
-    fn write(
+    pub(super) fn write(
         &self,
         state: &Applied,
         membership: &StoredMembershipOf<TypeConfig>,

@@ -11,6 +11,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RaftStore;
@@ -170,6 +171,7 @@ impl RaftStore {
             log,
             caught_up,
             closing: AtomicBool::new(false),
+            stop: CancellationToken::new(),
             _tasks: tasks,
             _dir: dir,
         };

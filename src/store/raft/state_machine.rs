@@ -16,7 +16,8 @@ use super::snapshot_file::SnapshotFile;
 use super::state::{Applied as AppliedState, State};
 use super::types::{Applied, Proposal, TypeConfig};
 use crate::codec;
-use crate::machine::{self, Reply};
+use crate::machine::{self, Decision, Reply};
+use crate::store::tables::Tables;
 
 /// Entries applied before readers see them and callers are answered: enough
 /// that the tables' shared nodes are copied seldom, few enough that nobody
@@ -63,12 +64,7 @@ impl StateMachine {
     }
 
     async fn decide(&mut self, log_id: &LogId, proposal: &Proposal) -> io::Result<Reply> {
-        // Fatal on purpose: to skip what others may understand would be to differ.
-        let envelope = codec::decode_envelope(&proposal.0)
-            .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
-        let tables = &mut self.applied.tables;
-        let Ok(decision) = machine::decide(&envelope, tables);
-        tables.apply(&decision);
+        let decision = carry_out(&mut self.applied.tables, log_id, proposal)?;
         self.history.push(decision.events, &decision.meta).await;
         Ok(decision.reply)
     }
@@ -80,6 +76,23 @@ impl StateMachine {
             responder.send(applied);
         }
     }
+}
+
+/// Decides the command of a log entry over `tables` and commits it there.
+///
+/// # Errors
+/// This version does not understand the command. Fatal on purpose: to skip what
+/// others may understand would be to differ.
+pub(super) fn carry_out(
+    tables: &mut Tables,
+    log_id: &LogId,
+    proposal: &Proposal,
+) -> io::Result<Decision> {
+    let envelope = codec::decode_envelope(&proposal.0)
+        .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
+    let Ok(decision) = machine::decide(&envelope, tables);
+    tables.apply(&decision);
+    Ok(decision)
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {

@@ -91,6 +91,22 @@ impl Lookup<'_> {
         Reader::new(self.database).run(Span::new(first, last))
     }
 
+    /// A run that begins with `span.first` and goes up as far as `span.last`,
+    /// `bytes_max` or a hole allow; at least one event, where that is held.
+    pub(super) fn run_up(&self, span: Span, bytes_max: usize) -> Result<Result<Run, u64>, Fault> {
+        let first = span.first.0;
+        let Some((_, held_last)) = self.held.range_at(first) else { return Ok(Err(first)) };
+        let ceiling = span.last.0.min(held_last);
+        let mut reader = Reader::new(self.database);
+        let (mut end, mut bytes) = (first, 0);
+        while end <= ceiling && (end == first || bytes < bytes_max) {
+            let Some(event) = reader.event(end)? else { return Ok(Err(end)) };
+            bytes += super::size_of(&event);
+            end += 1;
+        }
+        Reader::new(self.database).run(Span::new(first, end - 1))
+    }
+
     fn search(
         &self,
         terms: Vec<Term>,

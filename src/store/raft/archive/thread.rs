@@ -69,6 +69,21 @@ impl Thread {
         self.jobs.send((job, place)).map_err(|_| ArchiveError::Closed)?;
         result.await.map_err(|_| ArchiveError::Closed)?
     }
+
+    /// Runs `job` for a caller that may not wait otherwise, as in a drop. Not
+    /// where the queue is full, or the thread has ended.
+    pub(super) fn run_now(&self, job: impl FnOnce(&mut Worker) + Send + 'static) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return };
+        let (reply, result) = channel();
+        let job: Job = Box::new(move |worker| {
+            job(worker);
+            let _ = reply.send(());
+        });
+        if self.jobs.send((job, place)).is_ok() {
+            // Fails where it ended before it came to the job.
+            let _ = result.recv();
+        }
+    }
 }
 
 /// Jobs first; what is to be done of itself in between.

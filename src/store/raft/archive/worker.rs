@@ -238,10 +238,14 @@ impl Worker {
         Ok(page)
     }
 
-    pub(super) fn range(&mut self, span: Span, bytes_max: usize) -> Result<Run, Failure> {
+    /// Reads a run. What proves damaged in it is let go.
+    pub(super) fn range(
+        &mut self,
+        read: impl FnOnce(&Lookup<'_>) -> Result<Result<Run, u64>, Fault>,
+    ) -> Result<Run, Failure> {
         let database = self.database()?;
         let lookup = Lookup { database, held: &self.held, proven: &self.proven };
-        match lookup.run(span, bytes_max)? {
+        match read(&lookup)? {
             Ok(run) => Ok(run),
             Err(revision) => {
                 if self.held.contains(revision) {

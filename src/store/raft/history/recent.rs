@@ -85,6 +85,22 @@ impl Recent {
         Some(Run { before, events })
     }
 
+    /// The run that begins with `span.first`, from memory, if that is there.
+    pub(super) fn range_up(&self, span: Span, bytes_max: usize) -> Option<Run> {
+        let before = self.chain_before(span.first)?;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        let mut next = span.first;
+        while next <= span.last
+            && (events.is_empty() || bytes < bytes_max)
+            && let Some(event) = self.window.get(next)
+        {
+            bytes += size_of(event);
+            events.push(Event::clone(event));
+            next = next.next();
+        }
+        (!events.is_empty()).then_some(Run { before, events })
+    }
+
     /// The chain value that the event at `revision` follows.
     pub(super) fn chain_before(&self, revision: Revision) -> Option<Chain> {
         if revision == self.window.oldest() {

@@ -27,6 +27,7 @@
 //! it. An acknowledged last record whose whole sectors turn to zero cannot be
 //! told from a torn one; a single flipped bit can.
 
+mod at_rest;
 mod error;
 mod index;
 mod janitor;
@@ -45,6 +46,7 @@ mod writer;
 
 use std::fmt;
 
+pub use at_rest::LogAtRest;
 pub use error::LogError;
 pub use reader::LogReader;
 pub use stats::LogStats;

@@ -99,7 +99,7 @@ fn indexes(range: &impl RangeBounds<u64>) -> Range<u64> {
     start..end.max(start)
 }
 
-fn load(source: Source) -> Result<Entry, LogError> {
+pub(super) fn load(source: Source) -> Result<Entry, LogError> {
     match source {
         Source::Cached(entry) => Ok(entry),
         Source::Stored { id, location, segment } => load_stored(id, &location, &segment),

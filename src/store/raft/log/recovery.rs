@@ -54,7 +54,7 @@ pub(super) fn recover(
     // A name that a killed process left in memory only must not vanish later.
     segment::sync_dir(dir)?;
     let first = first_of_last_run(&numbers);
-    let mut replay = Replay::new(dir, first, options.cache_bytes);
+    let mut replay = Replay::new(dir, first, options.cache_bytes, Segment::open);
     let mut spare = None;
     for number in numbers.iter().copied().filter(|number| *number >= first) {
         if replay.expects(number) {
@@ -79,20 +79,14 @@ pub(super) fn recover(
 }
 
 /// Earlier segments, with a gap behind them, were being deleted.
-fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
+pub(super) fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
     let gap = numbers.windows(2).rposition(|pair| pair[0].next() != pair[1]);
     numbers[gap.map_or(0, |gap| gap + 1)]
 }
 
 /// A segment behind the last one used: it must be blank, and is not needed.
 fn unused(dir: &Path, number: SegmentNumber) -> Result<Option<Segment>, LogError> {
-    let path = segment::path(dir, number);
-    let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
-    let body = content.get(BODY as usize..).unwrap_or_default();
-    if !tail::is_zero(body) {
-        let reason = "there are bytes in a segment whose predecessor was still in use";
-        return Err(LogError::damaged(&path, BODY, reason));
-    }
+    must_be_blank(dir, number)?;
     match Segment::open(dir, number) {
         Ok((segment, _)) => Ok(Some(segment)),
         Err(LogError::Damaged { .. }) => {
@@ -101,6 +95,18 @@ fn unused(dir: &Path, number: SegmentNumber) -> Result<Option<Segment>, LogError
         }
         Err(error) => Err(error),
     }
+}
+
+/// Sees that no record is in a segment behind the last one used.
+pub(super) fn must_be_blank(dir: &Path, number: SegmentNumber) -> Result<(), LogError> {
+    let path = segment::path(dir, number);
+    let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
+    let body = content.get(BODY as usize..).unwrap_or_default();
+    if !tail::is_zero(body) {
+        let reason = "there are bytes in a segment whose predecessor was still in use";
+        return Err(LogError::damaged(&path, BODY, reason));
+    }
+    Ok(())
 }
 
 /// Removes a torn record and makes what was found durable before anyone

@@ -1,7 +1,7 @@
 //! Reads segments in order and follows what their records say, checking every
 //! byte that was acknowledged. What a bad end means is `tail`'s to judge.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 
@@ -17,9 +17,13 @@ use super::{SegmentNumber, Seq};
 use crate::proto::record as message;
 use crate::store::raft::entry::{LogId, Vote, decode_entry};
 
+/// How a segment is opened: to be written on, or to be read alone.
+type Open = fn(&Path, SegmentNumber) -> Result<(Segment, Vec<u8>), LogError>;
+
 /// Where reading stands.
-pub(super) struct Replay<'a> {
-    dir: &'a Path,
+pub(super) struct Replay {
+    dir: PathBuf,
+    open: Open,
     pub state: State,
     pub index: Index,
     /// The number of the next record and the checksum of the one before; none
@@ -46,11 +50,12 @@ pub(super) struct Last {
     pub bytes: Vec<u8>,
 }
 
-impl<'a> Replay<'a> {
+impl Replay {
     /// A log that begins in segment `first`.
-    pub fn new(dir: &'a Path, first: SegmentNumber, cache_bytes_max: u64) -> Self {
+    pub fn new(dir: &Path, first: SegmentNumber, cache_bytes_max: u64, open: Open) -> Self {
         Self {
-            dir,
+            dir: dir.to_path_buf(),
+            open,
             state: State::new(first),
             index: Index::new(cache_bytes_max),
             position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
@@ -70,7 +75,7 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// When anything acknowledged in it is missing or changed.
     pub fn segment(&mut self, number: SegmentNumber) -> Result<(), LogError> {
-        let (segment, content) = Segment::open(self.dir, number)?;
+        let (segment, content) = (self.open)(&self.dir, number)?;
         self.index.add_segment(segment.clone());
         self.reached = number;
         let mut at = BODY as usize;
@@ -187,7 +192,7 @@ impl<'a> Replay<'a> {
     /// Which one is missing.
     pub fn check(&self, first: SegmentNumber) -> Result<(), LogError> {
         let missing = |number, reason| {
-            let path = segment::path(self.dir, number);
+            let path = segment::path(&self.dir, number);
             Err(LogError::Missing { path, reason })
         };
         if self.active.is_none() {

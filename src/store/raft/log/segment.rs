@@ -65,9 +65,22 @@ impl Segment {
     /// # Errors
     /// When the file cannot be read, or its header or size is not as created.
     pub fn open(dir: &Path, number: SegmentNumber) -> Result<(Self, Vec<u8>), LogError> {
+        Self::open_as(dir, number, OpenOptions::new().read(true).write(true))
+    }
+
+    /// As [`Segment::open`], of a log that is not to be written.
+    pub fn open_to_read(dir: &Path, number: SegmentNumber) -> Result<(Self, Vec<u8>), LogError> {
+        Self::open_as(dir, number, OpenOptions::new().read(true))
+    }
+
+    fn open_as(
+        dir: &Path,
+        number: SegmentNumber,
+        options: &OpenOptions,
+    ) -> Result<(Self, Vec<u8>), LogError> {
         let path = path(dir, number);
         let failed = |source| LogError::io("open", &path, source);
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        let file = options.open(&path).map_err(failed)?;
         let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
         let bytes = content.len() as u64;
         check_header(&path, number, &content)?;
@@ -101,13 +114,25 @@ pub(super) fn path(dir: &Path, number: SegmentNumber) -> PathBuf {
 
 /// The numbers of all segments, in order; unfinished ones are removed.
 pub(super) fn list(dir: &Path) -> Result<Vec<SegmentNumber>, LogError> {
+    let (numbers, unfinished) = files(dir)?;
     let failed = |source| LogError::io("list", dir, source);
-    let mut numbers = Vec::new();
+    unfinished.into_iter().try_for_each(fs::remove_file).map_err(failed)?;
+    Ok(numbers)
+}
+
+/// The numbers of all segments, in order; nothing is changed.
+pub(super) fn present(dir: &Path) -> Result<Vec<SegmentNumber>, LogError> {
+    files(dir).map(|(numbers, _unfinished)| numbers)
+}
+
+fn files(dir: &Path) -> Result<(Vec<SegmentNumber>, Vec<PathBuf>), LogError> {
+    let failed = |source| LogError::io("list", dir, source);
+    let (mut numbers, mut unfinished) = (Vec::new(), Vec::new());
     for file in fs::read_dir(dir).map_err(failed)? {
         let file = file.map_err(failed)?;
         let name = file.file_name().to_string_lossy().into_owned();
         if name.ends_with(UNFINISHED_SUFFIX) {
-            fs::remove_file(file.path()).map_err(failed)?;
+            unfinished.push(file.path());
         } else if let Some(number) = number(&name) {
             numbers.push(number);
         } else {
@@ -115,7 +140,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<SegmentNumber>, LogError> {
         }
     }
     numbers.sort();
-    Ok(numbers)
+    Ok((numbers, unfinished))
 }
 
 /// Removes a segment; its name is surely gone after [`sync_dir`].

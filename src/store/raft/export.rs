@@ -1,0 +1,107 @@
+//! The whole state on its way out of a running cluster: the rows from tables
+//! that never change, the history from memory and archive, read behind the
+//! writes that go on.
+//!
+//! What is promised is fixed by the position that the export starts with. What
+//! has not yet come out when a reset drops it is gone: the stream then ends in
+//! an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::archive::{ArchiveError, Run, Span};
+use super::history::History;
+use super::links::Links;
+use super::state::State;
+use crate::machine::{Meta, Revision};
+use crate::store::StoreError;
+use crate::store::row_record;
+use crate::store::tables::Tables;
+use crate::store::transfer::{Export, Feed, Part, feed};
+
+/// About how many bytes of events are read at once.
+const READ_BYTES: usize = 1 << 20;
+/// How long the archive may go without moving while it lacks what is wanted. It
+/// has that from peers, of whom one may be restarting.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What is missing is looked for again this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Where the history is read from.
+pub(super) struct Source {
+    pub(super) history: History,
+    /// As it goes on: its anchor tells what a reset dropped.
+    pub(super) state: Arc<State>,
+}
+
+impl Source {
+    /// The state that `tables` hold, with the history that is kept of it. Ends
+    /// early once `stop` is cancelled.
+    pub(super) fn export(self, tables: Tables, stop: CancellationToken) -> Export {
+        let meta = tables.meta().clone();
+        let (mut feed, parts) = feed(stop);
+        let runtime = Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let read = feed_rows(&tables, &mut feed)
+                .and_then(|()| self.feed_events(tables.meta(), &mut feed, &runtime));
+            feed.end(read);
+        });
+        Export { meta, parts }
+    }
+
+    fn feed_events(
+        &self,
+        meta: &Meta,
+        feed: &mut Feed,
+        runtime: &Handle,
+    ) -> Result<(), StoreError> {
+        let mut links = Links::after(&meta.anchor);
+        while links.next() <= meta.revision {
+            let span = Span { first: links.next(), last: meta.revision };
+            for event in runtime.block_on(self.read(span))?.events {
+                links.take(&event)?;
+                feed.push(Part::Event(event))?;
+            }
+        }
+        links.reach(meta)
+    }
+
+    /// The next events; waits for what the archive is about to fetch.
+    async fn read(&self, span: Span) -> Result<Run, StoreError> {
+        let mut hole = self.history.archive().hole();
+        let mut moved = Instant::now();
+        loop {
+            let error = match self.history.range_up(span, READ_BYTES).await {
+                Ok(run) => return Ok(run),
+                Err(error) => error,
+            };
+            self.still_promised(span.first)?;
+            if error == ArchiveError::Closed || moved.elapsed() >= PATIENCE {
+                return Err(StoreError::Unavailable(error.to_string()));
+            }
+            if let Ok(Ok(())) = timeout(LOOK_AGAIN, hole.changed()).await {
+                moved = Instant::now();
+            }
+        }
+    }
+
+    fn still_promised(&self, next: Revision) -> Result<(), StoreError> {
+        let anchor = self.state.load().tables.meta().anchor.revision;
+        match anchor < next {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable(format!(
+                "a reset dropped the history up to {anchor} while it was read"
+            ))),
+        }
+    }
+}
+
+/// Every row that goes along.
+pub(super) fn feed_rows(tables: &Tables, feed: &mut Feed) -> Result<(), StoreError> {
+    let mut rows = tables.rows().filter_map(row_record::record).filter_map(Part::of_row);
+    rows.try_for_each(|row| feed.push(row))
+}

@@ -1,0 +1,55 @@
+//! A history that is read from its anchor upwards, seen to be whole: no event
+//! is missing, each follows from the one before, and the last is the state's.
+
+use crate::machine::row::Anchor;
+use crate::machine::{Chain, Event, Meta, Revision};
+use crate::store::StoreError;
+
+/// How far a history has been read.
+pub(super) struct Links {
+    revision: Revision,
+    chain: Chain,
+}
+
+impl Links {
+    /// Nothing was read yet; the event after the anchor comes first.
+    pub(super) fn after(anchor: &Anchor) -> Links {
+        Links { revision: anchor.revision, chain: anchor.chain }
+    }
+
+    /// The revision that comes next.
+    pub(super) fn next(&self) -> Revision {
+        self.revision.next()
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub(super) fn take(&mut self, event: &Event) -> Result<(), StoreError> {
+        let wanted = self.next();
+        if event.revision != wanted {
+            let why = format!("the history has event {} in place of {wanted}", event.revision);
+            return Err(StoreError::Storage(why));
+        }
+        if !event.follows(self.chain) {
+            let why = format!("event {wanted} does not follow from the one before it");
+            return Err(StoreError::Storage(why));
+        }
+        (self.revision, self.chain) = (event.revision, event.chain);
+        Ok(())
+    }
+
+    /// Whether all was read that leads to `meta`.
+    ///
+    /// # Errors
+    /// It ends before, or elsewhere.
+    pub(super) fn reach(&self, meta: &Meta) -> Result<(), StoreError> {
+        if (self.revision, self.chain) == (meta.revision, meta.chain) {
+            return Ok(());
+        }
+        let (here, there) = (self.revision, meta.revision);
+        let why = format!("the history ends at event {here}, and the state at {there} of another");
+        Err(StoreError::Storage(why))
+    }
+}
