@@ -9,7 +9,7 @@ use mcp_state_sidecar::access::{self, Access, Secret};
 use mcp_state_sidecar::api::grpc;
 use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::{Operation, Transact};
-use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Text};
+use mcp_state_sidecar::machine::{Command, Event, Json, Text};
 use mcp_state_sidecar::proto::sidecar::ExportRequest;
 use mcp_state_sidecar::proto::sidecar::sidecar_client::SidecarClient;
 use mcp_state_sidecar::service::{self, Service};
@@ -25,14 +25,14 @@ use crate::state::*;
 
 type Chunks = Streaming<mcp_state_sidecar::proto::sidecar::ExportChunk>;
 
-struct Server {
+pub struct Server {
     url: String,
     store: Arc<dyn Store>,
     stop: CancellationToken,
 }
 
 impl Server {
-    async fn start(store: Arc<dyn Store>, access: access::Options) -> Server {
+    pub async fn start(store: Arc<dyn Store>, access: access::Options) -> Server {
         let service = Service::new(store.clone(), service::Options::default());
         let stop = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,17 +47,17 @@ impl Server {
         SidecarClient::connect(self.url.clone()).await.unwrap()
     }
 
-    async fn begin(&self) -> Result<Chunks, Status> {
+    pub async fn begin(&self) -> Result<Chunks, Status> {
         let reply = self.client().await.export(ExportRequest::default()).await;
         reply.map(tonic::Response::into_inner)
     }
 
-    async fn export(&self) -> Vec<u8> {
+    pub async fn export(&self) -> Vec<u8> {
         rest(self.begin().await.unwrap()).await.unwrap()
     }
 }
 
-async fn rest(mut chunks: Chunks) -> Result<Vec<u8>, Status> {
+pub async fn rest(mut chunks: Chunks) -> Result<Vec<u8>, Status> {
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.message().await? {
         bytes.extend_from_slice(&chunk.data);
@@ -113,17 +113,18 @@ fn keys(parts: &[Part]) -> (BTreeMap<Text, Json>, BTreeMap<Text, Json>) {
     (parts.iter().filter_map(row).collect(), replayed)
 }
 
-/// Each export is one moment of the history, whole pairs and all.
-async fn exports_under_load_are_moments(store: Arc<dyn Store>) {
-    let server = Server::start(store.clone(), access::Options::default()).await;
+/// Each export is one moment of the history, whole pairs and all; `writes` is
+/// written to meanwhile, which is the same state as `exports`.
+pub async fn exports_under_load_are_moments(writes: Arc<dyn Store>, exports: Arc<dyn Store>) {
+    let server = Server::start(exports, access::Options::default()).await;
     let (turns, (tell, mut written)) = (Arc::new(Semaphore::new(0)), watch::channel(0));
     let writing = {
-        let (turns, store) = (turns.clone(), store.clone());
+        let turns = turns.clone();
         tokio::spawn(async move {
             for number in 1.. {
                 let Ok(turn) = turns.acquire().await else { break };
                 turn.forget();
-                submit(&*store, pair(number)).await;
+                submit(&*writes, pair(number)).await;
                 tell.send_replace(number);
             }
         })
@@ -149,26 +150,28 @@ async fn exports_under_load_are_moments(store: Arc<dyn Store>) {
     for (meta, parts) in &exports {
         let events = events(parts);
         assert_eq!(events[..], all[..events.len()], "another history");
-        assert_eq!(events.last().map_or(Chain::default(), |event| event.chain), meta.chain);
+        assert_eq!(events.last().map_or(meta.anchor.chain, |event| event.chain), meta.chain);
     }
     let moments: Vec<u64> = exports.iter().map(|(meta, _)| meta.revision.0).collect();
     assert!(moments.is_sorted() && moments[0] < moments[19], "no load: {moments:?}");
-    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exports_of_memory_under_load_are_moments() {
-    exports_under_load_are_moments(Arc::new(Memory::new().store)).await;
+    let store = Arc::new(Memory::new().store);
+    exports_under_load_are_moments(store.clone(), store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exports_of_a_file_under_load_are_moments() {
     let folder = tempfile::tempdir().unwrap();
-    exports_under_load_are_moments(in_file(&folder)).await;
+    let store = in_file(&folder);
+    exports_under_load_are_moments(store.clone(), store.clone()).await;
+    store.close().await;
 }
 
 /// Larger than all that can be on the way to a caller who takes nothing.
-async fn fill_up(store: &dyn Store) {
+pub async fn fill_up(store: &dyn Store) {
     let value = format!("\"{}\"", "x".repeat(256 * 1024));
     for number in 0..64 {
         submit(store, set(&format!("large/{number}"), &value)).await;
