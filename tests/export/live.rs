@@ -90,10 +90,12 @@ fn pair(number: u64) -> Command {
 }
 
 fn events(parts: &[Part]) -> Vec<&Event> {
-    let event = |part| match part {
-        &Part::Event(ref event) => Some(event),
-        &Part::Row(_) => None,
-    };
+    fn event(part: &Part) -> Option<&Event> {
+        match part {
+            Part::Event(event) => Some(event),
+            Part::Row(_) => None,
+        }
+    }
     parts.iter().filter_map(event).collect()
 }
 
