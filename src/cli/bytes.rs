@@ -167,6 +167,8 @@ impl Drop for Unfinished {
 
 /// Bytes come out here.
 pub struct Source {
+    /// What people are told that it is.
+    pub name: String,
     pieces: mpsc::Receiver<Result<Vec<u8>, String>>,
     /// How large the file is, where that is known.
     pub size: Option<u64>,
@@ -195,13 +197,14 @@ impl Source {
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted { input, read: read.clone() };
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        let told = name.clone();
         spawn_blocking(move || {
             if let Err(error) = pump(counted, &sender) {
                 // Fails where nobody wants to know.
-                let _ = sender.blocking_send(Err(format!("{name}: cannot be read: {error}")));
+                let _ = sender.blocking_send(Err(format!("{told}: cannot be read: {error}")));
             }
         });
-        Ok(Source { pieces, size, read })
+        Ok(Source { name, pieces, size, read })
     }
 
     /// The next bytes; nothing at the end.

@@ -53,7 +53,8 @@ struct Target {
 
 async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failure> {
     let mut source = Source::open(&file).map_err(Failure::run)?;
-    let refused = |error| Failure::run(format!("{}: {error}", file.display()));
+    let name = source.name.clone();
+    let refused = |error| Failure::run(format!("{name}: {error}"));
     let mut reader = Reader::new();
     let mut intake: Option<Box<dyn Intake>> = None;
     let progress = Progress::of_bytes("importing", source.size);

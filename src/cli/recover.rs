@@ -13,9 +13,10 @@ use futures::StreamExt;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Failure;
+use super::progress::Progress;
 use crate::store::raft::recover::{Recovered, Report};
 use crate::store::sqlite::SqliteStore;
-use crate::store::transfer::{Export, Intake};
+use crate::store::transfer::{Export, Intake, Part};
 
 /// What lies beside the file until that is whole.
 const SCRATCH_SUFFIX: &str = ".recovering";
@@ -60,10 +61,17 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 async fn fill(file: &Path, export: Export) -> Result<(), Failure> {
     let Export { meta, mut parts } = export;
+    let events = meta.revision.0 - meta.anchor.revision.0;
     let intake = SqliteStore::intake(file, meta, false).map_err(Failure::run)?;
     let mut intake: Box<dyn Intake> = Box::new(intake);
+    let progress = Progress::of_number("recovering events");
+    progress.total(events);
+    let mut done = 0;
     while let Some(some) = parts.next().await {
-        intake.take(some.map_err(Failure::run)?).await.map_err(Failure::run)?;
+        let some = some.map_err(Failure::run)?;
+        done += some.iter().filter(|part| matches!(part, Part::Event(_))).count() as u64;
+        intake.take(some).await.map_err(Failure::run)?;
+        progress.at(done);
     }
     intake.finish().await.map_err(Failure::run)
 }
@@ -91,11 +99,11 @@ fn account(report: &Report, file: &Path) -> String {
         format!("node {} of cluster '{}': {snapshot}", report.node_id, report.cluster_name),
         format!("reached: index {}, term {}", report.index, report.term),
         format!("committed, as far as this node knew: index {}", report.committed_index),
-        match report.index - report.committed_index {
-            0 => "entries behind that: none".to_owned(),
+        match report.index.saturating_sub(report.committed_index) {
+            0 => "not known to be committed: nothing".to_owned(),
             more => format!(
-                "entries behind that: {more}, in the file too: each may have been acknowledged, \
-                 and nobody was told that it was not"
+                "not known to be committed: {more}, in the file too, since callers may have been \
+                 answered; none was told that nothing was written"
             ),
         },
         format!("state: revision {}, chain {}", meta.revision, meta.chain),

@@ -73,6 +73,3 @@ pub struct Header {
     /// The state's position.
     pub meta: Meta,
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,6 +18,7 @@ mod commit;
 mod error;
 mod export;
 mod history;
+mod move_in;
 mod open;
 mod range;
 mod reader;
@@ -49,7 +50,7 @@ use self::writer::Writer;
 use super::clock::Clock;
 use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{Command, Meta, Question, Reply, Revision};
+use crate::machine::{ClusterMs, Command, Meta, Question, Reply, Revision};
 
 /// How long looking for rows that are due may wait for a reader.
 const SWEEP_LOOK: Duration = Duration::from_secs(5);
@@ -81,15 +82,17 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it; its folder must exist.
+    /// Opens the file at `path`, or makes it; its folder must exist. A file of
+    /// the Python reference becomes ours, and a copy of it is kept beside.
     ///
     /// Blocks for some milliseconds, longer while other processes hold the
-    /// file.
+    /// file or a large one is converted.
     ///
     /// # Errors
     /// See [`OpenError`]; the file is left as it was.
     pub fn open(path: &Path, options: Options, clock: Clock) -> Result<SqliteStore, OpenError> {
-        let (path, conn) = open::open(path)?;
+        let now = ClusterMs(clock.wall_ms());
+        let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| OpenError::of(&path, error);
         let meta = Tables::load(&conn).map_err(fail)?.position.meta;
         let shared = Arc::new(Shared::new(clock, &meta));

@@ -244,11 +244,10 @@ impl History {
     /// The run that begins with `span.first` and goes up as far as `span.last`,
     /// `bytes_max` or what is held allow. At least one event.
     pub async fn range_up(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
-        let recent = self.shared.recent().range_up(span, bytes_max);
-        match recent {
-            Some(run) => Ok(run),
-            None => self.shared.archive.range_up(span, bytes_max).await,
-        }
+        let Some(run) = self.shared.recent().range_up(span, bytes_max) else {
+            return self.shared.archive.range_up(span, bytes_max).await;
+        };
+        Ok(run)
     }
 
     /// The archive, for figures.

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -57,6 +58,11 @@ pub enum SeedError {
          member has to itself"
     )]
     NotEmpty { path: PathBuf },
+    #[error(
+        "data directory {path}: a mount point, in whose place no folder can be put; name a \
+         folder in it"
+    )]
+    MountPoint { path: PathBuf },
     #[error("node {node} is none of the members")]
     NoMember { node: NodeId },
     #[error("the members make no cluster: {0}")]
@@ -115,6 +121,9 @@ impl Seed {
         let root = std::path::absolute(&options.data_dir).map_err(io)?;
         if !is_empty(&root).map_err(io)? {
             return Err(SeedError::NotEmpty { path: root });
+        }
+        if is_mount_point(&root).map_err(io)? {
+            return Err(SeedError::MountPoint { path: root });
         }
         let options = Options { data_dir: root, ..options };
         let part = Unfinished::make(&options.data_dir)?;
@@ -190,9 +199,9 @@ impl Intake for Seed {
 impl Unfinished {
     /// In place of what a process that was killed may have left.
     fn make(target: &Path) -> Result<Unfinished, SeedError> {
-        let mut name = target.as_os_str().to_owned();
+        let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(PART_SUFFIX);
-        let path = PathBuf::from(name);
+        let path = target.with_file_name(name);
         let io = |source| SeedError::Io { path: path.clone(), source };
         if path.exists() {
             // Another process may be filling it.
@@ -226,6 +235,15 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
         Ok(mut files) => Ok(files.next().is_none()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether the folder is on another disk than the one that it is in.
+fn is_mount_point(folder: &Path) -> io::Result<bool> {
+    let device = |path: &Path| Ok::<_, io::Error>(fs::metadata(path)?.dev());
+    match folder.parent() {
+        Some(parent) if folder.exists() => Ok(device(folder)? != device(parent)?),
+        Some(_) | None => Ok(false),
     }
 }
 

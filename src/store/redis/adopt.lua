@@ -4,8 +4,9 @@
 -- KEYS: every place, in the order of layout.rs, then the same places of the
 -- state that comes.
 -- ARGV: whether a present state may go ('1'), the channel, the new position,
--- its clock and revision, the number of steps, and how many of the places of
--- rows hold how many rows: their number, then place and count each.
+-- its clock and revision, the number of steps, the form of what is written and
+-- an id for this, and how many of the places of rows hold how many rows: their
+-- number, then place and count each.
 -- Gives 'done', 'not empty' or 'incomplete'.
 
 local META, COMMITS, QUEUE = 1, 21, 22
@@ -20,8 +21,8 @@ if ARGV[1] ~= '1' then
   end
   if redis.call('EXISTS', KEYS[19]) == 1 then return 'not empty' end
 end
-local at = 8
-for _ = 1, tonumber(ARGV[7]) do
+local at = 10
+for _ = 1, tonumber(ARGV[9]) do
   if redis.call('HLEN', KEYS[half + tonumber(ARGV[at])]) ~= tonumber(ARGV[at + 1]) then
     return 'incomplete'
   end
@@ -31,7 +32,8 @@ end
 -- As in a commit: first what Redis might refuse. Counting on makes whoever
 -- has read the old state decide anew.
 local version = tonumber(redis.call('HGET', KEYS[META], 'version') or 0) + 1
-redis.call('HSET', KEYS[META], 'version', whole(version), 'state', ARGV[3], 'clock', ARGV[4], 'steps', ARGV[6])
+redis.call('HSET', KEYS[META], 'version', whole(version), 'last', ARGV[8], 'format', ARGV[7],
+  'state', ARGV[3], 'clock', ARGV[4], 'steps', ARGV[6])
 redis.call('HDEL', KEYS[META], 'turn', 'turn_until')
 for place = 1, half do
   if place ~= META and place ~= COMMITS and place ~= QUEUE then

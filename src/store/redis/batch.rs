@@ -11,9 +11,7 @@ use super::writes::{Touched, Writes};
 use crate::machine::command::Operation;
 use crate::machine::footprint::Lookup;
 use crate::machine::view::ClaimFilter;
-use crate::machine::{
-    ClusterMs, Command, Envelope, Footprint, Meta, Reply, Text, WallMs, decide, footprint,
-};
+use crate::machine::{Command, Envelope, Footprint, Meta, Reply, Text, decide, footprint};
 use crate::store::Request;
 
 /// Most commands of a batch. Redis works on one script at a time, and this
@@ -183,19 +181,6 @@ pub fn decide_all(envelopes: &[Envelope], before: Working, late: bool) -> Decide
     // Where a deadline has passed, the clock is a change too: what has been
     // told to be gone must not come back.
     Decided { replies, meta, writes, idle: touched.is_nothing() && !late }
-}
-
-/// The command with the time at which it is decided.
-pub fn stamped(request: Request, now: ClusterMs) -> Envelope {
-    Envelope {
-        origin: None,
-        idempotency: request.idempotency,
-        actor: request.actor,
-        chance: request.chance,
-        wall: WallMs(now.0),
-        clock: now,
-        command: request.command,
-    }
 }
 
 /// Whether what the command looks up depends on more than the batch can know.

@@ -2,19 +2,21 @@
 -- and hands the turn on. Compares and writes; the rules are not here.
 --
 -- Every command reads the state's position and every commit counts it on, so
--- the one number `version` is the version of all rows that were read.
+-- the one number `version` is the version of all rows that were read. The last
+-- commit's id stands beside it: a Redis that has lost commits may count up to
+-- the same number again, over other rows.
 --
 -- KEYS: every place, in the order of layout.rs.
 -- ARGV: the sidecar, the turn's length in ms, the channel; then, where there
--- is something to commit, the version that was read, this commit's id, the
--- new position, its clock and revision, the change in the number of steps;
--- then writes, each the number of its words, a Redis command, the number of
+-- is something to commit, the version that was read and its commit's id, this
+-- commit's id, the form of what is written, the new position, its clock and
+-- revision, the change in the number of steps; then writes, each the number of its words, a Redis command, the number of
 -- its key, and its arguments.
 -- Gives 'done', 'conflict', or 'forgotten': too long ago to say which.
 
 local META, COMMITS, QUEUE = KEYS[1], KEYS[21], KEYS[22]
 local me, turn_ms, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local expected, id = tonumber(ARGV[4]), ARGV[5]
+local expected, last, id = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
 -- Commits whose ids are kept: an answer that was lost is asked for again
 -- within the callers' deadlines.
@@ -42,8 +44,9 @@ if not expected then
   return 'done'
 end
 
-local version = tonumber(redis.call('HGET', META, 'version') or 0)
-if version ~= expected then
+local present = redis.call('HMGET', META, 'version', 'last')
+local version = tonumber(present[1] or 0)
+if version ~= expected or (present[2] or '') ~= last then
   local made = redis.call('HGET', COMMITS, whole(expected + 1))
   if made == id then return 'done' end
   if version > expected + KEPT then return 'forgotten' end
@@ -52,16 +55,17 @@ end
 
 -- First of all writes: where Redis takes none (no memory, read-only, no
 -- replicas), it says so here, before anything is written.
-redis.call('HSET', META, 'version', whole(expected + 1), 'state', ARGV[6], 'clock', ARGV[7])
-if ARGV[9] ~= '0' then redis.call('HINCRBY', META, 'steps', ARGV[9]) end
+redis.call('HSET', META, 'version', whole(expected + 1), 'last', id, 'format', ARGV[7],
+  'state', ARGV[8], 'clock', ARGV[9])
+if ARGV[11] ~= '0' then redis.call('HINCRBY', META, 'steps', ARGV[11]) end
 redis.call('HSET', COMMITS, whole(expected + 1), id)
 redis.call('HDEL', COMMITS, whole(expected + 1 - KEPT))
 
-local at = 10
+local at = 12
 while at <= #ARGV do
   local words = tonumber(ARGV[at])
   redis.call(ARGV[at + 1], KEYS[tonumber(ARGV[at + 2])], unpack(ARGV, at + 3, at + words))
   at = at + words + 1
 end
-redis.call('PUBLISH', channel, ARGV[8] .. ' ' .. hand_on())
+redis.call('PUBLISH', channel, ARGV[10] .. ' ' .. hand_on())
 return 'done'

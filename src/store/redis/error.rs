@@ -63,11 +63,13 @@ impl Fault {
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown,
             ) => Fault::NotNow(explained(error, text)),
-            ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
-                // A script of somebody else's has run for too long.
-                Some("BUSY" | "READONLY" | "UNBLOCKED") => Fault::NotNow(explained(error, text)),
-                _ => Fault::Refused(explained(error, text)),
-            },
+            ErrorKind::Server(_) | ErrorKind::Extension => {
+                // BUSY: a script of somebody else's has run for too long. Old
+                // servers name a script's error in the text alone.
+                let passes = error.code() == Some("BUSY") || text.contains("-READONLY");
+                let sort = if passes { Fault::NotNow } else { Fault::Refused };
+                sort(explained(error, text))
+            }
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 Fault::Refused(text)
             }

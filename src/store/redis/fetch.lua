@@ -5,9 +5,9 @@
 -- ARGV: the sidecar that wants the turn (empty: it only reads), the turn's
 -- length in ms, the time in ms (empty: this server's own), then requests, each
 -- a verb and its arguments.
--- Gives 'wait', or: time, commits so far, the state's position, number of
--- remembered requests, whether a deadline lies between the state's clock and
--- the time, and what each verb found.
+-- Gives 'wait', or: time, commits so far and the id of the last one, the
+-- state's position, number of remembered requests, whether a deadline lies
+-- between the state's clock and the time, and what each verb found.
 
 local META, KV, KV_NAME, KV_DUE, LEASE, LEASE_NAME, LEASE_DUE,
   RUN, RUN_LISTED, RUN_READY, RUN_FREE, RUN_CHILD, STEP, STEP_NAME,
@@ -26,7 +26,7 @@ redis.call('PERSIST', META)
 
 local function whole(number) return string.format('%.0f', number) end
 
-local position = redis.call('HMGET', META, 'version', 'state', 'clock', 'steps', 'turn', 'turn_until')
+local position = redis.call('HMGET', META, 'version', 'state', 'clock', 'steps', 'turn', 'turn_until', 'last')
 local clock = tonumber(position[3] or 0)
 local time = redis.call('TIME')
 local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -353,5 +353,6 @@ while at < #ARGV do
   found[#found + 1] = verbs[take()]()
 end
 return {
-  whole(now), tonumber(position[1] or 0), position[2], redis.call('HLEN', REQUEST), late and 1 or 0, found,
+  whole(now), tonumber(position[1] or 0), position[7] or '', position[2],
+  redis.call('HLEN', REQUEST), late and 1 or 0, found,
 }

@@ -28,6 +28,8 @@ pub struct Fetched {
     pub now: ClusterMs,
     /// Commits so far: the version of everything that was read.
     pub version: u64,
+    /// The id of the last of them.
+    pub last: String,
     pub meta: Meta,
     /// Remembered requests in all.
     pub requests: u64,
@@ -200,16 +202,29 @@ impl Fetch {
 }
 
 impl Fetched {
+    /// As before anything was stored.
+    pub fn nothing() -> Fetched {
+        Fetched {
+            now: ClusterMs::default(),
+            version: 0,
+            last: String::new(),
+            meta: Meta::default(),
+            requests: 0,
+            late: false,
+            found: Vec::new(),
+        }
+    }
+
     /// Reads what `fetch.lua` gave; nothing where it is another sidecar's turn.
     pub fn read(value: Value) -> Result<Option<Fetched>, Fault> {
         let parts = list(value)?;
-        let parts: [Value; 6] = match parts.try_into() {
+        let parts: [Value; 7] = match parts.try_into() {
             Ok(parts) => parts,
             // Its one word is `wait`.
             Err(parts) if parts.len() == 1 => return Ok(None),
             Err(_) => return Err(strange("an answer of another length")),
         };
-        let [now, version, state, requests, late, found] = parts;
+        let [now, version, last, state, requests, late, found] = parts;
         let now: u64 = redis::from_redis_value(now).map_err(strange)?;
         let meta = match state {
             Value::Nil => Meta::default(),
@@ -221,6 +236,7 @@ impl Fetched {
         Ok(Some(Fetched {
             now: ClusterMs(now),
             version: redis::from_redis_value(version).map_err(strange)?,
+            last: redis::from_redis_value(last).map_err(strange)?,
             meta,
             requests: redis::from_redis_value(requests).map_err(strange)?,
             late: redis::from_redis_value(late).map_err(strange)?,

@@ -1,7 +1,7 @@
 //! Imports: a whole state comes in under keys of its own, in any number of
 //! round trips, and takes the place of the present one in a single script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::error::{Fault, OpenError};
 use super::fetch::Fetch;
 use super::layout::{Keys, Place};
 use super::link::{Link, Purpose};
-use super::open::{self, Options};
+use super::open::{FORMAT, Options, Way};
 use super::writes::Writes;
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
@@ -72,40 +72,41 @@ impl RedisIntake {
         meta: Meta,
         replace: bool,
     ) -> Result<RedisIntake, IntakeError> {
-        let Options { prefix, .. } = options.clone();
-        let (target, keys, link) = open::way(options)?;
-        let (found, _) = open::first_look(&link, &keys, &target, &prefix).await?;
-        let place = target.place.clone();
+        let way = Way::to(options)?;
+        let found = way.first_look().await?.meta.revision;
+        let (place, prefix) = (way.place(), way.prefix.clone());
         let failed =
-            |fault: Fault| IntakeError::Store { place: place.clone(), error: fault.unsent() };
-        let rows = rows(&link).await.map_err(failed)?;
-        if !replace && (rows > 0 || found.meta.revision.0 > 0) {
-            let refused = NotEmpty { found: found.meta.revision, rows, incoming: meta.revision };
+            |fault: Fault| IntakeError::Store { place: way.place(), error: fault.unsent() };
+        let rows = rows(&way.link).await.map_err(failed)?;
+        if !replace && (rows > 0 || found.0 > 0) {
+            let refused = NotEmpty { found, rows, incoming: meta.revision };
             return Err(IntakeError::NotEmpty { place, prefix, refused });
         }
-        let sidecars = listeners(&link, &keys).await.map_err(failed)?;
+        let sidecars = listeners(&way).await.map_err(failed)?;
         if replace && sidecars > 0 {
             return Err(IntakeError::InUse { place, prefix, sidecars });
         }
-        Ok(RedisIntake::filling(link, keys, &prefix, meta, replace))
+        Ok(RedisIntake::filling(&way, meta, replace))
     }
 
     /// An import into a place that was looked at.
-    pub(super) fn filling(
-        link: Arc<Link>,
-        keys: Arc<Keys>,
-        prefix: &str,
-        meta: Meta,
-        replace: bool,
-    ) -> RedisIntake {
-        let coming = Keys::coming(prefix, &format!("{:016x}", rand::random::<u64>()));
-        let (steps, taken) = (0, BTreeMap::new());
-        RedisIntake { link, keys, coming, meta, replace, steps, taken, finished: false }
+    pub(super) fn filling(way: &Way, meta: Meta, replace: bool) -> RedisIntake {
+        let id = format!("{:016x}", rand::random::<u64>());
+        RedisIntake {
+            link: way.link.clone(),
+            keys: way.keys.clone(),
+            coming: Keys::coming(&way.prefix, &id),
+            meta,
+            replace,
+            steps: 0,
+            taken: BTreeMap::new(),
+            finished: false,
+        }
     }
 
     async fn send(&self, writes: Writes) -> Result<(), Fault> {
         let mut pipe = redis::pipe();
-        let mut written = std::collections::BTreeSet::new();
+        let mut written = BTreeSet::new();
         for (command, place, args) in writes.commands() {
             pipe.cmd(command).arg(self.coming.of(place)).arg(args).ignore();
             written.insert(place);
@@ -126,6 +127,7 @@ impl RedisIntake {
         call.key(self.keys.all()).key(self.coming.all());
         call.arg(u8::from(self.replace)).arg(&self.keys.channel).arg(&state[..]);
         call.arg(self.meta.clock.0).arg(self.meta.revision.0).arg(self.steps);
+        call.arg(FORMAT).arg(self.coming.of(Place::Meta));
         call.arg(self.taken.len());
         for (place, count) in &self.taken {
             call.arg(place).arg(count);
@@ -218,10 +220,10 @@ async fn rows(link: &Link) -> Result<u64, Fault> {
 }
 
 /// Sidecars that listen for changes.
-async fn listeners(link: &Link, keys: &Keys) -> Result<u64, Fault> {
-    let mut connection = link.connection().await?;
+async fn listeners(way: &Way) -> Result<u64, Fault> {
+    let mut connection = way.link.connection().await?;
     let mut asked = redis::cmd("PUBSUB");
-    asked.arg("NUMSUB").arg(&keys.channel);
+    asked.arg("NUMSUB").arg(&way.keys.channel);
     let counts: Result<(String, u64), _> = asked.query_async(&mut connection).await;
     counts.map(|(_, count)| count).map_err(|error| Fault::of(&error))
 }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::error::Fault;
 use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
+use super::open::FORMAT;
 use super::target::Target;
 use crate::codec::{self, StateRecord};
 use crate::machine::{ClusterMs, Meta, Revision};
@@ -39,8 +40,9 @@ pub struct Link {
 
 /// What is to be committed.
 pub struct Commit<'a> {
-    /// What everything was read at.
+    /// What everything was read at, and the id of the commit that made it.
     pub version: u64,
+    pub last: &'a str,
     /// Tells this commit from all others.
     pub id: &'a str,
     pub meta: &'a Meta,
@@ -108,7 +110,7 @@ impl Link {
         let Meta { clock, revision: Revision(revision), .. } = commit.meta;
         let mut call = self.commit.prepare_invoke();
         call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
-        call.arg(commit.version).arg(commit.id).arg(&state[..]);
+        call.arg(commit.version).arg(commit.last).arg(commit.id).arg(FORMAT).arg(&state[..]);
         call.arg(clock.0).arg(*revision).arg(commit.steps);
         for (command, place, args) in commit.commands {
             // Its name and its key are words too.

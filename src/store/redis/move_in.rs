@@ -2,17 +2,14 @@
 //! first opened. The reference's own keys stay as they are, under their own
 //! names: they are the copy.
 
-use std::sync::Arc;
-
 use redis::aio::MultiplexedConnection;
 
 use super::error::{Fault, OpenError};
 use super::fetch::Fetched;
 use super::intake::RedisIntake;
-use super::layout::Keys;
 use super::link::Link;
-use super::target::Target;
-use crate::machine::ClusterMs;
+use super::open::Way;
+use crate::store::StoreError;
 use crate::store::reference::items::{self, Item, Value};
 use crate::store::reference::{self, Converted};
 use crate::store::transfer::{Intake, Part};
@@ -28,34 +25,25 @@ const PARTS: usize = 500;
 /// # Errors
 /// Something under the reference's names is not of its form: nothing was
 /// changed.
-pub(super) async fn move_in(
-    link: &Arc<Link>,
-    keys: &Arc<Keys>,
-    target: &Target,
-    prefix: &str,
-    found: &Fetched,
-) -> Result<bool, OpenError> {
+pub(super) async fn move_in(way: &Way, found: &Fetched) -> Result<bool, OpenError> {
     if found.version > 0 {
         return Ok(false);
     }
-    let place = || target.place.clone();
-    let unreached =
-        |fault: Fault| OpenError::Unreached { place: place(), reason: fault.to_string() };
-    let items = gather(link).await.map_err(unreached)?;
+    let items = gather(&way.link).await.map_err(|fault| way.refused(fault))?;
     if items.is_empty() {
         return Ok(false);
     }
     let count = items.len();
     let left = items::gather(items, found.now).map_err(|fault| OpenError::Unfit {
-        place: place(),
+        place: way.place(),
         reason: format!(
             "{fault}: neither the Python reference's nor ours; give this store a database of its \
              own (redis://HOST/1), or remove the key"
         ),
     })?;
-    let converted = reference::convert(&left, ClusterMs(found.now.0));
+    let converted = reference::convert(&left, found.now);
     let revision = converted.meta.revision;
-    if fill(link, keys, prefix, converted).await? {
+    if fill(way, converted).await? {
         tracing::info!(keys = count, %revision, "took over what the Python reference had stored");
     }
     Ok(true)
@@ -120,18 +108,11 @@ async fn read(
 }
 
 /// Fills our keys; says whether nobody else was first.
-async fn fill(
-    link: &Arc<Link>,
-    keys: &Arc<Keys>,
-    prefix: &str,
-    converted: Converted,
-) -> Result<bool, OpenError> {
-    let failed = |error: crate::store::StoreError| OpenError::Unfit {
-        place: prefix.to_owned(),
-        reason: error.to_string(),
-    };
+async fn fill(way: &Way, converted: Converted) -> Result<bool, OpenError> {
+    let failed =
+        |error: StoreError| OpenError::Unfit { place: way.place(), reason: error.to_string() };
     let Converted { meta, rows, events } = converted;
-    let mut intake = RedisIntake::filling(link.clone(), keys.clone(), prefix, meta, false);
+    let mut intake = RedisIntake::filling(way, meta, false);
     let parts: Vec<Part> =
         rows.into_iter().map(Part::Row).chain(events.into_iter().map(Part::Event)).collect();
     for some in parts.chunks(PARTS) {
@@ -140,7 +121,7 @@ async fn fill(
     match Box::new(intake).finish().await {
         Ok(()) => Ok(true),
         // Another sidecar did the same at the same time.
-        Err(crate::store::StoreError::Unavailable(_)) => Ok(false),
+        Err(StoreError::Unavailable(_)) => Ok(false),
         Err(error) => Err(failed(error)),
     }
 }

@@ -43,47 +43,112 @@ impl Default for Options {
     }
 }
 
+/// How a state is reached.
+pub(super) struct Way {
+    pub target: Arc<Target>,
+    pub keys: Arc<Keys>,
+    pub link: Arc<Link>,
+    pub prefix: String,
+}
+
 impl RedisStore {
-    /// Opens the state under the prefix, or begins it.
+    /// Opens the state under the prefix, or begins it; where the Python
+    /// reference left one, takes that over.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing was changed.
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
-        let prefix = options.prefix.clone();
-        let (target, keys, reads) = way(options)?;
-        let (mut found, _) = first_look(&reads, &keys, &target, &prefix).await?;
-        if move_in(&reads, &keys, &target, &prefix, &found).await? {
-            (found, _) = first_look(&reads, &keys, &target, &prefix).await?;
+        let way = Way::to(options)?;
+        let mut found = way.first_look().await?;
+        if move_in(&way, &found).await? {
+            found = way.first_look().await?;
         }
-        let me = reads.me().to_owned();
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
-        let writes = Link::new(target.clone(), keys.clone(), me.clone());
-        tokio::spawn(Writer::new(writes, shared.clone(), me.clone(), end).run());
+        let me = way.link.me().to_owned();
+        let writes = Link::new(way.target.clone(), way.keys.clone(), me.clone());
+        tokio::spawn(Writer::new(writes, shared.clone(), end).run());
+        let Way { target, keys, link, .. } = way;
         let listener = Listener {
             target,
             keys: keys.clone(),
-            link: reads.clone(),
+            link: link.clone(),
             shared: shared.clone(),
             me,
             version: found.version,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, keys, link: reads, ended, _listener: listener })
+        Ok(RedisStore { shared, keys, link, ended, _listener: listener })
     }
 }
 
-/// How a state is reached: where Redis is, the keys, and a link.
-pub(super) fn way(options: Options) -> Result<(Arc<Target>, Arc<Keys>, Arc<Link>), OpenError> {
-    let target = Arc::new(Target::parse(&options.url)?);
-    if !is_prefix(&options.prefix) {
-        return Err(OpenError::Prefix(options.prefix));
+impl Way {
+    /// The way that `options` describe; nothing is asked yet.
+    pub fn to(options: Options) -> Result<Way, OpenError> {
+        let Options { url, prefix } = options;
+        let target = Arc::new(Target::parse(&url)?);
+        if !is_prefix(&prefix) {
+            return Err(OpenError::Prefix(prefix));
+        }
+        let keys = Arc::new(Keys::new(&prefix));
+        let me = format!("{:016x}", rand::random::<u64>());
+        let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
+        Ok(Way { target, keys, link, prefix })
     }
-    let keys = Arc::new(Keys::new(&options.prefix));
-    let me = format!("{:016x}", rand::random::<u64>());
-    let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
-    Ok((target, keys, link))
+
+    /// Reads the position, and refuses what it cannot belong to.
+    pub async fn first_look(&self) -> Result<Fetched, OpenError> {
+        let until = Instant::now() + OPEN_WAIT;
+        loop {
+            match self.look().await {
+                Ok((found, format)) if format <= FORMAT => return Ok(found),
+                Ok((_, found)) => {
+                    let (place, prefix) = (self.place(), self.prefix.clone());
+                    return Err(OpenError::Newer { place, prefix, found, known: FORMAT });
+                }
+                Err(Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_))
+                    if Instant::now() < until =>
+                {
+                    sleep(OPEN_RETRY).await;
+                }
+                Err(fault) => return Err(self.refused(fault)),
+            }
+        }
+    }
+
+    /// Where this leads, for people.
+    pub fn place(&self) -> String {
+        self.target.place.clone()
+    }
+
+    /// What a fault means to whoever opens.
+    pub fn refused(&self, fault: Fault) -> OpenError {
+        let place = self.place();
+        match fault {
+            Fault::Unreached(reason) | Fault::Gone(reason) => {
+                OpenError::Unreached { place, reason }
+            }
+            Fault::NotNow(reason) | Fault::Refused(reason) => OpenError::Unfit { place, reason },
+            Fault::Damaged(reason) => OpenError::Damaged { place, reason },
+        }
+    }
+
+    /// The position, and the form of what lies there.
+    async fn look(&self) -> Result<(Fetched, u64), Fault> {
+        let mut connection = self.link.connection().await?;
+        let mut asked = redis::cmd("HGET");
+        asked.arg(self.keys.of(Place::Meta)).arg("format");
+        let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
+        let format = format.map_err(|error| Fault::of(&error))?.unwrap_or(FORMAT);
+        if format > FORMAT {
+            // What else is there may not be readable.
+            return Ok((Fetched::nothing(), format));
+        }
+        let found = self.link.fetch(&Fetch::default(), Purpose::Read, None).await?;
+        let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
+        Ok((found, format))
+    }
 }
 
 /// Whether keys may begin so: braces would end the hash tag, and patterns of
@@ -92,58 +157,4 @@ pub fn is_prefix(text: &str) -> bool {
     const CHARS_MAX: usize = 64;
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     (1..=CHARS_MAX).contains(&text.len()) && text.chars().all(fits)
-}
-
-/// Reads the position, and refuses what it cannot belong to.
-pub(super) async fn first_look(
-    link: &Link,
-    keys: &Keys,
-    target: &Target,
-    prefix: &str,
-) -> Result<(Fetched, u64), OpenError> {
-    let place = || target.place.clone();
-    let until = Instant::now() + OPEN_WAIT;
-    loop {
-        let fault = match look(link, keys).await {
-            Ok((found, format)) if format <= FORMAT => return Ok((found, format)),
-            Ok((_, found)) => {
-                let prefix = prefix.to_owned();
-                return Err(OpenError::Newer { place: place(), prefix, found, known: FORMAT });
-            }
-            Err(fault) => fault,
-        };
-        match fault {
-            Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_) if Instant::now() < until => {
-                sleep(OPEN_RETRY).await;
-            }
-            Fault::Unreached(reason) | Fault::Gone(reason) => {
-                return Err(OpenError::Unreached { place: place(), reason });
-            }
-            Fault::NotNow(reason) | Fault::Refused(reason) => {
-                return Err(OpenError::Unfit { place: place(), reason });
-            }
-            Fault::Damaged(reason) => return Err(OpenError::Damaged { place: place(), reason }),
-        }
-    }
-}
-
-async fn look(link: &Link, keys: &Keys) -> Result<(Fetched, u64), Fault> {
-    let mut connection = link.connection().await?;
-    let meta = keys.of(Place::Meta);
-    // Whoever begins the state says in which form it will be.
-    let (format,): (u64,) = redis::pipe()
-        .cmd("HSETNX")
-        .arg(meta)
-        .arg("format")
-        .arg(FORMAT)
-        .ignore()
-        .cmd("HGET")
-        .arg(meta)
-        .arg("format")
-        .query_async(&mut connection)
-        .await
-        .map_err(|error| Fault::of(&error))?;
-    let found = link.fetch(&Fetch::default(), Purpose::Read, None).await?;
-    let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
-    Ok((found, format))
 }

@@ -15,11 +15,11 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::batch::{Needs, Selection, decide_all, stamped};
+use super::batch::{Decided, Needs, Selection, decide_all};
 use super::error::Fault;
 use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
 use super::shared::Shared;
-use crate::machine::{ClusterMs, Envelope};
+use crate::machine::{ClusterMs, Envelope, Reply, WallMs};
 use crate::store::StoreError;
 use crate::store::queue::Job;
 
@@ -36,7 +36,6 @@ const CONFLICTS_MAX: usize = 50;
 pub(super) struct Writer {
     link: Link,
     shared: Arc<Shared>,
-    me: String,
     /// Counts commits, whose ids are made of it.
     commits: u64,
     /// Batches of one command still to come: a damaged row is to fail only
@@ -59,13 +58,8 @@ enum Attempt {
 }
 
 impl Writer {
-    pub(super) fn new(
-        link: Link,
-        shared: Arc<Shared>,
-        me: String,
-        ended: watch::Sender<()>,
-    ) -> Writer {
-        Writer { link, shared, me, commits: 0, one_by_one: 0, _ended: ended }
+    pub(super) fn new(link: Link, shared: Arc<Shared>, ended: watch::Sender<()>) -> Writer {
+        Writer { link, shared, commits: 0, one_by_one: 0, _ended: ended }
     }
 
     /// Works until the queue is closed and empty.
@@ -87,12 +81,7 @@ impl Writer {
         let shared = &self.shared;
         tokio::select! {
             () = shared.queue.arrival() => {}
-            () = shared.turn.notified() => {
-                // It ends by itself if this fails.
-                if let Err(fault) = self.link.pass().await {
-                    tracing::debug!(%fault, "the turn was not handed on");
-                }
-            }
+            () = shared.turn.notified() => self.pass().await,
         }
     }
 
@@ -165,8 +154,7 @@ impl Writer {
     }
 
     async fn attempt(&mut self, jobs: &mut Vec<Job>) -> Attempt {
-        let unstamped = jobs.iter().map(|job| stamped(job.request.clone(), ClusterMs::default()));
-        let mut envelopes: Vec<Envelope> = unstamped.collect();
+        let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default());
         let needs = Needs::of(envelopes.iter());
         let now = self.shared.given_now();
         let fetched = match self.link.fetch(&needs.fetch(), Purpose::Write, now).await {
@@ -176,34 +164,37 @@ impl Writer {
         };
         self.shared.works();
         let (now, version, late) = (fetched.now, fetched.version, fetched.late);
+        let last = fetched.last.clone();
         let before = match needs.working(fetched) {
             Ok(before) => before,
             Err(fault) => return Attempt::Failed(fault),
         };
         // From here on a caller who gives up cannot know what became of it.
-        let begun: Vec<bool> = jobs.iter().map(Job::take).collect();
-        let mut keep = begun.iter();
-        jobs.retain(|_| *keep.next().unwrap_or(&false));
-        let mut keep = begun.iter();
-        envelopes.retain(|_| *keep.next().unwrap_or(&false));
-        for envelope in &mut envelopes {
-            *envelope =
-                Envelope { clock: now, wall: crate::machine::WallMs(now.0), ..envelope.clone() };
-        }
-        let decided = decide_all(&envelopes, before, late);
+        jobs.retain(Job::take);
+        let decided = decide_all(&stamped(jobs, now), before, late);
         if decided.idle {
             self.shared.publish(&decided.meta);
             answer(jobs, decided.replies);
-            if let Err(fault) = self.link.pass().await {
-                tracing::debug!(%fault, "the turn was not handed on");
-            }
+            self.pass().await;
             return Attempt::Answered;
         }
+        self.finish(jobs, decided, version, &last).await
+    }
+
+    /// Commits what was decided over the state that commit number `version`,
+    /// `last`, had made.
+    async fn finish(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        decided: Decided,
+        version: u64,
+        last: &str,
+    ) -> Attempt {
         self.commits += 1;
-        let id = format!("{}-{}", self.me, self.commits);
-        let steps = decided.writes.steps;
+        let id = format!("{}-{}", self.link.me(), self.commits);
+        let (steps, meta) = (decided.writes.steps, &decided.meta);
         let commands = decided.writes.commands();
-        let commit = Commit { version, id: &id, meta: &decided.meta, steps, commands: &commands };
+        let commit = Commit { version, last, id: &id, meta, steps, commands: &commands };
         match self.commit(&commit, jobs).await {
             Some(Ok(Committed::Done)) => {
                 self.shared.publish(&decided.meta);
@@ -225,6 +216,13 @@ impl Writer {
             }
             // All have left, each with an unknown outcome.
             None => Attempt::Answered,
+        }
+    }
+
+    /// Hands the turn on. Where that fails, it ends by itself.
+    async fn pass(&self) {
+        if let Err(fault) = self.link.pass().await {
+            tracing::debug!(%fault, "the turn was not handed on");
         }
     }
 
@@ -253,6 +251,23 @@ impl Writer {
     }
 }
 
+/// The commands as they are decided at `now`.
+fn stamped(jobs: &[Job], now: ClusterMs) -> Vec<Envelope> {
+    let stamp = |job: &Job| {
+        let request = job.request.clone();
+        Envelope {
+            origin: None,
+            idempotency: request.idempotency,
+            actor: request.actor,
+            chance: request.chance,
+            wall: WallMs(now.0),
+            clock: now,
+            command: request.command,
+        }
+    };
+    jobs.iter().map(stamp).collect()
+}
+
 fn pauses() -> ExponentialBackoff {
     // The chance keeps sidecars that met once from meeting again.
     ExponentialBuilder::default()
@@ -268,7 +283,7 @@ async fn rest_for(pause: &mut ExponentialBackoff) {
 }
 
 /// Tells every caller, after the commit.
-fn answer(jobs: &mut Vec<Job>, replies: Vec<crate::machine::Reply>) {
+fn answer(jobs: &mut Vec<Job>, replies: Vec<Reply>) {
     for (job, reply) in jobs.drain(..).zip(replies) {
         job.answer(Ok(reply));
     }

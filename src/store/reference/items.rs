@@ -182,3 +182,6 @@ fn parts(key: &str) -> Option<Name<'_>> {
     }
     FORMS.iter().find_map(|(prefix, form)| key.strip_prefix(prefix).map(form))
 }
+
+#[cfg(test)]
+mod tests;

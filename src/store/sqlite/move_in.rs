@@ -21,11 +21,14 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use self::copy::Copy;
 use self::read::ReadError;
 use super::error::OpenError;
+use super::open::keep_log;
+use super::rows::Position;
 use super::schema::{self, Contents, Purpose};
+use super::transfer::put;
 use super::view::Tables;
 use crate::machine::ClusterMs;
-use crate::store::raft::snapshot_row;
 use crate::store::reference::{self, Converted, Reference};
+use crate::store::transfer::Part;
 
 pub(super) use self::read::is_the_references;
 
@@ -66,8 +69,7 @@ fn lock(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     // Until it is converted, its log stays as it is.
-    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    conn.set_db_config(no_checkpoint, super::open::has_log(path))?;
+    keep_log(path, &conn)?;
     schema::configure(&conn, Purpose::Write)?;
     // Kept from the first look on until the connection is closed. In any other
     // mode a process that only has the file open would not be noticed.
@@ -81,9 +83,13 @@ fn write(conn: &mut Connection, converted: &Converted) -> rusqlite::Result<()> {
     let all = Transaction::new(conn, TransactionBehavior::Immediate)?;
     read::drop_tables(&all)?;
     schema::create(&all)?;
-    let mut tables = Tables::load(&all)?;
-    let rows = converted.rows.iter().cloned().filter_map(snapshot_row::row);
-    tables.fill(&converted.meta, rows, &converted.events)?;
+    let position = Position { meta: converted.meta.clone(), requests: 0 };
+    let mut tables = Tables { conn: &all, position };
+    let rows = converted.rows.iter().cloned().map(Part::Row);
+    for part in rows.chain(converted.events.iter().cloned().map(Part::Event)) {
+        put(&mut tables, part)?;
+    }
+    tables.save_position()?;
     all.commit()
 }
 

@@ -117,9 +117,9 @@ pub(super) fn all(conn: &Connection) -> Result<Reference, ReadError> {
 }
 
 pub(super) fn drop_tables(conn: &Connection) -> Result<()> {
-    TABLES.iter().try_for_each(|(name, _)| {
-        conn.execute_batch(&format!("DROP TABLE IF EXISTS {name}"))
-    })
+    TABLES
+        .iter()
+        .try_for_each(|(name, _)| conn.execute_batch(&format!("DROP TABLE IF EXISTS {name}")))
 }
 
 fn has(conn: &Connection, (name, columns): &Table) -> Result<bool> {
@@ -158,11 +158,7 @@ fn key(cells: &Cells<'_>) -> std::result::Result<Key, Fault> {
 }
 
 fn lease(cells: &Cells<'_>) -> std::result::Result<Lease, Fault> {
-    Ok(Lease {
-        resource_id: cells.text(0)?,
-        holder_id: cells.text(1)?,
-        expires_at: cells.real(2)?,
-    })
+    Ok(Lease { resource_id: cells.text(0)?, holder_id: cells.text(1)?, expires_at: cells.real(2)? })
 }
 
 fn run(cells: &Cells<'_>) -> std::result::Result<Run, Fault> {

@@ -1,0 +1,112 @@
+//! A running node's state on its way out: of one moment, while writes go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::StreamExt;
+use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::{Chain, Command, Json};
+use mcp_state_sidecar::store::transfer::{Export, Part};
+use mcp_state_sidecar::store::{Store, StoreError};
+
+use crate::survivor::{request, sets, soon, start, submit};
+
+/// Commands of 128 events: more than a node keeps in memory, 10,000.
+const BULK: u64 = 100;
+
+async fn drain(export: Export) -> Result<Vec<Part>, StoreError> {
+    let mut parts = Vec::new();
+    let mut pages = export.parts;
+    while let Some(page) = pages.next().await {
+        parts.extend(page?);
+    }
+    Ok(parts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_moment_while_writes_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(dir.path()).await;
+    for n in 0..BULK {
+        submit(&*store, sets(n)).await;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = tokio::spawn({
+        let (store, stop) = (store.clone(), stop.clone());
+        async move {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) {
+                written += 1;
+                let write = store.submit(request(sets(BULK + written)), soon()).await;
+                write.expect("an export does not stop writes");
+            }
+            written
+        }
+    });
+    for _ in 0..3 {
+        let acknowledged = store.health().await.revision;
+        let export = store.export(soon()).await.unwrap();
+        let meta = export.meta.clone();
+        assert!(acknowledged <= meta.revision, "the state is older than the call");
+        let parts = drain(export).await.unwrap();
+        let events: Vec<_> = parts
+            .iter()
+            .filter_map(|p| if let Part::Event(e) = p { Some(e) } else { None })
+            .collect();
+        let mut chain = Chain::default();
+        for (event, revision) in events.iter().zip(1..) {
+            assert!(event.revision.0 == revision && event.follows(chain), "at {revision}");
+            chain = event.chain;
+        }
+        assert_eq!((events.len() as u64, chain), (meta.revision.0, meta.chain));
+        // All keys are set at once: a state between two commands has them equal.
+        let last = events.last().and_then(|event| event.new.clone()).expect("a value");
+        let values: Vec<&Json> = parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Row(StateRecord::Key(_, row)) => Some(&row.value),
+                Part::Row(_) | Part::Event(_) => None,
+            })
+            .collect();
+        assert!(values.len() == 128 && values.iter().all(|value| **value == last), "{last:?}");
+        let kept = |part: &Part| {
+            let own = |row: &StateRecord| {
+                matches!(row, StateRecord::Origin(..) | StateRecord::Answer(..))
+            };
+            matches!(part, Part::Row(row) if own(row))
+        };
+        assert!(!parts.iter().any(kept), "a node's own rows went along");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(writing.await.unwrap() > 0);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_in_between_ends_it_in_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(dir.path()).await;
+    for n in 0..BULK {
+        submit(&*store, sets(n)).await;
+    }
+    let export = store.export(soon()).await.unwrap();
+    submit(&*store, Command::Reset).await;
+    let error = drain(export).await.expect_err("what was promised is gone");
+    assert!(error.to_string().contains("reset"), "{error}");
+    let after = store.export(soon()).await.unwrap();
+    assert_eq!(after.meta.anchor.revision, after.meta.revision);
+    assert!(drain(after).await.unwrap().is_empty());
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_ends_it_in_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(dir.path()).await;
+    for n in 0..BULK {
+        submit(&*store, sets(n)).await;
+    }
+    let export = store.export(soon()).await.unwrap();
+    store.close().await;
+    assert!(matches!(drain(export).await, Err(StoreError::Unavailable(_))));
+}

@@ -1,0 +1,182 @@
+//! The whole way: a cluster at work, all of it killed and two disks gone, the
+//! survivor as a file that serves, and a new cluster that goes on from there.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::programs::{Node, Plan, done, free_ports, path, setting};
+
+/// More events than a node keeps in memory, 10,000, so that the archive is
+/// needed; 128 for each transaction.
+const TRANSACTIONS: u64 = 90;
+const SETS: u64 = 128;
+
+/// Entries behind the last snapshot, each of its own.
+const LATER: u64 = 130;
+
+/// What was answered, and must be answered again.
+struct Told {
+    run: Value,
+    claim: Value,
+    lease: Value,
+    once: Value,
+    revision: u64,
+    chain: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_majority_and_the_way_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Plan::new("old", dir.path());
+    let nodes = old.start().await;
+    let told = work(&nodes).await;
+    nodes.into_iter().for_each(Node::kill);
+    for at in [0, 2] {
+        std::fs::remove_dir_all(old.data_dir(at)).unwrap();
+    }
+
+    let file = dir.path().join("state.db");
+    let said =
+        done(&[], &["recover", "--data-dir", path(&old.data_dir(1)), "--to-sqlite", path(&file)]);
+    println!("{said}");
+    assert!(said.contains("node 2 of cluster 'old': a snapshot of index "), "{said}");
+    assert!(said.contains(&format!("state: revision {}, chain {}", told.revision, told.chain)));
+    assert!(said.contains(&format!("history: whole, {} events", told.revision)), "{said}");
+    assert!(said.contains("later writes may be missing"), "{said}");
+
+    let port = free_ports(1)[0];
+    let db_path = setting("DB_PATH", file.display());
+    let alone = Node::start(std::slice::from_ref(&db_path), port, dir.path().join("alone.log"));
+    alone.ready().await;
+    check(&alone.client, &told, 2).await;
+    let more = alone.client.answer("state_set", json!({"key": "alone", "value": 1})).await;
+    assert!(more["revision"].as_u64() > Some(told.revision), "{more}");
+    alone.stop();
+
+    let export = dir.path().join("state.jsonl.zst");
+    done(std::slice::from_ref(&db_path), &["export", path(&export)]);
+    let new = Plan::new("new", dir.path());
+    for at in 0..3 {
+        println!("{}", done(&new.settings(at), &["import", path(&export)]));
+    }
+    let nodes = new.start().await;
+    for (at, node) in nodes.iter().enumerate() {
+        check(&node.client, &told, 3 + at as u64).await;
+    }
+    let written = nodes[0].client.answer("state_set", json!({"key": "again", "value": 1})).await;
+    assert!(written["revision"].as_u64() > more["revision"].as_u64(), "{written}");
+    let head = equal_heads(&nodes).await;
+    nodes.into_iter().for_each(Node::kill);
+    let nodes = new.start().await;
+    assert_eq!(equal_heads(&nodes).await, head, "as before they were killed");
+    whole_history(&nodes, &new, dir.path()).await;
+}
+
+/// Work of every kind that must outlive the nodes. Ends when all three have
+/// applied the same.
+async fn work(nodes: &[Node]) -> Told {
+    let on = |at: usize| &nodes[at % nodes.len()].client;
+    let once = json!({"key": "once", "value": 1, "idempotency_key": "only-once"});
+    let once = on(0).answer("state_set", once).await;
+    for n in 0..TRANSACTIONS {
+        let then: Vec<_> = (0..SETS)
+            .map(|m| json!({"op": "set", "key": format!("k/{n}/{m}"), "value": n * m}))
+            .collect();
+        let answer = on(n as usize).answer("state_transact", json!({"then": then})).await;
+        assert_eq!(answer["succeeded"], json!(true));
+    }
+    let run = on(0).answer("workflow_create", json!({"name": "job", "input": {"n": 1}})).await;
+    let id = &run["run_id"];
+    let claim = json!({"run_id": id, "agent_id": "a", "claim_ttl_seconds": 3600});
+    let claim = on(1).answer("workflow_claim", claim).await;
+    let step = json!({"run_id": id, "step": 1, "output": "1", "claim_token": claim["claim_token"]});
+    on(2).answer("workflow_checkpoint", step).await;
+    let lease = json!({"resource_id": "r", "holder_id": "a", "ttl_seconds": 3600});
+    let lease = on(0).answer("lease_acquire", lease).await;
+    on(1).answer("session_save", json!({"session_id": "s", "context": {"a": 1}})).await;
+    for n in 0..LATER {
+        on(n as usize).answer("state_set", json!({"key": format!("later/{n}"), "value": n})).await;
+    }
+    let (revision, chain) = equal_heads(nodes).await;
+    Told { run, claim, lease, once, revision, chain }
+}
+
+/// Waits until all nodes have applied the same entries, and compares.
+async fn equal_heads(nodes: &[Node]) -> (u64, String) {
+    loop {
+        let mut heads = Vec::new();
+        for node in nodes {
+            // A linearizable question: whoever answers it has applied all.
+            heads.push(node.client.answer("sidecar_health", json!({})).await);
+        }
+        if heads.iter().all(|head| head["applied_index"] == heads[0]["applied_index"]) {
+            assert!(heads.iter().all(|head| head["chain"] == heads[0]["chain"]), "{heads:?}");
+            let chain = heads[0]["chain"].as_str().unwrap().to_owned();
+            return (heads[0]["revision"].as_u64().unwrap(), chain);
+        }
+    }
+}
+
+/// All that was told still holds; stores one more step.
+async fn check(client: &Client, told: &Told, step: u64) {
+    for n in [0, TRANSACTIONS - 1] {
+        let key = format!("k/{n}/{}", SETS - 1);
+        let got = client.answer("state_get", json!({"key": key})).await;
+        assert_eq!(got["value"], json!(n * (SETS - 1)));
+    }
+    let later = json!({"key": format!("later/{}", LATER - 1)});
+    assert_eq!(client.answer("state_get", later).await["value"], json!(LATER - 1));
+
+    let (id, token) = (&told.run["run_id"], &told.claim["claim_token"]);
+    let stored = json!({"run_id": id, "step": step, "output": "n", "claim_token": token});
+    let stored = client.answer("workflow_checkpoint", stored).await;
+    assert_eq!(stored["last_step"], json!(step), "the claim token is valid still");
+    let other = client.answer("workflow_claim", json!({"run_id": id, "agent_id": "b"})).await;
+    assert_eq!(other["claimed"], json!(false), "the claim keeps others out still");
+    let resumed = client.answer("workflow_resume", json!({"run_id": id})).await;
+    assert_eq!(
+        resumed["step_outputs"].as_object().map(|steps| steps.len()),
+        Some(step as usize),
+        "{resumed}"
+    );
+
+    let fencing_token = &told.lease["fencing_token"];
+    let renewal = json!({"resource_id": "r", "holder_id": "a", "ttl_seconds": 3600,
+        "fencing_token": fencing_token});
+    let renewed = client.answer("lease_renew", renewal).await;
+    assert_eq!(renewed["renewed"], json!(true), "{renewed}");
+    let session = client.answer("session_restore", json!({"session_id": "s"})).await;
+    assert_eq!(session["context"], json!({"a": 1}), "{session}");
+    let again = json!({"key": "once", "value": 1, "idempotency_key": "only-once"});
+    assert_eq!(client.answer("state_set", again).await, told.once, "it is remembered");
+    let first = client.answer("history_log", json!({"n": 1, "before_id": 2})).await;
+    assert_eq!(first["entries"][0]["id"], json!(1), "{first}");
+}
+
+/// Each node answers with the whole history, and its export proves it.
+async fn whole_history(nodes: &[Node], plan: &Plan, dir: &std::path::Path) {
+    for (at, node) in nodes.iter().enumerate() {
+        let mut before = None;
+        let mut next = None;
+        loop {
+            let page = json!({"n": 1000, "before_id": before});
+            let page = node.client.answer("history_log", page).await;
+            let entries = page["entries"].as_array().unwrap();
+            for entry in entries {
+                let id = entry["id"].as_u64().unwrap();
+                assert!(next.is_none_or(|next| id == next), "{id} in place of {next:?}");
+                next = Some(id - 1);
+            }
+            before = entries.last().map(|entry| entry["id"].clone());
+            if entries.is_empty() || next == Some(0) {
+                break;
+            }
+        }
+        assert_eq!(next, Some(0), "node {at} has all from the first event on");
+        let export = dir.join(format!("of-{at}.jsonl"));
+        let addr = format!("127.0.0.1:{}", plan.raft_ports[at]);
+        done(&[], &["export", "--node", &addr, path(&export)]);
+        let whole = done(&[], &["import", "--dry-run", path(&export)]);
+        assert!(whole.contains("whole: revision"), "{whole}");
+    }
+}

@@ -1,0 +1,98 @@
+//! A new cluster's folders: made whole or not at all, the same for each member.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::programs::{Plan, done, path, refused, setting};
+use crate::survivor::{names, set, sets, submit};
+use mcp_state_sidecar::store::Store;
+use mcp_state_sidecar::store::clock;
+use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
+
+/// An export of a state with some history.
+async fn export(dir: &std::path::Path) -> std::path::PathBuf {
+    let file = dir.join("source.db");
+    let store = SqliteStore::open(&file, Options::default(), clock::system()).unwrap();
+    for n in 0..30 {
+        submit(&store, sets(n)).await;
+    }
+    submit(&store, set("last", 1)).await;
+    store.close().await;
+    let export = dir.join("state.jsonl");
+    done(&[setting("DB_PATH", file.display())], &["export", path(&export)]);
+    export
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_holds_anything_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = export(dir.path()).await;
+    let plan = Plan::new("seeded", dir.path());
+    let folder = plan.data_dir(0);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("mine"), "x").unwrap();
+    for more in [&[][..], &["--replace"]] {
+        let args = [&["import", path(&export)][..], more].concat();
+        let (code, line) = refused(&plan.settings(0), &args);
+        assert!(code == 1 && line.contains("not empty"), "{line}");
+        assert_eq!(names(&folder), ["mine".to_owned()].into());
+    }
+    fs::remove_file(folder.join("mine")).unwrap();
+    done(&plan.settings(0), &["import", path(&export)]);
+    let (code, line) = refused(&plan.settings(0), &["import", path(&export)]);
+    assert!(code == 1 && line.contains("not empty"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_not_whole_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = export(dir.path()).await;
+    let plan = Plan::new("seeded", dir.path());
+    let text = fs::read_to_string(&export).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let there = names(dir.path());
+    for kept in [1, 50, lines.len() / 2, lines.len() - 1] {
+        fs::write(&export, lines[..kept].join("\n") + "\n").unwrap();
+        let (code, line) = refused(&plan.settings(0), &["import", path(&export)]);
+        assert_eq!(code, 1, "{line}");
+        assert_eq!(names(dir.path()), there, "after {kept} lines");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_alike_and_one_may_join_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = export(dir.path()).await;
+    let plan = Plan::new("seeded", dir.path());
+    for at in 0..2 {
+        done(&plan.settings(at), &["import", path(&export)]);
+    }
+    let snapshot = |at| {
+        let folder = plan.data_dir(at).join("snapshots");
+        let name = names(&folder).into_iter().next().unwrap();
+        (name.clone(), fs::read(folder.join(name)).unwrap())
+    };
+    assert!(snapshot(0) == snapshot(1), "snapshots differ");
+    let nodes = plan.start().await;
+    let heads = async || {
+        let mut heads = Vec::new();
+        for node in &nodes {
+            heads.push(node.client.answer("sidecar_health", json!({})).await["chain"].clone());
+        }
+        heads
+    };
+    let first = heads().await;
+    assert!(first.iter().all(|head| *head == first[0]), "{first:?}");
+    nodes[2].client.answer("state_set", json!({"key": "more", "value": 1})).await;
+    let then = heads().await;
+    assert!(then[0] != first[0] && then.iter().all(|head| *head == then[0]), "{then:?}");
+    // The third was given nothing: it has the history from the others.
+    let local = json!({"n": 1, "before_id": 2, "consistency": "local"});
+    let oldest = nodes[2].client.answer("history_log", local).await;
+    assert_eq!(oldest["entries"][0]["id"], json!(1), "{oldest}");
+    let copy = dir.path().join("of-3.jsonl");
+    let addr = format!("127.0.0.1:{}", plan.raft_ports[2]);
+    done(&[], &["export", "--node", &addr, path(&copy)]);
+    done(&[], &["import", "--dry-run", path(&copy)]);
+}

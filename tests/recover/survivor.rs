@@ -1,0 +1,142 @@
+//! A node that is the whole of its cluster, in this process: a folder to be
+//! recovered, made in a second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_state_sidecar::machine::command::{Operation, Set, Transact};
+use mcp_state_sidecar::machine::{Command, Json, Reply};
+use mcp_state_sidecar::store::clock;
+use mcp_state_sidecar::store::raft::types::Peer;
+use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, options};
+use mcp_state_sidecar::store::{Request, Store};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// Commands of one event each, enough for two snapshots and a log behind them.
+pub const SETS: u64 = 250;
+
+/// Entries from one snapshot to the next.
+const SNAPSHOT_ENTRIES: u64 = 100;
+
+/// What a segment of the log takes: small, since folders are copied.
+const SEGMENT_BYTES: u64 = 256 << 10;
+
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+pub fn log_options() -> log::Options {
+    log::Options { segment_bytes: SEGMENT_BYTES, ..log::Options::default() }
+}
+
+/// Starts the only node of a cluster in `dir`, and waits until it leads.
+pub async fn start(dir: &Path) -> Arc<RaftStore> {
+    let peer = Peer { addr: "127.0.0.1:1".to_owned(), url: String::new() };
+    let options = Options {
+        cluster_name: "one".to_owned(),
+        node_id: 1,
+        members: BTreeMap::from([(1, peer)]),
+        url: String::new(),
+        data_dir: dir.to_owned(),
+        secret: None,
+        consensus: options::Options {
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            keep_entries: SNAPSHOT_ENTRIES,
+            ..options::Options::default()
+        },
+        log: log_options(),
+    };
+    let Started { store, .. } = RaftStore::start(options, clock::system()).await.unwrap();
+    let deadline = soon();
+    while !store.health().await.cluster.unwrap().caught_up {
+        assert!(Instant::now() < deadline, "it does not lead");
+        sleep(Duration::from_millis(10)).await;
+    }
+    store
+}
+
+pub fn request(command: Command) -> Request {
+    Request { command, idempotency: None, actor: None, chance: 7 }
+}
+
+pub fn set(key: &str, value: u64) -> Command {
+    let value = Json::new(value.to_string());
+    let key = key.into();
+    Command::Set(Set { key, value, ttl_ms: None, agent_id: None, if_revision: None, fence: None })
+}
+
+/// As many events in one command as there may be, all of one value.
+pub fn sets(value: u64) -> Command {
+    let then = (0..128).map(|n| Operation::Set {
+        key: format!("k/{n}").into(),
+        value: Json::new(value.to_string()),
+        ttl_ms: None,
+    });
+    Command::Transact(Transact {
+        compare: Vec::new(),
+        then: then.collect(),
+        otherwise: Vec::new(),
+        agent_id: None,
+        fence: None,
+    })
+}
+
+pub async fn submit(store: &dyn Store, command: Command) -> Reply {
+    store.submit(request(command), soon()).await.unwrap()
+}
+
+/// A folder in which a node did [`SETS`] commands and stopped.
+pub async fn survivor() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(dir.path()).await;
+    for n in 0..SETS {
+        submit(&*store, set(&format!("key/{}", n % 50), n)).await;
+    }
+    let deadline = soon();
+    while store.health().await.cluster.unwrap().snapshot_index < 2 * SNAPSHOT_ENTRIES - 50 {
+        assert!(Instant::now() < deadline, "no snapshot was taken");
+        sleep(Duration::from_millis(10)).await;
+    }
+    store.close().await;
+    dir
+}
+
+/// Every file under `dir`, by its name from there.
+pub fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(dir).unwrap().to_owned();
+                    found.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The names in a folder.
+pub fn names(dir: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// A copy of a folder, to be damaged.
+pub fn copy(dir: &Path) -> TempDir {
+    let copied = tempfile::tempdir().unwrap();
+    for (name, content) in files(dir) {
+        let path = copied.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    copied
+}
