@@ -12,9 +12,11 @@ mod figures;
 mod grpc;
 mod http;
 mod load;
+mod notice;
 #[path = "../support/redis.rs"]
 mod redis;
 mod servers;
+mod system;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -22,7 +24,8 @@ use std::time::Duration;
 
 use figures::Table;
 use load::{Load, Operation};
-use servers::{Fsync, Servers, System};
+use servers::Servers;
+use system::{Fsync, System};
 
 /// What anything here may fail with; a benchmark stops at the first failure.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -111,6 +114,11 @@ async fn measure(system: System, asked: &Asked, table: &mut Table) -> Result<()>
                 table.add(row);
             }
         }
+    }
+    if servers.count() > 1 && system != System::Etcd {
+        let row = notice::measure(&servers, time).await?;
+        println!("{row}");
+        table.add(row);
     }
     if system == System::Cluster {
         load::fill(&servers, KEYS).await?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::load::{Load, Operation, Protocol};
-use crate::servers::System;
+use crate::system::System;
 
 /// Writes a second that sidecars on one SQLite file or one Redis must reach
 /// over MCP, on two cores, however many share it.

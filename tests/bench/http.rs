@@ -27,14 +27,31 @@ impl McpClient {
     }
 
     pub async fn write(&mut self, key: &str, value: &str) -> Result<()> {
-        self.call("state_set", &format!(r#"{{"key":"{key}","value":"{value}"}}"#)).await
+        self.call("state_set", &format!(r#"{{"key":"{key}","value":"{value}"}}"#)).await?;
+        Ok(())
     }
 
     pub async fn read(&mut self, key: &str) -> Result<()> {
-        self.call("state_get", &format!(r#"{{"key":"{key}"}}"#)).await
+        self.call("state_get", &format!(r#"{{"key":"{key}"}}"#)).await?;
+        Ok(())
     }
 
-    async fn call(&mut self, tool: &str, arguments: &str) -> Result<()> {
+    /// Writes the key and gives its revision.
+    pub async fn change(&mut self, key: &str) -> Result<u64> {
+        let body = self.call("state_set", &format!(r#"{{"key":"{key}","value":0}}"#)).await?;
+        revision(&body)
+    }
+
+    /// Waits until the key has changed after `revision`.
+    pub async fn wait(&mut self, key: &str, after: u64) -> Result<()> {
+        let arguments = format!(r#"{{"key":"{key}","after_revision":{after}}}"#);
+        match revision(&self.call("state_wait", &arguments).await?)? > after {
+            true => Ok(()),
+            false => Err("a change was not noticed".into()),
+        }
+    }
+
+    async fn call(&mut self, tool: &str, arguments: &str) -> Result<Bytes> {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
         );
@@ -51,9 +68,15 @@ impl McpClient {
         let failed = status != StatusCode::OK || contains(&body, br#""isError":true"#);
         match failed {
             true => Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),
-            false => Ok(()),
+            false => Ok(body),
         }
     }
+}
+
+fn revision(body: &[u8]) -> Result<u64> {
+    let answer: serde_json::Value = serde_json::from_slice(body)?;
+    let revision = answer["result"]["structuredContent"]["revision"].as_u64();
+    revision.ok_or_else(|| format!("no revision in {answer}").into())
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

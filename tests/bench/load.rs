@@ -34,6 +34,8 @@ pub enum Operation {
     Write,
     /// Linearizable.
     Read,
+    /// See [`crate::notice`].
+    Notice,
 }
 
 /// One row of the benchmark.
@@ -66,6 +68,7 @@ impl Operation {
         match self {
             Operation::Write => "write",
             Operation::Read => "read",
+            Operation::Notice => "notice",
         }
     }
 }
@@ -89,7 +92,7 @@ impl Load {
                     let began = Instant::now();
                     match operation {
                         Operation::Write => client.write(&key, &value).await?,
-                        Operation::Read => client.read(&key).await?,
+                        Operation::Read | Operation::Notice => client.read(&key).await?,
                     }
                     if counting.load(Ordering::Relaxed) {
                         took.push(began.elapsed());

@@ -1,4 +1,4 @@
-//! The systems under load, each as processes of its own.
+//! A system under load, as processes of its own.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -9,24 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
-use crate::load::Protocol;
 use crate::redis::RedisServer;
+use crate::system::{Fsync, System};
 
 /// A system that does not answer by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-
-/// What can be measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum System {
-    /// So many processes on one SQLite file.
-    Sqlite(usize),
-    /// So many processes on one Redis.
-    Redis(usize),
-    /// Three processes.
-    Cluster,
-    /// Three processes of etcd, where it is installed.
-    Etcd,
-}
 
 /// One system, running.
 pub struct Servers {
@@ -36,94 +23,6 @@ pub struct Servers {
     grpc_ports: Vec<u16>,
     redis: Option<RedisServer>,
     _dir: TempDir,
-}
-
-/// When Redis syncs its append-only file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before it answers, as the other stores do.
-    Always,
-    /// Once a second, beside the calls: a power loss takes the last second.
-    EverySecond,
-}
-
-impl Fsync {
-    pub const ALL: [Fsync; 2] = [Fsync::Always, Fsync::EverySecond];
-
-    /// As Redis names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Fsync::Always => "always",
-            Fsync::EverySecond => "everysec",
-        }
-    }
-}
-
-impl System {
-    pub const ALL: [System; 7] = [
-        System::Sqlite(1),
-        System::Sqlite(4),
-        System::Redis(1),
-        System::Redis(2),
-        System::Redis(4),
-        System::Cluster,
-        System::Etcd,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            System::Sqlite(1) => "SQLite",
-            System::Sqlite(_) => "four on SQLite",
-            System::Redis(1) => "Redis",
-            System::Redis(2) => "two on Redis",
-            System::Redis(_) => "four on Redis",
-            System::Cluster => "three nodes",
-            System::Etcd => "three etcd",
-        }
-    }
-
-    /// What `--only` calls it, and others of its kind.
-    pub fn kind(self) -> &'static str {
-        match self {
-            System::Sqlite(_) => "sqlite",
-            System::Redis(_) => "redis",
-            System::Cluster => "three-nodes",
-            System::Etcd => "three-etcd",
-        }
-    }
-
-    fn processes(self) -> usize {
-        match self {
-            System::Sqlite(processes) | System::Redis(processes) => processes,
-            System::Cluster | System::Etcd => 3,
-        }
-    }
-
-    /// One protocol is enough to see what sharing costs.
-    pub fn protocols(self) -> &'static [Protocol] {
-        match self {
-            System::Sqlite(1) | System::Redis(1) | System::Cluster => {
-                &[Protocol::Mcp, Protocol::Grpc]
-            }
-            System::Sqlite(_) | System::Redis(_) => &[Protocol::Mcp],
-            System::Etcd => &[Protocol::Etcd],
-        }
-    }
-
-    /// Why the system cannot be measured here, if so.
-    pub fn missing(self) -> Option<&'static str> {
-        let runs = |program: &str| {
-            let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
-            found.is_ok_and(|status| status.success())
-        };
-        match self {
-            System::Sqlite(_) | System::Cluster => None,
-            System::Redis(_) => {
-                (!runs("redis-server")).then_some("there is no redis-server on this machine")
-            }
-            System::Etcd => (!runs("etcd")).then_some("there is no etcd on this machine"),
-        }
-    }
 }
 
 impl Servers {
@@ -164,6 +63,11 @@ impl Servers {
 
     pub fn system(&self) -> System {
         self.system
+    }
+
+    /// How many processes there are.
+    pub fn count(&self) -> usize {
+        self.processes.len()
     }
 
     /// Where client `number` finds MCP.

@@ -36,6 +36,9 @@ pub fn check(history: &History, calls: &[Call]) {
     history.each_token_has_one_claimant();
     history.leases_do_not_overlap();
     for call in calls {
+        if call.outcome == Outcome::Unavailable {
+            history.lacks(call);
+        }
         match call.tool {
             "workflow_claim" => history.explains_claim(call),
             "workflow_checkpoint" => history.explains_checkpoint(call),
@@ -116,6 +119,19 @@ impl History {
         id.as_u64().and_then(|id| self.0.get(&id)).unwrap_or_else(|| panic!("lost: {call:?}"))
     }
 
+    /// Nothing was written, it was said. What agents write is unique.
+    fn lacks(&self, call: &Call) {
+        let (action, path, written) = match call.tool {
+            "state_set" => ("state_set", "/new_value", &call.arguments["value"]),
+            "workflow_checkpoint" => {
+                ("workflow_checkpoint", "/new_value/output", &call.arguments["output"])
+            }
+            _ => return,
+        };
+        let there = self.of(action).any(|(_, event)| event.pointer(path) == Some(written));
+        assert!(!there, "refused, but written: {call:?}");
+    }
+
     fn explains_claim(&self, call: &Call) {
         let Some(answer) = call.answer() else { return };
         if answer["claimed"] != json!(true) {
@@ -137,9 +153,6 @@ impl History {
                 assert_eq!(count, 1, "an acknowledged checkpoint is there once: {call:?}");
             }
             Some(_) => assert_eq!(count, 0, "a refused checkpoint is not there: {call:?}"),
-            None if call.outcome == Outcome::Unavailable => {
-                assert_eq!(count, 0, "nothing was written, it was said: {call:?}");
-            }
             None => assert!(count <= 1, "a checkpoint in doubt is there twice: {call:?}"),
         }
     }

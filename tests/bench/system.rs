@@ -1,0 +1,106 @@
+//! The systems that can be measured, and what they are called.
+
+use std::process::{Command, Stdio};
+
+use crate::load::Protocol;
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// So many processes on one SQLite file.
+    Sqlite(usize),
+    /// So many processes on one Redis.
+    Redis(usize),
+    /// Three processes.
+    Cluster,
+    /// Three processes of etcd, where it is installed.
+    Etcd,
+}
+
+/// When Redis syncs its append-only file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before it answers, as the other stores do.
+    Always,
+    /// Once a second, beside the calls: a power loss takes the last second.
+    EverySecond,
+}
+
+impl Fsync {
+    pub const ALL: [Fsync; 2] = [Fsync::Always, Fsync::EverySecond];
+
+    /// As Redis names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fsync::Always => "always",
+            Fsync::EverySecond => "everysec",
+        }
+    }
+}
+
+impl System {
+    pub const ALL: [System; 7] = [
+        System::Sqlite(1),
+        System::Sqlite(4),
+        System::Redis(1),
+        System::Redis(2),
+        System::Redis(4),
+        System::Cluster,
+        System::Etcd,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            System::Sqlite(1) => "SQLite",
+            System::Sqlite(_) => "four on SQLite",
+            System::Redis(1) => "Redis",
+            System::Redis(2) => "two on Redis",
+            System::Redis(_) => "four on Redis",
+            System::Cluster => "three nodes",
+            System::Etcd => "three etcd",
+        }
+    }
+
+    /// What `--only` calls it, and others of its kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            System::Sqlite(_) => "sqlite",
+            System::Redis(_) => "redis",
+            System::Cluster => "three-nodes",
+            System::Etcd => "three-etcd",
+        }
+    }
+
+    pub fn processes(self) -> usize {
+        match self {
+            System::Sqlite(processes) | System::Redis(processes) => processes,
+            System::Cluster | System::Etcd => 3,
+        }
+    }
+
+    /// One protocol is enough to see what sharing costs.
+    pub fn protocols(self) -> &'static [Protocol] {
+        match self {
+            System::Sqlite(1) | System::Redis(1) | System::Cluster => {
+                &[Protocol::Mcp, Protocol::Grpc]
+            }
+            System::Sqlite(_) | System::Redis(_) => &[Protocol::Mcp],
+            System::Etcd => &[Protocol::Etcd],
+        }
+    }
+
+    /// Why the system cannot be measured here, if so.
+    pub fn missing(self) -> Option<&'static str> {
+        let runs = |program: &str| {
+            let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+            found.is_ok_and(|status| status.success())
+        };
+        match self {
+            System::Sqlite(_) | System::Cluster => None,
+            System::Redis(_) => {
+                (!runs("redis-server")).then_some("there is no redis-server on this machine")
+            }
+            System::Etcd => (!runs("etcd")).then_some("there is no etcd on this machine"),
+        }
+    }
+}
