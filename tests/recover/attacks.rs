@@ -20,7 +20,9 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use crate::programs::{done, failed, path, refused, setting};
-use crate::survivor::{SETS, copy, files, log_options, names, set, start, submit, survivor};
+use crate::survivor::{
+    SETS, copy, files, log_options, names, set, start, submit, survivor, survivor_of_segments,
+};
 
 /// What the disk cuts and keeps whole.
 const SECTOR_BYTES: usize = 512;
@@ -179,6 +181,15 @@ async fn damage_to_what_was_acknowledged_is_refused() {
         flip(&damaged.path().join("log").join(&segment), at);
         let (code, line) = Target::new().refuses(damaged.path());
         assert!(code == 1 && line.contains("log is damaged"), "byte {at}: {line}");
+    }
+    let dir = survivor_of_segments().await;
+    let segments = names(&dir.path().join("log"));
+    assert!(segments.len() > 3, "{segments:?}");
+    for segment in segments.iter().take(segments.len() - 2) {
+        let damaged = copy(dir.path());
+        fs::remove_file(damaged.path().join("log").join(segment)).unwrap();
+        let (code, line) = Target::new().refuses(damaged.path());
+        assert!(code == 1 && line.contains("is missing"), "{segment}: {line}");
     }
     let gone = copy(dir.path());
     fs::remove_file(snapshot(gone.path())).unwrap();

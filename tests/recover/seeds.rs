@@ -35,7 +35,7 @@ async fn a_folder_that_holds_anything_is_refused() {
     for more in [&[][..], &["--replace"]] {
         let args = [&["import", path(&export)][..], more].concat();
         let (code, line) = refused(&plan.settings(0), &args);
-        assert!(code == 1 && line.contains("not empty"), "{line}");
+        assert!(code == 1 && line.contains("not empty; a cluster is"), "{line}");
         assert_eq!(names(&folder), ["mine".to_owned()].into());
     }
     fs::remove_file(folder.join("mine")).unwrap();
