@@ -18,6 +18,7 @@ mod commit;
 mod error;
 mod export;
 mod history;
+mod intake;
 mod move_in;
 mod open;
 mod range;
@@ -26,7 +27,6 @@ mod rows;
 mod runs;
 mod schema;
 mod shared;
-mod transfer;
 mod view;
 mod writer;
 
@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 pub use error::OpenError;
 pub use export::{ExportError, export_file};
-pub use transfer::{IntakeError, SqliteIntake};
+pub use intake::{IntakeError, SqliteIntake};
 
 use self::export::Exports;
 use self::reader::{AsOf, Found, Readers};
@@ -121,7 +121,7 @@ impl SqliteStore {
     /// # Errors
     /// See [`IntakeError`]; the state is as it was.
     pub fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
-        transfer::intake(path, meta, replace)
+        intake::intake(path, meta, replace)
     }
 }
 

@@ -8,7 +8,7 @@
 #[path = "../raft/cluster.rs"]
 #[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
 mod cluster;
-#[path = "../support/draw.rs"]
+#[path = "../support/draw/mod.rs"]
 mod draw;
 
 mod choices;

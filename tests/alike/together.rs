@@ -17,7 +17,7 @@ use mcp_state_sidecar::store::{Consistency, Request, StoreError};
 use crate::Fault;
 use crate::choices::Choices;
 use crate::draw::Draw;
-use crate::play::tick;
+use crate::play::{last, tick};
 use crate::stage::{BEGIN_MS, Opener, Stage, soon};
 use crate::whole::{Whole, events_of};
 
@@ -51,6 +51,10 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
         let found = explain(&model, &requests, &replies, &events, clock);
         model = found.map_err(|what| Fault { store: stage.name, what })?;
     }
+    let replied = stage.copy(0).submit(last(), soon()).await;
+    let expected = model.step(&stamped(&last(), clock));
+    let same = replied.as_ref().is_ok_and(|replied| *replied == expected);
+    stage.ensure(same, || format!("replied {replied:?}, not {expected:?}"))?;
     stage.is_whole(1, &Whole::of(&model)).await
 }
 

@@ -58,11 +58,11 @@ impl Whole {
         if self.events != expected.events {
             let at = self.events.iter().zip(&expected.events).take_while(|(a, b)| a == b).count();
             let (ours, theirs) = (self.events.get(at), expected.events.get(at));
-            return Err(format!("event {at} is {ours:#?}, not {theirs:#?}"));
+            return Err(format!("event {at} is {ours:?}, not {theirs:?}"));
         }
         match self.rows == expected.rows {
             true => Ok(()),
-            false => Err(format!("the rows are {:#?}, not {:#?}", self.rows, expected.rows)),
+            false => Err(format!("the rows are {:?}, not {:?}", self.rows, expected.rows)),
         }
     }
 

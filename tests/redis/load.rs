@@ -31,7 +31,7 @@ pub struct Day {
     pub server: RedisServer,
     fleet: Arc<Fleet>,
     agents: Vec<JoinHandle<()>>,
-    sidecars: Vec<Sidecar>,
+    pub sidecars: Vec<Sidecar>,
     _dir: TempDir,
 }
 

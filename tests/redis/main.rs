@@ -19,8 +19,11 @@ mod sidecar;
 mod verdict;
 
 mod common;
+mod exported;
 mod gone;
 mod load;
+mod moved_in;
 mod noticed;
+mod reached;
 mod refused;
 mod restarted;

@@ -1,4 +1,4 @@
-//! What happens to a Redis in its life, under load.
+//! What happens to a Redis, and to the sidecars on it, under load.
 
 use std::time::Duration;
 
@@ -84,4 +84,37 @@ async fn scripts_that_it_forgets_it_is_told_again() {
     }
     day.goes_on().await;
     assert_eq!(day.end().await, 0, "what it forgot is no reason to refuse a call");
+}
+
+/// For longer than a turn to commit lasts, so that what it had decided is no
+/// longer what is to happen when it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_that_was_frozen_does_not_write_over_what_others_wrote() {
+    const FROZEN: Duration = Duration::from_millis(150);
+    let Some(day) = Day::begin("frozen sidecars", &[]).await else { return };
+    for time in 0..10 * times() as usize {
+        day.is_claiming().await;
+        let sidecar = &day.sidecars[time % day.sidecars.len()];
+        sidecar.pause();
+        sleep(FROZEN).await;
+        sidecar.go_on();
+    }
+    day.goes_on().await;
+    day.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_that_dies_holds_nobody_up_and_leaves_nothing_half_done() {
+    let Some(mut day) = Day::begin("dying sidecars", &[]).await else { return };
+    for time in 0..times() as usize {
+        day.goes_on().await;
+        day.is_claiming().await;
+        let at = time % day.sidecars.len();
+        day.sidecars[at].kill();
+        day.goes_on().await;
+        day.sidecars[at].start();
+        day.sidecars[at].ready().await;
+    }
+    day.goes_on().await;
+    day.end().await;
 }

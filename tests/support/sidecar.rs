@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::client::Client;
 
 /// A sidecar that does not answer by then does not work.
@@ -73,6 +75,20 @@ impl Sidecar {
         let mut process = self.process.take().expect("a sidecar that runs");
         process.kill().expect("it is ours");
         process.wait().expect("it is ours");
+    }
+
+    /// SIGSTOP: it is there, but it does nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("a sidecar that runs");
+        kill_process(Pid::from_child(process), signal).expect("it is ours");
     }
 
     /// Waits until it serves.

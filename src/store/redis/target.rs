@@ -44,12 +44,15 @@ impl Target {
     /// It is none of these. The text does not repeat the URL.
     pub fn parse(url: &str) -> Result<Target, OpenError> {
         if let Some(rest) = url.strip_prefix("redis+sentinel://") {
-            return sentinels(rest, TlsMode::Secure, false);
+            return sentinels(rest, false);
         }
         if let Some(rest) = url.strip_prefix("rediss+sentinel://") {
-            return sentinels(rest, TlsMode::Secure, true);
+            return sentinels(rest, true);
         }
         let info = url.into_connection_info().map_err(|error| wrong(&error))?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            prepare_tls();
+        }
         let place = match info.addr() {
             ConnectionAddr::Tcp(host, port) => format!("redis at {host}:{port}"),
             ConnectionAddr::TcpTls { host, port, .. } => format!("redis at {host}:{port} (TLS)"),
@@ -103,6 +106,13 @@ impl Target {
     }
 }
 
+/// Chooses the cryptography for TLS; without a choice rustls panics at the
+/// first connection.
+fn prepare_tls() {
+    // Fails where one is chosen already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Boxed: what it takes to connect is a large future, seldom awaited.
 async fn within<T>(
     time: Duration,
@@ -116,7 +126,7 @@ async fn within<T>(
 }
 
 /// `[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME[/DB]`
-fn sentinels(rest: &str, secure: TlsMode, tls: bool) -> Result<Target, OpenError> {
+fn sentinels(rest: &str, tls: bool) -> Result<Target, OpenError> {
     const FORM: &str =
         "takes redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DB]";
     let form = || OpenError::Url(FORM.to_owned());
@@ -135,7 +145,8 @@ fn sentinels(rest: &str, secure: TlsMode, tls: bool) -> Result<Target, OpenError
     let builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master);
     let mut builder = builder.map_err(|error| wrong(&error))?.set_client_to_redis_db(db);
     if tls {
-        builder = builder.set_client_to_redis_tls_mode(secure);
+        prepare_tls();
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
     }
     // The rules for what stands in these two places of a URL are the crate's.
     if let Some(user) = user {

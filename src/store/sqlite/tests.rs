@@ -2,7 +2,7 @@
 //! give the same replies, and every look at either shows the same. Whole stores
 //! are compared in `tests/alike`.
 
-#[path = "../../../tests/support/draw.rs"]
+#[path = "../../../tests/support/draw/mod.rs"]
 mod draw;
 
 use std::collections::BTreeSet;
