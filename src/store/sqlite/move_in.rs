@@ -114,3 +114,24 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look that found the reference's file and the lock, another
+    /// process may have converted it.
+    #[test]
+    fn who_comes_second_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let recorded = include_bytes!("../../../tests/recorded/state_sidecar.db");
+        std::fs::write(&file, recorded).unwrap();
+        move_in(&file, ClusterMs(1_800_000_000_000)).unwrap();
+        let ours = std::fs::read(&file).unwrap();
+        assert_ne!(ours, recorded);
+        move_in(&file, ClusterMs(1_800_000_000_000)).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), ours);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the file and its copy");
+    }
+}
