@@ -28,6 +28,7 @@ pub struct Config {
     pub state_backend: Backend,
     pub db_path: PathBuf,
     pub redis_url: Option<Secret>,
+    pub redis_prefix: String,
     pub host: String,
     pub port: u16,
     pub token: Option<Secret>,
@@ -63,6 +64,7 @@ pub enum Backend {
     #[default]
     Sqlite,
     Memory,
+    Redis,
     Raft,
 }
 
@@ -111,6 +113,7 @@ impl Backend {
         match self {
             Backend::Sqlite => "sqlite",
             Backend::Memory => "memory",
+            Backend::Redis => "redis",
             Backend::Raft => "raft",
         }
     }

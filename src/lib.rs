@@ -1,6 +1,6 @@
 //! A state service for fleets of agents: keys, workflow runs, leases, sessions
-//! and an audit chain, served over MCP and gRPC, kept by one node over SQLite
-//! or by several that agree through Raft.
+//! and an audit chain, served over MCP and gRPC, kept by one
+//! node over SQLite or Redis, or by several that agree through Raft.
 //!
 //! # The life of one call
 //!
@@ -14,7 +14,7 @@
 //!                 ▼
 //!             service      admits, stamps who asks, sets the deadline
 //!                 ▼
-//!               store      memory · SQLite · Raft       (one trait)
+//!               store      memory · SQLite · Redis · Raft   (one trait)
 //!                 │
 //!                 │   view ──► decide / answer ──► commit
 //!                 ▼
@@ -55,7 +55,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`machine`] | every rule, once: commands, replies, rows, events, questions |
-//! | [`store`] | where state lives and how it commits: memory, SQLite, Raft |
+//! | [`store`] | where state lives and how it commits: memory, SQLite, Redis, Raft |
 //! | [`export`] | a whole state as a stream, from any store to any store |
 //! | [`codec`] | the one versioned byte form of what rests and travels |
 //! | [`service`] | admission, deadlines, waiting |
@@ -66,6 +66,11 @@
 //!
 //! Arrows point down only: `cli → server → api, sweep → service → store → codec
 //! → machine`, with `export` beside `service`; `tests/tidy.rs` reads the `use` lines and keeps it so.
+
+// Unit tests share what they draw with the tests of whole stores, which know
+// the crate by its name.
+#[cfg(test)]
+extern crate self as mcp_state_sidecar;
 
 pub mod access;
 pub mod api;

@@ -136,7 +136,7 @@ fn announce(config: &Config, http: &TcpListener) {
             let file = config.db_path.display();
             tracing::info!(backend, %file, host = config.host, port, path = "/mcp", "serving MCP");
         }
-        Backend::Memory => {
+        Backend::Memory | Backend::Redis => {
             tracing::info!(backend, host = config.host, port, path = "/mcp", "serving MCP");
         }
         Backend::Raft => {

@@ -5,12 +5,16 @@
 
 #[path = "chaos/agent.rs"]
 mod agent;
+#[path = "chaos/chain.rs"]
+mod chain;
 #[path = "chaos/client.rs"]
 mod client;
 #[path = "chaos/cluster.rs"]
 mod cluster;
 #[path = "chaos/record.rs"]
 mod record;
+#[path = "support/sidecar.rs"]
+mod sidecar;
 #[path = "chaos/verdict.rs"]
 mod verdict;
 
@@ -41,7 +45,7 @@ async fn leaders_killed_in_the_middle_of_claims_lose_nothing() {
     println!("SEED={seed}");
     let dir = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(3, dir.path()).await;
-    let ports: Vec<u16> = cluster.nodes.iter().map(|node| node.mcp_port).collect();
+    let ports: Vec<u16> = cluster.nodes.iter().map(|node| node.sidecar.port).collect();
 
     let fleet = Arc::new(Fleet::default());
     let agents: Vec<_> = (0..AGENTS)
@@ -60,7 +64,7 @@ async fn leaders_killed_in_the_middle_of_claims_lose_nothing() {
 
     let calls = fleet.record.calls();
     report(&calls, &gaps);
-    judge(&cluster, &calls).await;
+    judge(&mut cluster, &calls).await;
     let worst = gaps.iter().max().unwrap();
     assert!(*worst < LEADERLESS_MAX, "without a leader for {worst:?}");
 }
@@ -75,16 +79,16 @@ async fn work_goes_on(fleet: &Fleet) {
 /// others have gone on. Returns how long no write succeeded.
 async fn kill_leader(cluster: &mut Cluster, fleet: &Fleet) -> Duration {
     let leader = cluster.leader().await;
-    let witness = Client::new(cluster.nodes[(leader + 1) % cluster.nodes.len()].mcp_port);
+    let witness = Client::new(cluster.nodes[(leader + 1) % cluster.nodes.len()].sidecar.port);
     write(&witness).await;
     let claims = || fleet.claiming.load(Ordering::SeqCst) > 0;
     wait_until("a claim is under way", claims).await;
-    cluster.nodes[leader].kill();
+    cluster.nodes[leader].sidecar.kill();
     let killed = Instant::now();
     write(&witness).await;
     let gap = killed.elapsed();
-    cluster.nodes[leader].start();
-    cluster.nodes[leader].ready().await;
+    cluster.nodes[leader].sidecar.start();
+    cluster.nodes[leader].sidecar.ready().await;
     gap
 }
 
@@ -108,11 +112,11 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-async fn judge(cluster: &Cluster, calls: &[record::Call]) {
+async fn judge(cluster: &mut Cluster, calls: &[record::Call]) {
     cluster.all_ready().await;
-    let history = quiet_history(&Client::new(cluster.nodes[0].mcp_port)).await;
+    let history = quiet_history(&Client::new(cluster.nodes[0].sidecar.port)).await;
     for node in &cluster.nodes {
-        let client = Client::new(node.mcp_port);
+        let client = Client::new(node.sidecar.port);
         verdict::fetch(&client).await.assert_equal(&history);
         verdict::assert_present(&client, calls).await;
     }
@@ -120,7 +124,7 @@ async fn judge(cluster: &Cluster, calls: &[record::Call]) {
     verdict::check(&history, calls);
     let mut heads = Vec::new();
     for node in &cluster.nodes {
-        let health = Client::new(node.mcp_port).health().await.unwrap();
+        let health = Client::new(node.sidecar.port).health().await.unwrap();
         heads.push((health["revision"].clone(), health["chain"].clone()));
     }
     assert!(heads.windows(2).all(|two| two[0] == two[1]), "chain heads differ: {heads:?}");

@@ -182,9 +182,8 @@ fn a_wrong_value_is_one_line_with_name_got_and_takes() {
     let file = given.sources.file.clone().unwrap();
     assert_eq!(given.line(), format!("port in {}: got \"-1\", {port}", file.display()));
     assert_eq!(
-        Given::new().env("STATE_BACKEND", "redis").line(),
-        "STATE_BACKEND: got \"redis\" (redis is not available in this version), takes sqlite, \
-         raft or memory"
+        Given::new().env("STATE_BACKEND", "file").line(),
+        "STATE_BACKEND: got \"file\", takes sqlite, redis, raft or memory"
     );
     assert_eq!(
         Given::new().env("SIDECAR_LOG", "loud").line(),

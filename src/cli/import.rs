@@ -87,9 +87,15 @@ impl From<TransferError> for Failure {
             TransferError::Intake(intake) if intake.is_not_empty() => {
                 Failure::run(format!("{error}; --replace replaces it"))
             }
-            TransferError::Export(_) | TransferError::Intake(_) | TransferError::Seed(_) => {
-                Failure::run(error)
+            TransferError::RedisIntake(intake) if intake.is_not_empty() => {
+                Failure::run(format!("{error}; --replace replaces it"))
             }
+            TransferError::Export(_)
+            | TransferError::Intake(_)
+            | TransferError::Redis(_)
+            | TransferError::RedisExport(_)
+            | TransferError::RedisIntake(_)
+            | TransferError::Seed(_) => Failure::run(error),
         }
     }
 }

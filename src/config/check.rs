@@ -22,7 +22,7 @@ impl Config {
             return Err(wrong("election_max_ms", &format!("got {got}")));
         }
         match self.state_backend {
-            Backend::Sqlite | Backend::Memory => Ok(()),
+            Backend::Sqlite | Backend::Memory | Backend::Redis => Ok(()),
             Backend::Raft => self.check_cluster(),
         }
     }

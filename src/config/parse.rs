@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::{Backend, LogFormat};
+use crate::store::redis;
 
 /// More voters make every write wait for more disks and add no safety that
 /// seven do not give.
@@ -137,9 +138,14 @@ pub fn backend(text: &str) -> Result<Backend, Why> {
         "sqlite" => Ok(Backend::Sqlite),
         "memory" => Ok(Backend::Memory),
         "raft" => Ok(Backend::Raft),
-        "redis" => Err("redis is not available in this version".to_owned()),
+        "redis" => Ok(Backend::Redis),
         _ => Err(Why::new()),
     }
+}
+
+/// What the keys in Redis begin with.
+pub fn redis_prefix(text: &str) -> Result<String, Why> {
+    if redis::is_prefix(text) { Ok(text.to_owned()) } else { Err(Why::new()) }
 }
 
 /// The form of log lines.

@@ -46,8 +46,8 @@ pub static SETTINGS: &[Setting] = &[
         flag: Some("state-backend"),
         default: Some("sqlite"),
         kind: Kind::Plain,
-        takes: "sqlite, raft or memory",
-        about: "Where the state lives: a file, a cluster of nodes, or memory that is gone at exit",
+        takes: "sqlite, redis, raft or memory",
+        about: "Where the state lives: a file, a Redis, a cluster of nodes, or memory that is gone at exit",
         apply: |c, text| put(&mut c.state_backend, parse::backend(text)),
     },
     Setting {
@@ -66,9 +66,20 @@ pub static SETTINGS: &[Setting] = &[
         flag: Some("redis-url"),
         default: Some("redis://localhost:6379"),
         kind: Kind::Secret,
-        takes: "a redis:// URL",
-        about: "Accepted as the reference has it; this version has no Redis store",
+        takes: "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…, redis+unix:///PATH or \
+                redis+sentinel://HOST[:PORT][,…]/NAME[/DB]",
+        about: "redis: where it is; rediss:// for TLS, redis+sentinel:// to ask Sentinels",
         apply: |c, text| put(&mut c.redis_url, secret(text)),
+    },
+    Setting {
+        name: "redis_prefix",
+        env: "SIDECAR_REDIS_PREFIX",
+        flag: Some("redis-prefix"),
+        default: Some("sidecar"),
+        kind: Kind::Plain,
+        takes: "1 to 64 letters, digits, '-', '_', '.', '/' and ':'",
+        about: "redis: what all keys begin with, in braces; sidecars with the same share one state",
+        apply: |c, text| put(&mut c.redis_prefix, parse::redis_prefix(text)),
     },
     Setting {
         name: "host",

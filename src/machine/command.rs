@@ -179,6 +179,10 @@ pub struct Create {
     pub parent_run_id: Option<Text>,
 }
 
+/// How long a claim lives after a sign of life, in milliseconds, where nothing
+/// is said: longer than most steps, short enough to notice a crash.
+pub const CLAIM_TTL_MS_DEFAULT: u64 = 300_000;
+
 /// Take a run for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {

@@ -82,8 +82,8 @@ pub fn run(run: &RunRow) -> Json {
         .end()
 }
 
-/// A step and what it gave.
-pub fn step(step: u64, output: &Json) -> Json {
+/// A step and what it gave. The reference has steps below zero.
+pub fn step(step: impl Into<i128>, output: &Json) -> Json {
     Object::new().number("step", step).json("output", output).end()
 }
 

@@ -57,7 +57,7 @@ impl Listeners {
                 let addr = &config.raft_addr;
                 Some(bind("SIDECAR_RAFT_ADDR", &addr.host, addr.port).await?)
             }
-            Backend::Sqlite | Backend::Memory => None,
+            Backend::Sqlite | Backend::Memory | Backend::Redis => None,
         };
         Ok(Listeners { public, peers })
     }

@@ -13,6 +13,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::raft::options::Options as Consensus;
 use crate::store::raft::types::{NodeId, Peer};
 use crate::store::raft::{self, Peers, RaftStore, Started};
+use crate::store::redis::{self, RedisClock, RedisStore};
 use crate::store::sqlite::{self, SqliteStore};
 
 /// A store that is open.
@@ -27,6 +28,8 @@ pub struct Opened {
 pub enum OpenError {
     #[error("DB_PATH: {0}")]
     Sqlite(#[from] sqlite::OpenError),
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] redis::OpenError),
     #[error("SIDECAR_DATA_DIR: {0}")]
     Raft(#[from] raft::StartError),
     #[error("{0}: not set, though STATE_BACKEND=raft needs it")]
@@ -45,8 +48,18 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
             let store = SqliteStore::open(&config.db_path, sqlite::Options::default(), clock)?;
             Ok(Opened { store: Arc::new(store), peers: None })
         }
+        Backend::Redis => {
+            let store = RedisStore::open(redis_options(config), RedisClock::Server).await?;
+            Ok(Opened { store: Arc::new(store), peers: None })
+        }
         Backend::Raft => join(config, clock).await,
     }
+}
+
+pub(super) fn redis_options(config: &Config) -> redis::Options {
+    let defaults = redis::Options::default();
+    let url = config.redis_url.as_ref().map(Secret::expose).map(str::to_owned);
+    redis::Options { url: url.unwrap_or(defaults.url), prefix: config.redis_prefix.clone() }
 }
 
 /// Becomes a node of the cluster. Its peers may call as soon as their service

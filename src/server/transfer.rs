@@ -8,8 +8,10 @@ use super::stores;
 use crate::config::{Backend, Config};
 use crate::machine::Meta;
 use crate::store::raft::seed::{self, Seed, SeedError};
+use crate::store::redis::{self, RedisClock, RedisIntake, RedisStore};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::transfer::{Export, Intake};
+use crate::store::{Store, StoreError};
 
 /// Why a state cannot be moved; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,12 @@ pub enum TransferError {
     Export(#[from] sqlite::ExportError),
     #[error("DB_PATH: {0}")]
     Intake(#[from] sqlite::IntakeError),
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] redis::OpenError),
+    #[error("REDIS_URL: {0}")]
+    RedisExport(#[source] StoreError),
+    #[error("REDIS_URL: {0}")]
+    RedisIntake(#[from] redis::IntakeError),
     #[error("SIDECAR_DATA_DIR: {0}")]
     Seed(#[from] SeedError),
     #[error("{0}: not set, though STATE_BACKEND=raft needs it")]
@@ -35,6 +43,11 @@ pub async fn export(config: &Config, deadline: Instant) -> Result<Export, Transf
     let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
     match config.state_backend {
         Backend::Sqlite => Ok(sqlite::export_file(&config.db_path, deadline).await?),
+        Backend::Redis => {
+            let options = stores::redis_options(config);
+            let store = RedisStore::open(options, RedisClock::Server).await?;
+            store.export(deadline).await.map_err(TransferError::RedisExport)
+        }
         Backend::Memory => unfit("whose state is in the process that serves it; use --node"),
         Backend::Raft => unfit("whose state is the whole cluster's; use --node with any node"),
     }
@@ -52,6 +65,10 @@ pub async fn intake(
     let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
     match config.state_backend {
         Backend::Sqlite => Ok(Box::new(SqliteStore::intake(&config.db_path, meta, replace)?)),
+        Backend::Redis => {
+            let options = stores::redis_options(config);
+            Ok(Box::new(RedisIntake::begin(options, meta, replace).await?))
+        }
         Backend::Memory => unfit("which is gone when this command ends"),
         Backend::Raft => Ok(Box::new(Seed::begin(seed_options(config)?, meta).await?)),
     }

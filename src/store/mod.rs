@@ -3,7 +3,10 @@
 
 pub mod clock;
 pub mod memory;
+mod queue;
 pub mod raft;
+pub mod redis;
+pub mod reference;
 mod row_record;
 pub mod sqlite;
 pub mod tables;
@@ -58,10 +61,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The state cannot be read by `deadline`. Reading it out may take longer
     /// than that.
-    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
-        let _ = deadline;
-        Err(StoreError::Unavailable("this store is not exported yet".into()))
-    }
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError>;
 
     /// How the store is, without touching what may be broken.
     async fn health(&self) -> Health;

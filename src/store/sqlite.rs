@@ -19,8 +19,8 @@ mod error;
 mod export;
 mod history;
 mod intake;
+mod move_in;
 mod open;
-mod queue;
 mod range;
 mod reader;
 mod rows;
@@ -50,7 +50,7 @@ use self::writer::Writer;
 use super::clock::Clock;
 use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{Command, Meta, Question, Reply, Revision};
+use crate::machine::{ClusterMs, Command, Meta, Question, Reply, Revision};
 
 /// How long looking for rows that are due may wait for a reader.
 const SWEEP_LOOK: Duration = Duration::from_secs(5);
@@ -82,15 +82,17 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it; its folder must exist.
+    /// Opens the file at `path`, or makes it; its folder must exist. A file of
+    /// the Python reference becomes ours, and a copy of it is kept beside.
     ///
     /// Blocks for some milliseconds, longer while other processes hold the
-    /// file.
+    /// file or a large one is converted.
     ///
     /// # Errors
     /// See [`OpenError`]; the file is left as it was.
     pub fn open(path: &Path, options: Options, clock: Clock) -> Result<SqliteStore, OpenError> {
-        let (path, conn) = open::open(path)?;
+        let now = ClusterMs(clock.wall_ms());
+        let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| OpenError::of(&path, error);
         let meta = Tables::load(&conn).map_err(fail)?.position.meta;
         let shared = Arc::new(Shared::new(clock, &meta));
@@ -127,7 +129,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        self.shared.queue.submit(request, deadline).await
+        self.shared.queue.submit(request, deadline, file_kept).await
     }
 
     async fn ask(
@@ -196,8 +198,13 @@ impl SqliteStore {
     async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
         let command = Command::Sweep { limit: 0 };
         let request = Request { command, idempotency: None, actor: None, chance: 0 };
-        self.shared.queue.submit(request, deadline).await.map(drop)
+        self.shared.queue.submit(request, deadline, file_kept).await.map(drop)
     }
+}
+
+/// Why the writer did not get to a command in time.
+fn file_kept() -> String {
+    "other commands, or another process, kept the file until the deadline".into()
 }
 
 impl Drop for SqliteStore {

@@ -1,6 +1,7 @@
 //! The benchmark: how many writes and reads a second, and how long each takes,
-//! over MCP and over gRPC, on SQLite and on three nodes. Run it with
-//! `./scripts/bench`; nothing here is a test.
+//! over MCP and over gRPC, on SQLite, on Redis and on three nodes, also with
+//! several sidecars that share one state. Run it with `./scripts/bench`;
+//! nothing here is a test.
 //!
 //! Every system under load runs as processes of its own beside the clients, on
 //! the same machine and disk, one system at a time, in one run. Where `etcd` is
@@ -11,14 +12,17 @@ mod figures;
 mod grpc;
 mod http;
 mod load;
+#[path = "../support/redis.rs"]
+mod redis;
 mod servers;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
 use figures::Table;
 use load::{Load, Operation};
-use servers::{Servers, System};
+use servers::{Fsync, Servers, System};
 
 /// What anything here may fail with; a benchmark stops at the first failure.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -29,46 +33,75 @@ const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 /// What the memory figure is taken with.
 const KEYS: usize = 100_000;
 
+/// What is asked of a run.
+struct Asked {
+    /// How long each row takes.
+    time: Duration,
+    /// One kind of system alone.
+    only: Option<String>,
+    fsync: Fsync,
+}
+
 fn main() -> Result<()> {
-    let mut seconds = 5.0;
-    let mut only = None;
+    let mut asked = Asked { time: Duration::from_secs(5), only: None, fsync: Fsync::Always };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--seconds" => seconds = arguments.next().ok_or("--seconds takes a number")?.parse()?,
-            "--only" => only = arguments.next(),
+            "--seconds" => {
+                let seconds = arguments.next().ok_or("--seconds takes a number")?;
+                asked.time = Duration::from_secs_f64(seconds.parse()?);
+            }
+            "--only" => asked.only = Some(kind(arguments.next())?),
+            "--redis-fsync" => asked.fsync = fsync(arguments.next())?,
             // `cargo bench` passes it to every benchmark.
             "--bench" => {}
             other => {
-                return Err(format!("unknown argument {other}; takes --seconds, --only").into());
+                let takes = "--seconds, --only, --redis-fsync";
+                return Err(format!("unknown argument {other}; takes {takes}").into());
             }
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(Duration::from_secs_f64(seconds), only.as_deref()))
+    runtime.block_on(run(&asked))
 }
 
-async fn run(time: Duration, only: Option<&str>) -> Result<()> {
+fn kind(name: Option<String>) -> Result<String> {
+    let kinds: BTreeSet<&str> = System::ALL.iter().map(|system| system.kind()).collect();
+    let known = name.filter(|name| kinds.contains(&**name));
+    known.ok_or_else(|| format!("--only takes one of {kinds:?}").into())
+}
+
+fn fsync(name: Option<String>) -> Result<Fsync> {
+    let known = Fsync::ALL.into_iter().find(|fsync| name.as_deref() == Some(fsync.name()));
+    known.ok_or_else(|| "--redis-fsync takes always or everysec".into())
+}
+
+async fn run(asked: &Asked) -> Result<()> {
     println!("{}", figures::machine());
-    println!("each row: {} s after a warm-up; values of 256 bytes\n", time.as_secs_f64());
-    let mut table = Table::new();
+    println!("each row: {} s after a warm-up; values of 256 bytes", asked.time.as_secs_f64());
+    println!("Redis: a server of its own, appendonly yes, appendfsync {}\n", asked.fsync.name());
+    let mut table = Table::default();
     for system in System::ALL {
-        if only.is_some_and(|name| name != system.name()) {
+        if asked.only.as_ref().is_some_and(|kind| kind != system.kind()) {
             continue;
         }
         if let Some(why) = system.missing() {
             println!("{}: skipped, {why}", system.name());
             continue;
         }
-        measure(system, time, &mut table).await?;
+        measure(system, asked, &mut table).await?;
     }
     println!("\n{table}");
+    for line in table.floors() {
+        println!("{line}");
+    }
     Ok(())
 }
 
 /// All rows of one system.
-async fn measure(system: System, time: Duration, table: &mut Table) -> Result<()> {
-    let servers = Servers::start(system).await?;
+async fn measure(system: System, asked: &Asked, table: &mut Table) -> Result<()> {
+    let servers = Servers::start(system, asked.fsync).await?;
+    let time = asked.time;
     for protocol in system.protocols() {
         for operation in [Operation::Write, Operation::Read] {
             for clients in CLIENTS {

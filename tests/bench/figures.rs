@@ -3,14 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::load::Load;
+use crate::load::{Load, Operation, Protocol};
 use crate::servers::System;
+
+/// Writes a second that sidecars on one SQLite file or one Redis must reach
+/// over MCP, on two cores, however many share it.
+const FLOOR: f64 = 2_500.0;
+
+/// Clients, in all, with which the floor is to be reached.
+const FLOOR_CLIENTS: usize = 64;
 
 /// One measured load.
 pub struct Row {
-    system: &'static str,
-    protocol: &'static str,
-    operation: &'static str,
+    system: System,
+    protocol: Protocol,
+    operation: Operation,
     clients: usize,
     per_second: f64,
     p50: Duration,
@@ -18,16 +25,17 @@ pub struct Row {
 }
 
 /// All rows of a run.
-pub struct Table(comfy_table::Table);
+#[derive(Default)]
+pub struct Table(Vec<Row>);
 
 impl Row {
     /// The figures of `took`, the time of each call that ended within `lasted`.
     pub fn new(system: System, load: &Load, mut took: Vec<Duration>, lasted: Duration) -> Row {
         took.sort_unstable();
         Row {
-            system: system.name(),
-            protocol: load.protocol.name(),
-            operation: load.operation.name(),
+            system,
+            protocol: load.protocol,
+            operation: load.operation,
             clients: load.clients,
             per_second: took.len() as f64 / lasted.as_secs_f64(),
             p50: percentile(&took, 50),
@@ -40,10 +48,10 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<12} {:<10} {:<6} {:>4} clients {:>9.0}/s  p50 {:>8.2} ms  p99 {:>8.2} ms",
-            self.system,
-            self.protocol,
-            self.operation,
+            "{:<14} {:<10} {:<6} {:>4} clients {:>9.0}/s  p50 {:>8.2} ms  p99 {:>8.2} ms",
+            self.system.name(),
+            self.protocol.name(),
+            self.operation.name(),
             self.clients,
             self.per_second,
             millis(self.p50),
@@ -52,30 +60,50 @@ impl fmt::Display for Row {
     }
 }
 
-impl Table {
-    pub fn new() -> Table {
-        let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        table.set_header(["system", "protocol", "call", "clients", "calls/s", "p50 ms", "p99 ms"]);
-        Table(table)
+impl Row {
+    fn cells(&self) -> [String; 7] {
+        [
+            self.system.name().to_owned(),
+            self.protocol.name().to_owned(),
+            self.operation.name().to_owned(),
+            self.clients.to_string(),
+            format!("{:.0}", self.per_second),
+            format!("{:.2}", millis(self.p50)),
+            format!("{:.2}", millis(self.p99)),
+        ]
     }
 
+    fn has_a_floor(&self) -> bool {
+        let shared = matches!(self.system, System::Sqlite(_) | System::Redis(_));
+        let call = (self.protocol, self.operation) == (Protocol::Mcp, Operation::Write);
+        shared && call && self.clients == FLOOR_CLIENTS
+    }
+}
+
+impl Table {
     pub fn add(&mut self, row: Row) {
-        self.0.add_row([
-            row.system.to_owned(),
-            row.protocol.to_owned(),
-            row.operation.to_owned(),
-            row.clients.to_string(),
-            format!("{:.0}", row.per_second),
-            format!("{:.2}", millis(row.p50)),
-            format!("{:.2}", millis(row.p99)),
-        ]);
+        self.0.push(row);
+    }
+
+    /// A line for each row that has a floor: whether it was reached.
+    pub fn floors(&self) -> Vec<String> {
+        let rows = self.0.iter().filter(|row| row.has_a_floor());
+        let line = |row: &Row| {
+            let verdict = if row.per_second >= FLOOR { "reached" } else { "MISSED" };
+            let (name, reached) = (row.system.name(), row.per_second);
+            format!("{name}: {reached:.0} writes/s over MCP, floor of {FLOOR} {verdict}")
+        };
+        rows.map(line).collect()
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+        table.set_header(["system", "protocol", "call", "clients", "calls/s", "p50 ms", "p99 ms"]);
+        table.add_rows(self.0.iter().map(Row::cells));
+        table.fmt(f)
     }
 }
 

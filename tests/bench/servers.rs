@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::load::Protocol;
+use crate::redis::RedisServer;
 
 /// A system that does not answer by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -17,8 +18,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum System {
-    /// One process over SQLite.
-    Sqlite,
+    /// So many processes on one SQLite file.
+    Sqlite(usize),
+    /// So many processes on one Redis.
+    Redis(usize),
     /// Three processes.
     Cluster,
     /// Three processes of etcd, where it is installed.
@@ -31,56 +34,122 @@ pub struct Servers {
     processes: Vec<Child>,
     mcp_ports: Vec<u16>,
     grpc_ports: Vec<u16>,
+    redis: Option<RedisServer>,
     _dir: TempDir,
 }
 
+/// When Redis syncs its append-only file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before it answers, as the other stores do.
+    Always,
+    /// Once a second, beside the calls: a power loss takes the last second.
+    EverySecond,
+}
+
+impl Fsync {
+    pub const ALL: [Fsync; 2] = [Fsync::Always, Fsync::EverySecond];
+
+    /// As Redis names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fsync::Always => "always",
+            Fsync::EverySecond => "everysec",
+        }
+    }
+}
+
 impl System {
-    pub const ALL: [System; 3] = [System::Sqlite, System::Cluster, System::Etcd];
+    pub const ALL: [System; 7] = [
+        System::Sqlite(1),
+        System::Sqlite(4),
+        System::Redis(1),
+        System::Redis(2),
+        System::Redis(4),
+        System::Cluster,
+        System::Etcd,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
-            System::Sqlite => "sqlite",
+            System::Sqlite(1) => "SQLite",
+            System::Sqlite(_) => "four on SQLite",
+            System::Redis(1) => "Redis",
+            System::Redis(2) => "two on Redis",
+            System::Redis(_) => "four on Redis",
+            System::Cluster => "three nodes",
+            System::Etcd => "three etcd",
+        }
+    }
+
+    /// What `--only` calls it, and others of its kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            System::Sqlite(_) => "sqlite",
+            System::Redis(_) => "redis",
             System::Cluster => "three-nodes",
             System::Etcd => "three-etcd",
         }
     }
 
+    fn processes(self) -> usize {
+        match self {
+            System::Sqlite(processes) | System::Redis(processes) => processes,
+            System::Cluster | System::Etcd => 3,
+        }
+    }
+
+    /// One protocol is enough to see what sharing costs.
     pub fn protocols(self) -> &'static [Protocol] {
         match self {
-            System::Sqlite | System::Cluster => &[Protocol::Mcp, Protocol::Grpc],
+            System::Sqlite(1) | System::Redis(1) | System::Cluster => {
+                &[Protocol::Mcp, Protocol::Grpc]
+            }
+            System::Sqlite(_) | System::Redis(_) => &[Protocol::Mcp],
             System::Etcd => &[Protocol::Etcd],
         }
     }
 
     /// Why the system cannot be measured here, if so.
     pub fn missing(self) -> Option<&'static str> {
+        let runs = |program: &str| {
+            let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+            found.is_ok_and(|status| status.success())
+        };
         match self {
-            System::Sqlite | System::Cluster => None,
-            System::Etcd => {
-                let found = Command::new("etcd").arg("--version").stdout(Stdio::null()).status();
-                found.is_err().then_some("there is no etcd on this machine")
+            System::Sqlite(_) | System::Cluster => None,
+            System::Redis(_) => {
+                (!runs("redis-server")).then_some("there is no redis-server on this machine")
             }
+            System::Etcd => (!runs("etcd")).then_some("there is no etcd on this machine"),
         }
     }
 }
 
 impl Servers {
     /// Starts the system on free ports of loopback and waits until it answers.
-    pub async fn start(system: System) -> Result<Servers> {
-        let nodes = match system {
-            System::Sqlite => 1,
-            System::Cluster | System::Etcd => 3,
+    pub async fn start(system: System, fsync: Fsync) -> Result<Servers> {
+        let nodes = system.processes();
+        let dir =
+            || tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()));
+        let redis = match system {
+            System::Redis(_) => {
+                let settings = ["--appendonly", "yes", "--appendfsync", fsync.name()];
+                Some(RedisServer::start_in(dir()?, &settings))
+            }
+            System::Sqlite(_) | System::Cluster | System::Etcd => None,
         };
         let mut servers = Servers {
             system,
             processes: Vec::new(),
             mcp_ports: free_ports(nodes)?,
             grpc_ports: free_ports(nodes)?,
-            _dir: tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()))?,
+            redis,
+            _dir: dir()?,
         };
         for node in 0..nodes {
             let mut command = match system {
-                System::Sqlite | System::Cluster => servers.sidecar(node),
+                System::Sqlite(_) | System::Redis(_) | System::Cluster => servers.sidecar(node),
                 System::Etcd => servers.etcd(node),
             };
             let log = std::fs::File::create(servers._dir.path().join(format!("{node}.log")))?;
@@ -128,13 +197,17 @@ impl Servers {
     fn sidecar(&self, node: usize) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"));
         let dir = self._dir.path();
-        command
-            .arg("serve")
-            .env("SIDECAR_PORT", self.mcp_ports[node].to_string())
-            .env("DB_PATH", dir.join("state.db"));
+        command.arg("serve").env("SIDECAR_PORT", self.mcp_ports[node].to_string());
         let grpc = format!("127.0.0.1:{}", self.grpc_ports[node]);
         match self.system {
-            System::Sqlite => command.env("STATE_BACKEND", "sqlite").env("SIDECAR_GRPC_ADDR", grpc),
+            System::Sqlite(_) => command
+                .env("STATE_BACKEND", "sqlite")
+                .env("DB_PATH", dir.join("state.db"))
+                .env("SIDECAR_GRPC_ADDR", grpc),
+            System::Redis(_) => command
+                .env("STATE_BACKEND", "redis")
+                .env("REDIS_URL", self.redis.as_ref().map(RedisServer::url).unwrap_or_default())
+                .env("SIDECAR_GRPC_ADDR", grpc),
             System::Cluster | System::Etcd => {
                 let members: Vec<String> = (1..)
                     .zip(&self.grpc_ports)
@@ -174,7 +247,9 @@ impl Servers {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let ready = match self.system {
-                System::Sqlite | System::Cluster => is_ready(port).await.unwrap_or(false),
+                System::Sqlite(_) | System::Redis(_) | System::Cluster => {
+                    is_ready(port).await.unwrap_or(false)
+                }
                 System::Etcd => etcd_is_ready(self.grpc(0)).await.is_ok(),
             };
             if ready {

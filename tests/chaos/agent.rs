@@ -31,6 +31,8 @@ pub struct Fleet {
     pub claiming: AtomicUsize,
     /// Calls that an agent finished.
     pub finished: AtomicU64,
+    /// Those of them that were answered.
+    pub answered: AtomicU64,
 }
 
 /// One agent.
@@ -170,6 +172,8 @@ impl Agent {
         };
         self.fleet.record.add(call);
         self.fleet.finished.fetch_add(1, Ordering::Relaxed);
+        let answered = matches!(outcome, Outcome::Answer(_));
+        self.fleet.answered.fetch_add(u64::from(answered), Ordering::Relaxed);
         outcome
     }
 }

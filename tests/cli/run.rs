@@ -72,8 +72,8 @@ fn wrong_settings_stop_the_start_with_one_line() {
     assert!(line.contains("SIDECAR_PORT: got \"eighty\", takes a port"), "{line}");
     let line = refused(&[], &["serve", "--port", "eighty"]);
     assert!(line.contains("--port: got \"eighty\""), "{line}");
-    let line = refused(&[("STATE_BACKEND", "redis")], &[]);
-    assert!(line.contains("redis is not available in this version"), "{line}");
+    let line = refused(&[("STATE_BACKEND", "redis"), ("REDIS_URL", "http://h")], &[]);
+    assert!(line.contains("takes redis://"), "{line}");
     let line = refused(&[("SIDECAR_PROT", "1")], &[]);
     assert!(line.contains("did you mean SIDECAR_PORT?"), "{line}");
     let line = refused(&[], &["--config", "nowhere.toml"]);

@@ -102,7 +102,8 @@ impl Cluster {
         Cluster::build(Manual::at(START_MS), tweak).await
     }
 
-    async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
+    /// As [`Cluster::start_at`], with other settings on every node.
+    pub async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {

@@ -9,7 +9,7 @@ use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
 
 use crate::common::{acquire, claim_next, get, open, set, set_if, submit};
-use crate::full;
+use crate::{full, moving_in};
 
 const PART: &str = "SQLITE_TEST_PART";
 const FILE: &str = "SQLITE_TEST_FILE";
@@ -45,6 +45,11 @@ impl Mortal {
     pub fn kill(&mut self) {
         self.0.kill().expect("it is ours");
         self.0.wait().expect("it is ours");
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("it is ours").is_some()
     }
 
     /// Waits for its end; says whether it was a good one.
@@ -94,6 +99,7 @@ async fn part() {
             Err(error) => say(error),
         },
         "fill" => full::fill(&file).await,
+        "squeeze" => moving_in::squeeze(&file),
         other => panic!("no such part: {other}"),
     }
 }

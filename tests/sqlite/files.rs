@@ -13,15 +13,15 @@ use rusqlite::Connection;
 use crate::child::{program, start};
 use crate::common::{check_chain, get, open, set, submit};
 
-type Contents = BTreeMap<OsString, Vec<u8>>;
+pub type Contents = BTreeMap<OsString, Vec<u8>>;
 
-fn contents(folder: &Path) -> Contents {
+pub fn contents(folder: &Path) -> Contents {
     let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
     files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
 }
 
 /// Opening is refused in one line and changes nothing in the folder.
-fn refused(file: &Path) -> OpenError {
+pub fn refused(file: &Path) -> OpenError {
     let before = contents(file.parent().unwrap());
     let error = SqliteStore::open(file, Options::default(), clock::system())
         .err()
@@ -175,20 +175,7 @@ async fn what_cannot_be_written_is_refused() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     let (_tool_folder, tool) = reachable_copy();
-    let attempt = || {
-        let dressed = program("open", &file, "nobody");
-        let mut program = std::process::Command::new(&tool);
-        program.args(dressed.get_args());
-        program.envs(dressed.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        program.stdout(std::process::Stdio::piped());
-        if rustix::process::geteuid().is_root() {
-            program.uid(65_534).gid(65_534);
-        }
-        let (mut child, mut said) = start(program);
-        let said = said.next();
-        child.succeeds();
-        said.expect("an outcome")
-    };
+    let attempt = || opened_by_nobody(&tool, &file);
     // The folder can be read, the file written: the log has no place.
     mode(&file, 0o666);
     mode(folder.path(), 0o555);
@@ -204,8 +191,24 @@ async fn what_cannot_be_written_is_refused() {
     mode(folder.path(), 0o755);
 }
 
+/// What a user without rights is told who opens the file.
+pub fn opened_by_nobody(tool: &Path, file: &Path) -> String {
+    let dressed = program("open", file, "nobody");
+    let mut program = std::process::Command::new(tool);
+    program.args(dressed.get_args());
+    program.envs(dressed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    program.stdout(std::process::Stdio::piped());
+    if rustix::process::geteuid().is_root() {
+        program.uid(65_534).gid(65_534);
+    }
+    let (mut child, mut said) = start(program);
+    let said = said.next();
+    child.succeeds();
+    said.expect("an outcome")
+}
+
 /// This program where every user can run it.
-fn reachable_copy() -> (tempfile::TempDir, std::path::PathBuf) {
+pub fn reachable_copy() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let tool = folder.path().join("tool");

@@ -8,4 +8,5 @@ mod crash;
 mod files;
 mod full;
 mod load;
+mod moving_in;
 mod processes;

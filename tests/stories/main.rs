@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
 mod cluster;
 mod recorded;
+#[path = "../support/redis.rs"]
+mod redis_server;
 mod runner;
 mod schema;
 mod script;
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt};
 use runner::play;
-use stores::{Factory, MEMORY, RAFT, SQLITE};
+use stores::{Factory, MEMORY, RAFT, REDIS, SQLITE};
 
 /// Stories played at once: a cluster mostly waits to begin and to end.
 const AT_ONCE: usize = 4;
@@ -64,14 +66,26 @@ async fn sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis() {
+    if redis_server::is_installed("stories on Redis") {
+        play_all(REDIS, false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn raft() {
     play_all(RAFT, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recorded_answers_of_the_reference() {
-    for store in [MEMORY, SQLITE, RAFT] {
-        recorded::play_all(store).await;
+    let mut stores = vec![MEMORY, SQLITE, RAFT];
+    if redis_server::is_installed("recorded answers on Redis") {
+        stores.push(REDIS);
+    }
+    for store in stores {
+        recorded::play_all(recorded::SQLITE, store).await;
+        recorded::play_all(recorded::REDIS, store).await;
     }
 }
 

@@ -1,12 +1,14 @@
 //! The stores that stories are played on, each empty and driven by hand.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use futures::future::BoxFuture;
+use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use mcp_state_sidecar::store::{Role, Store};
 
 use crate::cluster::Cluster;
+use crate::redis_server::RedisServer;
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
 
@@ -40,6 +42,33 @@ pub const SQLITE: Factory = |clock| {
         Opened { store, close }
     })
 };
+
+/// A prefix of its own on one server that all stories share, and that ends
+/// with the last of them.
+pub const REDIS: Factory = |clock| {
+    Box::pin(async move {
+        let server = redis_server();
+        let options = redis::Options { url: server.url(), prefix: server.prefix() };
+        let opened = RedisStore::open(options, RedisClock::Given(clock)).await;
+        let store = Arc::new(opened.expect("a new prefix"));
+        let closing = store.clone();
+        let close = Box::pin(async move {
+            closing.close().await;
+            drop(server);
+        });
+        Opened { store, close }
+    })
+};
+
+fn redis_server() -> Arc<RedisServer> {
+    static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+    let mut server = SERVER.lock().expect("nothing panics under it");
+    server.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(RedisServer::start());
+        *server = Arc::downgrade(&started);
+        started
+    })
+}
 
 /// Three nodes; the story is told on one that does not lead.
 pub const RAFT: Factory = |clock| {

@@ -12,9 +12,6 @@ use crate::machine::{Json, Question, Text};
 use crate::proto::state as proto;
 use crate::service::ServiceError;
 
-/// How long a claim lives where nothing is said.
-const CLAIM_TTL_MS_DEFAULT: u64 = 300_000;
-
 type Checked = Result<(), ServiceError>;
 
 /// A command as it may be carried out, with defaults filled in.

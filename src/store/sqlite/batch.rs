@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rusqlite::{Result, ffi};
 
 use super::error::describe;
-use super::queue::Job;
 use super::shared::Shared;
 use super::view::Tables;
 use crate::machine::{self, ClusterMs, Envelope, Reply, View, WallMs};
 use crate::store::StoreError;
+use crate::store::queue::Job;
 
 /// Most commands of a batch. At some tens of microseconds each they take
 /// several times what the sync takes, so more would gain little and cost those

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::store::reference;
+
 /// Why a file was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -22,6 +24,26 @@ pub enum OpenError {
     /// Another program's database.
     #[error("{0}: a database of another program; left as it is")]
     Foreign(PathBuf),
+    /// The Python reference's, where nothing is to be converted.
+    #[error("{0}: a file of the Python reference; serve it once, and it is converted")]
+    Unconverted(PathBuf),
+    /// The Python reference's, and somebody has it open.
+    #[error(
+        "{0}: a file of the Python reference, which or another program has it open still; stop \
+         that, and start this again to convert it"
+    )]
+    ReferenceRuns(PathBuf),
+    /// The Python reference's tables, with something in them that it did not
+    /// write.
+    #[error("{path}: a file of the Python reference, not converted: {fault}")]
+    Strange {
+        path: PathBuf,
+        #[source]
+        fault: reference::Fault,
+    },
+    /// The Python reference's, and it cannot be copied before it is converted.
+    #[error("{path}: not converted: the copy {copy} cannot be made: {reason}")]
+    NoCopy { path: PathBuf, copy: PathBuf, reason: String },
     /// Written by a newer version of this program.
     #[error("{path}: format {found} is newer than {known}, the newest known here")]
     Newer { path: PathBuf, found: i32, known: i32 },

@@ -69,7 +69,7 @@ struct Taken([u64; TABLES.len()]);
 
 /// Begins an import into the file at `path`. See [`super::SqliteStore::intake`].
 pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
-    let (path, conn) = open::open(path)?;
+    let (path, conn) = open::open(path, None)?;
     let fail = |error| {
         let error = StoreError::Storage(describe(&error));
         IntakeError::Store { path: path.clone(), error }
@@ -157,7 +157,7 @@ impl SqliteIntake {
 }
 
 /// Writes one part. The tables' position is not touched for good.
-fn put(tables: &mut Tables<'_>, part: Part) -> rusqlite::Result<()> {
+pub(super) fn put(tables: &mut Tables<'_>, part: Part) -> rusqlite::Result<()> {
     match part {
         Part::Event(event) => tables.append(&event),
         Part::Row(row) => match row_record::row(row) {

@@ -1,5 +1,6 @@
-//! Opening a file: ours is opened, an empty one becomes ours, everything else
-//! is refused as it was found.
+//! Opening a file: ours is opened, an empty one becomes ours, one of the
+//! Python reference is converted ([`move_in`]), everything else is refused as
+//! it was found.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{OpenError, is_busy};
+use super::move_in::move_in;
 use super::schema::{self, Contents, Purpose};
+use crate::machine::ClusterMs;
 
 /// How long opening waits for other processes: for a checkpoint of a large
 /// log, or for many processes that start at once.
@@ -22,14 +25,24 @@ const OPEN_RETRY: Duration = Duration::from_millis(5);
 const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The writer's connection, to a file that is ours, in the present format and
-/// with a log beside it.
+/// with a log beside it. A file of the Python reference is converted at the
+/// moment `now`; without one it is refused.
 ///
 /// # Errors
 /// See [`OpenError`]; the file is as it was then.
-pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
+pub(super) fn open(
+    path: &Path,
+    now: Option<ClusterMs>,
+) -> Result<(PathBuf, Connection), OpenError> {
     let path = named(path)?;
     peek(&path)?;
-    patiently(path, attempt)
+    patiently(path, |path| match (attempt(path), now) {
+        (Err(OpenError::Unconverted(_)), Some(now)) => {
+            move_in(path, now)?;
+            attempt(path)
+        }
+        (outcome, _) => outcome,
+    })
 }
 
 /// A connection that reads a file which others may or may not serve, and
@@ -77,10 +90,21 @@ fn patiently(
                 std::thread::sleep(OPEN_RETRY);
             }
             Err(OpenError::Failed { source: Some(error), .. }) if is_busy(&error) => {
-                return Err(OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() });
+                return Err(locked(path));
             }
             Err(error) => return Err(error),
             Ok(conn) => return Ok((path, conn)),
+        }
+    }
+}
+
+/// Somebody keeps the file. One of the reference is converted only while nobody
+/// else so much as has it open.
+fn locked(path: PathBuf) -> OpenError {
+    match look(&path) {
+        Ok(Contents::Reference) => OpenError::ReferenceRuns(path),
+        Ok(Contents::Empty | Contents::Ours(_) | Contents::Foreign) | Err(_) => {
+            OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() }
         }
     }
 }
@@ -151,6 +175,7 @@ fn inspect(path: &Path, conn: &Connection) -> Result<(), OpenError> {
     match schema::contents(conn).map_err(fail)? {
         Contents::Ours(schema::FORMAT) => {}
         Contents::Ours(found) => return Err(other_format(path, found)),
+        Contents::Reference => return Err(OpenError::Unconverted(path.to_owned())),
         Contents::Empty | Contents::Foreign => return Err(OpenError::Foreign(path.to_owned())),
     }
     let bytes = std::fs::metadata(path).map_err(|error| OpenError::io(path, &error))?.len();
@@ -182,16 +207,20 @@ fn peek(path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => return Err(OpenError::io(path, &error)),
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(immutable_uri(path), flags);
-    match conn.and_then(|conn| schema::contents(&conn)) {
+    match look(path) {
         Ok(Contents::Foreign) => Err(OpenError::Foreign(path.to_owned())),
         Ok(Contents::Ours(found)) if found != schema::FORMAT => Err(other_format(path, found)),
         // Another process is in the middle of writing, or the file is damaged.
-        Ok(Contents::Ours(_) | Contents::Empty) | Err(_) => Ok(()),
+        Ok(Contents::Ours(_) | Contents::Empty | Contents::Reference) | Err(_) => Ok(()),
     }
+}
+
+/// What the file itself holds, without its log.
+fn look(path: &Path) -> rusqlite::Result<Contents> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    schema::contents(&Connection::open_with_flags(immutable_uri(path), flags)?)
 }
 
 /// The path as a URI (RFC 8089), every byte that might mean something escaped.

@@ -3,6 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::move_in;
+
 /// `MSSC` in the file's header: tells our files from everybody else's.
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5343;
 
@@ -171,6 +173,8 @@ pub(super) enum Contents {
     Empty,
     /// Our tables, in this format.
     Ours(i32),
+    /// The Python reference's tables and nothing else.
+    Reference,
     /// Tables of somebody else.
     Foreign,
 }
@@ -224,6 +228,7 @@ pub(super) fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
     Ok(match (application, things) {
         (APPLICATION_ID, _) => Contents::Ours(format),
         (0, 0) => Contents::Empty,
+        (0, _) if format == 0 && move_in::is_the_references(conn)? => Contents::Reference,
         (_, _) => Contents::Foreign,
     })
 }
@@ -241,14 +246,17 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
     set(conn, "user_version", i64::from(FORMAT))
 }
 
+/// What is wrong with the file's pages, if anything: reads all of them.
+pub(super) fn damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((verdict != "ok").then(|| verdict.replace('\n', " ")))
+}
+
 /// Whether the tables are all there and hang together: what a quick look can
 /// tell. Gives what is wrong.
 pub(super) fn inspect(conn: &Connection, thorough: bool) -> rusqlite::Result<Option<String>> {
-    if thorough {
-        let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Ok(Some(verdict.replace('\n', " ")));
-        }
+    if thorough && let Some(reason) = damage(conn)? {
+        return Ok(Some(reason));
     }
     for table in ["kv", "lease", "run", "run_tag", "step", "session", "event", "request"] {
         let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";

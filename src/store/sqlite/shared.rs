@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::queue::Queue;
 use crate::machine::{Chain, ClusterMs, Meta, Revision};
 use crate::store::clock::Clock;
+use crate::store::queue::Queue;
 
 pub(super) struct Shared {
     pub(super) queue: Queue,

@@ -1,7 +1,9 @@
 //! The tables here against the tables of the memory store: the same commands
-//! give the same replies, and every look at either shows the same.
+//! give the same replies, and every look at either shows the same. Whole stores
+//! are compared in `tests/alike`.
 
-mod random;
+#[path = "../../../tests/support/draw/mod.rs"]
+mod draw;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -10,25 +12,27 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 
-use self::random::{Draw, NAMES};
+use self::draw::{Draw, NAMES};
 use super::view::Tables;
 use super::{Options, SqliteStore, schema};
-use crate::machine::view::{ChangeFilter, HistoryView, View};
+use crate::machine::view::{HistoryView, View};
 use crate::machine::{Action, Answer, ClusterMs, Command, Envelope, Question, WallMs, decide};
 use crate::store::clock::Manual;
-use crate::store::memory::{MemoryStore, State};
+use crate::store::memory::State;
 use crate::store::{Consistency, Request, Store};
 
-fn seed(test: &str) -> u64 {
+/// Choices by the seed in the environment, or by a fresh one; printed.
+fn seeded(test: &str) -> Draw<'static> {
     let seed = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
     let seed = seed.unwrap_or_else(rand::random);
     println!("{test}: SEED={seed}");
-    seed
+    let mut random = StdRng::seed_from_u64(seed);
+    Draw::new(move || random.random())
 }
 
 #[test]
 fn the_same_commands_give_the_same_rows() {
-    let mut draw = Draw(StdRng::seed_from_u64(seed("rows")));
+    let mut draw = seeded("rows");
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
     let mut ours = Tables::load(&conn).unwrap();
@@ -41,7 +45,7 @@ fn the_same_commands_give_the_same_rows() {
             origin: None,
             idempotency: None,
             actor: draw.maybe(NAMES),
-            chance: draw.0.random(),
+            chance: draw.chance(),
             wall: WallMs(clock_ms),
             clock: ClusterMs(clock_ms),
             command: Command::Reset,
@@ -77,10 +81,10 @@ fn check_leftovers(tables: &Tables<'_>) {
 }
 
 /// Asks both all that can be asked, with drawn arguments.
-fn compare(draw: &mut Draw, ours: &Tables<'_>, theirs: &State, clock: ClusterMs, step: u32) {
+fn compare(draw: &mut Draw<'_>, ours: &Tables<'_>, theirs: &State, clock: ClusterMs, step: u32) {
     let (rows, history) = (&theirs.tables, &theirs.history);
     let now = ClusterMs(clock.0 + draw.pause_ms());
-    let limit = [1, 2, 7, 10_000][draw.0.random_range(0..4)];
+    let limit = [1, 2, 7, 10_000][draw.below(4) as usize];
     let scan = draw.scan();
     let same = Same { step };
     same.check("meta", ours.meta(), View::meta(rows));
@@ -112,17 +116,14 @@ fn compare(draw: &mut Draw, ours: &Tables<'_>, theirs: &State, clock: ClusterMs,
         same.check("session", ours.session(name), rows.session(name));
         same.check("request", ours.request(name), rows.request(name));
     }
-    let filter = draw.history_filter();
+    let filter = draw.history_filter(rows);
     same.check(
         "history",
         ours.newest(&filter, before, limit),
         HistoryView::newest(history, &filter, before, limit),
     );
     let after = before.unwrap_or_default();
-    let filter = match draw.maybe(NAMES) {
-        Some(key) => ChangeFilter::Key(key),
-        None => ChangeFilter::Prefix(scan.prefix),
-    };
+    let filter = draw.change_filter();
     same.check("changes", ours.since(&filter, after, limit), history.since(&filter, after, limit));
 }
 
@@ -161,37 +162,6 @@ fn the_next_deadline_is_a_look_up() {
     assert!(steps < 200, "{steps} steps");
 }
 
-/// Whole stores, driven by the same clock; one of them is opened anew now and
-/// then.
-#[tokio::test]
-async fn the_same_calls_give_the_same_answers() {
-    let mut draw = Draw(StdRng::seed_from_u64(seed("answers")));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("state.db");
-    let clock = Manual::at(1_000_000_000);
-    let mut ours = SqliteStore::open(&path, Options::default(), clock.clone()).unwrap();
-    let theirs = MemoryStore::new(clock.clone());
-    for step in 0..1_500 {
-        clock.advance_ms(draw.pause_ms());
-        let (command, idempotency) = draw.command(&theirs.state().tables);
-        let request =
-            Request { command, idempotency, actor: draw.maybe(NAMES), chance: draw.0.random() };
-        let reply = ours.submit(request.clone(), soon()).await.unwrap();
-        assert_eq!(reply, theirs.submit(request.clone(), soon()).await.unwrap(), "{request:?}");
-        clock.advance_ms(draw.pause_ms());
-        let (question, consistency) = (draw.question(), draw.consistency());
-        let answered = ours.ask(question.clone(), consistency, soon()).await.unwrap();
-        let expected = theirs.ask(question.clone(), consistency, soon()).await.unwrap();
-        assert_eq!(answered, expected, "step {step}: {question:?}");
-        if step % 300 == 299 {
-            ours.close().await;
-            ours = SqliteStore::open(&path, Options::default(), clock.clone()).unwrap();
-        }
-    }
-    let (ours, theirs) = (ours.health().await, theirs.health().await);
-    assert_eq!((ours.revision, ours.chain), (theirs.revision, theirs.chain));
-}
-
 fn soon() -> tokio::time::Instant {
     tokio::time::Instant::now() + std::time::Duration::from_secs(60)
 }
@@ -204,7 +174,7 @@ async fn a_key_seen_expired_stays_so() {
     let key = || Question::Key { key: "k".into() };
     let clock = Manual::at(1_000_000);
     let store = SqliteStore::open(&path, Options::default(), clock.clone()).unwrap();
-    let set = random::set("k", Some(5_000));
+    let set = draw::set("k", Some(5_000));
     let request = Request { command: set, idempotency: None, actor: None, chance: 0 };
     store.submit(request, soon()).await.unwrap();
     clock.advance_ms(5_000);

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 
 use super::batch::{self, Batch};
 use super::error::{describe, is_busy};
-use super::queue::Wake;
 use super::rows::Position;
 use super::shared::Shared;
 use super::view::Tables;
 use crate::store::StoreError;
+use crate::store::queue::Wake;
 
 /// How often the file is looked at for commits of other processes while
 /// somebody here waits for one: what a waiter may lose against one that shares

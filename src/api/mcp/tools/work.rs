@@ -7,15 +7,11 @@ use super::run::{run_field, status_field};
 use super::{Args, Call, Nature, Object, Tool, mismatch, text};
 use crate::limits;
 use crate::machine::command::{
-    Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
+    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
 };
 use crate::machine::reply::Claimed;
 use crate::machine::{Command, Reply, Text};
 use crate::service::ServiceError;
-
-/// How long a claim lives after a sign of life, in milliseconds, where nothing
-/// is said: longer than most steps, short enough to notice a crash.
-const CLAIM_TTL_MS_DEFAULT: u64 = 300_000;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![

@@ -1,0 +1,358 @@
+-- Reads what a command or a question needs, all at one instant, and says
+-- whose turn it is to commit. Looks up and compares; the rules are not here.
+--
+-- KEYS: every place, in the order of layout.rs.
+-- ARGV: the sidecar that wants the turn (empty: it only reads), the turn's
+-- length in ms, the time in ms (empty: this server's own), then requests, each
+-- a verb and its arguments.
+-- Gives 'wait', or: time, commits so far and the id of the last one, the
+-- state's position, number of remembered requests, whether a deadline lies
+-- between the state's clock and the time, and what each verb found.
+
+local META, KV, KV_NAME, KV_DUE, LEASE, LEASE_NAME, LEASE_DUE,
+  RUN, RUN_LISTED, RUN_READY, RUN_FREE, RUN_CHILD, STEP, STEP_NAME,
+  SESSION, SESSION_NAME, REQUEST, REQUEST_AGE, EVENT, EVENT_BY, COMMITS, QUEUE = unpack(KEYS)
+
+-- Members and fields handled at a time: unpack has a limit of some thousands.
+local CHUNK = 500
+-- Digits of a revision and of a priority in the members of run indexes.
+local DIGITS = 16
+-- Digits of a revision in the members of the event index.
+local EVENT_DIGITS = 20
+
+-- A replica must not answer as if it were the primary. This changes nothing,
+-- and only a primary accepts it.
+redis.call('PERSIST', META)
+
+local function whole(number) return string.format('%.0f', number) end
+
+local position = redis.call('HMGET', META, 'version', 'state', 'clock', 'steps', 'turn', 'turn_until', 'last')
+local clock = tonumber(position[3] or 0)
+local time = redis.call('TIME')
+local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = math.max(tonumber(ARGV[3]) or server, clock)
+
+-- Turns are measured by the server's own clock, whoever drives the state's.
+local me = ARGV[1]
+if me ~= '' then
+  local holder, ends = position[5], tonumber(position[6] or 0)
+  if holder and holder ~= me and ends > server then
+    redis.call('ZADD', QUEUE, 'NX', server, me)
+    return { 'wait' }
+  end
+  redis.call('ZREM', QUEUE, me)
+  redis.call('HSET', META, 'turn', me, 'turn_until', whole(server + tonumber(ARGV[2])))
+end
+
+local at = 3
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function take_number() return tonumber(take()) end
+local function take_list()
+  local list = {}
+  for i = 1, take_number() do list[i] = take() end
+  return list
+end
+
+-- The values of these fields, false where there is none.
+local function rows(hash, fields)
+  local found = {}
+  for first = 1, #fields, CHUNK do
+    local last = math.min(first + CHUNK - 1, #fields)
+    local values = redis.call('HMGET', hash, unpack(fields, first, last))
+    for i = 1, #values do found[#found + 1] = values[i] end
+  end
+  return found
+end
+
+-- Shows `visit` the members that begin with `prefix`, in order, until it says
+-- true. No member has the byte 255 behind its prefix: all of it is UTF-8.
+local function walk(index, prefix, low, visit)
+  local high = '(' .. prefix .. '\255'
+  while true do
+    local members = redis.call('ZRANGEBYLEX', index, low, high, 'LIMIT', 0, CHUNK)
+    for i = 1, #members do
+      if visit(members[i]) then return end
+    end
+    if #members < CHUNK then return end
+    low = '(' .. members[#members]
+  end
+end
+
+-- The same from the end, or from before the member `before`.
+local function walk_back(index, prefix, before, visit)
+  local low, high = '[' .. prefix, '(' .. prefix .. (before ~= '' and before or '\255')
+  while true do
+    local members = redis.call('ZREVRANGEBYLEX', index, high, low, 'LIMIT', 0, CHUNK)
+    for i = 1, #members do
+      if visit(members[i]) then return end
+    end
+    if #members < CHUNK then return end
+    high = '(' .. members[#members]
+  end
+end
+
+-- Whether `rest` stands behind each of these beginnings but the first.
+local function in_others(index, beginnings, rest)
+  for i = 2, #beginnings do
+    if not redis.call('ZSCORE', index, beginnings[i] .. rest) then return false end
+  end
+  return true
+end
+
+-- In the list of runs the creation comes first, elsewhere the priority: this
+-- turns one form into the other.
+local function swapped(rest)
+  return string.sub(rest, DIGITS + 1, 2 * DIGITS) .. string.sub(rest, 1, DIGITS)
+    .. string.sub(rest, 2 * DIGITS + 1)
+end
+local function id_of(rest) return string.sub(rest, 2 * DIGITS + 1) end
+
+local function passed(index)
+  return #redis.call('ZRANGEBYSCORE', index, '(' .. whole(clock), whole(now), 'LIMIT', 0, 1) > 0
+end
+
+local function events_at(revisions)
+  local found = {}
+  for i = 1, #revisions do
+    local id = whole(tonumber(revisions[i]))
+    local entries = redis.call('XRANGE', EVENT, id, id)
+    if entries[1] then found[#found + 1] = entries[1][2][2] end
+  end
+  return found
+end
+
+local verbs = {}
+
+function verbs.rows() return rows(KEYS[take_number()], take_list()) end
+
+-- The best runs that may be had now, and the first that may be had later.
+function verbs.candidates()
+  local limit, facets = take_number(), take_list()
+  local ids = {}
+  walk(RUN_READY, facets[1], '[' .. facets[1], function(member)
+    local rest = string.sub(member, #facets[1] + 1)
+    if in_others(RUN_READY, facets, rest) then ids[#ids + 1] = id_of(rest) end
+    return #ids >= limit
+  end)
+  local function fits(member)
+    local rest = swapped(member)
+    return redis.call('ZSCORE', RUN_LISTED, facets[1] .. rest) and in_others(RUN_LISTED, facets, rest)
+  end
+  local lapsed = {}
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', RUN_FREE, '(0', whole(now))) do
+    if fits(member) then lapsed[#lapsed + 1] = member end
+  end
+  table.sort(lapsed)
+  for i = 1, math.min(limit, #lapsed) do ids[#ids + 1] = id_of(lapsed[i]) end
+  local later, first = 0, 0
+  while later < limit do
+    local members = redis.call('ZRANGEBYSCORE', RUN_FREE, '(' .. whole(now), '+inf', 'LIMIT', first, CHUNK)
+    for _, member in ipairs(members) do
+      if later < limit and fits(member) then
+        ids[#ids + 1] = id_of(member)
+        later = later + 1
+      end
+    end
+    if #members < CHUNK then break end
+    first = first + CHUNK
+  end
+  return rows(RUN, ids)
+end
+
+-- Every run below one, at any depth.
+function verbs.descendants()
+  local ids, seen, queue = {}, {}, { take() }
+  seen[queue[1]] = true
+  while #queue > 0 do
+    local parent = table.remove(queue)
+    local prefix = 'c' .. string.format('%08x', #parent) .. parent
+    walk(RUN_CHILD, prefix, '[' .. prefix, function(member)
+      local id = string.sub(member, #prefix + DIGITS + 1)
+      if not seen[id] then
+        seen[id] = true
+        ids[#ids + 1] = id
+        queue[#queue + 1] = id
+      end
+    end)
+  end
+  return rows(RUN, ids)
+end
+
+-- Rows whose time is over, the earliest of each kind.
+function verbs.due()
+  local limit, remembered = take_number(), take_number()
+  local found = {}
+  local function add(hash, index, ends)
+    local names = redis.call('ZRANGEBYSCORE', index, '-inf', whole(ends), 'LIMIT', 0, limit)
+    for _, row in ipairs(rows(hash, names)) do found[#found + 1] = row end
+  end
+  add(KV, KV_DUE, now)
+  add(LEASE, LEASE_DUE, now)
+  add(REQUEST, REQUEST_AGE, now - remembered)
+  return found
+end
+
+function verbs.counts()
+  local function over(index) return redis.call('ZCOUNT', index, '-inf', whole(now)) end
+  return {
+    redis.call('HLEN', KV) - over(KV_DUE),
+    redis.call('HLEN', RUN),
+    tonumber(position[4] or 0),
+    redis.call('HLEN', LEASE) - over(LEASE_DUE),
+    redis.call('HLEN', SESSION),
+  }
+end
+
+function verbs.oldest()
+  return rows(REQUEST, redis.call('ZRANGE', REQUEST_AGE, 0, take_number() - 1))
+end
+
+-- Rows that live, in the order of their names.
+function verbs.names()
+  local hash, index, due = KEYS[take_number()], KEYS[take_number()], KEYS[take_number()]
+  local limit, prefix, low = take_number(), take(), take()
+  local names = {}
+  walk(index, prefix, low, function(name)
+    local ends = due and redis.call('ZSCORE', due, name)
+    if not ends or tonumber(ends) > now then names[#names + 1] = name end
+    return #names >= limit
+  end)
+  return rows(hash, names)
+end
+
+-- Runs, newest first.
+function verbs.runs()
+  local limit, claimable, before, facets = take_number(), take(), take(), take_list()
+  local ids = {}
+  walk_back(RUN_LISTED, facets[1], before, function(member)
+    local rest = string.sub(member, #facets[1] + 1)
+    local fits = in_others(RUN_LISTED, facets, rest)
+    if fits and claimable ~= '' then
+      local from = redis.call('ZSCORE', RUN_FREE, swapped(rest))
+      local free = from and tonumber(from) <= now
+      fits = (free and '1' or '0') == claimable
+    end
+    if fits then ids[#ids + 1] = id_of(rest) end
+    return #ids >= limit
+  end)
+  return rows(RUN, ids)
+end
+
+function verbs.steps()
+  local prefix = take()
+  local fields = {}
+  walk(STEP_NAME, prefix, '[' .. prefix, function(field) fields[#fields + 1] = field end)
+  return rows(STEP, fields)
+end
+
+-- Events before a revision, newest first.
+function verbs.history()
+  local limit, before, wanted = take_number(), take(), take_list()
+  local found = {}
+  if #wanted == 0 then
+    local from = before ~= '' and whole(tonumber(before) - 1) or '+'
+    for _, entry in ipairs(redis.call('XREVRANGE', EVENT, from, '-', 'COUNT', limit)) do
+      found[#found + 1] = entry[2][2]
+    end
+    return found
+  end
+  local revisions = {}
+  walk_back(EVENT_BY, wanted[1], before, function(member)
+    local revision = string.sub(member, -EVENT_DIGITS)
+    if in_others(EVENT_BY, wanted, revision) then revisions[#revisions + 1] = revision end
+    return #revisions >= limit
+  end)
+  return events_at(revisions)
+end
+
+-- Changes of one key after a revision, oldest first. `actions` are the kinds
+-- of event that change a key.
+function verbs.changes_of()
+  local limit, after, subject, actions = take_number(), take(), take(), take_list()
+  local revisions = {}
+  walk(EVENT_BY, subject, '(' .. subject .. after, function(member)
+    local revision = string.sub(member, -EVENT_DIGITS)
+    for _, action in ipairs(actions) do
+      if redis.call('ZSCORE', EVENT_BY, action .. revision) then
+        revisions[#revisions + 1] = revision
+        break
+      end
+    end
+    return #revisions >= limit
+  end)
+  return events_at(revisions)
+end
+
+-- Changes of keys that begin with a prefix; events of keys name theirs.
+function verbs.changes_below()
+  local limit, after, prefix = take_number(), '(' .. whole(take_number()), take()
+  local found = {}
+  while #found < limit do
+    local entries = redis.call('XRANGE', EVENT, after, '+', 'COUNT', CHUNK)
+    for _, entry in ipairs(entries) do
+      local key = entry[2][3] == 'key' and entry[2][4]
+      if #found < limit and key and string.sub(key, 1, #prefix) == prefix then
+        found[#found + 1] = entry[2][2]
+      end
+    end
+    if #entries < CHUNK then break end
+    after = '(' .. entries[#entries][1]
+  end
+  return found
+end
+
+-- The rows that events after a revision have touched, as they are now, and
+-- the requests remembered since a time; for exports. Begins with the number of
+-- the last event looked at, and the time and name of the oldest request.
+function verbs.changed()
+  local limit, after, since = take_number(), take_number(), take()
+  local found = {}
+  local function add(place, names)
+    local values = rows(KEYS[place], names)
+    for i = 1, #names do found[#found + 1] = { place, names[i], values[i] } end
+  end
+  local touched = { key = {}, lease = {}, run = {}, session = {} }
+  local entries = redis.call('XRANGE', EVENT, '(' .. whole(after), '+', 'COUNT', limit)
+  for _, entry in ipairs(entries) do
+    local names = touched[entry[2][3]]
+    if names then names[#names + 1] = entry[2][4] end
+  end
+  add(2, touched.key)
+  add(5, touched.lease)
+  add(8, touched.run)
+  add(15, touched.session)
+  for _, id in ipairs(touched.run) do
+    local prefix = '-' .. string.format('%08x', #id) .. id
+    local fields = {}
+    walk(STEP_NAME, prefix, '[' .. prefix, function(field) fields[#fields + 1] = field end)
+    add(13, fields)
+  end
+  add(17, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
+  local oldest = redis.call('ZRANGE', REQUEST_AGE, 0, 0, 'WITHSCORES')
+  local last = #entries > 0 and string.match(entries[#entries][1], '%d+') or whole(after)
+  table.insert(found, 1, { last, #entries < limit and '1' or '0', oldest[2] or '', oldest[1] or '' })
+  return found
+end
+
+-- Events from one revision on, oldest first.
+function verbs.events()
+  local limit, from = take_number(), take()
+  local found = {}
+  for _, entry in ipairs(redis.call('XRANGE', EVENT, from, '+', 'COUNT', limit)) do
+    found[#found + 1] = entry[2][2]
+  end
+  return found
+end
+
+local late = passed(KV_DUE) or passed(LEASE_DUE) or passed(RUN_FREE)
+local found = {}
+while at < #ARGV do
+  found[#found + 1] = verbs[take()]()
+end
+return {
+  whole(now), tonumber(position[1] or 0), position[7] or '', position[2],
+  redis.call('HLEN', REQUEST), late and 1 or 0, found,
+}

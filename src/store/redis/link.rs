@@ -1,0 +1,204 @@
+//! The link: a connection to the primary that is made again when it breaks,
+//! and the two scripts that go over it. Every server that is met is asked
+//! first whether the promises of this store can hold on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redis::aio::MultiplexedConnection;
+use redis::{InfoDict, Script, Value};
+use tokio::sync::Mutex;
+
+use super::error::Fault;
+use super::fetch::{Fetch, Fetched};
+use super::layout::{Keys, Place};
+use super::open::FORMAT;
+use super::target::Target;
+use crate::codec::{self, StateRecord};
+use crate::machine::{ClusterMs, Meta, Revision};
+
+/// How long a turn lasts if its holder does not hand it on: well above the two
+/// round trips and the work between them, and short for those who wait when a
+/// sidecar dies.
+pub const TURN_MS: u64 = 100;
+
+/// Exclusive ends of ranges of a stream came with it (2021).
+const OLDEST: (u32, u32) = (6, 2);
+
+/// One connection, whoever uses it.
+pub struct Link {
+    target: Arc<Target>,
+    keys: Arc<Keys>,
+    /// Who this sidecar is among those that take turns.
+    me: String,
+    fetch: Script,
+    commit: Script,
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// Counts connections, so that a broken one is thrown away once.
+    generation: AtomicU64,
+}
+
+/// What is to be committed.
+pub struct Commit<'a> {
+    /// What everything was read at, and the id of the commit that made it.
+    pub version: u64,
+    pub last: &'a str,
+    /// Tells this commit from all others.
+    pub id: &'a str,
+    pub meta: &'a Meta,
+    pub steps: i64,
+    pub commands: &'a [(&'static str, Place, Vec<Vec<u8>>)],
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    Done,
+    /// Something else was committed since the rows were read.
+    Conflict,
+    /// It was sent so long ago that Redis no longer knows.
+    Forgotten,
+}
+
+/// Whether a fetch is for a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Read,
+    /// Wants the turn.
+    Write,
+}
+
+impl Link {
+    pub fn new(target: Arc<Target>, keys: Arc<Keys>, me: String) -> Link {
+        Link {
+            target,
+            keys,
+            me,
+            fetch: Script::new(include_str!("fetch.lua")),
+            commit: Script::new(include_str!("commit.lua")),
+            connection: Mutex::new(None),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Who this sidecar is among those that take turns.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
+    /// Reads; nothing where it is another sidecar's turn. `now` is the time
+    /// where it is not the server's own.
+    pub async fn fetch(
+        &self,
+        fetch: &Fetch,
+        purpose: Purpose,
+        now: Option<ClusterMs>,
+    ) -> Result<Option<Fetched>, Fault> {
+        let me = match purpose {
+            Purpose::Read => "",
+            Purpose::Write => &self.me,
+        };
+        let now = now.map(|now| now.0.to_string()).unwrap_or_default();
+        let mut call = self.fetch.prepare_invoke();
+        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(fetch.args());
+        Fetched::read(self.invoke(&call).await?)
+    }
+
+    /// Commits, and hands the turn on.
+    pub async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, Fault> {
+        let state = codec::encode_state_record(&StateRecord::Meta(commit.meta.clone()));
+        let Meta { clock, revision: Revision(revision), .. } = commit.meta;
+        let mut call = self.commit.prepare_invoke();
+        call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
+        call.arg(commit.version).arg(commit.last).arg(commit.id).arg(FORMAT).arg(&state[..]);
+        call.arg(clock.0).arg(*revision).arg(commit.steps);
+        for (command, place, args) in commit.commands {
+            // Its name and its key are words too.
+            call.arg(args.len() + 2).arg(*command).arg(place.number()).arg(args);
+        }
+        let outcome: String = redis::from_redis_value(self.invoke(&call).await?)
+            .map_err(|error| Fault::Damaged(error.to_string()))?;
+        match &*outcome {
+            "done" => Ok(Committed::Done),
+            "conflict" => Ok(Committed::Conflict),
+            "forgotten" => Ok(Committed::Forgotten),
+            other => Err(Fault::Damaged(format!("a commit that is '{other}'"))),
+        }
+    }
+
+    /// Hands the turn on without a commit.
+    pub async fn pass(&self) -> Result<(), Fault> {
+        let mut call = self.commit.prepare_invoke();
+        call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
+        self.invoke(&call).await.map(drop)
+    }
+
+    /// A connection for other commands.
+    pub async fn connection(&self) -> Result<MultiplexedConnection, Fault> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return Ok(connection.clone());
+        }
+        let mut made = self.target.connect().await?;
+        judge(&mut made).await?;
+        *connection = Some(made.clone());
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(made)
+    }
+
+    async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Value, Fault> {
+        let mut connection = self.connection().await?;
+        let generation = self.generation.load(Ordering::Acquire);
+        let answer: Result<Value, _> = call.invoke_async(&mut connection).await;
+        let fault = match answer {
+            Ok(value) => return Ok(value),
+            Err(error) => Fault::of(&error),
+        };
+        match &fault {
+            Fault::Gone(_) | Fault::NotNow(_) => self.give_up(generation).await,
+            Fault::Unreached(_) | Fault::Refused(_) | Fault::Damaged(_) => {}
+        }
+        Err(fault)
+    }
+
+    /// Throws the connection away, unless somebody has made a new one already.
+    async fn give_up(&self, generation: u64) {
+        let mut connection = self.connection.lock().await;
+        if self.generation.load(Ordering::Acquire) == generation {
+            *connection = None;
+        }
+    }
+}
+
+/// Whether a server can keep what this store promises.
+async fn judge(connection: &mut MultiplexedConnection) -> Result<(), Fault> {
+    let info: Result<InfoDict, _> =
+        redis::cmd("INFO").arg("everything").query_async(connection).await;
+    let info = info.map_err(|error| Fault::before_sending(&error))?;
+    let text = |name: &str| info.get::<String>(name).unwrap_or_default();
+    let version = text("redis_version");
+    let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
+        let (major, minor) = OLDEST;
+        return Err(Fault::Refused(format!(
+            "version {version} is too old: {major}.{minor} or newer is needed"
+        )));
+    }
+    if text("cluster_enabled") == "1" {
+        return Err(Fault::Refused(
+            "a node of a Redis Cluster: the history's chain is one thread, so all keys belong \
+             into one slot of one primary; use a Redis without cluster mode"
+                .into(),
+        ));
+    }
+    let policy = text("maxmemory_policy");
+    if policy.starts_with("allkeys") {
+        return Err(Fault::Refused(format!(
+            "its maxmemory-policy {policy} would throw rows away; set noeviction"
+        )));
+    }
+    if text("role") != "master" {
+        return Err(Fault::NotNow("a replica, which takes no writes".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The listener: hears of every commit as it happens, whichever sidecar made
+//! it, and of the turns; looks by itself once a second, for what was not heard
+//! and for health.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use redis::aio::PubSub;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::error::Fault;
+use super::fetch::Fetch;
+use super::layout::Keys;
+use super::link::{Link, Purpose};
+use super::shared::Shared;
+use super::target::Target;
+use crate::machine::Revision;
+
+/// How often the state is looked at although nothing was heard.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two attempts to listen.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Listener {
+    pub(super) target: Arc<Target>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) link: Arc<Link>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) me: String,
+    /// The commits that were seen at the last look.
+    pub(super) version: u64,
+}
+
+impl Listener {
+    /// Listens for ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.target.listen(&self.keys.channel).await {
+                Ok(listening) => self.listen(listening).await,
+                Err(fault) => self.shared.failed(&fault),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Until the connection breaks.
+    async fn listen(&mut self, mut listening: PubSub) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = listening.on_message();
+        loop {
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(message) => self.hear(message.get_payload_bytes()),
+                    None => return,
+                },
+                // The first comes at once: what was told before is looked for.
+                _ = looks.tick() => {
+                    // A primary that was demoted or is gone leaves its
+                    // listeners where they are.
+                    if let Err(fault) = self.look().await {
+                        self.shared.failed(&fault);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// `REVISION NEXT`, where either may be missing.
+    fn hear(&self, message: &[u8]) {
+        let text = String::from_utf8_lossy(message);
+        let (revision, heir) = text.split_once(' ').unwrap_or((&text, ""));
+        if let Ok(revision) = revision.parse() {
+            self.shared.told(Revision(revision));
+        }
+        if heir == self.me {
+            self.shared.turn.notify_one();
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Fault> {
+        let now = self.shared.given_now();
+        let Some(found) = self.link.fetch(&Fetch::default(), Purpose::Read, now).await? else {
+            return Ok(());
+        };
+        self.shared.works();
+        if found.version < self.version {
+            let (known, revision) = (self.shared.standing().revision, found.meta.revision);
+            tracing::error!(
+                %known, %revision,
+                "redis went back: writes that it had acknowledged are lost, and tokens above \
+                 this revision may be given out again"
+            );
+            self.shared.went_back(&found.meta);
+        }
+        self.version = found.version;
+        self.shared.publish(&found.meta);
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! Opening: the state under a prefix is found, or begun where there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::RedisStore;
+use super::error::{Fault, OpenError};
+use super::fetch::{Fetch, Fetched};
+use super::layout::{Keys, Place};
+use super::link::{Link, Purpose};
+use super::listener::Listener;
+use super::move_in::move_in;
+use super::shared::{RedisClock, Shared};
+use super::target::Target;
+use super::writer::Writer;
+
+/// The form of what lies in Redis. A program refuses what is newer than it
+/// knows.
+pub(super) const FORMAT: u64 = 1;
+
+/// How long opening waits for a Redis that is starting or failing over.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
+
+/// Between two attempts.
+const OPEN_RETRY: Duration = Duration::from_millis(100);
+
+/// Where the state is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// See [`Target::parse`].
+    pub url: String,
+    /// What all keys begin with, in braces.
+    pub prefix: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { url: "redis://localhost:6379".into(), prefix: "sidecar".into() }
+    }
+}
+
+/// How a state is reached.
+pub(super) struct Way {
+    pub target: Arc<Target>,
+    pub keys: Arc<Keys>,
+    pub link: Arc<Link>,
+    pub prefix: String,
+}
+
+impl RedisStore {
+    /// Opens the state under the prefix, or begins it; where the Python
+    /// reference left one, takes that over.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was changed.
+    pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
+        let way = Way::to(options)?;
+        let mut found = way.first_look().await?;
+        if move_in(&way, &found).await? {
+            found = way.first_look().await?;
+        }
+        let shared = Shared::new(clock, &found.meta);
+        let (end, ended) = watch::channel(());
+        // A connection of its own: a commit does not wait behind long lists.
+        let me = way.link.me().to_owned();
+        let writes = Link::new(way.target.clone(), way.keys.clone(), me.clone());
+        tokio::spawn(Writer::new(writes, shared.clone(), end).run());
+        let Way { target, keys, link, .. } = way;
+        let listener = Listener {
+            target,
+            keys: keys.clone(),
+            link: link.clone(),
+            shared: shared.clone(),
+            me,
+            version: found.version,
+        };
+        let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
+        Ok(RedisStore { shared, keys, link, ended, _listener: listener })
+    }
+}
+
+impl Way {
+    /// The way that `options` describe; nothing is asked yet.
+    pub fn to(options: Options) -> Result<Way, OpenError> {
+        let Options { url, prefix } = options;
+        let target = Arc::new(Target::parse(&url)?);
+        if !is_prefix(&prefix) {
+            return Err(OpenError::Prefix(prefix));
+        }
+        let keys = Arc::new(Keys::new(&prefix));
+        let me = format!("{:016x}", rand::random::<u64>());
+        let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
+        Ok(Way { target, keys, link, prefix })
+    }
+
+    /// Reads the position, and refuses what it cannot belong to.
+    pub async fn first_look(&self) -> Result<Fetched, OpenError> {
+        let until = Instant::now() + OPEN_WAIT;
+        loop {
+            match self.look().await {
+                Ok((found, format)) if format <= FORMAT => return Ok(found),
+                Ok((_, found)) => {
+                    let (place, prefix) = (self.place(), self.prefix.clone());
+                    return Err(OpenError::Newer { place, prefix, found, known: FORMAT });
+                }
+                Err(Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_))
+                    if Instant::now() < until =>
+                {
+                    sleep(OPEN_RETRY).await;
+                }
+                Err(fault) => return Err(self.refused(fault)),
+            }
+        }
+    }
+
+    /// Where this leads, for people.
+    pub fn place(&self) -> String {
+        self.target.place.clone()
+    }
+
+    /// What a fault means to whoever opens.
+    pub fn refused(&self, fault: Fault) -> OpenError {
+        let place = self.place();
+        match fault {
+            Fault::Unreached(reason) | Fault::Gone(reason) => {
+                OpenError::Unreached { place, reason }
+            }
+            Fault::NotNow(reason) | Fault::Refused(reason) => OpenError::Unfit { place, reason },
+            Fault::Damaged(reason) => OpenError::Damaged { place, reason },
+        }
+    }
+
+    /// The position, and the form of what lies there.
+    async fn look(&self) -> Result<(Fetched, u64), Fault> {
+        let mut connection = self.link.connection().await?;
+        let mut asked = redis::cmd("HGET");
+        asked.arg(self.keys.of(Place::Meta)).arg("format");
+        let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
+        let format = format.map_err(|error| Fault::of(&error))?.unwrap_or(FORMAT);
+        if format > FORMAT {
+            // What else is there may not be readable.
+            return Ok((Fetched::nothing(), format));
+        }
+        let found = self.link.fetch(&Fetch::default(), Purpose::Read, None).await?;
+        let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
+        Ok((found, format))
+    }
+}
+
+/// Whether keys may begin so: braces would end the hash tag, and patterns of
+/// access lists have `*`.
+pub fn is_prefix(text: &str) -> bool {
+    const CHARS_MAX: usize = 64;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    (1..=CHARS_MAX).contains(&text.len()) && text.chars().all(fits)
+}

@@ -1,0 +1,213 @@
+//! Where Redis is: the forms of `REDIS_URL`, and finding the primary, by name
+//! or by asking Sentinels.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, TlsMode};
+use tokio::sync::Mutex;
+
+use super::error::{Fault, OpenError};
+
+/// How long connecting may take, name look-up and TLS included.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long one script may take to answer, on the way and there. One that
+/// reads and writes thousands of rows takes some tens of milliseconds.
+const RESPONSE: Duration = Duration::from_secs(3);
+
+/// The port of a Sentinel whose address names none.
+const SENTINEL_PORT: u16 = 26_379;
+
+/// One Redis, or those who know which one.
+pub struct Target {
+    way: Way,
+    /// As people are shown it: without user and password.
+    pub place: String,
+}
+
+enum Way {
+    Direct(Client),
+    /// Asking moves it on to the next Sentinel.
+    Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+impl Target {
+    /// Reads the forms `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…`
+    /// (TLS), `redis+unix:///PATH[?db=DB&user=USER&pass=PASSWORD]`, and for
+    /// Sentinels `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/NAME[/DB]`
+    /// (`rediss+sentinel://` with TLS to Redis).
+    ///
+    /// # Errors
+    /// It is none of these. The text does not repeat the URL.
+    pub fn parse(url: &str) -> Result<Target, OpenError> {
+        if let Some(rest) = url.strip_prefix("redis+sentinel://") {
+            return sentinels(rest, false);
+        }
+        if let Some(rest) = url.strip_prefix("rediss+sentinel://") {
+            return sentinels(rest, true);
+        }
+        let info = url.into_connection_info().map_err(|error| wrong(&error))?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            prepare_tls();
+        }
+        let place = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => format!("redis at {host}:{port}"),
+            ConnectionAddr::TcpTls { host, port, .. } => format!("redis at {host}:{port} (TLS)"),
+            other => format!("redis at {other}"),
+        };
+        let client = Client::open(info).map_err(|error| wrong(&error))?;
+        Ok(Target { way: Way::Direct(client), place })
+    }
+
+    /// A connection to the primary that carries many calls at a time.
+    ///
+    /// # Errors
+    /// [`Fault::Unreached`] or [`Fault::Refused`]: nothing was sent.
+    pub async fn connect(&self) -> Result<MultiplexedConnection, Fault> {
+        let connecting = async {
+            let client = self.client().await?;
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT))
+                .set_response_timeout(Some(RESPONSE));
+            let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+            connection.map_err(|error| Fault::before_sending(&error))
+        };
+        within(CONNECT, connecting).await
+    }
+
+    /// A connection that listens.
+    ///
+    /// # Errors
+    /// As for [`Target::connect`].
+    pub async fn listen(&self, channel: &str) -> Result<PubSub, Fault> {
+        let connecting = async {
+            let client = self.client().await?;
+            let listening = async {
+                let mut listener = client.get_async_pubsub().await?;
+                listener.subscribe(channel).await?;
+                Ok(listener)
+            };
+            listening.await.map_err(|error| Fault::before_sending(&error))
+        };
+        within(CONNECT, connecting).await
+    }
+
+    async fn client(&self) -> Result<Client, Fault> {
+        match &self.way {
+            Way::Direct(client) => Ok(client.clone()),
+            Way::Sentinel(sentinels) => {
+                let found = sentinels.lock().await.async_get_client().await;
+                found.map_err(|error| Fault::before_sending(&error))
+            }
+        }
+    }
+}
+
+/// Chooses the cryptography for TLS; without a choice rustls panics at the
+/// first connection.
+fn prepare_tls() {
+    // Fails where one is chosen already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Boxed: what it takes to connect is a large future, seldom awaited.
+async fn within<T>(
+    time: Duration,
+    connecting: impl Future<Output = Result<T, Fault>> + Send,
+) -> Result<T, Fault> {
+    let connecting: BoxFuture<'_, _> = Box::pin(connecting);
+    match tokio::time::timeout(time, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(Fault::Unreached(format!("no connection within {} s", time.as_secs()))),
+    }
+}
+
+/// `[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME[/DB]`
+fn sentinels(rest: &str, tls: bool) -> Result<Target, OpenError> {
+    const FORM: &str =
+        "takes redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DB]";
+    let form = || OpenError::Url(FORM.to_owned());
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, rest),
+    };
+    let mut parts = rest.trim_end_matches('/').split('/');
+    let hosts = parts.next().filter(|hosts| !hosts.is_empty()).ok_or_else(form)?;
+    let name = parts.next().filter(|name| !name.is_empty()).ok_or_else(form)?;
+    let db = parts.next().map_or(Ok(0), str::parse::<i64>).map_err(|_| form())?;
+    if parts.next().is_some() {
+        return Err(form());
+    }
+    let addresses = hosts.split(',').map(address).collect::<Option<Vec<_>>>().ok_or_else(form)?;
+    let builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master);
+    let mut builder = builder.map_err(|error| wrong(&error))?.set_client_to_redis_db(db);
+    if tls {
+        prepare_tls();
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    // The rules for what stands in these two places of a URL are the crate's.
+    if let Some(user) = user {
+        let info = format!("redis://{user}@host").into_connection_info();
+        let info = info.map_err(|error| wrong(&error))?;
+        if let Some(username) = info.redis_settings().username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = info.redis_settings().password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+    }
+    let client = builder.build().map_err(|error| wrong(&error))?;
+    let place = format!("redis '{name}' known to Sentinels at {hosts}");
+    Ok(Target { way: Way::Sentinel(Box::new(Mutex::new(client))), place })
+}
+
+/// `HOST[:PORT]`, IPv6 addresses in brackets.
+fn address(text: &str) -> Option<ConnectionAddr> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().ok()?)
+        }
+        Some(_) | None => (text, SENTINEL_PORT),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then(|| ConnectionAddr::Tcp(host.to_owned(), port))
+}
+
+fn wrong(error: &redis::RedisError) -> OpenError {
+    let reason = error.detail().map_or_else(|| error.category().to_owned(), str::to_owned);
+    OpenError::Url(format!(
+        "{reason}; takes redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, \
+         redis+unix:///PATH, or redis+sentinel://HOST[:PORT][,…]/NAME[/DB]"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> String {
+        match Target::parse(url) {
+            Ok(target) => target.place,
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_form_is_read_and_no_secret_shown() {
+        assert_eq!(place("redis://localhost"), "redis at localhost:6379");
+        assert_eq!(place("redis://u:hidden@h:7/3"), "redis at h:7");
+        assert_eq!(place("rediss://:hidden@h"), "redis at h:6379 (TLS)");
+        assert_eq!(place("redis+unix:///run/r.sock?pass=hidden"), "redis at /run/r.sock");
+        assert_eq!(
+            place("redis+sentinel://u:hidden@a,b:7,[::1]:9/main/2"),
+            "redis 'main' known to Sentinels at a,b:7,[::1]:9"
+        );
+        for wrong in ["", "http://h", "redis://h/x", "redis+sentinel://h", "redis+sentinel:///m"] {
+            assert!(place(wrong).contains("takes redis"), "{wrong}: {}", place(wrong));
+        }
+        assert!(!place("redis://u:hidden@h/x").contains("hidden"));
+    }
+}

@@ -1,0 +1,310 @@
+//! The writer: one task, which commits what waits, a batch at a time.
+//!
+//! A batch's way: fetch what its commands need, if it is this sidecar's turn
+//! → decide → commit, provided that nothing was committed in between. Each
+//! commit counts the state on, so sidecars that worked side by side would undo
+//! one another's work; therefore they take turns, in the order in which they
+//! asked, and each commits all that waits with it. The turn is a courtesy
+//! that saves work: one that is lost with its holder ends by itself after
+//! [`TURN_MS`], and what keeps the state whole is the comparison in the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::batch::{Decided, Needs, Selection, decide_all};
+use super::error::Fault;
+use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
+use super::shared::Shared;
+use crate::machine::{ClusterMs, Envelope, Reply, WallMs};
+use crate::store::StoreError;
+use crate::store::queue::Job;
+
+/// Between two attempts, growing: soon at first, as another sidecar's commit
+/// takes about that long.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// See [`PAUSE_MIN`]. Short enough that a Redis that is back is soon noticed.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Conflicts in a row after which a batch is refused. With turns there are
+/// hardly any; so many mean that something else writes to the state.
+const CONFLICTS_MAX: usize = 50;
+
+pub(super) struct Writer {
+    link: Link,
+    shared: Arc<Shared>,
+    /// Counts commits, whose ids are made of it.
+    commits: u64,
+    /// Batches of one command still to come: a damaged row is to fail only
+    /// those who touch it.
+    one_by_one: usize,
+    /// Dropped when the task has ended, however it did.
+    _ended: watch::Sender<()>,
+}
+
+/// How one attempt at a batch ended.
+enum Attempt {
+    /// Everybody has been answered.
+    Answered,
+    /// It is another sidecar's turn.
+    Wait,
+    /// Nothing was written: something else was committed first.
+    Conflict,
+    /// Nothing was written.
+    Failed(Fault),
+}
+
+impl Writer {
+    pub(super) fn new(link: Link, shared: Arc<Shared>, ended: watch::Sender<()>) -> Writer {
+        Writer { link, shared, commits: 0, one_by_one: 0, _ended: ended }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        let abandon = Abandon(self.shared.clone());
+        while !self.shared.queue.is_over() {
+            let jobs = self.more(&mut Selection::default());
+            if jobs.is_empty() {
+                self.rest().await;
+            } else {
+                self.batch(jobs).await;
+            }
+        }
+        drop(abandon);
+    }
+
+    /// Until something comes; hands a turn on that comes unwanted.
+    async fn rest(&self) {
+        let shared = &self.shared;
+        tokio::select! {
+            () = shared.queue.arrival() => {}
+            () = shared.turn.notified() => self.pass().await,
+        }
+    }
+
+    /// The commands that wait and go into one batch.
+    fn more(&mut self, selection: &mut Selection) -> Vec<Job> {
+        let alone = self.one_by_one > 0;
+        let mut taken = 0;
+        self.shared.queue.borrow(|request| {
+            let admitted = !(alone && taken > 0) && selection.admits(request);
+            taken += usize::from(admitted);
+            admitted
+        })
+    }
+
+    /// Tries until every caller has an answer or has left.
+    async fn batch(&mut self, mut jobs: Vec<Job>) {
+        let mut pause = pauses();
+        let mut conflicts = 0;
+        self.one_by_one = self.one_by_one.saturating_sub(1);
+        loop {
+            jobs.retain(Job::is_wanted);
+            if jobs.is_empty() {
+                return;
+            }
+            match self.attempt(&mut jobs).await {
+                Attempt::Answered => return,
+                Attempt::Wait => {
+                    // The turn is told; should that be lost, it is asked for.
+                    let turn = self.shared.turn.notified();
+                    let _ = timeout(Duration::from_millis(TURN_MS), turn).await;
+                    self.join(&mut jobs);
+                }
+                Attempt::Conflict if conflicts == CONFLICTS_MAX => {
+                    let why = format!("{CONFLICTS_MAX} times, something else was written first");
+                    return fail(jobs, &StoreError::Unavailable(why));
+                }
+                Attempt::Conflict => {
+                    conflicts += 1;
+                    metrics::counter!("sidecar_redis_conflicts_total").increment(1);
+                    rest_for(&mut pause).await;
+                }
+                Attempt::Failed(
+                    fault @ (Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_)),
+                ) => {
+                    self.shared.failed(&fault);
+                    rest_for(&mut pause).await;
+                }
+                Attempt::Failed(fault @ Fault::Damaged(_)) if jobs.len() > 1 => {
+                    tracing::error!(%fault, "a batch is taken apart");
+                    self.one_by_one = jobs.len();
+                    for job in jobs.into_iter().rev() {
+                        self.shared.queue.give_back(job);
+                    }
+                    return;
+                }
+                Attempt::Failed(fault @ (Fault::Refused(_) | Fault::Damaged(_))) => {
+                    self.shared.failed(&fault);
+                    return fail(jobs, &fault.unsent());
+                }
+            }
+        }
+    }
+
+    /// Commands that have come while the batch waited for its turn go along.
+    fn join(&mut self, jobs: &mut Vec<Job>) {
+        let mut selection = Selection::default();
+        if jobs.iter().all(|job| selection.admits(&job.request)) && self.one_by_one == 0 {
+            jobs.extend(self.more(&mut selection));
+        }
+    }
+
+    async fn attempt(&mut self, jobs: &mut Vec<Job>) -> Attempt {
+        let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default());
+        let needs = Needs::of(envelopes.iter());
+        let now = self.shared.given_now();
+        let fetched = match self.link.fetch(&needs.fetch(), Purpose::Write, now).await {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => return Attempt::Wait,
+            Err(fault) => return Attempt::Failed(fault),
+        };
+        self.shared.works();
+        let (now, version, late) = (fetched.now, fetched.version, fetched.late);
+        let last = fetched.last.clone();
+        let before = match needs.working(fetched) {
+            Ok(before) => before,
+            Err(fault) => return Attempt::Failed(fault),
+        };
+        // From here on a caller who gives up cannot know what became of it.
+        jobs.retain(Job::take);
+        let decided = decide_all(&stamped(jobs, now), before, late);
+        if decided.idle {
+            self.shared.publish(&decided.meta);
+            answer(jobs, decided.replies);
+            self.pass().await;
+            return Attempt::Answered;
+        }
+        self.finish(jobs, decided, version, &last).await
+    }
+
+    /// Commits what was decided over the state that commit number `version`,
+    /// `last`, had made.
+    async fn finish(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        decided: Decided,
+        version: u64,
+        last: &str,
+    ) -> Attempt {
+        self.commits += 1;
+        let id = format!("{}-{}", self.link.me(), self.commits);
+        let (steps, meta) = (decided.writes.steps, &decided.meta);
+        let commands = decided.writes.commands();
+        let commit = Commit { version, last, id: &id, meta, steps, commands: &commands };
+        match self.commit(&commit, jobs).await {
+            Some(Ok(Committed::Done)) => {
+                self.shared.publish(&decided.meta);
+                answer(jobs, decided.replies);
+                Attempt::Answered
+            }
+            Some(Ok(Committed::Conflict)) => {
+                jobs.iter().for_each(Job::put_back);
+                Attempt::Conflict
+            }
+            Some(Ok(Committed::Forgotten)) => {
+                let why = "redis no longer knows whether it was committed";
+                fail(std::mem::take(jobs), &StoreError::Unknown(why.into()));
+                Attempt::Answered
+            }
+            Some(Err(fault)) => {
+                jobs.iter().for_each(Job::put_back);
+                Attempt::Failed(fault)
+            }
+            // All have left, each with an unknown outcome.
+            None => Attempt::Answered,
+        }
+    }
+
+    /// Hands the turn on. Where that fails, it ends by itself.
+    async fn pass(&self) {
+        if let Err(fault) = self.link.pass().await {
+            tracing::debug!(%fault, "the turn was not handed on");
+        }
+    }
+
+    /// Commits; where the answer is lost, asks again under the same id, as
+    /// long as anybody would hear it.
+    async fn commit(&self, commit: &Commit<'_>, jobs: &[Job]) -> Option<Result<Committed, Fault>> {
+        let mut pause = pauses();
+        let mut sent = false;
+        loop {
+            let fault = match self.link.commit(commit).await {
+                Ok(committed) => return Some(Ok(committed)),
+                // Redis does not answer for what it was asked before.
+                Err(fault @ (Fault::Refused(_) | Fault::NotNow(_))) if !sent => {
+                    return Some(Err(fault));
+                }
+                Err(fault @ Fault::Unreached(_)) if !sent => return Some(Err(fault)),
+                Err(fault) => fault,
+            };
+            sent = true;
+            self.shared.failed(&fault);
+            if !jobs.iter().any(Job::is_awaited) {
+                return None;
+            }
+            rest_for(&mut pause).await;
+        }
+    }
+}
+
+/// The commands as they are decided at `now`.
+fn stamped(jobs: &[Job], now: ClusterMs) -> Vec<Envelope> {
+    let stamp = |job: &Job| {
+        let request = job.request.clone();
+        Envelope {
+            origin: None,
+            idempotency: request.idempotency,
+            actor: request.actor,
+            chance: request.chance,
+            wall: WallMs(now.0),
+            clock: now,
+            command: request.command,
+        }
+    };
+    jobs.iter().map(stamp).collect()
+}
+
+fn pauses() -> ExponentialBackoff {
+    // The chance keeps sidecars that met once from meeting again.
+    ExponentialBuilder::default()
+        .with_min_delay(PAUSE_MIN)
+        .with_max_delay(PAUSE_MAX)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+async fn rest_for(pause: &mut ExponentialBackoff) {
+    sleep(pause.next().unwrap_or(PAUSE_MAX)).await;
+}
+
+/// Tells every caller, after the commit.
+fn answer(jobs: &mut Vec<Job>, replies: Vec<Reply>) {
+    for (job, reply) in jobs.drain(..).zip(replies) {
+        job.answer(Ok(reply));
+    }
+}
+
+/// Tells every caller that there was none.
+fn fail(jobs: Vec<Job>, error: &StoreError) {
+    for job in jobs {
+        job.answer(Err(error.clone()));
+    }
+}
+
+/// Refuses the callers that are left, also when the task panics.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+        if std::thread::panicking() {
+            let fault = "the writer has stopped by a fault of its own".into();
+            self.0.failed(&Fault::Refused(fault));
+        }
+    }
+}

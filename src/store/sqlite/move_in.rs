@@ -1,0 +1,116 @@
+//! Moving in: a file that the Python reference wrote becomes ours, in one
+//! transaction, with a copy of it kept beside.
+//!
+//! In order, with the file locked against everybody all the while:
+//!
+//! 1. All of it is read and turned into a state of ours ([`reference`]).
+//! 2. The copy is made, under another name until it is whole and on the disk.
+//! 3. One transaction drops the old tables, makes ours and fills them.
+//!
+//! Whoever dies in the middle leaves the reference's file or ours. Another
+//! process that opens the file meanwhile waits, and finds ours.
+
+mod copy;
+mod read;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use self::copy::Copy;
+use self::read::ReadError;
+use super::error::OpenError;
+use super::intake::put;
+use super::open::keep_log;
+use super::rows::Position;
+use super::schema::{self, Contents, Purpose};
+use super::view::Tables;
+use crate::machine::ClusterMs;
+use crate::store::reference::{self, Converted, Reference};
+use crate::store::transfer::Part;
+
+pub(super) use self::read::is_the_references;
+
+/// Converts the file at `path`, unless another process was faster.
+///
+/// # Errors
+/// See [`OpenError`]; the file is the reference's still. Busy where another
+/// process has it open.
+pub(super) fn move_in(path: &Path, now: ClusterMs) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of(path, error);
+    let mut conn = lock(path).map_err(fail)?;
+    if schema::contents(&conn).map_err(fail)? != Contents::Reference {
+        return Ok(());
+    }
+    if let Some(reason) = schema::damage(&conn).map_err(fail)? {
+        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    }
+    let found = read::all(&conn).map_err(|error| match error {
+        ReadError::Sqlite(error) => fail(error),
+        ReadError::Fault(fault) => OpenError::Strange { path: path.to_owned(), fault },
+    })?;
+    let converted = reference::convert(&found, now);
+    let copy = Copy::keep(&conn, path)?;
+    if let Err(error) = write(&mut conn, &converted) {
+        // Where it is ours after all, the copy is all that is left of the rest.
+        if schema::contents(&conn).is_ok_and(|contents| contents == Contents::Reference) {
+            copy.discard();
+        }
+        return Err(fail(error));
+    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
+    announce(path, copy.path(), &found, &converted);
+    Ok(())
+}
+
+/// A connection that nobody else can be beside.
+fn lock(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    // Until it is converted, its log stays as it is.
+    keep_log(path, &conn)?;
+    schema::configure(&conn, Purpose::Write)?;
+    // Kept from the first look on until the connection is closed. In any other
+    // mode a process that only has the file open would not be noticed.
+    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+    Ok(conn)
+}
+
+/// The one transaction.
+fn write(conn: &mut Connection, converted: &Converted) -> rusqlite::Result<()> {
+    let all = Transaction::new(conn, TransactionBehavior::Immediate)?;
+    read::drop_tables(&all)?;
+    schema::create(&all)?;
+    let position = Position { meta: converted.meta.clone(), requests: 0 };
+    let mut tables = Tables { conn: &all, position };
+    let rows = converted.rows.iter().cloned().map(Part::Row);
+    for part in rows.chain(converted.events.iter().cloned().map(Part::Event)) {
+        put(&mut tables, part)?;
+    }
+    tables.save_position()?;
+    all.commit()
+}
+
+fn announce(path: &Path, copy: &Path, found: &Reference, converted: &Converted) {
+    tracing::info!(
+        path = %path.display(),
+        copy = %copy.display(),
+        keys = found.keys.len(),
+        workflows = found.runs.len(),
+        steps = found.steps.len(),
+        leases = found.leases.len(),
+        sessions = found.sessions.len(),
+        history = found.history.len(),
+        revision = converted.meta.revision.0,
+        "converted the Python reference's file; the copy is as it was"
+    );
+}
+
+/// A path with something added to its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,111 @@
+//! A whole state, as a store hands it out: every row and every event, checked
+//! against the invariants and against what it should be.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::invariant::{Rows, check_state};
+use mcp_state_sidecar::machine::{Change, Event, Revision};
+use mcp_state_sidecar::store::Store;
+use mcp_state_sidecar::store::memory::State;
+use mcp_state_sidecar::store::transfer::Part;
+
+use crate::stage::soon;
+
+#[derive(Debug, PartialEq)]
+pub struct Whole {
+    rows: Rows,
+    /// Oldest first.
+    events: Vec<Event>,
+}
+
+impl Whole {
+    /// What the model holds, but for what a node alone needs.
+    pub fn of(state: &State) -> Whole {
+        let rows = Rows::collect(state.tables.meta().clone(), state.tables.rows());
+        let rows = Rows { origins: BTreeMap::new(), answers: BTreeMap::new(), ..rows };
+        let events = events_of(state, state.tables.meta().anchor.revision);
+        Whole { rows, events }
+    }
+
+    /// What `store` hands out.
+    pub async fn read(store: &dyn Store) -> Result<Whole, String> {
+        let export = store.export(soon()).await.map_err(|error| error.to_string())?;
+        let (mut rows, mut events) = (Vec::new(), Vec::new());
+        let mut parts = export.parts;
+        while let Some(some) = parts.next().await {
+            for part in some.map_err(|error| error.to_string())? {
+                match part {
+                    Part::Row(record) => rows.push(row(record)?),
+                    Part::Event(event) => events.push(event),
+                }
+            }
+        }
+        let count = rows.len();
+        let rows = Rows::collect(export.meta, rows);
+        let kept = rows.keys.len() + rows.leases.len() + rows.runs.len() + rows.steps.len();
+        let kept = kept + rows.sessions.len() + rows.requests.len();
+        match kept == count {
+            true => Ok(Whole { rows, events }),
+            false => Err(format!("{count} rows were handed out, of which {kept} are different")),
+        }
+    }
+
+    /// Compares, and checks what must hold of every state by itself.
+    pub fn check(&self, expected: &Whole) -> Result<(), String> {
+        self.stands()?;
+        if self.events != expected.events {
+            let at = self.events.iter().zip(&expected.events).take_while(|(a, b)| a == b).count();
+            let (ours, theirs) = (self.events.get(at), expected.events.get(at));
+            return Err(format!("event {at} is {ours:?}, not {theirs:?}"));
+        }
+        match self.rows == expected.rows {
+            true => Ok(()),
+            false => Err(format!("the rows are {:?}, not {:?}", self.rows, expected.rows)),
+        }
+    }
+
+    /// The invariants of a state, and the chain from its anchor to its head.
+    fn stands(&self) -> Result<(), String> {
+        let broken = check_state(&self.rows);
+        if !broken.is_empty() {
+            return Err(format!("broken: {broken:#?}"));
+        }
+        let meta = &self.rows.meta;
+        let (mut revision, mut chain) = (meta.anchor.revision, meta.anchor.chain);
+        for event in &self.events {
+            if event.revision != revision.next() || !event.follows(chain) {
+                return Err(format!("after {revision} the chain goes on with {event:?}"));
+            }
+            (revision, chain) = (event.revision, event.chain);
+        }
+        match (revision, chain) == (meta.revision, meta.chain) {
+            true => Ok(()),
+            false => {
+                Err(format!("the chain ends at {revision}, the state is at {}", meta.revision))
+            }
+        }
+    }
+}
+
+/// What a state's history has after `revision`, oldest first.
+pub fn events_of(state: &State, revision: Revision) -> Vec<Event> {
+    let revisions = revision.0 + 1..=state.history.newest().0;
+    let events = revisions.filter_map(|revision| state.history.get(Revision(revision)));
+    events.map(|event| Event::clone(event)).collect()
+}
+
+fn row(record: StateRecord) -> Result<Change, String> {
+    Ok(match record {
+        StateRecord::Key(key, row) => Change::PutKey(key, row),
+        StateRecord::Lease(resource_id, row) => Change::PutLease(resource_id, row),
+        StateRecord::Run(row) => Change::PutRun(row),
+        StateRecord::Step(run_id, step, row) => Change::PutStep(run_id, step, row),
+        StateRecord::Session(session_id, row) => Change::PutSession(session_id, row),
+        StateRecord::Request(key, row) => Change::PutRequest(key, row),
+        StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => {
+            return Err(format!("{record:?} does not leave a store"));
+        }
+    })
+}

@@ -1,0 +1,168 @@
+//! Whole states out of a Redis that is written to, and into one: of one
+//! instant, all or nothing.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::command::{Operation, Transact};
+use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Meta, Reply};
+use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisIntake, RedisStore};
+use mcp_state_sidecar::store::transfer::{Intake, Part};
+use mcp_state_sidecar::store::{Request, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::common::{get, open, set, soon};
+use crate::server::{self, RedisServer};
+
+/// Pairs of keys that every write changes together.
+const PAIRS: u64 = 2_000;
+
+/// More than one reading of changed rows goes through at once.
+const BUSY: usize = 16;
+
+async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
+    let export = store.export(soon()).await.expect("an export");
+    let (mut rows, mut events) = (Vec::new(), Vec::new());
+    let mut parts = export.parts;
+    while let Some(some) = parts.next().await {
+        for part in some.expect("parts") {
+            match part {
+                Part::Row(row) => rows.push(row),
+                Part::Event(event) => events.push(event),
+            }
+        }
+    }
+    (export.meta, rows, events)
+}
+
+async fn write_pair(store: &RedisStore, pair: u64, value: u64) {
+    let value = || Json::new(value.to_string());
+    let set = |side: &str| Operation::Set {
+        key: format!("{side}{pair}").into(),
+        value: value(),
+        ttl_ms: None,
+    };
+    let command = Command::Transact(Transact {
+        compare: Vec::new(),
+        then: vec![set("a"), set("b")],
+        otherwise: Vec::new(),
+        agent_id: None,
+        fence: None,
+    });
+    let request = Request { command, idempotency: None, actor: None, chance: 0 };
+    let reply = store.submit(request, soon()).await.expect("a write");
+    assert!(matches!(&reply, Reply::Transacted(done) if done.succeeded), "{reply:?}");
+}
+
+fn chain_holds(meta: &Meta, events: &[Event]) {
+    let mut chain = Chain::default();
+    for (at, event) in events.iter().enumerate() {
+        assert_eq!(event.revision.0, at as u64 + 1, "a gap");
+        assert!(event.follows(chain), "the chain breaks at {}", event.revision);
+        chain = event.chain;
+    }
+    assert_eq!((chain, events.len() as u64), (meta.chain, meta.revision.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_of_one_instant_and_writes_go_on() {
+    if !server::is_installed("exports") {
+        return;
+    }
+    let server = RedisServer::start();
+    let store = open(&server, "sidecar").await;
+    for first in (0..PAIRS).step_by(100) {
+        let writes = (first..first + 100).map(|pair| write_pair(&store, pair, 0));
+        futures::future::join_all(writes).await;
+    }
+    let stop = CancellationToken::new();
+    let writing = async {
+        let mut written = 0;
+        while !stop.is_cancelled() {
+            let writes = (0..BUSY as u64).map(|n| {
+                let pair = (written * 7 + n * 131) % PAIRS;
+                write_pair(&store, pair, written + 1)
+            });
+            futures::future::join_all(writes).await;
+            written += 1;
+        }
+        written
+    };
+    let exporting = async {
+        let before = store.health().await.revision;
+        let exported = whole(&store).await;
+        stop.cancel();
+        (before, exported)
+    };
+    let (written, (before, (meta, rows, events))) = tokio::join!(writing, exporting);
+    assert!(written > 1, "nothing was written meanwhile");
+    assert!(meta.revision > before, "it is of a moment before the call");
+    chain_holds(&meta, &events);
+    let mut newest = BTreeMap::new();
+    for event in &events {
+        newest.insert(event.subject.clone(), (event.revision, event.new.clone()));
+    }
+    assert_eq!(rows.len(), newest.len(), "rows are missing");
+    for row in rows {
+        let StateRecord::Key(key, row) = row else { panic!("no key: {row:?}") };
+        let (revision, value) = &newest[&key];
+        assert_eq!((row.revision, Some(&row.value)), (*revision, value.as_ref()), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_is_all_or_nothing() {
+    if !server::is_installed("imports") {
+        return;
+    }
+    let server = RedisServer::start();
+    let source = open(&server, "source").await;
+    for n in 0..10 {
+        set(&source, &format!("k{n}"), n, soon()).await.unwrap();
+    }
+    let (meta, rows, events) = whole(&source).await;
+    let parts = || {
+        let rows = rows.iter().cloned().map(Part::Row);
+        rows.chain(events.iter().cloned().map(Part::Event)).collect::<Vec<_>>()
+    };
+    let target = || Options { url: server.url(), prefix: "target".into() };
+    let begin = |replace| RedisIntake::begin(target(), meta.clone(), replace);
+    // Given up half-way.
+    let mut intake = begin(false).await.unwrap();
+    intake.take(parts()).await.unwrap();
+    drop(intake);
+    let store = open(&server, "target").await;
+    assert_eq!(get(&store, "k1", soon()).await.unwrap(), None);
+    // A name that comes twice.
+    let mut intake = begin(false).await.unwrap();
+    intake.take(parts()).await.unwrap();
+    intake.take(vec![Part::Row(rows[0].clone())]).await.unwrap();
+    assert!(Box::new(intake).finish().await.is_err());
+    assert_eq!(get(&store, "k1", soon()).await.unwrap(), None);
+    // Into an empty state that is served: all at once.
+    let mut intake = begin(false).await.unwrap();
+    intake.take(parts()).await.unwrap();
+    Box::new(intake).finish().await.unwrap();
+    assert_eq!(get(&store, "k1", soon()).await.unwrap(), Some(1));
+    set(&store, "k1", 100, soon()).await.unwrap();
+    // Another state in its place only if told, and while nobody serves it.
+    assert!(matches!(begin(false).await, Err(IntakeError::NotEmpty { .. })));
+    assert!(matches!(begin(true).await, Err(IntakeError::InUse { .. })));
+    store.close().await;
+    drop(store);
+    let mut intake = loop {
+        match begin(true).await {
+            Ok(intake) => break intake,
+            // The listener hangs up a moment after its store is gone.
+            Err(IntakeError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    intake.take(parts()).await.unwrap();
+    Box::new(intake).finish().await.unwrap();
+    let store = open(&server, "target").await;
+    assert_eq!(get(&store, "k1", soon()).await.unwrap(), Some(1));
+    let (again_meta, again_rows, again_events) = whole(&store).await;
+    assert_eq!((again_meta, again_rows, again_events), (meta, rows, events));
+}

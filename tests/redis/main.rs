@@ -1,0 +1,29 @@
+//! The Redis store and what may happen to its Redis: it dies under load and
+//! comes back, freezes, fills up, is demoted, forgets its scripts; and which
+//! servers are refused at the start. Each test has a server of its own.
+
+#[path = "../chaos/agent.rs"]
+mod agent;
+#[path = "../chaos/chain.rs"]
+mod chain;
+#[path = "../chaos/client.rs"]
+#[allow(dead_code, reason = "other tests share this client, and use more of it")]
+mod client;
+#[path = "../chaos/record.rs"]
+mod record;
+#[path = "../support/redis.rs"]
+mod server;
+#[path = "../support/sidecar.rs"]
+mod sidecar;
+#[path = "../chaos/verdict.rs"]
+mod verdict;
+
+mod common;
+mod exported;
+mod gone;
+mod load;
+mod moved_in;
+mod noticed;
+mod reached;
+mod refused;
+mod restarted;

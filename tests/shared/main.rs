@@ -1,0 +1,45 @@
+//! Four sidecars, real processes, that share one SQLite file, and four that
+//! share one Redis: to their callers they are one.
+
+#[path = "../chaos/chain.rs"]
+mod chain;
+#[path = "../chaos/client.rs"]
+#[allow(dead_code, reason = "other tests share this client, and use more of it")]
+mod client;
+mod race;
+#[path = "../support/redis.rs"]
+mod redis;
+#[path = "../support/sidecar.rs"]
+mod sidecar;
+
+use std::path::Path;
+
+use redis::RedisServer;
+
+/// Processes that share one state.
+const SIDECARS: usize = 4;
+
+async fn race_on(test: &str, dir: &Path, settings: &[(&str, &str)]) {
+    let sidecars = sidecar::start_all(SIDECARS, dir, settings).await;
+    let ports: Vec<u16> = sidecars.iter().map(|sidecar| sidecar.port).collect();
+    race::run(test, &ports).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_on_one_file_lose_nothing_and_hand_nothing_out_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state.db");
+    let settings = [("STATE_BACKEND", "sqlite"), ("DB_PATH", &*file.to_string_lossy())];
+    race_on("sqlite", dir.path(), &settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_on_one_redis_lose_nothing_and_hand_nothing_out_twice() {
+    if !redis::is_installed("redis") {
+        return;
+    }
+    let server = RedisServer::start();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("STATE_BACKEND", "redis"), ("REDIS_URL", &*server.url())];
+    race_on("redis", dir.path(), &settings).await;
+}

@@ -1,0 +1,105 @@
+//! Questions, and what they are narrowed by.
+
+use std::collections::BTreeMap;
+
+use mcp_state_sidecar::machine::row::Status;
+use mcp_state_sidecar::machine::view::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter, Scan};
+use mcp_state_sidecar::machine::{Action, Question, Revision, Text};
+use mcp_state_sidecar::store::Consistency;
+use mcp_state_sidecar::store::tables::Tables;
+
+use super::{Draw, NAMES};
+
+const STATUSES: &[Status] = &[
+    Status::Created,
+    Status::Claimed,
+    Status::Running,
+    Status::Done,
+    Status::Failed,
+    Status::Cancelled,
+];
+
+impl Draw<'_> {
+    pub fn scan(&mut self) -> Scan {
+        Scan { prefix: self.name(), after: self.maybe(NAMES) }
+    }
+
+    pub fn claim_filter(&mut self) -> ClaimFilter {
+        ClaimFilter { name: self.maybe(&["a", "b", "none"]), tags: self.tags() }
+    }
+
+    pub fn run_filter(&mut self) -> RunFilter {
+        RunFilter {
+            tags: if self.percent(50) { self.tags() } else { BTreeMap::new() },
+            status: self.percent(30).then(|| self.one(STATUSES)),
+            claimable: self.percent(40).then(|| self.percent(50)),
+        }
+    }
+
+    pub fn history_filter(&mut self, state: &Tables) -> HistoryFilter {
+        HistoryFilter {
+            subject: self.percent(30).then(|| self.subject(state)),
+            action: self.percent(40).then(|| self.one(Action::ALL)),
+            actor: self.maybe(NAMES).filter(|_| self.percent(50)),
+        }
+    }
+
+    fn subject(&mut self, state: &Tables) -> Text {
+        match self.below(4) {
+            0 => self.name(),
+            1 => format!("lease:{}", self.name()).into(),
+            2 => format!("session:{}", self.name()).into(),
+            _ => format!("workflow:{}", self.run_id(state)).into(),
+        }
+    }
+
+    /// None, one up to `newest`, or the last there can be.
+    pub fn revision(&mut self, newest: Revision) -> Option<Revision> {
+        match self.below(4) {
+            0 => None,
+            1 => Some(Revision(u64::MAX)),
+            _ => Some(Revision(self.below(newest.0 + 3))),
+        }
+    }
+
+    pub fn consistency(&mut self) -> Consistency {
+        self.one(&[Consistency::Linearizable, Consistency::Local])
+    }
+
+    pub fn question(&mut self, state: &Tables) -> Question {
+        let limit = self.one(&[10_000, 3, 1]);
+        let newest = state.meta().revision;
+        match self.below(11) {
+            0 => Question::Key { key: self.name() },
+            1 => Question::Keys { scan: self.scan(), limit },
+            2 => Question::Runs { filter: self.run_filter(), before: self.revision(newest), limit },
+            3 => Question::Run { run_id: self.run_id(state) },
+            4 => Question::Resume { run_id: self.run_id(state) },
+            5 => Question::Leases { scan: self.scan(), limit },
+            6 => Question::Session { session_id: self.name() },
+            7 => Question::Sessions { scan: self.scan(), limit },
+            8 => Question::Counts,
+            9 => Question::History {
+                filter: self.history_filter(state),
+                before: self.revision(newest),
+                limit,
+            },
+            _ => Question::Changes {
+                filter: self.change_filter(),
+                after: self.revision(newest).unwrap_or_default(),
+                limit,
+            },
+        }
+    }
+
+    fn run_id(&mut self, state: &Tables) -> Text {
+        self.run(state).map_or_else(|| "wf-none".into(), |run| run.run_id)
+    }
+
+    pub fn change_filter(&mut self) -> ChangeFilter {
+        match self.percent(50) {
+            true => ChangeFilter::Key(self.name()),
+            false => ChangeFilter::Prefix(self.name()),
+        }
+    }
+}
