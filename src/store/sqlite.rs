@@ -119,7 +119,8 @@ impl SqliteStore {
     /// file.
     ///
     /// # Errors
-    /// See [`IntakeError`]; the state is as it was.
+    /// See [`IntakeError`]; the state is as it was. A file that had to be made
+    /// stays, empty.
     pub fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
         intake::intake(path, meta, replace)
     }

@@ -103,6 +103,15 @@ async fn a_dry_run_reads_and_writes_nothing() {
     check.stdin.take().unwrap().write_all(&stream).unwrap();
     let line = says(&check.wait_with_output().unwrap(), 0);
     assert!(line.starts_with("whole: revision "), "{line}");
+    // Compressed, its first bytes one by one.
+    let stream = run(dir, &[STATE], &["export", "--zstd"]).stdout;
+    let mut check = command(PROGRAM, dir);
+    check.args(["import", "--dry-run", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().unwrap();
+    let mut stdin = check.stdin.take().unwrap();
+    stream.chunks(1).for_each(|byte| stdin.write_all(byte).unwrap());
+    drop(stdin);
+    says(&check.wait_with_output().unwrap(), 0);
     assert_eq!(names(dir), before);
 }
 

@@ -84,6 +84,9 @@ pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteInt
     };
     match begun {
         Err(error) if is_busy(&error) && replace => return Err(IntakeError::InUse(path)),
+        Err(error) if is_busy(&error) => {
+            return Err(OpenError::Locked { path, waited_s: LOCK_WAIT.as_secs() }.into());
+        }
         Err(error) => return Err(fail(error)),
         Ok(()) => {}
     }
