@@ -147,7 +147,7 @@ impl Store for SqliteStore {
         loop {
             match self.readers.ask(&question, as_of, deadline).await? {
                 Found::Answer(answer, meta) => {
-                    self.shared.publish(&meta);
+                    self.shared.standing.publish(&meta);
                     return Ok(Answered { answer, revision: meta.revision });
                 }
                 Found::Late => self.pass_deadlines(deadline).await?,
@@ -170,14 +170,7 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> Health {
-        let standing = self.shared.standing().clone();
-        Health {
-            backend: "sqlite",
-            fault: standing.fault,
-            revision: standing.revision,
-            chain: standing.chain,
-            cluster: None,
-        }
+        self.shared.standing.health("sqlite")
     }
 
     async fn close(&self) {
