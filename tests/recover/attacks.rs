@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::machine::{ClusterMs, Envelope, WallMs};
+use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, WallMs};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::{LogAtRest, LogStore};
@@ -274,7 +274,20 @@ async fn a_damaged_archive_costs_history_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_leaves_nothing() {
     let dir = survivor().await;
-    for blocks in [8, 40, 100] {
+    // Without a snapshot there is no archive to copy, and SQLite meets the limit.
+    let large = tempfile::tempdir().unwrap();
+    let store = start(large.path()).await;
+    for n in 0..20 {
+        let mut command = set(&format!("key/{n}"), n);
+        if let machine::Command::Set(set) = &mut command {
+            set.value = Json::new(format!("\"{}\"", "x".repeat(100_000)));
+        }
+        submit(&*store, command).await;
+    }
+    store.close().await;
+    drop(store);
+    let (archive, sqlite) = ("the archive cannot be copied", "storage failed");
+    for (dir, blocks, why) in [(&dir, 8, archive), (&dir, 100, archive), (&large, 2_000, sqlite)] {
         let target = Target::new();
         let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
         // The signal that goes with the limit would end it.
@@ -284,7 +297,7 @@ async fn a_full_disk_leaves_nothing() {
         let output = Command::new("sh").args(["-c", &script, program]).args(args).output().unwrap();
         let (code, line) = failed(&args, &output);
         println!("{blocks}: {line}");
-        assert_eq!(code, 1);
+        assert!(code == 1 && line.contains(why), "{line}");
         assert!(names(target.dir.path()).is_empty(), "{:?}", names(target.dir.path()));
     }
 }
