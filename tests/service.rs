@@ -14,6 +14,7 @@ use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Question, Reply, Revi
 use mcp_state_sidecar::service::{Code, Context, Options, Service};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
+use mcp_state_sidecar::store::transfer::Export;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -58,6 +59,10 @@ impl Store for Probe {
 
     fn revision(&self) -> watch::Receiver<Revision> {
         self.inner.revision()
+    }
+
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        self.inner.export(deadline).await
     }
 
     async fn health(&self) -> Health {

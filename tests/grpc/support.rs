@@ -16,6 +16,7 @@ use mcp_state_sidecar::proto::state::command::Command as Form;
 use mcp_state_sidecar::service::{self, Service};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
+use mcp_state_sidecar::store::transfer::Export;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -211,6 +212,10 @@ impl Store for Around {
 
     async fn sweep_due(&self) -> bool {
         self.inner.sweep_due().await
+    }
+
+    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
+        self.inner.export(deadline).await
     }
 
     async fn health(&self) -> Health {

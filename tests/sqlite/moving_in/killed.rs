@@ -16,8 +16,11 @@ use crate::common::{PATIENCE, check_chain, get, open, seed};
 /// Enough for the copy and the commit to take their time.
 const ROWS: usize = 4_000;
 
+/// Whether a moment has come, as the folder shows.
+type Reached = fn(&Path) -> bool;
+
 /// When a child is killed: as soon as this holds of its folder.
-const MOMENTS: [(&str, fn(&Path) -> bool); 4] = [
+const MOMENTS: [(&str, Reached); 4] = [
     ("the copy begins", |file| bytes(&partial(file)) > 0),
     ("the copy is half there", |file| bytes(&partial(file)) > 500_000),
     ("the copy is made", |file| copy_of(file).exists()),
