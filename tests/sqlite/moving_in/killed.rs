@@ -16,11 +16,10 @@ use crate::common::{PATIENCE, check_chain, get, open, seed};
 /// Enough for the copy and the commit to take their time.
 const ROWS: usize = 4_000;
 
-/// Whether a moment has come, as the folder shows.
-type Reached = fn(&Path) -> bool;
+/// When a child is killed: as soon as this holds of its file.
+type Moment = (&'static str, fn(&Path) -> bool);
 
-/// When a child is killed: as soon as this holds of its folder.
-const MOMENTS: [(&str, Reached); 4] = [
+const MOMENTS: [Moment; 4] = [
     ("the copy begins", |file| bytes(&partial(file)) > 0),
     ("the copy is half there", |file| bytes(&partial(file)) > 500_000),
     ("the copy is made", |file| copy_of(file).exists()),
