@@ -65,7 +65,7 @@
 //! | [`config`], [`cli`] | settings and commands for people |
 //!
 //! Arrows point down only: `cli → server → api, sweep → service → store → codec
-//! → machine`; `tests/tidy.rs` reads the `use` lines and keeps it so.
+//! → machine`, with `export` beside `service`; `tests/tidy.rs` reads the `use` lines and keeps it so.
 
 // Unit tests share what they draw with the tests of whole stores, which know
 // the crate by its name.

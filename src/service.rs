@@ -285,32 +285,10 @@ const QUESTION_BYTES: usize = 1024;
 
 /// About how many bytes a command holds; short fields count as a lump.
 fn weight(command: &Command) -> usize {
-    use crate::machine::command::Operation;
     const SHORT_FIELDS_BYTES: usize = 512;
-    let operation = |operation: &Operation| match operation {
-        Operation::Set { value, .. } => value.as_str().len() + SHORT_FIELDS_BYTES,
-        Operation::Delete { .. } | Operation::Get { .. } => SHORT_FIELDS_BYTES,
+    let operations = match command {
+        Command::Transact(transact) => transact.then.len() + transact.otherwise.len(),
+        _ => 0,
     };
-    let long = match command {
-        Command::Set(set) => set.value.as_str().len(),
-        Command::Transact(t) => t.then.iter().chain(&t.otherwise).map(operation).sum(),
-        Command::Create(create) => create.input.as_ref().map_or(0, |input| input.as_str().len()),
-        Command::Checkpoint(checkpoint) => checkpoint.output.as_str().len(),
-        Command::Complete(complete) => complete.result.as_ref().map_or(0, |r| r.as_str().len()),
-        Command::SaveSession(save) => save.context.as_str().len(),
-        Command::Delete(_)
-        | Command::Claim(_)
-        | Command::ClaimNext(_)
-        | Command::Heartbeat(_)
-        | Command::Release(_)
-        | Command::Fail(_)
-        | Command::Cancel(_)
-        | Command::Acquire(_)
-        | Command::Renew(_)
-        | Command::ReleaseLease(_)
-        | Command::DeleteSession(_)
-        | Command::Reset
-        | Command::Sweep { .. } => 0,
-    };
-    long + SHORT_FIELDS_BYTES
+    command.value_bytes() + (operations + 1) * SHORT_FIELDS_BYTES
 }

@@ -2,7 +2,7 @@
 //! compressed or not, in a thread of its own, since either may block.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,8 +107,10 @@ fn output(path: &Path) -> io::Result<(Output, Rename)> {
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         return Ok((Box::new(OpenOptions::new().write(true).open(path)?), None));
     }
+    // Its own name for each process: two may write one file at a time, and the
+    // later of them is kept.
     let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{UNFINISHED}"));
+    unfinished.push(format!(".{}.{UNFINISHED}", std::process::id()));
     let unfinished = PathBuf::from(unfinished);
     // It holds whatever the state holds: for its owner alone.
     let file =
@@ -220,7 +222,12 @@ impl Source {
 
 fn pump(input: Counted, pieces: &mpsc::Sender<Result<Vec<u8>, String>>) -> io::Result<()> {
     let mut input = BufReader::with_capacity(PIECE_BYTES, input);
-    let mut input: Box<dyn Read> = match starts_with_magic(&mut input)? {
+    // A pipe may give them one by one.
+    let mut first = Vec::new();
+    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+    let compressed = first == ZSTD_MAGIC;
+    let input = io::Cursor::new(first).chain(input);
+    let mut input: Box<dyn Read> = match compressed {
         true => Box::new(zstd::Decoder::with_buffer(input)?),
         false => Box::new(input),
     };
@@ -231,12 +238,6 @@ fn pump(input: Counted, pieces: &mpsc::Sender<Result<Vec<u8>, String>>) -> io::R
             return Ok(());
         }
     }
-}
-
-/// A pipe may give the first bytes one by one; then they are not recognised
-/// and the stream is refused, which no writer of ours brings about.
-fn starts_with_magic(input: &mut impl BufRead) -> io::Result<bool> {
-    Ok(input.fill_buf()?.starts_with(&ZSTD_MAGIC))
 }
 
 struct Counted {

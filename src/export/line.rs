@@ -1,19 +1,17 @@
-//! Lines: rows and events as the JSON objects of the stream, and back.
+//! Lines: the JSON objects of the stream, and how rows and events are put into
+//! them. How they are taken out again is `unline`'s.
 //!
 //! `S` is text: borrowed where it is written, owned where it is read. Kinds
 //! and fields that are not known here do not read.
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, Header, Origin, VERSION, hex};
+use super::{FORMAT, Header, VERSION, hex};
 use crate::codec::{self, StateRecord};
-use crate::machine::row::{
-    Anchor, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
-};
-use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Text, WallMs};
+use crate::machine::row::RunRow;
+use crate::machine::{Event, Json};
 use crate::store::transfer::Part;
 
 /// Every line but the first.
@@ -34,17 +32,17 @@ pub(super) enum Line<S: Ord> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct First<S> {
-    format: S,
-    version: u32,
-    release: S,
-    backend: S,
-    revision: u64,
-    chain: String,
-    clock_ms: u64,
-    wall_ms: u64,
-    anchor_revision: u64,
-    anchor_chain: String,
-    sets: u64,
+    pub(super) format: S,
+    pub(super) version: u32,
+    pub(super) release: S,
+    pub(super) backend: S,
+    pub(super) revision: u64,
+    pub(super) chain: String,
+    pub(super) clock_ms: u64,
+    pub(super) wall_ms: u64,
+    pub(super) anchor_revision: u64,
+    pub(super) anchor_chain: String,
+    pub(super) sets: u64,
 }
 
 /// What of the first line every version has.
@@ -67,104 +65,104 @@ pub(super) struct End {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Key<S> {
-    key: S,
-    value: S,
-    revision: u64,
+    pub(super) key: S,
+    pub(super) value: S,
+    pub(super) revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at_ms: Option<u64>,
+    pub(super) expires_at_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lease<S> {
-    resource_id: S,
-    holder_id: S,
-    token: u64,
-    revision: u64,
-    expires_at_ms: u64,
+    pub(super) resource_id: S,
+    pub(super) holder_id: S,
+    pub(super) token: u64,
+    pub(super) revision: u64,
+    pub(super) expires_at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Run<S: Ord> {
-    run_id: S,
-    name: S,
-    status: S,
-    tags: BTreeMap<S, S>,
+    pub(super) run_id: S,
+    pub(super) name: S,
+    pub(super) status: S,
+    pub(super) tags: BTreeMap<S, S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    input: Option<S>,
-    priority: i64,
+    pub(super) input: Option<S>,
+    pub(super) priority: i64,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    parent_run_id: Option<S>,
-    created_revision: u64,
-    revision: u64,
-    created_at_ms: u64,
-    updated_at_ms: u64,
-    last_step: u64,
-    attempts: u32,
-    max_attempts: u32,
+    pub(super) parent_run_id: Option<S>,
+    pub(super) created_revision: u64,
+    pub(super) revision: u64,
+    pub(super) created_at_ms: u64,
+    pub(super) updated_at_ms: u64,
+    pub(super) last_step: u64,
+    pub(super) attempts: u32,
+    pub(super) max_attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ready_at_ms: Option<u64>,
+    pub(super) ready_at_ms: Option<u64>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    agent_id: Option<S>,
+    pub(super) agent_id: Option<S>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    claim: Option<Claim>,
+    pub(super) claim: Option<Claim>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    result: Option<S>,
+    pub(super) result: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    error: Option<S>,
+    pub(super) error: Option<S>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
-    token: u64,
-    ttl_ms: u64,
-    expires_at_ms: u64,
+    pub(super) token: u64,
+    pub(super) ttl_ms: u64,
+    pub(super) expires_at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Step<S> {
-    run_id: S,
-    step: u64,
-    output: S,
-    revision: u64,
+    pub(super) run_id: S,
+    pub(super) step: u64,
+    pub(super) output: S,
+    pub(super) revision: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Session<S> {
-    session_id: S,
-    context: S,
-    revision: u64,
-    saved_at_ms: u64,
-    updated_at_ms: u64,
+    pub(super) session_id: S,
+    pub(super) context: S,
+    pub(super) revision: u64,
+    pub(super) saved_at_ms: u64,
+    pub(super) updated_at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request<S> {
-    key: S,
-    digest: String,
-    reply: String,
-    at_ms: u64,
+    pub(super) key: S,
+    pub(super) digest: String,
+    pub(super) reply: String,
+    pub(super) at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventLine<S> {
-    revision: u64,
-    at_ms: u64,
+    pub(super) revision: u64,
+    pub(super) at_ms: u64,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    actor: Option<S>,
-    action: S,
-    subject: S,
+    pub(super) actor: Option<S>,
+    pub(super) action: S,
+    pub(super) subject: S,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    new: Option<S>,
+    pub(super) new: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    previous: Option<S>,
-    chain: String,
+    pub(super) previous: Option<S>,
+    pub(super) chain: String,
 }
 
 /// `Option::default` would ask for text that has a default.
@@ -188,25 +186,6 @@ impl<'a> First<&'a str> {
             anchor_chain: hex::encode(&meta.anchor.chain.0),
             sets: meta.sets,
         }
-    }
-}
-
-impl First<Text> {
-    pub(super) fn into_header(self) -> Result<Header, String> {
-        Ok(Header {
-            origin: Origin { backend: self.backend, release: self.release },
-            meta: Meta {
-                revision: Revision(self.revision),
-                chain: chain("chain", &self.chain)?,
-                clock: ClusterMs(self.clock_ms),
-                wall: WallMs(self.wall_ms),
-                anchor: Anchor {
-                    revision: Revision(self.anchor_revision),
-                    chain: chain("anchor_chain", &self.anchor_chain)?,
-                },
-                sets: self.sets,
-            },
-        })
     }
 }
 
@@ -298,119 +277,4 @@ impl<'a> EventLine<&'a str> {
             chain: hex::encode(&event.chain.0),
         }
     }
-}
-
-impl Key<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
-        let row = KeyRow {
-            value: json("value", self.value)?,
-            revision: Revision(self.revision),
-            expires_at: self.expires_at_ms.map(ClusterMs),
-        };
-        Ok(StateRecord::Key(self.key, row))
-    }
-}
-
-impl Lease<Text> {
-    pub(super) fn into_row(self) -> StateRecord {
-        let row = LeaseRow {
-            holder_id: self.holder_id,
-            token: Revision(self.token),
-            revision: Revision(self.revision),
-            expires_at: ClusterMs(self.expires_at_ms),
-        };
-        StateRecord::Lease(self.resource_id, row)
-    }
-}
-
-impl Run<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
-        let status = self.status.parse();
-        Ok(StateRecord::Run(RunRow {
-            status: status.map_err(|()| format!("status: got {:?}, which is none", self.status))?,
-            run_id: self.run_id,
-            name: self.name,
-            tags: self.tags,
-            input: self.input.map(|text| json("input", text)).transpose()?,
-            priority: self.priority,
-            parent_run_id: self.parent_run_id,
-            created_revision: Revision(self.created_revision),
-            revision: Revision(self.revision),
-            created_at: WallMs(self.created_at_ms),
-            updated_at: WallMs(self.updated_at_ms),
-            last_step: self.last_step,
-            attempts: self.attempts,
-            max_attempts: self.max_attempts,
-            ready_at: self.ready_at_ms.map(ClusterMs),
-            agent_id: self.agent_id,
-            claim: self.claim.map(|claim| ClaimRow {
-                token: Revision(claim.token),
-                ttl_ms: claim.ttl_ms,
-                expires_at: ClusterMs(claim.expires_at_ms),
-            }),
-            result: self.result.map(|text| json("result", text)).transpose()?,
-            error: self.error,
-        }))
-    }
-}
-
-impl Step<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
-        let output = json("output", self.output)?;
-        let row = StepRow { output, revision: Revision(self.revision) };
-        Ok(StateRecord::Step(self.run_id, self.step, row))
-    }
-}
-
-impl Session<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
-        let row = SessionRow {
-            context: json("context", self.context)?,
-            revision: Revision(self.revision),
-            saved_at: WallMs(self.saved_at_ms),
-            updated_at: WallMs(self.updated_at_ms),
-        };
-        Ok(StateRecord::Session(self.session_id, row))
-    }
-}
-
-impl Request<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
-        let digest = hex::decode_hash(&self.digest);
-        let digest = digest.ok_or("digest: takes 64 hexadecimal digits")?;
-        let reply = hex::decode(&self.reply).ok_or("reply: takes hexadecimal digits")?;
-        let reply =
-            codec::decode_reply(&reply.into()).map_err(|error| format!("reply: {error}"))?;
-        let row = RequestRow { digest, reply, at: ClusterMs(self.at_ms) };
-        Ok(StateRecord::Request(self.key, row))
-    }
-}
-
-impl EventLine<Text> {
-    pub(super) fn into_event(self) -> Result<Event, String> {
-        let action = self.action.parse();
-        Ok(Event {
-            revision: Revision(self.revision),
-            at: WallMs(self.at_ms),
-            actor: self.actor,
-            action: action.map_err(|()| format!("action: got {:?}, which is none", self.action))?,
-            subject: self.subject,
-            new: self.new.map(|text| json("new", text)).transpose()?,
-            previous: self.previous.map(|text| json("previous", text)).transpose()?,
-            chain: chain("chain", &self.chain)?,
-        })
-    }
-}
-
-/// The rules never parse JSON, so here is where it must be some.
-fn json(field: &str, text: Text) -> Result<Json, String> {
-    match serde_json::from_str::<IgnoredAny>(&text) {
-        Ok(IgnoredAny) => Ok(Json::new(text)),
-        Err(_) => Err(format!("{field}: the text is not one JSON value")),
-    }
-}
-
-fn chain(field: &str, text: &str) -> Result<Chain, String> {
-    let hash = hex::decode_hash(text);
-    hash.map(Chain).ok_or_else(|| format!("{field}: takes 64 hexadecimal digits"))
 }

@@ -30,6 +30,7 @@ mod hex;
 mod line;
 mod read;
 mod tally;
+mod unline;
 mod write;
 
 pub use read::{ReadError, Reader};

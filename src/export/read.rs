@@ -289,3 +289,21 @@ fn said(error: &serde_json::Error) -> String {
     let (why, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
     format!("{why} (column {})", error.column())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let refused = Err(ReadError::Line {
+            line: 1,
+            why: "longer than 10 bytes, so this is no export".into(),
+        });
+        let mut reader = Reader::with_line_bytes_max(10);
+        assert_eq!(reader.feed(b"0123456789", &mut Vec::new()), Ok(()));
+        assert_eq!(reader.feed(b"0", &mut Vec::new()), refused);
+        let mut reader = Reader::with_line_bytes_max(10);
+        assert_eq!(reader.feed(b"0123456789\n", &mut Vec::new()), refused);
+    }
+}

@@ -292,3 +292,42 @@ pub struct DeleteSession {
     pub session_id: Text,
     pub agent_id: Option<Text>,
 }
+
+impl Command {
+    /// Bytes of the values that it brings, which are long where anything is.
+    pub fn value_bytes(&self) -> usize {
+        let of = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.as_str().len());
+        match self {
+            Command::Set(set) => set.value.as_str().len(),
+            Command::Transact(transact) => {
+                transact.then.iter().chain(&transact.otherwise).map(Operation::value_bytes).sum()
+            }
+            Command::Create(create) => of(&create.input),
+            Command::Checkpoint(checkpoint) => checkpoint.output.as_str().len(),
+            Command::Complete(complete) => of(&complete.result),
+            Command::SaveSession(save) => save.context.as_str().len(),
+            Command::Delete(_)
+            | Command::Claim(_)
+            | Command::ClaimNext(_)
+            | Command::Heartbeat(_)
+            | Command::Release(_)
+            | Command::Fail(_)
+            | Command::Cancel(_)
+            | Command::Acquire(_)
+            | Command::Renew(_)
+            | Command::ReleaseLease(_)
+            | Command::DeleteSession(_)
+            | Command::Reset
+            | Command::Sweep { .. } => 0,
+        }
+    }
+}
+
+impl Operation {
+    fn value_bytes(&self) -> usize {
+        match self {
+            Operation::Set { value, .. } => value.as_str().len(),
+            Operation::Delete { .. } | Operation::Get { .. } => 0,
+        }
+    }
+}

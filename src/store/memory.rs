@@ -17,8 +17,8 @@ use super::transfer::{Export, Feed, Part, feed};
 use super::window::Window;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{
-    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, View, WallMs, answer,
-    answer_history, decide,
+    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, View, answer, answer_history,
+    decide,
 };
 
 /// A state in this process's memory.
@@ -83,16 +83,7 @@ impl MemoryStore {
         // published yet.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.open()?;
-        let now_ms = self.clock.wall_ms();
-        let envelope = Envelope {
-            origin: None,
-            idempotency: request.idempotency,
-            actor: request.actor,
-            chance: request.chance,
-            wall: WallMs(now_ms),
-            clock: ClusterMs(now_ms),
-            command: request.command,
-        };
+        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()));
         let mut state = State::clone(&self.published.load());
         let reply = state.step(&envelope);
         let revision = state.tables.meta().revision;

@@ -9,6 +9,7 @@ pub mod redis;
 pub mod reference;
 mod row_record;
 pub mod sqlite;
+mod standing;
 pub mod tables;
 pub mod transfer;
 pub mod window;
@@ -22,7 +23,9 @@ use tokio::time::Instant;
 use transfer::Export;
 
 use crate::machine::command::Idempotency;
-use crate::machine::{Answer, Chain, Command, Question, Reply, Revision, Text};
+use crate::machine::{
+    Answer, Chain, ClusterMs, Command, Envelope, Question, Reply, Revision, Text, WallMs,
+};
 
 /// One state, shared by all who hold it.
 ///
@@ -78,6 +81,15 @@ pub struct Request {
     pub actor: Option<Text>,
     /// See [`crate::machine::Envelope::chance`].
     pub chance: u64,
+}
+
+impl Request {
+    /// The command as it is decided at `now`, by a store with one clock.
+    fn stamped(self, now: ClusterMs) -> Envelope {
+        let Request { command, idempotency, actor, chance } = self;
+        let (wall, clock) = (WallMs(now.0), now);
+        Envelope { origin: None, idempotency, actor, chance, wall, clock, command }
+    }
 }
 
 /// How fresh an answer must be.

@@ -108,14 +108,14 @@ impl Store for RedisStore {
                 fetched.meta.clock
             }
         };
-        self.shared.publish(&fetched.meta);
+        self.shared.standing.publish(&fetched.meta);
         let revision = fetched.meta.revision;
         let answer = ask::answered(&question, fetched, now).map_err(|fault| fault.unsent())?;
         Ok(Answered { answer, revision })
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {
-        self.shared.watch()
+        self.shared.standing.watch()
     }
 
     async fn sweep_due(&self) -> bool {
@@ -132,14 +132,7 @@ impl Store for RedisStore {
     }
 
     async fn health(&self) -> Health {
-        let standing = self.shared.standing().clone();
-        Health {
-            backend: "redis",
-            fault: standing.fault,
-            revision: standing.revision,
-            chain: standing.chain,
-            cluster: None,
-        }
+        self.shared.standing.health("redis")
     }
 
     async fn close(&self) {
@@ -161,7 +154,10 @@ impl RedisStore {
         let reading = async {
             loop {
                 let fault = match self.link.fetch(fetch, Purpose::Read, now).await {
-                    Ok(Some(fetched)) => return Ok(fetched),
+                    Ok(Some(fetched)) => {
+                        self.shared.works();
+                        return Ok(fetched);
+                    }
                     Ok(None) => Fault::Damaged("a reader was told to wait".into()),
                     Err(fault) => fault,
                 };

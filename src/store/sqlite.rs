@@ -18,6 +18,7 @@ mod commit;
 mod error;
 mod export;
 mod history;
+mod intake;
 mod move_in;
 mod open;
 mod range;
@@ -26,7 +27,6 @@ mod rows;
 mod runs;
 mod schema;
 mod shared;
-mod transfer;
 mod view;
 mod writer;
 
@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 pub use error::OpenError;
 pub use export::{ExportError, export_file};
-pub use transfer::{IntakeError, SqliteIntake};
+pub use intake::{IntakeError, SqliteIntake};
 
 use self::export::Exports;
 use self::reader::{AsOf, Found, Readers};
@@ -119,9 +119,10 @@ impl SqliteStore {
     /// file.
     ///
     /// # Errors
-    /// See [`IntakeError`]; the state is as it was.
+    /// See [`IntakeError`]; the state is as it was. A file that had to be made
+    /// stays, empty.
     pub fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
-        transfer::intake(path, meta, replace)
+        intake::intake(path, meta, replace)
     }
 }
 
@@ -146,7 +147,7 @@ impl Store for SqliteStore {
         loop {
             match self.readers.ask(&question, as_of, deadline).await? {
                 Found::Answer(answer, meta) => {
-                    self.shared.publish(&meta);
+                    self.shared.standing.publish(&meta);
                     return Ok(Answered { answer, revision: meta.revision });
                 }
                 Found::Late => self.pass_deadlines(deadline).await?,
@@ -169,14 +170,7 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> Health {
-        let standing = self.shared.standing().clone();
-        Health {
-            backend: "sqlite",
-            fault: standing.fault,
-            revision: standing.revision,
-            chain: standing.chain,
-            cluster: None,
-        }
+        self.shared.standing.health("sqlite")
     }
 
     async fn close(&self) {

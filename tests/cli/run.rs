@@ -17,9 +17,10 @@ fn refused(env: &[(&str, &str)], args: &[&str]) -> String {
 #[test]
 fn help_and_version_go_to_standard_output() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [&["--help"][..], &["serve", "--help"], &["dev", "--help"], &["cluster", "--help"]]
-    {
-        let output = run(dir.path(), &[], args);
+    let commands = ["serve", "dev", "cluster", "connect", "call", "export", "import"];
+    let of_commands = commands.map(|command| vec![command, "--help"]);
+    for args in std::iter::once(vec!["--help"]).chain(of_commands) {
+        let output = run(dir.path(), &[], &args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert!(text(&output.stdout).contains("Usage:"), "{args:?}");
     }

@@ -117,6 +117,23 @@ async fn stores_that_serve_the_file_see_all_or_nothing() {
     SqliteStore::intake(&file, meta, true).unwrap();
 }
 
+/// Of two imports at once into one file, the second says what it waited for,
+/// and finds the first one's state once that is there.
+#[tokio::test]
+async fn two_imports_at_once_are_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    let (header, _, parts) = read(&other().await).unwrap();
+    let meta = header.meta;
+    let mut first = SqliteStore::intake(&file, meta.clone(), false).unwrap();
+    let refused = SqliteStore::intake(&file, meta.clone(), false).err().unwrap().to_string();
+    assert!(refused.contains("locked by another process for more than 10 s"), "{refused}");
+    first.take(parts).await.unwrap();
+    Box::new(first).finish().await.unwrap();
+    let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
+    assert!(matches!(refused, IntakeError::NotEmpty { .. }), "{refused}");
+}
+
 #[tokio::test]
 async fn a_file_of_somebody_else_takes_no_import() {
     let folder = tempfile::tempdir().unwrap();

@@ -103,7 +103,7 @@ async fn run(store: &dyn Store, name: &str, parent: Option<&str>) -> String {
 }
 
 /// Every kind of row and event, some of them gone again.
-async fn fill(store: &dyn Store, clock: &Manual) {
+pub async fn fill(store: &dyn Store, clock: &Manual) {
     for (at, value) in ODD_VALUES.iter().enumerate() {
         submit(store, set(&format!("odd/{at}"), value)).await;
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::machine::{ClusterMs, Envelope, WallMs};
+use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, WallMs};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::{LogAtRest, LogStore};
@@ -20,7 +20,9 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use crate::programs::{done, failed, path, refused, setting};
-use crate::survivor::{SETS, copy, files, log_options, names, set, start, submit, survivor};
+use crate::survivor::{
+    SETS, copy, files, log_options, names, set, start, submit, survivor, survivor_of_segments,
+};
 
 /// What the disk cuts and keeps whole.
 const SECTOR_BYTES: usize = 512;
@@ -180,6 +182,15 @@ async fn damage_to_what_was_acknowledged_is_refused() {
         let (code, line) = Target::new().refuses(damaged.path());
         assert!(code == 1 && line.contains("log is damaged"), "byte {at}: {line}");
     }
+    let dir = survivor_of_segments().await;
+    let segments = names(&dir.path().join("log"));
+    assert!(segments.len() > 3, "{segments:?}");
+    for segment in segments.iter().take(segments.len() - 2) {
+        let damaged = copy(dir.path());
+        fs::remove_file(damaged.path().join("log").join(segment)).unwrap();
+        let (code, line) = Target::new().refuses(damaged.path());
+        assert!(code == 1 && line.contains("is missing"), "{segment}: {line}");
+    }
     let gone = copy(dir.path());
     fs::remove_file(snapshot(gone.path())).unwrap();
     let (_, line) = Target::new().refuses(gone.path());
@@ -263,7 +274,20 @@ async fn a_damaged_archive_costs_history_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_leaves_nothing() {
     let dir = survivor().await;
-    for blocks in [8, 40, 100] {
+    // Without a snapshot there is no archive to copy, and SQLite meets the limit.
+    let large = tempfile::tempdir().unwrap();
+    let store = start(large.path()).await;
+    for n in 0..20 {
+        let mut command = set(&format!("key/{n}"), n);
+        if let machine::Command::Set(set) = &mut command {
+            set.value = Json::new(format!("\"{}\"", "x".repeat(100_000)));
+        }
+        submit(&*store, command).await;
+    }
+    store.close().await;
+    drop(store);
+    let (archive, sqlite) = ("the archive cannot be copied", "storage failed");
+    for (dir, blocks, why) in [(&dir, 8, archive), (&dir, 100, archive), (&large, 2_000, sqlite)] {
         let target = Target::new();
         let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
         // The signal that goes with the limit would end it.
@@ -273,7 +297,7 @@ async fn a_full_disk_leaves_nothing() {
         let output = Command::new("sh").args(["-c", &script, program]).args(args).output().unwrap();
         let (code, line) = failed(&args, &output);
         println!("{blocks}: {line}");
-        assert_eq!(code, 1);
+        assert!(code == 1 && line.contains(why), "{line}");
         assert!(names(target.dir.path()).is_empty(), "{:?}", names(target.dir.path()));
     }
 }

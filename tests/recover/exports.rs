@@ -14,6 +14,9 @@ use crate::survivor::{request, sets, soon, start, submit};
 /// Commands of 128 events: more than a node keeps in memory, 10,000.
 const BULK: u64 = 100;
 
+/// Moments at which an export is begun beside the writes.
+const LOOKS: usize = 100;
+
 async fn drain(export: Export) -> Result<Vec<Part>, StoreError> {
     let mut parts = Vec::new();
     let mut pages = export.parts;
@@ -34,13 +37,13 @@ async fn one_moment_while_writes_go_on() {
     let writing = tokio::spawn({
         let (store, stop) = (store.clone(), stop.clone());
         async move {
-            let mut written = 0;
+            let mut written = BULK;
             while !stop.load(Ordering::Relaxed) {
-                written += 1;
-                let write = store.submit(request(sets(BULK + written)), soon()).await;
+                let write = store.submit(request(sets(written)), soon()).await;
                 write.expect("an export does not stop writes");
+                written += 1;
             }
-            written
+            written - BULK
         }
     });
     for _ in 0..3 {
@@ -76,6 +79,14 @@ async fn one_moment_while_writes_go_on() {
             matches!(part, Part::Row(row) if own(row))
         };
         assert!(!parts.iter().any(kept), "a node's own rows went along");
+    }
+    for _ in 0..LOOKS {
+        let mut export = store.export(soon()).await.unwrap();
+        // The rows come first, and command n made the revisions up to 128 (n + 1).
+        let wanted = (export.meta.revision.0 / 128 - 1).to_string();
+        let page = export.parts.next().await.unwrap().unwrap();
+        let Part::Row(StateRecord::Key(_, row)) = &page[0] else { panic!("{:?}", page[0]) };
+        assert_eq!(row.value.as_str(), wanted, "rows of another moment");
     }
     stop.store(true, Ordering::Relaxed);
     assert!(writing.await.unwrap() > 0);

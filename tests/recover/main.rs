@@ -3,6 +3,7 @@
 //! wrong on the way.
 
 mod attacks;
+#[allow(dead_code, reason = "chaos uses more of it")]
 #[path = "../chaos/client.rs"]
 mod client;
 mod exports;

@@ -1,14 +1,21 @@
 //! A new cluster's folders: made whole or not at all, the same for each member.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::json;
 
-use crate::programs::{Plan, done, path, refused, setting};
+use crate::programs::{Plan, done, failed, path, refused, setting};
 use crate::survivor::{names, set, sets, submit};
+use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::row::KeyRow;
+use mcp_state_sidecar::machine::{Json, Meta, Revision};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock;
+use mcp_state_sidecar::store::raft::seed::{self, Seed};
+use mcp_state_sidecar::store::raft::types::Peer;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
+use mcp_state_sidecar::store::transfer::{Intake, Part};
 
 /// An export of a state with some history.
 async fn export(dir: &std::path::Path) -> std::path::PathBuf {
@@ -35,7 +42,7 @@ async fn a_folder_that_holds_anything_is_refused() {
     for more in [&[][..], &["--replace"]] {
         let args = [&["import", path(&export)][..], more].concat();
         let (code, line) = refused(&plan.settings(0), &args);
-        assert!(code == 1 && line.contains("not empty"), "{line}");
+        assert!(code == 1 && line.contains("not empty; a cluster is"), "{line}");
         assert_eq!(names(&folder), ["mine".to_owned()].into());
     }
     fs::remove_file(folder.join("mine")).unwrap();
@@ -57,6 +64,46 @@ async fn an_export_that_is_not_whole_leaves_nothing() {
         let (code, line) = refused(&plan.settings(0), &["import", path(&export)]);
         assert_eq!(code, 1, "{line}");
         assert_eq!(names(dir.path()), there, "after {kept} lines");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_comes_twice_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let member = |id| (id, Peer { addr: format!("127.0.0.1:{id}"), url: String::new() });
+    let options = seed::Options {
+        cluster_name: "seeded".to_owned(),
+        node_id: 1,
+        members: [member(1), member(2), member(3)].into(),
+        data_dir: dir.path().join("node"),
+    };
+    let row = KeyRow { value: Json::new("1"), revision: Revision(1), expires_at: None };
+    let row = Part::Row(StateRecord::Key("k".into(), row));
+    let mut intake = Box::new(Seed::begin(options, Meta::default()).await.unwrap());
+    intake.take(vec![row.clone(), row]).await.unwrap();
+    let error = intake.finish().await.unwrap_err();
+    assert!(error.to_string().contains("twice"), "{error}");
+    assert!(names(dir.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_leaves_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = export(dir.path()).await;
+    let plan = Plan::new("seeded", dir.path());
+    let there = names(dir.path());
+    // The archive meets the first two, a segment of the log the last.
+    for blocks in [100, 2_000, 20_000] {
+        // The signal that goes with the limit would end it.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
+        let mut shell = Command::new("sh");
+        shell.env_clear().envs(plan.settings(0)).args(["-c", &script, program]);
+        let output = shell.args(["import", path(&export)]).output().unwrap();
+        let (code, line) = failed(&["import"], &output);
+        println!("{blocks}: {line}");
+        assert_eq!(code, 1);
+        assert_eq!(names(dir.path()), there, "{blocks}");
     }
 }
 

@@ -35,6 +35,10 @@ pub fn log_options() -> log::Options {
 
 /// Starts the only node of a cluster in `dir`, and waits until it leads.
 pub async fn start(dir: &Path) -> Arc<RaftStore> {
+    start_with(dir, log_options()).await
+}
+
+async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
     let peer = Peer { addr: "127.0.0.1:1".to_owned(), url: String::new() };
     let options = Options {
         cluster_name: "one".to_owned(),
@@ -48,7 +52,7 @@ pub async fn start(dir: &Path) -> Arc<RaftStore> {
             keep_entries: SNAPSHOT_ENTRIES,
             ..options::Options::default()
         },
-        log: log_options(),
+        log,
     };
     let Started { store, .. } = RaftStore::start(options, clock::system()).await.unwrap();
     let deadline = soon();
@@ -91,8 +95,17 @@ pub async fn submit(store: &dyn Store, command: Command) -> Reply {
 
 /// A folder in which a node did [`SETS`] commands and stopped.
 pub async fn survivor() -> TempDir {
+    survivor_with(log_options()).await
+}
+
+/// As [`survivor`], with a log of many segments.
+pub async fn survivor_of_segments() -> TempDir {
+    survivor_with(log::Options { segment_bytes: 8 << 10, ..log_options() }).await
+}
+
+async fn survivor_with(log: log::Options) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = start(dir.path()).await;
+    let store = start_with(dir.path(), log).await;
     for n in 0..SETS {
         submit(&*store, set(&format!("key/{}", n % 50), n)).await;
     }

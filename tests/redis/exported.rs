@@ -18,8 +18,12 @@ use crate::server::{self, RedisServer};
 /// Pairs of keys that every write changes together.
 const PAIRS: u64 = 2_000;
 
-/// More than one reading of changed rows goes through at once.
-const BUSY: usize = 16;
+/// Writes at a time.
+const BUSY: u64 = 64;
+
+/// Changes made while exports were under way: enough that some meet rows that
+/// were read already.
+const MEANWHILE: u64 = 5_000;
 
 async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
     let export = store.export(soon()).await.expect("an export");
@@ -80,27 +84,38 @@ async fn an_export_is_of_one_instant_and_writes_go_on() {
     let writing = async {
         let mut written = 0;
         while !stop.is_cancelled() {
-            let writes = (0..BUSY as u64).map(|n| {
-                let pair = (written * 7 + n * 131) % PAIRS;
+            let writes = (0..BUSY).map(|n| {
+                let pair = (written * BUSY + n) * 131 % PAIRS;
                 write_pair(&store, pair, written + 1)
             });
             futures::future::join_all(writes).await;
             written += 1;
         }
-        written
     };
     let exporting = async {
-        let before = store.health().await.revision;
-        let exported = whole(&store).await;
+        let (mut meanwhile, mut exports) = (0, Vec::new());
+        // As long as it takes for rows to change behind the reader's back.
+        while meanwhile < MEANWHILE {
+            let before = store.health().await.revision;
+            let exported = whole(&store).await;
+            assert!(exported.0.revision >= before, "it is of a moment before the call");
+            meanwhile += exported.0.revision.0 - before.0;
+            exports.push(exported);
+        }
         stop.cancel();
-        (before, exported)
+        exports
     };
-    let (written, (before, (meta, rows, events))) = tokio::join!(writing, exporting);
-    assert!(written > 1, "nothing was written meanwhile");
-    assert!(meta.revision > before, "it is of a moment before the call");
-    chain_holds(&meta, &events);
+    let ((), exports) = tokio::join!(writing, exporting);
+    for (meta, rows, events) in exports {
+        is_of_one_instant(&meta, rows, &events);
+    }
+}
+
+/// Every row is as the last event about it left it, up to the position.
+fn is_of_one_instant(meta: &Meta, rows: Vec<StateRecord>, events: &[Event]) {
+    chain_holds(meta, events);
     let mut newest = BTreeMap::new();
-    for event in &events {
+    for event in events {
         newest.insert(event.subject.clone(), (event.revision, event.new.clone()));
     }
     assert_eq!(rows.len(), newest.len(), "rows are missing");

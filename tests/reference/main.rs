@@ -71,8 +71,9 @@ fn the_same_calls_have_the_same_answers_on_redis() {
 /// Every scenario on both, one after the other.
 fn play_side_by_side(package: &Package, backend: Backend<'_>) {
     let dir = tempfile::tempdir().expect("a folder");
-    let mut theirs = Client::start(package.program(dir.path(), &backend.settings(dir.path(), 0)));
-    let mut ours = Client::start(client::ours(dir.path(), &backend.settings(dir.path(), 1)));
+    let settings = |number| backend.settings(dir.path(), number);
+    let mut theirs = Client::start(package.program(dir.path(), &settings(0)));
+    let mut ours = Client::start(client::ours(dir.path(), &settings(1)));
     let differences = differences(backend.name());
     let mut seen = vec![false; differences.len()];
     let mut wrong = Vec::new();

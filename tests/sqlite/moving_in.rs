@@ -171,6 +171,21 @@ async fn a_reference_that_was_killed_as_it_began_is_an_empty_state() {
     }
 }
 
+/// It finds none of its tables and makes them, beside ours.
+#[tokio::test]
+async fn a_reference_that_is_started_on_our_file_harms_nothing() {
+    let (_folder, file) = recorded();
+    open(&file).close().await;
+    let reference = Connection::open(&file).unwrap();
+    reference.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    TABLES.iter().for_each(|table| reference.execute_batch(table).unwrap());
+    reference.execute_batch("INSERT INTO kv_store VALUES ('flag', 'false', NULL)").unwrap();
+    let store = open(&file);
+    check_chain(&store).await;
+    assert_eq!(get(&store, "flag").await.0.as_deref(), Some("true"));
+    store.close().await;
+}
+
 #[test]
 fn a_reference_that_runs_is_left_alone() {
     let (folder, file) = recorded();

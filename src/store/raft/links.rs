@@ -53,3 +53,41 @@ impl Links {
         Err(StoreError::Storage(why))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Action, WallMs};
+
+    fn event(revision: u64, before: Chain) -> Event {
+        Event {
+            revision: Revision(revision),
+            at: WallMs(revision),
+            actor: None,
+            action: Action::StateSet,
+            subject: "k".into(),
+            new: None,
+            previous: None,
+            chain: Chain::default(),
+        }
+        .seal(before)
+    }
+
+    #[test]
+    fn only_a_whole_history_reaches_the_state() {
+        let anchor = Anchor { revision: Revision(4), chain: Chain([4; 32]) };
+        let (five, foreign) = (event(5, anchor.chain), event(6, Chain([9; 32])));
+        let six = event(6, five.chain);
+        let meta = Meta { revision: six.revision, chain: six.chain, ..Meta::default() };
+        let mut links = Links::after(&anchor);
+        assert!(links.take(&six).is_err(), "event 5 is missing");
+        links.take(&five).unwrap();
+        assert!(links.take(&five).is_err(), "it came twice");
+        assert!(links.take(&foreign).is_err(), "it follows another");
+        assert!(links.reach(&meta).is_err(), "event 6 is missing");
+        links.take(&six).unwrap();
+        links.reach(&meta).unwrap();
+        let elsewhere = Meta { chain: foreign.chain, ..meta };
+        assert!(links.reach(&elsewhere).is_err(), "the state is of another history");
+    }
+}

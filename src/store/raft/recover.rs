@@ -19,9 +19,8 @@
 mod past;
 mod replay;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +78,8 @@ pub enum RecoverError {
     #[error("the snapshot cannot be read: {0}")]
     Snapshot(#[source] std::io::Error),
     #[error(
-        "the log does not continue the snapshot: it begins after entry {purged}, and the snapshot ends at {covered}"
+        "the log does not continue the snapshot: it begins after entry {purged}, and the snapshot \
+         ends at {covered}"
     )]
     Gap { purged: u64, covered: u64 },
     #[error("nothing was ever written here")]
@@ -87,7 +87,7 @@ pub enum RecoverError {
     #[error("the log cannot be applied: {0}")]
     Entry(#[source] std::io::Error),
     #[error("the archive cannot be copied to {path:?}: {source}")]
-    Copy { path: std::path::PathBuf, source: std::io::Error },
+    Copy { path: PathBuf, source: std::io::Error },
     #[error("the copy of the archive cannot be read: {0}")]
     Archive(#[from] ArchiveError),
     #[error("broken off: {0}")]
@@ -134,7 +134,7 @@ impl Recovered {
     /// `scratch` is in use until the task has ended.
     pub fn export(self) -> (Export, JoinHandle<()>) {
         let meta = self.report.meta.clone();
-        let (mut feed, parts): (Feed, BoxStream<'static, _>) = feed(CancellationToken::new());
+        let (mut feed, parts) = feed(CancellationToken::new());
         let runtime = Handle::current();
         let reading = spawn_blocking(move || {
             let read = self.read_out(&mut feed, &runtime);

@@ -71,6 +71,8 @@ pub enum SeedError {
     DataDir(#[from] DataDirError),
     #[error("the history archive cannot be made: {0}")]
     Archive(#[from] ArchiveError),
+    #[error("the history archive holds {archived} of {events} events: the disk refused the others")]
+    Archived { archived: u64, events: u64 },
     #[error("the write-ahead log cannot be made: {0}")]
     Log(#[from] LogError),
     #[error("data directory {path}: {source}")]
@@ -88,6 +90,7 @@ pub struct Seed {
     dir: DataDir,
     part: Unfinished,
     tables: Tables,
+    rows_taken: u64,
     links: Links,
     before: Chain,
 }
@@ -137,7 +140,8 @@ impl Seed {
         let tip = Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() };
         archive.0.adopt(tip).await?;
         let tables = Tables::restore(meta, []);
-        Ok(Seed { options, membership, archive, dir, part, tables, links, before })
+        let rows_taken = 0;
+        Ok(Seed { options, membership, archive, dir, part, tables, rows_taken, links, before })
     }
 
     async fn append(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
@@ -152,6 +156,13 @@ impl Seed {
     /// Everything but the name: on the disk when it returns.
     async fn complete(&mut self) -> Result<(), SeedError> {
         self.archive.0.sync().await?;
+        // A disk that refused for a while has made it drop what waited.
+        let archived = self.archive.0.figures().await?.events;
+        let meta = self.tables.meta();
+        let events = meta.revision.0 - meta.anchor.revision.0;
+        if archived != events {
+            return Err(SeedError::Archived { archived, events });
+        }
         self.archive.0.close().await;
         let index = self.tables.meta().revision.0;
         let at = Some(log_id(TERM, index));
@@ -182,6 +193,7 @@ impl Intake for Seed {
                         StoreError::Storage("the state's position came as a row".to_owned())
                     })?;
                     self.tables.put(row);
+                    self.rows_taken += 1;
                 }
                 Part::Event(event) => events.push(event),
             }
@@ -191,8 +203,11 @@ impl Intake for Seed {
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
         self.links.reach(self.tables.meta())?;
+        if self.tables.rows().count() as u64 != self.rows_taken {
+            return Err(StoreError::Storage("a row came twice".to_owned()));
+        }
         self.complete().await.map_err(storage)?;
-        self.part.rename(&self.options.data_dir).map_err(storage)
+        self.part.rename(&self.options.data_dir)
     }
 }
 
@@ -213,12 +228,13 @@ impl Unfinished {
     }
 
     /// Takes the place of an empty folder or of none.
-    fn rename(self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.0, target)?;
-        match target.parent() {
-            Some(folder) => fs::File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+    fn rename(self, target: &Path) -> Result<(), StoreError> {
+        fs::rename(&self.0, target).map_err(storage)?;
+        let Some(folder) = target.parent() else { return Ok(()) };
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| {
+            StoreError::Unknown(format!("{} may go with the power: {error}", target.display()))
+        })
     }
 }
 

@@ -8,7 +8,6 @@ use super::fetch::{Fetch, Fetched};
 use super::layout::{self, Place};
 use super::working::Working;
 use super::writes::{Touched, Writes};
-use crate::machine::command::Operation;
 use crate::machine::footprint::Lookup;
 use crate::machine::view::ClaimFilter;
 use crate::machine::{Command, Envelope, Footprint, Meta, Reply, Text, decide, footprint};
@@ -58,7 +57,7 @@ impl Selection {
         }
         self.full = alone;
         self.commands += 1;
-        self.bytes += value_bytes(&request.command);
+        self.bytes += request.command.value_bytes();
         true
     }
 }
@@ -186,34 +185,4 @@ pub fn decide_all(envelopes: &[Envelope], before: Working, late: bool) -> Decide
 /// Whether what the command looks up depends on more than the batch can know.
 fn needs_all(command: &Command) -> bool {
     matches!(command, Command::Cancel(_) | Command::Reset | Command::Sweep { .. })
-}
-
-fn value_bytes(command: &Command) -> usize {
-    let of_operation = |operation: &Operation| match operation {
-        Operation::Set { value, .. } => value.as_str().len(),
-        Operation::Delete { .. } | Operation::Get { .. } => 0,
-    };
-    match command {
-        Command::Set(set) => set.value.as_str().len(),
-        Command::Transact(transact) => {
-            transact.then.iter().chain(&transact.otherwise).map(of_operation).sum()
-        }
-        Command::Create(create) => create.input.as_ref().map_or(0, |input| input.as_str().len()),
-        Command::Checkpoint(checkpoint) => checkpoint.output.as_str().len(),
-        Command::Complete(complete) => complete.result.as_ref().map_or(0, |r| r.as_str().len()),
-        Command::SaveSession(save) => save.context.as_str().len(),
-        Command::Delete(_)
-        | Command::Claim(_)
-        | Command::ClaimNext(_)
-        | Command::Heartbeat(_)
-        | Command::Release(_)
-        | Command::Fail(_)
-        | Command::Cancel(_)
-        | Command::Acquire(_)
-        | Command::Renew(_)
-        | Command::ReleaseLease(_)
-        | Command::DeleteSession(_)
-        | Command::Reset
-        | Command::Sweep { .. } => 0,
-    }
 }

@@ -61,7 +61,9 @@ impl Fault {
                 | ServerErrorKind::BusyLoading
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown,
+                | ServerErrorKind::ClusterDown
+                // Flushed again, between loading a script and calling it.
+                | ServerErrorKind::NoScript,
             ) => Fault::NotNow(explained(error, text)),
             ErrorKind::Server(_) | ErrorKind::Extension => {
                 // BUSY: a script of somebody else's has run for too long. Old

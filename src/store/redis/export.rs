@@ -39,6 +39,9 @@ const TABLES: [Place; 6] =
 /// exports.
 type Rows = BTreeMap<Name, StateRecord>;
 
+/// A field of a hash and its value.
+type Field = (Vec<u8>, Vec<u8>);
+
 /// Table, name, and a step's number.
 type Name = (Place, Text, u64);
 
@@ -87,7 +90,7 @@ impl RedisStore {
         let mut connection = self.link.connection().await?;
         let mut cursor = 0;
         loop {
-            let (next, found): (u64, Vec<(Vec<u8>, Vec<u8>)>) = redis::cmd("HSCAN")
+            let (next, found): (u64, Vec<Field>) = redis::cmd("HSCAN")
                 .arg(self.keys.of(place))
                 .arg(cursor)
                 .arg("COUNT")

@@ -74,7 +74,7 @@ impl Listener {
         let text = String::from_utf8_lossy(message);
         let (revision, heir) = text.split_once(' ').unwrap_or((&text, ""));
         if let Ok(revision) = revision.parse() {
-            self.shared.told(Revision(revision));
+            self.shared.standing.told(Revision(revision));
         }
         if heir == self.me {
             self.shared.turn.notify_one();
@@ -88,16 +88,16 @@ impl Listener {
         };
         self.shared.works();
         if found.version < self.version {
-            let (known, revision) = (self.shared.standing().revision, found.meta.revision);
+            let (known, revision) = (self.shared.standing.revision(), found.meta.revision);
             tracing::error!(
                 %known, %revision,
                 "redis went back: writes that it had acknowledged are lost, and tokens above \
                  this revision may be given out again"
             );
-            self.shared.went_back(&found.meta);
+            self.shared.standing.went_back(&found.meta);
         }
         self.version = found.version;
-        self.shared.publish(&found.meta);
+        self.shared.standing.publish(&found.meta);
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 enum Way {
-    Direct(Client),
+    Direct(Box<Client>),
     /// Asking moves it on to the next Sentinel.
     Sentinel(Box<Mutex<SentinelClient>>),
 }
@@ -59,7 +59,7 @@ impl Target {
             other => format!("redis at {other}"),
         };
         let client = Client::open(info).map_err(|error| wrong(&error))?;
-        Ok(Target { way: Way::Direct(client), place })
+        Ok(Target { way: Way::Direct(Box::new(client)), place })
     }
 
     /// A connection to the primary that carries many calls at a time.
@@ -97,7 +97,7 @@ impl Target {
 
     async fn client(&self) -> Result<Client, Fault> {
         match &self.way {
-            Way::Direct(client) => Ok(client.clone()),
+            Way::Direct(client) => Ok(Client::clone(client)),
             Way::Sentinel(sentinels) => {
                 let found = sentinels.lock().await.async_get_client().await;
                 found.map_err(|error| Fault::before_sending(&error))

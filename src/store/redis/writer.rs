@@ -19,7 +19,7 @@ use super::batch::{Decided, Needs, Selection, decide_all};
 use super::error::Fault;
 use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
 use super::shared::Shared;
-use crate::machine::{ClusterMs, Envelope, Reply, WallMs};
+use crate::machine::{ClusterMs, Envelope, Reply};
 use crate::store::StoreError;
 use crate::store::queue::Job;
 
@@ -173,7 +173,7 @@ impl Writer {
         jobs.retain(Job::take);
         let decided = decide_all(&stamped(jobs, now), before, late);
         if decided.idle {
-            self.shared.publish(&decided.meta);
+            self.shared.standing.publish(&decided.meta);
             answer(jobs, decided.replies);
             self.pass().await;
             return Attempt::Answered;
@@ -197,7 +197,7 @@ impl Writer {
         let commit = Commit { version, last, id: &id, meta, steps, commands: &commands };
         match self.commit(&commit, jobs).await {
             Some(Ok(Committed::Done)) => {
-                self.shared.publish(&decided.meta);
+                self.shared.standing.publish(&decided.meta);
                 answer(jobs, decided.replies);
                 Attempt::Answered
             }
@@ -253,19 +253,7 @@ impl Writer {
 
 /// The commands as they are decided at `now`.
 fn stamped(jobs: &[Job], now: ClusterMs) -> Vec<Envelope> {
-    let stamp = |job: &Job| {
-        let request = job.request.clone();
-        Envelope {
-            origin: None,
-            idempotency: request.idempotency,
-            actor: request.actor,
-            chance: request.chance,
-            wall: WallMs(now.0),
-            clock: now,
-            command: request.command,
-        }
-    };
-    jobs.iter().map(stamp).collect()
+    jobs.iter().map(|job| job.request.clone().stamped(now)).collect()
 }
 
 fn pauses() -> ExponentialBackoff {

@@ -121,9 +121,8 @@ fn tell<'a>(
             created.insert(family.run_id(), row);
         }
         Fact::Moved(family) => {
-            if let Some(row) = created.remove(family.run_id()) {
-                family.go_on(book, row);
-            }
+            let row = created.remove(family.run_id());
+            family.go_on(book, row.expect("a run is created before anything else happens to it"));
         }
         Fact::Saved(session) => save(book, session),
     }

@@ -170,17 +170,15 @@ fn form<'a, T: Deserialize<'a>>(place: &str, what: &str, text: &'a str) -> Resul
 }
 
 fn parts(key: &str) -> Option<Name<'_>> {
-    const FORMS: [(&str, fn(&str) -> Name<'_>); 5] = [
-        ("kv:", |name| Name::Key(name)),
-        ("lease:", |name| Name::Lease(name)),
-        ("session:", |name| Name::Session(name)),
-        ("wf:meta:", |name| Name::Run(name)),
-        ("wf:step:", |name| Name::Step(name)),
-    ];
     if key == INDEX {
         return Some(Name::Index);
     }
-    FORMS.iter().find_map(|(prefix, form)| key.strip_prefix(prefix).map(form))
+    let after = |prefix: &str| key.strip_prefix(prefix);
+    None.or_else(|| after("kv:").map(Name::Key))
+        .or_else(|| after("lease:").map(Name::Lease))
+        .or_else(|| after("session:").map(Name::Session))
+        .or_else(|| after("wf:meta:").map(Name::Run))
+        .or_else(|| after("wf:step:").map(Name::Step))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::{Result, ffi};
 use super::error::describe;
 use super::shared::Shared;
 use super::view::Tables;
-use crate::machine::{self, ClusterMs, Envelope, Reply, View, WallMs};
+use crate::machine::{self, ClusterMs, Envelope, Reply, View};
 use crate::store::StoreError;
 use crate::store::queue::Job;
 
@@ -56,7 +56,7 @@ impl Batch {
             && started.elapsed() < BATCH_TIME_MAX
             && let Some(job) = shared.queue.take()
         {
-            let envelope = stamp(&job, shared);
+            let envelope = job.request.clone().stamped(shared.now());
             let done = carry_out(tables, &envelope);
             let faulted = done.is_err();
             let outcome = done.map(|done| {
@@ -145,20 +145,6 @@ fn carry_out(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<Done> {
     let bytes = tables.apply(&decision)?;
     let changed = !decision.changes.is_empty() || !decision.events.is_empty();
     Ok(Done { reply: decision.reply, changed, bytes })
-}
-
-fn stamp(job: &Job, shared: &Shared) -> Envelope {
-    let now = shared.now();
-    let request = job.request.clone();
-    Envelope {
-        origin: None,
-        idempotency: request.idempotency,
-        actor: request.actor,
-        chance: request.chance,
-        wall: WallMs(now.0),
-        clock: now,
-        command: request.command,
-    }
 }
 
 /// Whether the clock has to be kept although nothing else changed: a deadline

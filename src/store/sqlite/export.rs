@@ -1,10 +1,10 @@
-//! Exports under way: each reads from a connection of its own, in a thread of
-//! its own, so that neither the writer nor the readers wait for it.
+//! A whole state out of a file, in one read transaction: on a connection and in
+//! a thread of its own, so that neither the writer nor the readers wait for it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,10 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{OpenError, describe, is_busy};
 use super::open;
-use super::transfer::{Fault, read_out};
+use super::rows;
+use super::view::Tables;
+use crate::codec::StateRecord;
 use crate::machine::Meta;
 use crate::store::StoreError;
-use crate::store::transfer::{Export, feed};
+use crate::store::transfer::{Export, Feed, Part, feed};
 
 /// Between two attempts while another process repairs the log or closes the
 /// file.
@@ -42,6 +44,9 @@ impl Exports {
     }
 
     async fn run(&self, connect: Connect, deadline: Instant) -> Result<Export, StoreError> {
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Unavailable("the store is closing".into()));
+        }
         let (mut feed, parts) = feed(self.stop.clone());
         let (tell, begun) = oneshot::channel();
         self.under_way.spawn_blocking(move || {
@@ -106,4 +111,76 @@ pub enum ExportError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Reads the state that `conn` finds when this begins, all of it from one
+/// transaction. `begun` is told its position before the first part.
+fn read_out(conn: &Connection, feed: &mut Feed, begun: impl FnOnce(Meta)) -> Result<(), Fault> {
+    let state = conn.unchecked_transaction()?;
+    let tables = Tables::load(&state)?;
+    begun(tables.position.meta.clone());
+    let mut out = Out { conn: &state, feed };
+    // In the order of the tables in memory, so that equal states make equal
+    // exports.
+    out.all(&format!("SELECT {} FROM kv ORDER BY key", rows::KV), |row| {
+        rows::kv(row).map(|(key, row)| StateRecord::Key(key, row))
+    })?;
+    out.all(&format!("SELECT {} FROM lease ORDER BY resource_id", rows::LEASE), |row| {
+        rows::lease(row).map(|(id, row)| StateRecord::Lease(id, row))
+    })?;
+    out.all(&format!("SELECT {} FROM run ORDER BY run_id", rows::RUN), |row| {
+        rows::run(row).map(StateRecord::Run)
+    })?;
+    out.all(&format!("SELECT {}, run_id FROM step ORDER BY run_id, step", rows::STEP), |row| {
+        let (step, step_row) = rows::step(row)?;
+        Ok(StateRecord::Step(row.get(3)?, step, step_row))
+    })?;
+    out.all(&format!("SELECT {} FROM session ORDER BY session_id", rows::SESSION), |row| {
+        rows::session(row).map(|(id, row)| StateRecord::Session(id, row))
+    })?;
+    out.all("SELECT digest, reply, at_ms, key FROM request ORDER BY key", |row| {
+        Ok(StateRecord::Request(row.get(3)?, rows::request(row)?))
+    })?;
+    out.each(&format!("SELECT {} FROM event ORDER BY revision", rows::EVENT), |row| {
+        rows::event(row).map(Part::Event)
+    })
+}
+
+/// The file failed, or nobody listens.
+enum Fault {
+    File(rusqlite::Error),
+    Feed(StoreError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::File(error)
+    }
+}
+
+struct Out<'a> {
+    conn: &'a Connection,
+    feed: &'a mut Feed,
+}
+
+impl Out<'_> {
+    fn all(
+        &mut self,
+        sql: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<StateRecord>,
+    ) -> Result<(), Fault> {
+        self.each(sql, |row| read(row).map(Part::Row))
+    }
+
+    fn each(
+        &mut self,
+        sql: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<Part>,
+    ) -> Result<(), Fault> {
+        let mut statement = self.conn.prepare(sql)?;
+        for part in statement.query_map([], read)? {
+            self.feed.push(part?).map_err(Fault::Feed)?;
+        }
+        Ok(())
+    }
 }

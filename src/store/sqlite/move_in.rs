@@ -21,10 +21,10 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use self::copy::Copy;
 use self::read::ReadError;
 use super::error::OpenError;
+use super::intake::put;
 use super::open::keep_log;
 use super::rows::Position;
 use super::schema::{self, Contents, Purpose};
-use super::transfer::put;
 use super::view::Tables;
 use crate::machine::ClusterMs;
 use crate::store::reference::{self, Converted, Reference};
@@ -113,4 +113,25 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look that found the reference's file and the lock, another
+    /// process may have converted it.
+    #[test]
+    fn who_comes_second_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let recorded = include_bytes!("../../../tests/recorded/state_sidecar.db");
+        std::fs::write(&file, recorded).unwrap();
+        move_in(&file, ClusterMs(1_800_000_000_000)).unwrap();
+        let ours = std::fs::read(&file).unwrap();
+        assert_ne!(ours, recorded);
+        move_in(&file, ClusterMs(1_800_000_000_000)).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), ours);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the file and its copy");
+    }
 }

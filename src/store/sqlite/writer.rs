@@ -63,7 +63,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         let abandon = Abandon(self.shared.clone());
         loop {
-            let watched = self.shared.is_watched();
+            let watched = self.shared.standing.is_watched();
             match self.shared.queue.wait(if watched { LOOK_WATCHED } else { LOOK_UNWATCHED }) {
                 Wake::Work => self.work(),
                 Wake::Look => self.look(),
@@ -117,8 +117,8 @@ impl Writer {
         });
         match committed {
             Ok((others, position)) => {
-                self.shared.publish(&position.meta);
-                self.shared.set_fault(None);
+                self.shared.standing.publish(&position.meta);
+                self.shared.standing.set_fault(None);
                 batch.answer();
                 if others != self.others {
                     self.others = others;
@@ -140,7 +140,7 @@ impl Writer {
 
     fn failed(&self, error: &StoreError) {
         tracing::error!(%error, "commit failed");
-        self.shared.set_fault(Some(error.to_string()));
+        self.shared.standing.set_fault(Some(error.to_string()));
     }
 
     /// All that is to be done before `COMMIT`.
@@ -156,7 +156,7 @@ impl Writer {
     fn look(&mut self) {
         let looked = others(&self.conn).and_then(|others| {
             if others != self.others {
-                self.shared.publish(&Tables::load(&self.conn)?.position.meta);
+                self.shared.standing.publish(&Tables::load(&self.conn)?.position.meta);
                 self.others = others;
             }
             Ok(())
@@ -184,7 +184,7 @@ impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.queue.abandon();
         if std::thread::panicking() {
-            self.0.set_fault(Some("the writer has stopped by a fault of its own".into()));
+            self.0.standing.set_fault(Some("the writer has stopped by a fault of its own".into()));
         }
     }
 }

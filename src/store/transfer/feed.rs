@@ -35,6 +35,7 @@ pub(in crate::store) struct Feed {
     sender: mpsc::Sender<Sent>,
     runtime: Handle,
     stop: CancellationToken,
+    patience: Duration,
 }
 
 enum Sent {
@@ -52,7 +53,7 @@ pub(in crate::store) fn feed(
 ) -> (Feed, BoxStream<'static, Result<Vec<Part>, StoreError>>) {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     let runtime = Handle::current();
-    let feed = Feed { batch: Vec::new(), bytes: 0, sender, runtime, stop };
+    let feed = Feed { batch: Vec::new(), bytes: 0, sender, runtime, stop, patience: PATIENCE };
     (feed, stream(receiver))
 }
 
@@ -92,7 +93,7 @@ impl Feed {
     fn send(&self, sent: Sent) -> Result<(), StoreError> {
         let sending = self.stop.run_until_cancelled(self.sender.send(sent));
         let gone = |why: &str| StoreError::Unavailable(why.into());
-        match self.runtime.block_on(async { timeout(PATIENCE, sending).await }) {
+        match self.runtime.block_on(async { timeout(self.patience, sending).await }) {
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(_))) => Err(gone("nobody takes the export any longer")),
             Ok(None) => Err(gone("the store is closing")),
@@ -173,9 +174,10 @@ mod tests {
         assert_eq!(sizes, [BATCH_PARTS_MAX, 1]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_takes_nothing_is_given_up() {
         let (mut feed, parts) = feed(CancellationToken::new());
+        feed.patience = Duration::from_millis(10);
         let pushing = tokio::task::spawn_blocking(move || {
             let error = loop {
                 if let Err(error) = feed.push(part()) {

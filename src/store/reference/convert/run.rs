@@ -52,12 +52,13 @@ impl Family<'_> {
 
     /// In Unix seconds.
     pub(super) fn created_at(&self) -> f64 {
-        self.run.map_or(f64::INFINITY, |run| run.created_at)
+        // What is no number is no time that is known.
+        self.run.map(|run| run.created_at).filter(|at| !at.is_nan()).unwrap_or(f64::INFINITY)
     }
 
     /// In Unix seconds; never before it was created.
     pub(super) fn updated_at(&self) -> f64 {
-        self.run.map_or(f64::INFINITY, |run| run.updated_at.max(run.created_at))
+        self.run.map_or(f64::INFINITY, |run| run.updated_at.max(self.created_at()))
     }
 
     /// Where the run is to end. Claimed by nobody is not claimed.

@@ -50,7 +50,7 @@ fn what_was_recorded_is_taken_whole() {
     assert_eq!(found.runs[0].agent_id.as_deref(), Some("worker-1"));
     assert_eq!(found.runs[2].agent_id, None);
     assert_eq!(found.steps.len(), 3);
-    assert_eq!(found.leases[0].expires_at, 1_826_892_416.6562);
+    assert_eq!(found.leases[0].expires_at, 1_826_892_416.656_2);
     assert_eq!(found.sessions[0].context.as_str(), r#"{"turn": 3, "notes": ["a", "\u00fc"]}"#);
     let state = convert(&found, NOW);
     assert_eq!(state.rows.len(), 11);

@@ -1,23 +1,23 @@
-//! A whole state out of a file, in one read transaction, and into one, in one
-//! write transaction: both beside whatever other processes do.
+//! A whole state into a file, in one write transaction, beside whatever other
+//! processes do.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::Connection;
 
 use super::batch;
 use super::error::{OpenError, describe, is_busy};
 use super::open;
-use super::rows::{self, Position};
+use super::rows::Position;
 use super::schema;
 use super::view::Tables;
 use crate::codec::StateRecord;
 use crate::machine::{Change, Meta};
 use crate::store::StoreError;
 use crate::store::row_record;
-use crate::store::transfer::{Feed, Intake, NotEmpty, Part};
+use crate::store::transfer::{Intake, NotEmpty, Part};
 
 /// How long an import waits for the lock that other processes take for their
 /// commits, which last milliseconds.
@@ -54,82 +54,6 @@ impl IntakeError {
     }
 }
 
-/// Reads the state that `conn` finds when this begins, all of it from one
-/// transaction. `begun` is told its position before the first part.
-pub(super) fn read_out(
-    conn: &Connection,
-    feed: &mut Feed,
-    begun: impl FnOnce(Meta),
-) -> Result<(), Fault> {
-    let state = conn.unchecked_transaction()?;
-    let tables = Tables::load(&state)?;
-    begun(tables.position.meta.clone());
-    let mut out = Out { conn: &state, feed };
-    // In the order of the tables in memory, so that equal states make equal
-    // exports.
-    out.all(&format!("SELECT {} FROM kv ORDER BY key", rows::KV), |row| {
-        rows::kv(row).map(|(key, row)| StateRecord::Key(key, row))
-    })?;
-    out.all(&format!("SELECT {} FROM lease ORDER BY resource_id", rows::LEASE), |row| {
-        rows::lease(row).map(|(id, row)| StateRecord::Lease(id, row))
-    })?;
-    out.all(&format!("SELECT {} FROM run ORDER BY run_id", rows::RUN), |row| {
-        rows::run(row).map(StateRecord::Run)
-    })?;
-    out.all(&format!("SELECT {}, run_id FROM step ORDER BY run_id, step", rows::STEP), |row| {
-        let (step, step_row) = rows::step(row)?;
-        Ok(StateRecord::Step(row.get(3)?, step, step_row))
-    })?;
-    out.all(&format!("SELECT {} FROM session ORDER BY session_id", rows::SESSION), |row| {
-        rows::session(row).map(|(id, row)| StateRecord::Session(id, row))
-    })?;
-    out.all("SELECT digest, reply, at_ms, key FROM request ORDER BY key", |row| {
-        Ok(StateRecord::Request(row.get(3)?, rows::request(row)?))
-    })?;
-    out.each(&format!("SELECT {} FROM event ORDER BY revision", rows::EVENT), |row| {
-        rows::event(row).map(Part::Event)
-    })
-}
-
-/// The file failed, or nobody listens.
-pub(super) enum Fault {
-    File(rusqlite::Error),
-    Feed(StoreError),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::File(error)
-    }
-}
-
-struct Out<'a> {
-    conn: &'a Connection,
-    feed: &'a mut Feed,
-}
-
-impl Out<'_> {
-    fn all(
-        &mut self,
-        sql: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<StateRecord>,
-    ) -> Result<(), Fault> {
-        self.each(sql, |row| read(row).map(Part::Row))
-    }
-
-    fn each(
-        &mut self,
-        sql: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<Part>,
-    ) -> Result<(), Fault> {
-        let mut statement = self.conn.prepare(sql)?;
-        for part in statement.query_map([], read)? {
-            self.feed.push(part?).map_err(Fault::Feed)?;
-        }
-        Ok(())
-    }
-}
-
 /// A file that is being filled, in a transaction that is open.
 pub struct SqliteIntake {
     /// Away while a thread works with it; gone for good once that failed.
@@ -160,6 +84,9 @@ pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteInt
     };
     match begun {
         Err(error) if is_busy(&error) && replace => return Err(IntakeError::InUse(path)),
+        Err(error) if is_busy(&error) => {
+            return Err(OpenError::Locked { path, waited_s: LOCK_WAIT.as_secs() }.into());
+        }
         Err(error) => return Err(fail(error)),
         Ok(()) => {}
     }
@@ -286,11 +213,11 @@ fn count_rows(conn: &Connection) -> rusqlite::Result<u64> {
 }
 
 fn count(conn: &Connection, table: &str) -> rusqlite::Result<u64> {
-    conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), params![], |row| row.get(0))
+    conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))
 }
 
 /// Again while the file is busy.
-pub(super) fn retry<T>(
+fn retry<T>(
     patience: Duration,
     mut attempt: impl FnMut() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
