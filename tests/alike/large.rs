@@ -67,7 +67,7 @@ fn transact(number: usize) -> Command {
     let operation = |at: usize| Operation::Set {
         key: format!("{}/{number}/{at}", "k".repeat(1_000)).into(),
         value: Json::new("0"),
-        ttl_ms: (at % 2 == 0).then_some(TTL_MS),
+        ttl_ms: at.is_multiple_of(2).then_some(TTL_MS),
     };
     Command::Transact(Transact {
         compare: Vec::new(),
