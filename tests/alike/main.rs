@@ -12,6 +12,7 @@ mod cluster;
 mod draw;
 
 mod choices;
+mod large;
 mod play;
 #[path = "../support/redis.rs"]
 mod server;
@@ -50,6 +51,15 @@ fn calls_at_once_are_as_if_one_after_another() {
     compare("at_once", |steps, openers, runtime| {
         openers.iter().try_for_each(|opener| runtime.block_on(together::play(steps, opener)))
     });
+}
+
+#[test]
+fn few_calls_about_much_give_the_same_everywhere() {
+    let runtime = Runtime::new().expect("a runtime");
+    let openers = stage::all("large");
+    if let Err(fault) = runtime.block_on(large::play(&openers)) {
+        panic!("{}: {}", fault.store, fault.what);
+    }
 }
 
 /// Plays drawn sequences. Once a store was seen to differ, only that one is

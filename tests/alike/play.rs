@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mcp_state_sidecar::machine::row::REMEMBERED_MS;
 use mcp_state_sidecar::machine::view::{HistoryFilter, RunFilter, Scan};
-use mcp_state_sidecar::machine::{Answer, Command, Question, Revision};
+use mcp_state_sidecar::machine::{Answer, Command, Question, Reply, Revision};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::{Answered, Consistency, Request, Store};
@@ -21,42 +21,56 @@ use crate::whole::Whole;
 /// Calls shown with a fault: those before it that are likely to matter.
 const SHOWN: usize = 40;
 
+/// What is shown of one call: a large value would hide the others.
+const SHOWN_CHARS: usize = 600;
+
 /// Everything that plays.
-struct Players {
-    clock: Arc<Manual>,
-    model: MemoryStore,
+pub struct Players {
+    pub clock: Arc<Manual>,
+    pub model: MemoryStore,
     stages: Vec<Stage>,
     /// What has been called.
     told: Vec<String>,
 }
 
+/// Drawn calls.
 pub async fn play(steps: &[Choices], openers: &[Opener]) -> Result<(), Fault> {
-    let clock = Manual::at(BEGIN_MS);
-    let mut stages = Vec::new();
-    for opener in openers {
-        stages.push(opener.open(&clock).await);
-    }
-    let model = MemoryStore::new(clock.clone());
-    let mut players = Players { clock, model, stages, told: Vec::new() };
+    let mut players = Players::open(openers).await;
     let outcome = players.play(steps).await;
-    for stage in players.stages {
-        stage.end().await;
-    }
-    let told = &players.told[players.told.len().saturating_sub(SHOWN)..];
-    outcome.map_err(|fault| {
-        let what = format!("{}\nafter\n{}", fault.what, told.join("\n"));
-        Fault { what, ..fault }
-    })
+    players.end(outcome).await
 }
 
 impl Players {
+    pub async fn open(openers: &[Opener]) -> Players {
+        let clock = Manual::at(BEGIN_MS);
+        let mut stages = Vec::new();
+        for opener in openers {
+            stages.push(opener.open(&clock).await);
+        }
+        Players { model: MemoryStore::new(clock.clone()), clock, stages, told: Vec::new() }
+    }
+
+    /// Ends it; a fault comes with the calls that led there.
+    pub async fn end(self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        for stage in self.stages {
+            stage.end().await;
+        }
+        let told = &self.told[self.told.len().saturating_sub(SHOWN)..];
+        outcome.map_err(|fault| {
+            let what = format!("{}\nafter\n{}", fault.what, told.join("\n"));
+            Fault { what, ..fault }
+        })
+    }
+
     async fn play(&mut self, steps: &[Choices]) -> Result<(), Fault> {
         for choices in steps {
             let mut draw = choices.draw();
             self.pause(&mut draw).await?;
             let copy = draw.below(6);
             match draw.below(100) {
-                0..60 => self.submit(drawn(&mut draw, &self.model), copy).await?,
+                0..60 => {
+                    self.submit(drawn(&mut draw, &self.model), copy).await?;
+                }
                 60..97 => {
                     let question = draw.question(&self.model.state().tables);
                     self.ask(question, draw.consistency(), copy).await?;
@@ -87,19 +101,29 @@ impl Players {
         Ok(())
     }
 
-    async fn submit(&mut self, request: Request, copy: u64) -> Result<(), Fault> {
-        self.told.push(format!("copy {copy}: {request:?}"));
+    /// The same command on one copy of each; gives the reply of all.
+    pub async fn submit(&mut self, request: Request, copy: u64) -> Result<Reply, Fault> {
+        self.told.push(short(&format!("copy {copy}: {request:?}")));
         let expected = self.model.submit(request.clone(), soon()).await;
         let expected = expected.expect("memory does not fail");
         for stage in &self.stages {
             let reply = stage.copy(copy).submit(request.clone(), soon()).await;
             let same = reply.as_ref().is_ok_and(|reply| *reply == expected);
-            stage.ensure(same, || format!("replied {reply:?}, not {expected:?}"))?;
+            stage.ensure(same, || {
+                let (reply, expected) = (format!("{reply:?}"), format!("{expected:?}"));
+                format!("replied {}, not {}", short(&reply), short(&expected))
+            })?;
         }
-        Ok(())
+        Ok(expected)
     }
 
-    async fn ask(&mut self, question: Question, how: Consistency, copy: u64) -> Result<(), Fault> {
+    /// The same question to one copy of each.
+    pub async fn ask(
+        &mut self,
+        question: Question,
+        how: Consistency,
+        copy: u64,
+    ) -> Result<(), Fault> {
         self.told.push(format!("copy {copy}: {question:?} {how:?}"));
         let expected = self.model.ask(question.clone(), how, soon()).await;
         let expected = expected.expect("memory does not fail");
@@ -109,13 +133,16 @@ impl Players {
             }
             let answered = stage.copy(copy).ask(question.clone(), how, soon()).await;
             let same = answered.as_ref().is_ok_and(|answered| *answered == expected);
-            stage.ensure(same, || format!("answered {answered:?}, not {expected:?}"))?;
+            stage.ensure(same, || {
+                let (answered, expected) = (format!("{answered:?}"), format!("{expected:?}"));
+                format!("answered {}, not {}", short(&answered), short(&expected))
+            })?;
         }
         Ok(())
     }
 
     /// All that can be seen, and all that there is.
-    async fn compare_all(&mut self) -> Result<(), Fault> {
+    pub async fn compare_all(&mut self) -> Result<(), Fault> {
         self.submit(last(), 0).await?;
         for question in everything(&self.model).await {
             self.ask(question, Consistency::Linearizable, 1).await?;
@@ -135,6 +162,10 @@ impl Players {
         }
         Ok(())
     }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).collect()
 }
 
 fn drawn(draw: &mut Draw<'_>, model: &MemoryStore) -> Request {
