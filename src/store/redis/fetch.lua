@@ -253,7 +253,8 @@ function verbs.history()
   local limit, before, wanted = take_number(), take(), take_list()
   local found = {}
   if #wanted == 0 then
-    local from = before ~= '' and whole(tonumber(before) - 1) or '+'
+    -- Nothing has the id 0; below it there is none.
+    local from = before ~= '' and whole(math.max(tonumber(before) - 1, 0)) or '+'
     for _, entry in ipairs(redis.call('XREVRANGE', EVENT, from, '-', 'COUNT', limit)) do
       found[#found + 1] = entry[2][2]
     end
