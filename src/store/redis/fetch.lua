@@ -339,17 +339,17 @@ function verbs.changed()
     local names = touched[entry[2][3]]
     if names then names[#names + 1] = entry[2][4] end
   end
-  add(2, touched.key)
-  add(5, touched.lease)
-  add(8, touched.run)
-  add(15, touched.session)
+  add(NUMBER.KV, touched.key)
+  add(NUMBER.LEASE, touched.lease)
+  add(NUMBER.RUN, touched.run)
+  add(NUMBER.SESSION, touched.session)
   for _, id in ipairs(touched.run) do
     local prefix = '-' .. string.format('%08x', #id) .. id
     local fields = {}
     walk(STEP_NAME, prefix, '[' .. prefix, function(field) fields[#fields + 1] = field end)
-    add(13, fields)
+    add(NUMBER.STEP, fields)
   end
-  add(17, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
+  add(NUMBER.REQUEST, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
   local oldest = redis.call('ZRANGE', REQUEST_AGE, 0, 0, 'WITHSCORES')
   local last = #entries > 0 and string.match(entries[#entries][1], '%d+') or whole(after)
   table.insert(found, 1, { last, #entries < limit and '1' or '0', oldest[2] or '', oldest[1] or '' })
