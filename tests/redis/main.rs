@@ -24,6 +24,7 @@ mod gone;
 mod load;
 mod moved_in;
 mod noticed;
+mod odd;
 mod reached;
 mod refused;
 mod restarted;
