@@ -53,31 +53,39 @@ pub enum Place {
     Queue,
 }
 
-/// What [`Place`]s are called behind the prefix.
-const NAMES: [(Place, &str); 22] = [
-    (Place::Meta, "meta"),
-    (Place::Kv, "kv"),
-    (Place::KvName, "kv:name"),
-    (Place::KvDue, "kv:due"),
-    (Place::Lease, "lease"),
-    (Place::LeaseName, "lease:name"),
-    (Place::LeaseDue, "lease:due"),
-    (Place::Run, "run"),
-    (Place::RunListed, "run:listed"),
-    (Place::RunReady, "run:ready"),
-    (Place::RunFree, "run:free"),
-    (Place::RunChild, "run:child"),
-    (Place::Step, "step"),
-    (Place::StepName, "step:name"),
-    (Place::Session, "session"),
-    (Place::SessionName, "session:name"),
-    (Place::Request, "request"),
-    (Place::RequestAge, "request:age"),
-    (Place::Event, "event"),
-    (Place::EventBy, "event:by"),
-    (Place::Commits, "commits"),
-    (Place::Queue, "queue"),
+/// What [`Place`]s are called behind the prefix, and what Redis keeps there.
+const NAMES: [(Place, &str, Kind); 22] = [
+    (Place::Meta, "meta", Kind::Hash),
+    (Place::Kv, "kv", Kind::Hash),
+    (Place::KvName, "kv:name", Kind::Zset),
+    (Place::KvDue, "kv:due", Kind::Zset),
+    (Place::Lease, "lease", Kind::Hash),
+    (Place::LeaseName, "lease:name", Kind::Zset),
+    (Place::LeaseDue, "lease:due", Kind::Zset),
+    (Place::Run, "run", Kind::Hash),
+    (Place::RunListed, "run:listed", Kind::Zset),
+    (Place::RunReady, "run:ready", Kind::Zset),
+    (Place::RunFree, "run:free", Kind::Zset),
+    (Place::RunChild, "run:child", Kind::Zset),
+    (Place::Step, "step", Kind::Hash),
+    (Place::StepName, "step:name", Kind::Zset),
+    (Place::Session, "session", Kind::Hash),
+    (Place::SessionName, "session:name", Kind::Zset),
+    (Place::Request, "request", Kind::Hash),
+    (Place::RequestAge, "request:age", Kind::Zset),
+    (Place::Event, "event", Kind::Stream),
+    (Place::EventBy, "event:by", Kind::Zset),
+    (Place::Commits, "commits", Kind::Hash),
+    (Place::Queue, "queue", Kind::Zset),
 ];
+
+/// A type of value, as Redis names it.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Hash,
+    Zset,
+    Stream,
+}
 
 /// What a reset empties.
 pub const CLEARED: [Place; 17] = [
@@ -105,6 +113,11 @@ impl Place {
     pub fn number(self) -> usize {
         self as usize + 1
     }
+
+    /// Every place, in order.
+    pub fn all() -> impl Iterator<Item = Place> {
+        NAMES.iter().map(|(place, ..)| *place)
+    }
 }
 
 /// The names of all keys and of the channel, under one prefix.
@@ -128,7 +141,7 @@ impl Keys {
 
     fn below(base: &str) -> Keys {
         Keys {
-            keys: NAMES.iter().map(|(_, name)| format!("{base}:{name}")).collect(),
+            keys: NAMES.iter().map(|(_, name, _)| format!("{base}:{name}")).collect(),
             channel: format!("{base}:changes"),
         }
     }
@@ -140,6 +153,18 @@ impl Keys {
     pub fn all(&self) -> &[String] {
         &self.keys
     }
+}
+
+/// What every script begins with: the keys under the names of their places,
+/// and the type of each.
+pub fn script_header() -> String {
+    let names = NAMES.map(|(_, name, _)| name.to_uppercase().replace(':', "_"));
+    let kinds = NAMES.map(|(.., kind)| match kind {
+        Kind::Hash => "'hash'",
+        Kind::Zset => "'zset'",
+        Kind::Stream => "'stream'",
+    });
+    format!("local {} = unpack(KEYS)\nlocal KINDS = {{ {} }}\n", names.join(", "), kinds.join(", "))
 }
 
 /// What many runs have in common, as the beginning of index members. No facet
@@ -225,7 +250,12 @@ pub fn steps_of(run_id: &str) -> Vec<u8> {
 
 /// The field of one step; steps sort by number.
 pub fn step(run_id: &str, step: u64) -> Vec<u8> {
-    joined(steps_of(run_id), &format!("{step:016x}"))
+    joined(steps_of(run_id), &step_number(step))
+}
+
+/// A step's number as fields end with it.
+pub fn step_number(step: u64) -> String {
+    format!("{step:016x}")
 }
 
 /// By what an event is found: what it happened to, by whom, and its kind.
@@ -295,7 +325,7 @@ mod tests {
 
     #[test]
     fn scripts_get_the_keys_in_the_order_of_places() {
-        for (at, (place, _)) in NAMES.iter().enumerate() {
+        for (at, (place, ..)) in NAMES.iter().enumerate() {
             assert_eq!(*place as usize, at, "{place:?}");
         }
         let keys = Keys::new("p");

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::error::Fault;
 use super::fetch::{Fetch, Fetched};
-use super::layout::{Keys, Place};
+use super::layout::{Keys, Place, script_header};
 use super::open::FORMAT;
 use super::target::Target;
 use crate::codec::{self, StateRecord};
@@ -133,6 +133,13 @@ impl Link {
         self.invoke(&call).await.map(drop)
     }
 
+    /// Calls another script over every key.
+    pub async fn call(&self, script: &Script, args: &[Vec<u8>]) -> Result<Value, Fault> {
+        let mut call = script.prepare_invoke();
+        call.key(self.keys.all()).arg(args);
+        self.invoke(&call).await
+    }
+
     /// A connection for other commands.
     pub async fn connection(&self) -> Result<MultiplexedConnection, Fault> {
         let mut connection = self.connection.lock().await;
@@ -168,6 +175,11 @@ impl Link {
             *connection = None;
         }
     }
+}
+
+/// A script that knows the keys by the names of their places.
+pub fn script(code: &str) -> Script {
+    Script::new(&(script_header() + code))
 }
 
 /// Whether a server can keep what this store promises.
