@@ -58,12 +58,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use error::Fault;
 pub use error::OpenError;
 use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
-use layout::Keys;
-use link::{Link, Purpose};
+use link::Link;
 pub use open::{Options, is_prefix};
 use retry::read_by;
 pub use shared::RedisClock;
@@ -76,7 +74,6 @@ use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
 /// A state in a Redis.
 pub struct RedisStore {
     shared: Arc<Shared>,
-    keys: Arc<Keys>,
     link: Arc<Link>,
     /// Closed when the writer has ended.
     ended: watch::Receiver<()>,
@@ -109,7 +106,6 @@ impl Store for RedisStore {
                 fetched.meta.clock
             }
         };
-        self.shared.standing.publish(&fetched.meta);
         let revision = fetched.meta.revision;
         let answer = ask::answered(&question, fetched, now).map_err(|fault| fault.unsent())?;
         Ok(Answered { answer, revision })
@@ -122,9 +118,9 @@ impl Store for RedisStore {
     async fn sweep_due(&self) -> bool {
         let mut fetch = Fetch::default();
         fetch.due(1);
-        let found = self.link.fetch(&fetch, Purpose::Read, self.shared.given_now()).await;
+        let found = self.link.read(&fetch, self.shared.given_now()).await;
         // A store that cannot be read has nothing that could be removed now.
-        let Ok(Some(Fetched { mut found, .. })) = found else { return false };
+        let Ok(Fetched { mut found, .. }) = found else { return false };
         found.pop().is_some_and(|found| found.rows().is_ok_and(|rows| !rows.is_empty()))
     }
 
@@ -152,12 +148,10 @@ impl RedisStore {
         now: Option<ClusterMs>,
         deadline: Instant,
     ) -> Result<Fetched, StoreError> {
-        let waits = || Fault::Damaged("a reader was told to wait".into());
-        let read = || async {
-            let fetched = self.link.fetch(fetch, Purpose::Read, now).await?;
-            fetched.ok_or_else(waits)
-        };
-        read_by(&self.shared, deadline, read).await
+        let read = || self.link.read(fetch, now);
+        let fetched = read_by(&self.shared, deadline, read).await?;
+        self.shared.saw(&fetched);
+        Ok(fetched)
     }
 
     /// Moves the state's clock to the present, so that what was seen to be

@@ -11,7 +11,7 @@ use redis::Value;
 use super::error::{Fault, OpenError};
 use super::fetch::Fetch;
 use super::layout::{Keys, Place};
-use super::link::{Link, Purpose, script};
+use super::link::{Link, script};
 use super::open::{FORMAT, Options, Way};
 use super::writes::{BYTES_MAX, Writes, bytes_of};
 use crate::codec::{self, StateRecord};
@@ -252,8 +252,7 @@ impl Drop for RedisIntake {
 async fn rows(link: &Link) -> Result<u64, Fault> {
     let mut fetch = Fetch::default();
     fetch.counts();
-    let found = link.fetch(&fetch, Purpose::Read, None).await?;
-    let Some(mut found) = found else { return Ok(0) };
+    let mut found = link.read(&fetch, None).await?;
     let counts = found.found.pop().map(|found| found.counts()).transpose()?;
     let counts = counts.unwrap_or_default();
     let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;

@@ -34,6 +34,9 @@ pub enum Place {
     RunReady,
     /// Priority, creation, id, by when the run may be had; zero is at once.
     RunFree,
+    /// Facet, time, priority, creation, id, of those that may be had from that
+    /// time on.
+    RunWaiting,
     /// Parent, creation, id.
     RunChild,
     Step,
@@ -54,7 +57,7 @@ pub enum Place {
 }
 
 /// What [`Place`]s are called behind the prefix, and what Redis keeps there.
-const NAMES: [(Place, &str, Kind); 22] = [
+const NAMES: [(Place, &str, Kind); 23] = [
     (Place::Meta, "meta", Kind::Hash),
     (Place::Kv, "kv", Kind::Hash),
     (Place::KvName, "kv:name", Kind::Zset),
@@ -66,6 +69,7 @@ const NAMES: [(Place, &str, Kind); 22] = [
     (Place::RunListed, "run:listed", Kind::Zset),
     (Place::RunReady, "run:ready", Kind::Zset),
     (Place::RunFree, "run:free", Kind::Zset),
+    (Place::RunWaiting, "run:waiting", Kind::Zset),
     (Place::RunChild, "run:child", Kind::Zset),
     (Place::Step, "step", Kind::Hash),
     (Place::StepName, "step:name", Kind::Zset),
@@ -88,7 +92,7 @@ enum Kind {
 }
 
 /// What a reset empties.
-pub const CLEARED: [Place; 17] = [
+pub const CLEARED: [Place; 18] = [
     Place::Kv,
     Place::KvName,
     Place::KvDue,
@@ -99,6 +103,7 @@ pub const CLEARED: [Place; 17] = [
     Place::RunListed,
     Place::RunReady,
     Place::RunFree,
+    Place::RunWaiting,
     Place::RunChild,
     Place::Step,
     Place::StepName,
@@ -197,7 +202,8 @@ fn claim_facets(run: &RunRow) -> Vec<Facet> {
     [facet_all(), facet(b'n', &[&run.name])].into_iter().chain(tags).collect()
 }
 
-/// The facets that all runs of a list have, the one with the fewest runs first.
+/// The facets that all runs of a list have, first one that few runs have, as
+/// far as can be guessed.
 pub fn facets_of_list(filter: &RunFilter) -> Vec<Facet> {
     let tags = filter.tags.iter().map(|(name, value)| facet(b't', &[name, value]));
     let status = filter.status.map(|status| facet(b's', &[status.as_str()]));
@@ -225,6 +231,13 @@ pub fn listed(run: &RunRow) -> Vec<Vec<u8>> {
 /// The members under which a run that anybody may have is offered, best first.
 pub fn ready(run: &RunRow) -> Vec<Vec<u8>> {
     let rank = free(run);
+    claim_facets(run).into_iter().map(|facet| joined(facet, &rank)).collect()
+}
+
+/// The members under which a run is found that may be had from a time on,
+/// earliest first within a facet.
+pub fn waiting(run: &RunRow, from: u64) -> Vec<Vec<u8>> {
+    let rank = format!("{from:016x}") + &free(run);
     claim_facets(run).into_iter().map(|facet| joined(facet, &rank)).collect()
 }
 

@@ -11,7 +11,7 @@ use super::RedisStore;
 use super::error::{Fault, OpenError};
 use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
-use super::link::{Link, Purpose};
+use super::link::{Link, Seen};
 use super::listener::Listener;
 use super::move_in::move_in;
 use super::shared::{RedisClock, Shared};
@@ -48,6 +48,7 @@ pub(super) struct Way {
     pub target: Arc<Target>,
     pub keys: Arc<Keys>,
     pub link: Arc<Link>,
+    pub seen: Arc<Seen>,
     pub prefix: String,
 }
 
@@ -63,11 +64,13 @@ impl RedisStore {
         if move_in(&way, &found).await? {
             found = way.first_look().await?;
         }
+        way.link.prove().await.map_err(|fault| way.refused(fault))?;
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
-        let writes = Link::new(way.target.clone(), way.keys.clone(), me.clone());
+        let (target, keys) = (way.target.clone(), way.keys.clone());
+        let writes = Link::new(target, keys, way.seen.clone(), me.clone());
         tokio::spawn(Writer::new(writes, shared.clone(), end).run());
         let Way { target, keys, link, .. } = way;
         let listener = Listener {
@@ -76,10 +79,11 @@ impl RedisStore {
             link: link.clone(),
             shared: shared.clone(),
             me,
-            version: found.version,
+            heard: found.meta.revision,
+            looked: found.meta.revision,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, keys, link, ended, _listener: listener })
+        Ok(RedisStore { shared, link, ended, _listener: listener })
     }
 }
 
@@ -93,8 +97,9 @@ impl Way {
         }
         let keys = Arc::new(Keys::new(&prefix));
         let me = format!("{:016x}", rand::random::<u64>());
-        let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
-        Ok(Way { target, keys, link, prefix })
+        let seen = Arc::new(Seen::default());
+        let link = Arc::new(Link::new(target.clone(), keys.clone(), seen.clone(), me));
+        Ok(Way { target, keys, link, seen, prefix })
     }
 
     /// Reads the position, and refuses what it cannot belong to.
@@ -145,9 +150,7 @@ impl Way {
             // What else is there may not be readable.
             return Ok((Fetched::nothing(), format));
         }
-        let found = self.link.fetch(&Fetch::default(), Purpose::Read, None).await?;
-        let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
-        Ok((found, format))
+        Ok((self.link.read(&Fetch::default(), None).await?, format))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::Fault;
@@ -22,11 +23,13 @@ pub async fn read_by<T, F>(
     read: impl Fn() -> F,
 ) -> Result<T, StoreError>
 where
-    F: Future<Output = Result<T, Fault>>,
+    F: Future<Output = Result<T, Fault>> + Send,
 {
     let reading = async {
         loop {
-            let fault = match read().await {
+            // Boxed: what it takes to connect is a large future.
+            let reading: BoxFuture<'_, _> = Box::pin(read());
+            let fault = match reading.await {
                 Ok(found) => {
                     shared.works();
                     return Ok(found);
