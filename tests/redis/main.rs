@@ -19,12 +19,14 @@ mod sidecar;
 mod verdict;
 
 mod common;
+mod cut;
 mod exported;
 mod gone;
 mod heavy;
 mod load;
 mod moved_in;
 mod noticed;
+mod odd;
 mod reached;
 mod refused;
 mod restarted;

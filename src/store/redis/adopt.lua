@@ -18,13 +18,12 @@ local function whole(number) return string.format('%.0f', number) end
 local function kind_of(key) return redis.call('TYPE', key)['ok'] end
 -- Places that are not the state's own stay.
 local function moves(place)
-  return KEYS[place] ~= META and KEYS[place] ~= COMMITS and KEYS[place] ~= QUEUE
+  return place ~= NUMBER.META and place ~= NUMBER.COMMITS and place ~= NUMBER.QUEUE
 end
 
 -- A script that fails half-way is not undone. So whatever can fail comes before
 -- the first write: what the keys hold, on both sides, and below, what the user
 -- may do.
-local nothing
 for place = 1, half do
   local kind, coming = kind_of(KEYS[place]), KEYS[half + place]
   if kind ~= 'none' and kind ~= KINDS[place] then
@@ -36,8 +35,6 @@ for place = 1, half do
     if size ~= tonumber(ARGV[COUNTS + place]) or (size > 0 and kind ~= KINDS[place]) then
       return { 'incomplete', coming .. ' holds ' .. size .. ' of ' .. ARGV[COUNTS + place] }
     end
-  else
-    nothing = coming
   end
 end
 if not replace then
@@ -50,6 +47,7 @@ else
   if not told['err'] and told[2] > 0 then return { 'in use', whole(told[2]) } end
 end
 -- On a key that is never there these change nothing.
+local nothing = KEYS[half + NUMBER.QUEUE]
 redis.call('HDEL', nothing, 'turn')
 redis.call('UNLINK', nothing)
 redis.call('PERSIST', nothing)

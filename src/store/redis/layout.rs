@@ -161,7 +161,7 @@ impl Keys {
 }
 
 /// What every script begins with: the keys under the names of their places,
-/// and the type of each.
+/// and the type and the number of each.
 pub fn script_header() -> String {
     let names = NAMES.map(|(_, name, _)| name.to_uppercase().replace(':', "_"));
     let kinds = NAMES.map(|(.., kind)| match kind {
@@ -169,7 +169,12 @@ pub fn script_header() -> String {
         Kind::Zset => "'zset'",
         Kind::Stream => "'stream'",
     });
-    format!("local {} = unpack(KEYS)\nlocal KINDS = {{ {} }}\n", names.join(", "), kinds.join(", "))
+    let numbers = names.iter().zip(1..).map(|(name, number)| format!("{name} = {number}"));
+    let numbers = numbers.collect::<Vec<_>>().join(", ");
+    let (names, kinds) = (names.join(", "), kinds.join(", "));
+    format!(
+        "local {names} = unpack(KEYS)\nlocal KINDS = {{ {kinds} }}\nlocal NUMBER = {{ {numbers} }}\n"
+    )
 }
 
 /// What many runs have in common, as the beginning of index members. No facet
