@@ -19,8 +19,10 @@ mod sidecar;
 mod verdict;
 
 mod common;
+mod cut;
 mod exported;
 mod gone;
+mod heavy;
 mod load;
 mod moved_in;
 mod noticed;
@@ -28,3 +30,4 @@ mod odd;
 mod reached;
 mod refused;
 mod restarted;
+mod taken_in;

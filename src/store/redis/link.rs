@@ -172,6 +172,13 @@ impl Link {
         self.invoke(&call).await.map(drop)
     }
 
+    /// Calls another script over every key.
+    pub async fn call(&self, script: &Script, args: &[Vec<u8>]) -> Result<Value, Fault> {
+        let mut call = script.prepare_invoke();
+        call.key(self.keys.all()).arg(args);
+        self.invoke(&call).await
+    }
+
     /// Tries every command that the scripts write with, on a key of its own: a
     /// script that were refused one of them half-way would not be undone.
     ///

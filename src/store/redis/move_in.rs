@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::error::{Fault, OpenError};
 use super::fetch::Fetched;
-use super::intake::RedisIntake;
+use super::intake::{Adopted, RedisIntake};
 use super::link::Link;
 use super::open::Way;
 use crate::store::StoreError;
@@ -118,10 +118,13 @@ async fn fill(way: &Way, converted: Converted) -> Result<bool, OpenError> {
     for some in parts.chunks(PARTS) {
         intake.take(some.to_vec()).await.map_err(failed)?;
     }
-    match Box::new(intake).finish().await {
-        Ok(()) => Ok(true),
+    match intake.adopt().await.map_err(|fault| way.refused(fault))? {
+        Adopted::Done => Ok(true),
         // Another sidecar did the same at the same time.
-        Err(StoreError::Unavailable(_)) => Ok(false),
-        Err(error) => Err(failed(error)),
+        Adopted::NotEmpty => Ok(false),
+        Adopted::InUse(what) | Adopted::Incomplete(what) | Adopted::Foreign(what) => {
+            let reason = format!("what the Python reference had stored was not taken over: {what}");
+            Err(OpenError::Unfit { place: way.place(), reason })
+        }
     }
 }

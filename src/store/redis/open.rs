@@ -83,7 +83,7 @@ impl RedisStore {
             looked: found.meta.revision,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, keys, link, ended, _listener: listener })
+        Ok(RedisStore { shared, link, ended, _listener: listener })
     }
 }
 
