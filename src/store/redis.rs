@@ -61,6 +61,7 @@ use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
 use layout::Keys;
 use link::{Link, Purpose};
+pub use move_in::MoveIn;
 pub use open::{Options, is_prefix};
 pub use shared::RedisClock;
 use shared::Shared;

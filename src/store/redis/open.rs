@@ -13,7 +13,7 @@ use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
 use super::link::{Link, Purpose};
 use super::listener::Listener;
-use super::move_in::move_in;
+use super::move_in::{MoveIn, move_in, refuse_left};
 use super::shared::{RedisClock, Shared};
 use super::target::Target;
 use super::writer::Writer;
@@ -35,11 +35,17 @@ pub struct Options {
     pub url: String,
     /// What all keys begin with, in braces.
     pub prefix: String,
+    /// Whether what lies under the Python reference's names becomes the state.
+    pub move_in: MoveIn,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { url: "redis://localhost:6379".into(), prefix: "sidecar".into() }
+        Options {
+            url: "redis://localhost:6379".into(),
+            prefix: "sidecar".into(),
+            move_in: MoveIn::default(),
+        }
     }
 }
 
@@ -49,11 +55,12 @@ pub(super) struct Way {
     pub keys: Arc<Keys>,
     pub link: Arc<Link>,
     pub prefix: String,
+    pub move_in: MoveIn,
 }
 
 impl RedisStore {
     /// Opens the state under the prefix, or begins it; where the Python
-    /// reference left one, takes that over.
+    /// reference left one, takes that over as [`MoveIn`] says.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing was changed.
@@ -63,6 +70,25 @@ impl RedisStore {
         if move_in(&way, &found).await? {
             found = way.first_look().await?;
         }
+        Ok(RedisStore::at(way, found, clock))
+    }
+
+    /// Opens the state under the prefix to read it out: nothing is written.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; one of them is that the Python reference left a
+    /// state that has not been taken over.
+    pub async fn open_to_read(
+        options: Options,
+        clock: RedisClock,
+    ) -> Result<RedisStore, OpenError> {
+        let way = Way::to(options)?;
+        let found = way.first_look().await?;
+        refuse_left(&way, &found).await?;
+        Ok(RedisStore::at(way, found, clock))
+    }
+
+    fn at(way: Way, found: Fetched, clock: RedisClock) -> RedisStore {
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
@@ -79,14 +105,14 @@ impl RedisStore {
             version: found.version,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, keys, link, ended, _listener: listener })
+        RedisStore { shared, keys, link, ended, _listener: listener }
     }
 }
 
 impl Way {
     /// The way that `options` describe; nothing is asked yet.
     pub fn to(options: Options) -> Result<Way, OpenError> {
-        let Options { url, prefix } = options;
+        let Options { url, prefix, move_in } = options;
         let target = Arc::new(Target::parse(&url)?);
         if !is_prefix(&prefix) {
             return Err(OpenError::Prefix(prefix));
@@ -94,14 +120,15 @@ impl Way {
         let keys = Arc::new(Keys::new(&prefix));
         let me = format!("{:016x}", rand::random::<u64>());
         let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
-        Ok(Way { target, keys, link, prefix })
+        Ok(Way { target, keys, link, prefix, move_in })
     }
 
     /// Reads the position, and refuses what it cannot belong to.
     pub async fn first_look(&self) -> Result<Fetched, OpenError> {
         let until = Instant::now() + OPEN_WAIT;
+        let mut link = self.link.clone();
         loop {
-            match self.look().await {
+            match self.look(&link).await {
                 Ok((found, format)) if format <= FORMAT => return Ok(found),
                 Ok((_, found)) => {
                     let (place, prefix) = (self.place(), self.prefix.clone());
@@ -111,6 +138,9 @@ impl Way {
                     if Instant::now() < until =>
                 {
                     sleep(OPEN_RETRY).await;
+                    // A connection that broke stays broken.
+                    let (target, keys) = (self.target.clone(), self.keys.clone());
+                    link = Arc::new(Link::new(target, keys, self.link.me().to_owned()));
                 }
                 Err(fault) => return Err(self.refused(fault)),
             }
@@ -135,8 +165,8 @@ impl Way {
     }
 
     /// The position, and the form of what lies there.
-    async fn look(&self) -> Result<(Fetched, u64), Fault> {
-        let mut connection = self.link.connection().await?;
+    async fn look(&self, link: &Link) -> Result<(Fetched, u64), Fault> {
+        let mut connection = link.connection().await?;
         let mut asked = redis::cmd("HGET");
         asked.arg(self.keys.of(Place::Meta)).arg("format");
         let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
@@ -145,7 +175,7 @@ impl Way {
             // What else is there may not be readable.
             return Ok((Fetched::nothing(), format));
         }
-        let found = self.link.fetch(&Fetch::default(), Purpose::Read, None).await?;
+        let found = link.fetch(&Fetch::default(), Purpose::Read, None).await?;
         let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
         Ok((found, format))
     }
