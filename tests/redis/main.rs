@@ -18,8 +18,10 @@ mod sidecar;
 #[path = "../chaos/verdict.rs"]
 mod verdict;
 
+mod clock;
 mod common;
 mod exported;
+mod foreign;
 mod gone;
 mod load;
 mod moved_in;

@@ -1,8 +1,8 @@
 //! Looking through a Redis for what the reference left: the names first, then
 //! what they hold. Nothing is changed.
 
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult};
 
 use crate::machine::ClusterMs;
 use crate::store::reference::items::{self, Item, Value};
@@ -82,7 +82,8 @@ async fn page(
     for name in names {
         pipe.cmd("TYPE").arg(name).cmd("PTTL").arg(name);
     }
-    let mut answers: Vec<redis::Value> = pipe.query_async(connection).await?;
+    let answers: RedisResult<Vec<redis::Value>> = pipe.query_async(connection).await;
+    let mut answers = answers.map_err(first_cause)?;
     let kinds = answers.split_off(2);
     let (time, values): ((u64, u64), Vec<Option<Vec<u8>>>) =
         redis::from_redis_value(redis::Value::Array(answers))?;
@@ -102,4 +103,12 @@ async fn page(
         items.push(Item { key: key.clone(), left_ms, value });
     }
     Ok(items)
+}
+
+/// Of a transaction's errors, one a command, the first.
+fn first_cause(error: RedisError) -> RedisError {
+    match error.clone().into_server_errors().as_deref() {
+        Some([(_, first), ..]) => first.clone().into(),
+        Some([]) | None => error,
+    }
 }
