@@ -2,7 +2,7 @@
 //! what they hold. Nothing is changed.
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, RedisResult};
+use redis::{RedisResult, Script};
 
 use crate::machine::ClusterMs;
 use crate::store::reference::items::{self, Item, Value};
@@ -76,23 +76,16 @@ async fn page(
     names: &[Name],
     now: ClusterMs,
 ) -> RedisResult<Vec<Item>> {
-    let mut pipe = redis::pipe();
-    // In one instant, so that a key's time and its value are the same key's.
-    pipe.atomic().cmd("TIME").cmd("MGET").arg(names);
-    for name in names {
-        pipe.cmd("TYPE").arg(name).cmd("PTTL").arg(name);
-    }
-    let answers: RedisResult<Vec<redis::Value>> = pipe.query_async(connection).await;
-    let mut answers = answers.map_err(first_cause)?;
-    let kinds = answers.split_off(2);
-    let (time, values): ((u64, u64), Vec<Option<Vec<u8>>>) =
-        redis::from_redis_value(redis::Value::Array(answers))?;
+    let script = Script::new(include_str!("read.lua"));
+    let answer: redis::Value = script.key(names).invoke_async(connection).await?;
+    let redis::Value::Array(mut answer) = answer else { return Ok(Vec::new()) };
+    let keys = answer.split_off(answer.len().min(2));
+    let (seconds, micros): (u64, u64) = redis::from_redis_value(redis::Value::Array(answer))?;
     // Deadlines are counted from `now`, and reading many pages takes a while.
-    let since_ms = (time.0 * 1_000 + time.1 / 1_000).saturating_sub(now.0);
+    let since_ms = (seconds * 1_000 + micros / 1_000).saturating_sub(now.0);
     let mut items = Vec::new();
-    for ((key, pair), value) in names.iter().zip(kinds.chunks_exact(2)).zip(values) {
-        let kind: String = redis::from_redis_value(pair[0].clone())?;
-        let left_ms: i64 = redis::from_redis_value(pair[1].clone())?;
+    for (name, key) in names.iter().zip(keys) {
+        let (kind, left_ms, value): (String, i64, Option<Vec<u8>>) = redis::from_redis_value(key)?;
         let value = match (&*kind, value) {
             ("string", Some(bytes)) => Value::String(bytes),
             ("none" | "string", _) => continue,
@@ -100,15 +93,7 @@ async fn page(
         };
         // Below zero where it has no end.
         let left_ms = u64::try_from(left_ms).ok().map(|left_ms| left_ms + since_ms);
-        items.push(Item { key: key.clone(), left_ms, value });
+        items.push(Item { key: name.clone(), left_ms, value });
     }
     Ok(items)
-}
-
-/// Of a transaction's errors, one a command, the first.
-fn first_cause(error: RedisError) -> RedisError {
-    match error.clone().into_server_errors().as_deref() {
-        Some([(_, first), ..]) => first.clone().into(),
-        Some([]) | None => error,
-    }
 }
