@@ -60,7 +60,7 @@ pub use error::OpenError;
 use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
 use layout::Keys;
-use link::{Link, Purpose};
+use link::Link;
 pub use move_in::MoveIn;
 pub use open::{Options, is_prefix};
 pub use shared::RedisClock;
@@ -109,7 +109,6 @@ impl Store for RedisStore {
                 fetched.meta.clock
             }
         };
-        self.shared.standing.publish(&fetched.meta);
         let revision = fetched.meta.revision;
         let answer = ask::answered(&question, fetched, now).map_err(|fault| fault.unsent())?;
         Ok(Answered { answer, revision })
@@ -122,9 +121,9 @@ impl Store for RedisStore {
     async fn sweep_due(&self) -> bool {
         let mut fetch = Fetch::default();
         fetch.due(1);
-        let found = self.link.fetch(&fetch, Purpose::Read, self.shared.given_now()).await;
+        let found = self.link.read(&fetch, self.shared.given_now()).await;
         // A store that cannot be read has nothing that could be removed now.
-        let Ok(Some(Fetched { mut found, .. })) = found else { return false };
+        let Ok(Fetched { mut found, .. }) = found else { return false };
         found.pop().is_some_and(|found| found.rows().is_ok_and(|rows| !rows.is_empty()))
     }
 
@@ -154,12 +153,11 @@ impl RedisStore {
     ) -> Result<Fetched, StoreError> {
         let reading = async {
             loop {
-                let fault = match self.link.fetch(fetch, Purpose::Read, now).await {
-                    Ok(Some(fetched)) => {
-                        self.shared.works();
+                let fault = match self.link.read(fetch, now).await {
+                    Ok(fetched) => {
+                        self.shared.saw(&fetched);
                         return Ok(fetched);
                     }
-                    Ok(None) => Fault::Damaged("a reader was told to wait".into()),
                     Err(fault) => fault,
                 };
                 match fault {

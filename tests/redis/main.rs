@@ -26,6 +26,7 @@ mod gone;
 mod load;
 mod moved_in;
 mod noticed;
+mod odd;
 mod reached;
 mod refused;
 mod restarted;

@@ -9,17 +9,15 @@
 -- number, then place and count each.
 -- Gives 'done', 'not empty' or 'incomplete'.
 
-local META, COMMITS, QUEUE = 1, 21, 22
 local half = #KEYS / 2
-local TABLES = { 2, 5, 8, 13, 15, 17 }
+local TABLES = { KV, LEASE, RUN, STEP, SESSION, REQUEST, EVENT }
 
 local function whole(number) return string.format('%.0f', number) end
 
 if ARGV[1] ~= '1' then
-  for _, place in ipairs(TABLES) do
-    if redis.call('EXISTS', KEYS[place]) == 1 then return 'not empty' end
+  for _, key in ipairs(TABLES) do
+    if redis.call('EXISTS', key) == 1 then return 'not empty' end
   end
-  if redis.call('EXISTS', KEYS[19]) == 1 then return 'not empty' end
 end
 local at = 10
 for _ = 1, tonumber(ARGV[9]) do
@@ -31,12 +29,12 @@ end
 
 -- As in a commit: first what Redis might refuse. Counting on makes whoever
 -- has read the old state decide anew.
-local version = tonumber(redis.call('HGET', KEYS[META], 'version') or 0) + 1
-redis.call('HSET', KEYS[META], 'version', whole(version), 'last', ARGV[8], 'format', ARGV[7],
+local version = tonumber(redis.call('HGET', META, 'version') or 0) + 1
+redis.call('HSET', META, 'version', whole(version), 'last', ARGV[8], 'format', ARGV[7],
   'state', ARGV[3], 'clock', ARGV[4], 'steps', ARGV[6])
-redis.call('HDEL', KEYS[META], 'turn', 'turn_until')
+redis.call('HDEL', META, 'turn', 'turn_until')
 for place = 1, half do
-  if place ~= META and place ~= COMMITS and place ~= QUEUE then
+  if place ~= NUMBER.META and place ~= NUMBER.COMMITS and place ~= NUMBER.QUEUE then
     redis.call('UNLINK', KEYS[place])
     if redis.call('EXISTS', KEYS[half + place]) == 1 then
       redis.call('RENAME', KEYS[half + place], KEYS[place])

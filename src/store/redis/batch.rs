@@ -14,7 +14,7 @@ use crate::machine::{Command, Envelope, Footprint, Meta, Reply, Text, decide, fo
 use crate::store::Request;
 
 /// Most commands of a batch. Redis works on one script at a time, and this
-/// many keep it for some milliseconds.
+/// many small ones keep it for some milliseconds.
 const COMMANDS_MAX: usize = 256;
 
 /// A batch takes no more commands once it writes this much.
@@ -74,6 +74,8 @@ pub struct Needs {
     filters: Vec<ClaimFilter>,
     /// Commands that may take a run away from those that could be claimed.
     takers: usize,
+    /// Rows that are due, as many as may be looked at.
+    due: Option<usize>,
     other: Option<Lookup>,
 }
 
@@ -97,6 +99,8 @@ impl Needs {
         match footprint.lookup {
             Some(Lookup::Candidate(filter)) if self.filters.contains(&filter) => {}
             Some(Lookup::Candidate(filter)) => self.filters.push(filter),
+            // Of several, the one that looks furthest; see [`needs_all`].
+            Some(Lookup::Due(limit)) => self.due = self.due.max(Some(limit)),
             Some(other) => self.other = Some(other),
             None => {}
         }
@@ -127,12 +131,16 @@ impl Needs {
             // Whatever the others take, the best that is left is among these.
             fetch.candidates(layout::facets_of_claim(filter), self.takers + 1);
         }
+        if let Some(limit) = self.due {
+            // Whichever of the named ones the others take away, the first that
+            // is left is among these.
+            fetch.due(limit + self.keys.len() + self.leases.len() + self.requests.len());
+        }
         match &self.other {
             Some(Lookup::Descendants(run_id)) => fetch.descendants(run_id),
-            Some(Lookup::Due(limit)) => fetch.due(*limit),
             // Last of all: what it finds is no rows.
             Some(Lookup::Everything) => fetch.counts(),
-            Some(Lookup::Candidate(_)) | None => {}
+            Some(Lookup::Candidate(_) | Lookup::Due(_)) | None => {}
         }
         fetch
     }
@@ -184,5 +192,10 @@ pub fn decide_all(envelopes: &[Envelope], before: Working, late: bool) -> Decide
 
 /// Whether what the command looks up depends on more than the batch can know.
 fn needs_all(command: &Command) -> bool {
-    matches!(command, Command::Cancel(_) | Command::Reset | Command::Sweep { .. })
+    match command {
+        Command::Cancel(_) | Command::Reset => true,
+        // Those that only move the clock on are many, and wait for readers.
+        Command::Sweep { limit } => *limit > 0,
+        _ => false,
+    }
 }

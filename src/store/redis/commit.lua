@@ -6,41 +6,53 @@
 -- commit's id stands beside it: a Redis that has lost commits may count up to
 -- the same number again, over other rows.
 --
--- KEYS: every place, in the order of layout.rs.
--- ARGV: the sidecar, the turn's length in ms, the channel; then, where there
--- is something to commit, the version that was read and its commit's id, this
+-- KEYS: every place, in the order of layout.rs, which names them.
+-- ARGV: the sidecar, a turn's length in ms, the channel; then, where there is
+-- something to commit, the version that was read and its commit's id, this
 -- commit's id, the form of what is written, the new position, its clock and
--- revision, the change in the number of steps; then writes, each the number of its words, a Redis command, the number of
--- its key, and its arguments.
--- Gives 'done', 'conflict', or 'forgotten': too long ago to say which.
+-- revision, the change in the number of steps; then writes, each the number of
+-- its words, a Redis command, the number of its key, and its arguments.
+-- Gives 'done', 'conflict', 'forgotten' (too long ago to say which), or the
+-- key that holds what it should not.
 
-local META, COMMITS, QUEUE = KEYS[1], KEYS[21], KEYS[22]
 local me, turn_ms, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local expected, last, id = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
--- Commits whose ids are kept: an answer that was lost is asked for again
--- within the callers' deadlines.
-local KEPT = 1000
+-- Commits whose ids are kept, some 80 bytes each. An answer that was lost is
+-- asked for again within the callers' deadlines, half a minute; four busy
+-- sidecars commit a thousand times a second.
+local KEPT = 50000
 
 local function whole(number) return string.format('%.0f', number) end
 
--- Gives the turn to the sidecar that has waited longest, if it is ours to give.
-local function hand_on()
-  if redis.call('HGET', META, 'turn') ~= me then return '' end
+local time = redis.call('TIME')
+local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Gives the turn to the sidecar that has waited longest, unless another one
+-- has it. While others wait, this one lines up behind them: whoever was just
+-- answered soon asks again.
+local function hand_on(line_up)
+  local turn = redis.call('HMGET', META, 'turn', 'turn_until')
+  local left = tonumber(turn[2] or 0) - server
+  if turn[1] and turn[1] ~= me and left > 0 and left <= turn_ms then return '' end
   local heir = redis.call('ZPOPMIN', QUEUE)[1]
+  -- Somebody else's turn was over, or this one never had to ask for it.
+  if heir == me then heir = redis.call('ZPOPMIN', QUEUE)[1] end
   if not heir then
-    redis.call('HDEL', META, 'turn', 'turn_until')
+    if turn[1] then redis.call('HDEL', META, 'turn', 'turn_until') end
     return ''
   end
-  local time = redis.call('TIME')
-  local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  if line_up then redis.call('ZADD', QUEUE, server, me) end
   redis.call('HSET', META, 'turn', heir, 'turn_until', whole(server + turn_ms))
   return heir
 end
 
+-- Nobody may be allowed to publish: then the others look by themselves.
+local function tell(revision, heir) redis.pcall('PUBLISH', channel, revision .. ' ' .. heir) end
+
 if not expected then
-  local heir = hand_on()
-  if heir ~= '' then redis.call('PUBLISH', channel, '- ' .. heir) end
+  local heir = hand_on(false)
+  if heir ~= '' then tell('-', heir) end
   return 'done'
 end
 
@@ -53,8 +65,13 @@ if version ~= expected or (present[2] or '') ~= last then
   return 'conflict'
 end
 
--- First of all writes: where Redis takes none (no memory, read-only, no
--- replicas), it says so here, before anything is written.
+-- A script that fails half-way is not undone, so whatever can fail is looked
+-- at first: what each key holds, and with the first write whether Redis takes
+-- any (no memory, read-only, no replicas).
+for i = 1, #KEYS do
+  local kind = redis.call('TYPE', KEYS[i])['ok']
+  if kind ~= KINDS[i] and kind ~= 'none' then return KEYS[i] .. ' holds a ' .. kind end
+end
 redis.call('HSET', META, 'version', whole(expected + 1), 'last', id, 'format', ARGV[7],
   'state', ARGV[8], 'clock', ARGV[9])
 if ARGV[11] ~= '0' then redis.call('HINCRBY', META, 'steps', ARGV[11]) end
@@ -67,5 +84,5 @@ while at <= #ARGV do
   redis.call(ARGV[at + 1], KEYS[tonumber(ARGV[at + 2])], unpack(ARGV, at + 3, at + words))
   at = at + words + 1
 end
-redis.call('PUBLISH', channel, ARGV[10] .. ' ' .. hand_on())
+tell(ARGV[10], hand_on(true))
 return 'done'

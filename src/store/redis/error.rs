@@ -65,13 +65,7 @@ impl Fault {
                 // Flushed again, between loading a script and calling it.
                 | ServerErrorKind::NoScript,
             ) => Fault::NotNow(explained(error, text)),
-            ErrorKind::Server(_) | ErrorKind::Extension => {
-                // BUSY: a script of somebody else's has run for too long. Old
-                // servers name a script's error in the text alone.
-                let passes = error.code() == Some("BUSY") || text.contains("-READONLY");
-                let sort = if passes { Fault::NotNow } else { Fault::Refused };
-                sort(explained(error, text))
-            }
+            ErrorKind::Server(_) | ErrorKind::Extension => script_fault(error, text),
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 Fault::Refused(text)
             }
@@ -101,10 +95,27 @@ impl Fault {
     }
 }
 
+/// What a server's refusal means. Only those that come before a script's first
+/// write are refusals; of any other nobody knows how far the script got.
+fn script_fault(error: &RedisError, text: String) -> Fault {
+    const BEFORE_WRITES: [&str; 8] =
+        ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS", "WRONGTYPE", "ERR DB"];
+    // Old servers name a script's error in the text alone, behind a dash.
+    let is = |code: &str| error.code() == Some(code) || text.contains(&format!("-{code} "));
+    // BUSY: a script of somebody else's has run for too long.
+    if is("BUSY") || is("READONLY") {
+        return Fault::NotNow(explained(error, text));
+    }
+    match BEFORE_WRITES.into_iter().any(is) || is_forbidden(&text) {
+        true => Fault::Refused(explained(error, text)),
+        false => Fault::Gone(text),
+    }
+}
+
 /// What to do about the refusals that operators meet.
 fn explained(error: &RedisError, text: String) -> String {
-    // A script's error names the cause in its text, not always in its code.
-    let is = |code: &str| error.code() == Some(code) || text.contains(code);
+    // Old servers name a script's error in the text alone, behind a dash.
+    let is = |code: &str| error.code() == Some(code) || text.contains(&format!("-{code} "));
     let hint = if is("OOM") {
         "it is out of memory: raise its maxmemory or remove keys"
     } else if is("READONLY") {
@@ -115,12 +126,17 @@ fn explained(error: &RedisError, text: String) -> String {
         "it has fewer replicas than its min-replicas-to-write"
     } else if is("WRONGTYPE") {
         "another program uses a key of ours: set SIDECAR_REDIS_PREFIX"
-    } else if is("NOPERM") {
+    } else if is("NOPERM") || is_forbidden(&text) {
         "its user may not do what this store needs"
     } else {
         return text;
     };
     format!("{hint} ({text})")
+}
+
+/// What a user may not do within a script has no code of its own.
+fn is_forbidden(text: &str) -> bool {
+    text.contains("The user executing the script")
 }
 
 fn one_line(error: &RedisError) -> String {

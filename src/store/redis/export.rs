@@ -19,7 +19,7 @@ use super::RedisStore;
 use super::error::Fault;
 use super::fetch::{Changed, Fetch, Fetched};
 use super::layout::Place;
-use super::link::{Link, Purpose};
+use super::link::Link;
 use crate::codec::{self, StateRecord};
 use crate::machine::{Meta, Revision, Text};
 use crate::store::StoreError;
@@ -150,9 +150,8 @@ impl Reading {
         }
         let mut fetch = Fetch::default();
         fetch.events(self.next, PAGE);
-        let fetched = self.link.fetch(&fetch, Purpose::Read, None).await;
-        let fetched = fetched.map_err(|fault| fault.unsent())?;
-        let found = fetched.and_then(|mut fetched| fetched.found.pop());
+        let fetched = self.link.read(&fetch, None).await;
+        let found = fetched.map_err(|fault| fault.unsent())?.found.pop();
         let events = found.map(|found| found.events()).transpose();
         let mut events = events.map_err(|fault| fault.unsent())?.unwrap_or_default();
         events.retain(|event| event.revision <= self.last);

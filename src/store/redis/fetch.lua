@@ -1,17 +1,15 @@
 -- Reads what a command or a question needs, all at one instant, and says
 -- whose turn it is to commit. Looks up and compares; the rules are not here.
 --
--- KEYS: every place, in the order of layout.rs.
--- ARGV: the sidecar that wants the turn (empty: it only reads), the turn's
--- length in ms, the time in ms (empty: this server's own), then requests, each
--- a verb and its arguments.
--- Gives 'wait', or: time, commits so far and the id of the last one, the
--- state's position, number of remembered requests, whether a deadline lies
--- between the state's clock and the time, and what each verb found.
-
-local META, KV, KV_NAME, KV_DUE, LEASE, LEASE_NAME, LEASE_DUE,
-  RUN, RUN_LISTED, RUN_READY, RUN_FREE, RUN_CHILD, STEP, STEP_NAME,
-  SESSION, SESSION_NAME, REQUEST, REQUEST_AGE, EVENT, EVENT_BY, COMMITS, QUEUE = unpack(KEYS)
+-- KEYS: every place, in the order of layout.rs, which names them.
+-- ARGV: the sidecar that wants to commit (empty: it only reads), a turn's
+-- length in ms, the time in ms (empty: this server's own), the newest commit
+-- that the sidecar has seen (its number and id), the bytes of rows that it
+-- takes; then requests, each a verb and its arguments.
+-- Gives 'wait' or 'much', or: time, commits so far and the id of the last one,
+-- the state's position, number of remembered requests, whether a deadline lies
+-- between the state's clock and the time, whether the sidecar has the turn,
+-- whether what it had seen is gone, and what each verb found.
 
 -- Members and fields handled at a time: unpack has a limit of some thousands.
 local CHUNK = 500
@@ -26,25 +24,32 @@ redis.call('PERSIST', META)
 
 local function whole(number) return string.format('%.0f', number) end
 
-local position = redis.call('HMGET', META, 'version', 'state', 'clock', 'steps', 'turn', 'turn_until', 'last')
-local clock = tonumber(position[3] or 0)
+local position =
+  redis.call('HMGET', META, 'version', 'state', 'clock', 'steps', 'turn', 'turn_until', 'last')
+local version, clock = tonumber(position[1] or 0), tonumber(position[3] or 0)
 local time = redis.call('TIME')
 local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now = math.max(tonumber(ARGV[3]) or server, clock)
 
--- Turns are measured by the server's own clock, whoever drives the state's.
-local me = ARGV[1]
-if me ~= '' then
-  local holder, ends = position[5], tonumber(position[6] or 0)
-  if holder and holder ~= me and ends > server then
-    redis.call('ZADD', QUEUE, 'NX', server, me)
-    return { 'wait' }
-  end
-  redis.call('ZREM', QUEUE, me)
-  redis.call('HSET', META, 'turn', me, 'turn_until', whole(server + tonumber(ARGV[2])))
+-- Turns are measured by the server's own clock, whoever drives the state's. A
+-- turn of which more is left than there can be was given by another clock.
+local me, turn_ms, holder = ARGV[1], tonumber(ARGV[2]), position[5]
+local left = tonumber(position[6] or 0) - server
+local mine = holder == me
+if me ~= '' and holder and not mine and left > 0 and left <= turn_ms then
+  -- Only who joins writes: asking again costs Redis no sync.
+  if not redis.call('ZSCORE', QUEUE, me) then redis.call('ZADD', QUEUE, server, me) end
+  return { 'wait' }
 end
 
-local at = 3
+-- Commits that were seen do not go away, unless Redis lost them.
+local seen, seen_id = tonumber(ARGV[4]), ARGV[5]
+local made = seen > 0 and seen <= version and redis.call('HGET', COMMITS, whole(seen))
+local astray = seen > version or (made and made ~= seen_id)
+
+local bytes, bytes_max, much = 0, tonumber(ARGV[6]), false
+
+local at = 6
 local function take()
   at = at + 1
   return ARGV[at]
@@ -56,9 +61,21 @@ local function take_list()
   return list
 end
 
+-- Whether the value of this field goes along with what was read already.
+local function fits(hash, field)
+  bytes = bytes + redis.call('HSTRLEN', hash, field)
+  return bytes <= bytes_max
+end
+
 -- The values of these fields, false where there is none.
 local function rows(hash, fields)
   local found = {}
+  for i = 1, #fields do
+    if not fits(hash, fields[i]) then
+      much = true
+      return found
+    end
+  end
   for first = 1, #fields, CHUNK do
     local last = math.min(first + CHUNK - 1, #fields)
     local values = redis.call('HMGET', hash, unpack(fields, first, last))
@@ -131,34 +148,31 @@ function verbs.rows() return rows(KEYS[take_number()], take_list()) end
 -- The best runs that may be had now, and the first that may be had later.
 function verbs.candidates()
   local limit, facets = take_number(), take_list()
-  local ids = {}
-  walk(RUN_READY, facets[1], '[' .. facets[1], function(member)
-    local rest = string.sub(member, #facets[1] + 1)
-    if in_others(RUN_READY, facets, rest) then ids[#ids + 1] = id_of(rest) end
+  local facet, ids = facets[1], {}
+  walk(RUN_READY, facet, '[' .. facet, function(member)
+    local rank = string.sub(member, #facet + 1)
+    if in_others(RUN_READY, facets, rank) then ids[#ids + 1] = id_of(rank) end
     return #ids >= limit
   end)
-  local function fits(member)
-    local rest = swapped(member)
-    return redis.call('ZSCORE', RUN_LISTED, facets[1] .. rest) and in_others(RUN_LISTED, facets, rest)
-  end
-  local lapsed = {}
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', RUN_FREE, '(0', whole(now))) do
-    if fits(member) then lapsed[#lapsed + 1] = member end
-  end
+  -- From here on a time stands before the rank.
+  local present = #facet + DIGITS
+  local after_now = facet .. string.format('%016x', now + 1)
+  local lapsed, later = {}, 0
+  walk(RUN_WAITING, facet, '[' .. facet, function(member)
+    if string.sub(member, 1, present) >= after_now then return true end
+    local rank = string.sub(member, present + 1)
+    if in_others(RUN_LISTED, facets, swapped(rank)) then lapsed[#lapsed + 1] = rank end
+  end)
   table.sort(lapsed)
   for i = 1, math.min(limit, #lapsed) do ids[#ids + 1] = id_of(lapsed[i]) end
-  local later, first = 0, 0
-  while later < limit do
-    local members = redis.call('ZRANGEBYSCORE', RUN_FREE, '(' .. whole(now), '+inf', 'LIMIT', first, CHUNK)
-    for _, member in ipairs(members) do
-      if later < limit and fits(member) then
-        ids[#ids + 1] = id_of(member)
-        later = later + 1
-      end
+  walk(RUN_WAITING, facet, '[' .. after_now, function(member)
+    local rank = string.sub(member, present + 1)
+    if in_others(RUN_LISTED, facets, swapped(rank)) then
+      ids[#ids + 1] = id_of(rank)
+      later = later + 1
     end
-    if #members < CHUNK then break end
-    first = first + CHUNK
-  end
+    return later >= limit
+  end)
   return rows(RUN, ids)
 end
 
@@ -187,7 +201,11 @@ function verbs.due()
   local found = {}
   local function add(hash, index, ends)
     local names = redis.call('ZRANGEBYSCORE', index, '-inf', whole(ends), 'LIMIT', 0, limit)
-    for _, row in ipairs(rows(hash, names)) do found[#found + 1] = row end
+    for _, name in ipairs(names) do
+      -- What is left is due at the next sweep, too.
+      if not fits(hash, name) and #found > 0 then return end
+      found[#found + 1] = redis.call('HGET', hash, name)
+    end
   end
   add(KV, KV_DUE, now)
   add(LEASE, LEASE_DUE, now)
@@ -253,7 +271,8 @@ function verbs.history()
   local limit, before, wanted = take_number(), take(), take_list()
   local found = {}
   if #wanted == 0 then
-    local from = before ~= '' and whole(tonumber(before) - 1) or '+'
+    -- Nothing has the id 0; below it there is none.
+    local from = before ~= '' and whole(math.max(tonumber(before) - 1, 0)) or '+'
     for _, entry in ipairs(redis.call('XREVRANGE', EVENT, from, '-', 'COUNT', limit)) do
       found[#found + 1] = entry[2][2]
     end
@@ -320,17 +339,17 @@ function verbs.changed()
     local names = touched[entry[2][3]]
     if names then names[#names + 1] = entry[2][4] end
   end
-  add(2, touched.key)
-  add(5, touched.lease)
-  add(8, touched.run)
-  add(15, touched.session)
+  add(NUMBER.KV, touched.key)
+  add(NUMBER.LEASE, touched.lease)
+  add(NUMBER.RUN, touched.run)
+  add(NUMBER.SESSION, touched.session)
   for _, id in ipairs(touched.run) do
     local prefix = '-' .. string.format('%08x', #id) .. id
     local fields = {}
     walk(STEP_NAME, prefix, '[' .. prefix, function(field) fields[#fields + 1] = field end)
-    add(13, fields)
+    add(NUMBER.STEP, fields)
   end
-  add(17, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
+  add(NUMBER.REQUEST, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
   local oldest = redis.call('ZRANGE', REQUEST_AGE, 0, 0, 'WITHSCORES')
   local last = #entries > 0 and string.match(entries[#entries][1], '%d+') or whole(after)
   table.insert(found, 1, { last, #entries < limit and '1' or '0', oldest[2] or '', oldest[1] or '' })
@@ -351,8 +370,9 @@ local late = passed(KV_DUE) or passed(LEASE_DUE) or passed(RUN_FREE)
 local found = {}
 while at < #ARGV do
   found[#found + 1] = verbs[take()]()
+  if much then return { 'much' } end
 end
 return {
-  whole(now), tonumber(position[1] or 0), position[7] or '', position[2],
-  redis.call('HLEN', REQUEST), late and 1 or 0, found,
+  whole(now), version, position[7] or '', position[2], redis.call('HLEN', REQUEST),
+  late and 1 or 0, mine and 1 or 0, astray and 1 or 0, found,
 }

@@ -35,8 +35,22 @@ pub struct Fetched {
     pub requests: u64,
     /// A deadline lies between the state's own clock and `now`.
     pub late: bool,
+    /// It is this sidecar's turn, and others may wait for it.
+    pub mine: bool,
+    /// Commits that this sidecar has seen are no longer there.
+    pub astray: bool,
     /// One list for each request.
     pub found: Vec<Found>,
+}
+
+/// What became of a fetch.
+#[derive(Debug)]
+pub enum Reading {
+    Fetched(Box<Fetched>),
+    /// It is another sidecar's turn.
+    Wait,
+    /// The rows are more than was to be taken.
+    Much,
 }
 
 /// What one request found: values, or numbers.
@@ -211,20 +225,20 @@ impl Fetched {
             meta: Meta::default(),
             requests: 0,
             late: false,
+            mine: false,
+            astray: false,
             found: Vec::new(),
         }
     }
 
-    /// Reads what `fetch.lua` gave; nothing where it is another sidecar's turn.
-    pub fn read(value: Value) -> Result<Option<Fetched>, Fault> {
+    /// Reads what `fetch.lua` gave.
+    pub fn read(value: Value) -> Result<Reading, Fault> {
         let parts = list(value)?;
-        let parts: [Value; 7] = match parts.try_into() {
+        let parts: [Value; 9] = match parts.try_into() {
             Ok(parts) => parts,
-            // Its one word is `wait`.
-            Err(parts) if parts.len() == 1 => return Ok(None),
-            Err(_) => return Err(strange("an answer of another length")),
+            Err(parts) => return word(&parts),
         };
-        let [now, version, last, state, requests, late, found] = parts;
+        let [now, version, last, state, requests, late, mine, astray, found] = parts;
         let now: u64 = redis::from_redis_value(now).map_err(strange)?;
         let meta = match state {
             Value::Nil => Meta::default(),
@@ -233,18 +247,20 @@ impl Fetched {
                 other => return Err(strange(format!("{other:?} is no position of a state"))),
             },
         };
-        Ok(Some(Fetched {
+        Ok(Reading::Fetched(Box::new(Fetched {
             now: ClusterMs(now),
             version: redis::from_redis_value(version).map_err(strange)?,
             last: redis::from_redis_value(last).map_err(strange)?,
             meta,
             requests: redis::from_redis_value(requests).map_err(strange)?,
             late: redis::from_redis_value(late).map_err(strange)?,
+            mine: redis::from_redis_value(mine).map_err(strange)?,
+            astray: redis::from_redis_value(astray).map_err(strange)?,
             found: list(found)?
                 .into_iter()
                 .map(|part| list(part).map(Found))
                 .collect::<Result<_, _>>()?,
-        }))
+        })))
     }
 }
 
@@ -285,6 +301,15 @@ impl Found {
             return Err(strange("counts of another number of things"));
         };
         Ok(Counts { keys, runs, steps, leases, sessions })
+    }
+}
+
+/// An answer that is one word.
+fn word(parts: &[Value]) -> Result<Reading, Fault> {
+    match parts {
+        [Value::BulkString(word)] if word == b"wait" => Ok(Reading::Wait),
+        [Value::BulkString(word)] if word == b"much" => Ok(Reading::Much),
+        _ => Err(strange("an answer of another length")),
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Script, Value};
+use redis::Value;
 
 use super::error::{Fault, OpenError};
 use super::fetch::Fetch;
 use super::layout::{Keys, Place};
-use super::link::{Link, Purpose};
+use super::link::{Link, script};
 use super::open::{FORMAT, Options, Way};
 use super::writes::Writes;
 use crate::codec::{self, StateRecord};
@@ -121,7 +121,7 @@ impl RedisIntake {
     }
 
     async fn adopt(&self) -> Result<String, Fault> {
-        let script = Script::new(include_str!("adopt.lua"));
+        let script = script(include_str!("adopt.lua"));
         let state = codec::encode_state_record(&StateRecord::Meta(self.meta.clone()));
         let mut call = script.prepare_invoke();
         call.key(self.keys.all()).key(self.coming.all());
@@ -211,8 +211,7 @@ fn place_of(row: &StateRecord) -> Option<Place> {
 async fn rows(link: &Link) -> Result<u64, Fault> {
     let mut fetch = Fetch::default();
     fetch.counts();
-    let found = link.fetch(&fetch, Purpose::Read, None).await?;
-    let Some(mut found) = found else { return Ok(0) };
+    let mut found = link.read(&fetch, None).await?;
     let counts = found.found.pop().map(|found| found.counts()).transpose()?;
     let counts = counts.unwrap_or_default();
     let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;

@@ -34,6 +34,9 @@ pub enum Place {
     RunReady,
     /// Priority, creation, id, by when the run may be had; zero is at once.
     RunFree,
+    /// Facet, time, priority, creation, id, of those that may be had from that
+    /// time on.
+    RunWaiting,
     /// Parent, creation, id.
     RunChild,
     Step,
@@ -53,34 +56,43 @@ pub enum Place {
     Queue,
 }
 
-/// What [`Place`]s are called behind the prefix.
-const NAMES: [(Place, &str); 22] = [
-    (Place::Meta, "meta"),
-    (Place::Kv, "kv"),
-    (Place::KvName, "kv:name"),
-    (Place::KvDue, "kv:due"),
-    (Place::Lease, "lease"),
-    (Place::LeaseName, "lease:name"),
-    (Place::LeaseDue, "lease:due"),
-    (Place::Run, "run"),
-    (Place::RunListed, "run:listed"),
-    (Place::RunReady, "run:ready"),
-    (Place::RunFree, "run:free"),
-    (Place::RunChild, "run:child"),
-    (Place::Step, "step"),
-    (Place::StepName, "step:name"),
-    (Place::Session, "session"),
-    (Place::SessionName, "session:name"),
-    (Place::Request, "request"),
-    (Place::RequestAge, "request:age"),
-    (Place::Event, "event"),
-    (Place::EventBy, "event:by"),
-    (Place::Commits, "commits"),
-    (Place::Queue, "queue"),
+/// What [`Place`]s are called behind the prefix, and what Redis keeps there.
+const NAMES: [(Place, &str, Kind); 23] = [
+    (Place::Meta, "meta", Kind::Hash),
+    (Place::Kv, "kv", Kind::Hash),
+    (Place::KvName, "kv:name", Kind::Zset),
+    (Place::KvDue, "kv:due", Kind::Zset),
+    (Place::Lease, "lease", Kind::Hash),
+    (Place::LeaseName, "lease:name", Kind::Zset),
+    (Place::LeaseDue, "lease:due", Kind::Zset),
+    (Place::Run, "run", Kind::Hash),
+    (Place::RunListed, "run:listed", Kind::Zset),
+    (Place::RunReady, "run:ready", Kind::Zset),
+    (Place::RunFree, "run:free", Kind::Zset),
+    (Place::RunWaiting, "run:waiting", Kind::Zset),
+    (Place::RunChild, "run:child", Kind::Zset),
+    (Place::Step, "step", Kind::Hash),
+    (Place::StepName, "step:name", Kind::Zset),
+    (Place::Session, "session", Kind::Hash),
+    (Place::SessionName, "session:name", Kind::Zset),
+    (Place::Request, "request", Kind::Hash),
+    (Place::RequestAge, "request:age", Kind::Zset),
+    (Place::Event, "event", Kind::Stream),
+    (Place::EventBy, "event:by", Kind::Zset),
+    (Place::Commits, "commits", Kind::Hash),
+    (Place::Queue, "queue", Kind::Zset),
 ];
 
+/// A type of value, as Redis names it.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Hash,
+    Zset,
+    Stream,
+}
+
 /// What a reset empties.
-pub const CLEARED: [Place; 17] = [
+pub const CLEARED: [Place; 18] = [
     Place::Kv,
     Place::KvName,
     Place::KvDue,
@@ -91,6 +103,7 @@ pub const CLEARED: [Place; 17] = [
     Place::RunListed,
     Place::RunReady,
     Place::RunFree,
+    Place::RunWaiting,
     Place::RunChild,
     Place::Step,
     Place::StepName,
@@ -128,7 +141,7 @@ impl Keys {
 
     fn below(base: &str) -> Keys {
         Keys {
-            keys: NAMES.iter().map(|(_, name)| format!("{base}:{name}")).collect(),
+            keys: NAMES.iter().map(|(_, name, _)| format!("{base}:{name}")).collect(),
             channel: format!("{base}:changes"),
         }
     }
@@ -140,6 +153,23 @@ impl Keys {
     pub fn all(&self) -> &[String] {
         &self.keys
     }
+}
+
+/// What every script begins with: the keys under the names of their places,
+/// and the type and the number of each.
+pub fn script_header() -> String {
+    let names = NAMES.map(|(_, name, _)| name.to_uppercase().replace(':', "_"));
+    let kinds = NAMES.map(|(.., kind)| match kind {
+        Kind::Hash => "'hash'",
+        Kind::Zset => "'zset'",
+        Kind::Stream => "'stream'",
+    });
+    let numbers = names.iter().zip(1..).map(|(name, number)| format!("{name} = {number}"));
+    let numbers = numbers.collect::<Vec<_>>().join(", ");
+    let (names, kinds) = (names.join(", "), kinds.join(", "));
+    format!(
+        "local {names} = unpack(KEYS)\nlocal KINDS = {{ {kinds} }}\nlocal NUMBER = {{ {numbers} }}\n"
+    )
 }
 
 /// What many runs have in common, as the beginning of index members. No facet
@@ -172,7 +202,8 @@ fn claim_facets(run: &RunRow) -> Vec<Facet> {
     [facet_all(), facet(b'n', &[&run.name])].into_iter().chain(tags).collect()
 }
 
-/// The facets that all runs of a list have, the one with the fewest runs first.
+/// The facets that all runs of a list have, first one that few runs have, as
+/// far as can be guessed.
 pub fn facets_of_list(filter: &RunFilter) -> Vec<Facet> {
     let tags = filter.tags.iter().map(|(name, value)| facet(b't', &[name, value]));
     let status = filter.status.map(|status| facet(b's', &[status.as_str()]));
@@ -200,6 +231,13 @@ pub fn listed(run: &RunRow) -> Vec<Vec<u8>> {
 /// The members under which a run that anybody may have is offered, best first.
 pub fn ready(run: &RunRow) -> Vec<Vec<u8>> {
     let rank = free(run);
+    claim_facets(run).into_iter().map(|facet| joined(facet, &rank)).collect()
+}
+
+/// The members under which a run is found that may be had from a time on,
+/// earliest first within a facet.
+pub fn waiting(run: &RunRow, from: u64) -> Vec<Vec<u8>> {
+    let rank = format!("{from:016x}") + &free(run);
     claim_facets(run).into_iter().map(|facet| joined(facet, &rank)).collect()
 }
 
@@ -295,7 +333,7 @@ mod tests {
 
     #[test]
     fn scripts_get_the_keys_in_the_order_of_places() {
-        for (at, (place, _)) in NAMES.iter().enumerate() {
+        for (at, (place, ..)) in NAMES.iter().enumerate() {
             assert_eq!(*place as usize, at, "{place:?}");
         }
         let keys = Keys::new("p");

@@ -2,16 +2,16 @@
 //! and the two scripts that go over it. Every server that is met is asked
 //! first whether the promises of this store can hold on it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use redis::aio::MultiplexedConnection;
 use redis::{InfoDict, Script, Value};
 use tokio::sync::Mutex;
 
 use super::error::Fault;
-use super::fetch::{Fetch, Fetched};
-use super::layout::{Keys, Place};
+use super::fetch::{Fetch, Fetched, Reading};
+use super::layout::{Keys, Place, script_header};
 use super::open::FORMAT;
 use super::target::Target;
 use crate::codec::{self, StateRecord};
@@ -29,6 +29,7 @@ const OLDEST: (u32, u32) = (6, 2);
 pub struct Link {
     target: Arc<Target>,
     keys: Arc<Keys>,
+    seen: Arc<Seen>,
     /// Who this sidecar is among those that take turns.
     me: String,
     fetch: Script,
@@ -60,22 +61,38 @@ pub enum Committed {
     Forgotten,
 }
 
-/// Whether a fetch is for a commit.
+/// What a fetch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Read,
-    /// Wants the turn.
-    Write,
+    /// A commit of several commands: wants the turn, and no more rows than a
+    /// script should handle at once.
+    Batch,
+    /// A commit of one command, however many rows it takes.
+    Command,
 }
 
+/// Bytes of rows that go into one batch: Redis does nothing else for the few
+/// milliseconds that it takes to copy them.
+const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// Bytes of rows that a question gives, or one command needs. More than any
+/// page that an api sends, less than what Redis's clients may be sent.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// The newest commit that this sidecar has seen, over any of its links.
+#[derive(Default)]
+pub struct Seen(std::sync::Mutex<(u64, String)>);
+
 impl Link {
-    pub fn new(target: Arc<Target>, keys: Arc<Keys>, me: String) -> Link {
+    pub fn new(target: Arc<Target>, keys: Arc<Keys>, seen: Arc<Seen>, me: String) -> Link {
         Link {
             target,
             keys,
             me,
-            fetch: Script::new(include_str!("fetch.lua")),
-            commit: Script::new(include_str!("commit.lua")),
+            seen,
+            fetch: script(include_str!("fetch.lua")),
+            commit: script(include_str!("commit.lua")),
             connection: Mutex::new(None),
             generation: AtomicU64::new(0),
         }
@@ -86,22 +103,40 @@ impl Link {
         &self.me
     }
 
-    /// Reads; nothing where it is another sidecar's turn. `now` is the time
-    /// where it is not the server's own.
+    /// Reads. `now` is the time where it is not the server's own.
     pub async fn fetch(
         &self,
         fetch: &Fetch,
         purpose: Purpose,
         now: Option<ClusterMs>,
-    ) -> Result<Option<Fetched>, Fault> {
-        let me = match purpose {
-            Purpose::Read => "",
-            Purpose::Write => &self.me,
+    ) -> Result<Reading, Fault> {
+        let (me, bytes_max) = match purpose {
+            Purpose::Read => ("", BYTES_MAX),
+            Purpose::Batch => (&*self.me, BATCH_BYTES_MAX),
+            Purpose::Command => (&*self.me, BYTES_MAX),
         };
         let now = now.map(|now| now.0.to_string()).unwrap_or_default();
+        let (seen, id) = self.seen.get();
         let mut call = self.fetch.prepare_invoke();
-        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(fetch.args());
-        Fetched::read(self.invoke(&call).await?)
+        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(seen).arg(id).arg(bytes_max);
+        call.arg(fetch.args());
+        let read = Fetched::read(self.invoke(&call).await?)?;
+        if let Reading::Fetched(fetched) = &read {
+            self.seen.note(fetched);
+        }
+        Ok(read)
+    }
+
+    /// As [`Link::fetch`], for one who reads no more than can be taken.
+    pub async fn read(&self, fetch: &Fetch, now: Option<ClusterMs>) -> Result<Fetched, Fault> {
+        match self.fetch(fetch, Purpose::Read, now).await? {
+            Reading::Fetched(fetched) => Ok(*fetched),
+            Reading::Much => {
+                let mib = BYTES_MAX >> 20;
+                Err(Fault::Refused(format!("what was asked for is over {mib} MiB; ask for less")))
+            }
+            Reading::Wait => Err(Fault::Damaged("a reader was told to wait".into())),
+        }
     }
 
     /// Commits, and hands the turn on.
@@ -119,10 +154,13 @@ impl Link {
         let outcome: String = redis::from_redis_value(self.invoke(&call).await?)
             .map_err(|error| Fault::Damaged(error.to_string()))?;
         match &*outcome {
-            "done" => Ok(Committed::Done),
+            "done" => {
+                self.seen.note_commit(commit.version + 1, commit.id);
+                Ok(Committed::Done)
+            }
             "conflict" => Ok(Committed::Conflict),
             "forgotten" => Ok(Committed::Forgotten),
-            other => Err(Fault::Damaged(format!("a commit that is '{other}'"))),
+            other => Err(Fault::Damaged(format!("{other}, which another program wrote"))),
         }
     }
 
@@ -131,6 +169,23 @@ impl Link {
         let mut call = self.commit.prepare_invoke();
         call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
         self.invoke(&call).await.map(drop)
+    }
+
+    /// Tries every command that the scripts write with, on a key of its own: a
+    /// script that were refused one of them half-way would not be undone.
+    ///
+    /// # Errors
+    /// The user may not write so; nothing is left behind.
+    pub async fn prove(&self) -> Result<(), Fault> {
+        let prove = Script::new(include_str!("prove.lua"));
+        let mut call = prove.prepare_invoke();
+        call.key(format!("{}:proof", self.keys.of(Place::Meta))).arg(&self.keys.channel);
+        let mut connection = self.connection().await?;
+        let proved: Result<Value, _> = call.invoke_async(&mut connection).await;
+        match proved {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::of(&error)),
+        }
     }
 
     /// A connection for other commands.
@@ -168,6 +223,33 @@ impl Link {
             *connection = None;
         }
     }
+}
+
+impl Seen {
+    fn get(&self) -> (u64, String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the newest; where what was seen is gone, what is there now.
+    fn note(&self, fetched: &Fetched) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched.version > seen.0 || fetched.astray {
+            *seen = (fetched.version, fetched.last.clone());
+        }
+    }
+
+    /// A commit of one's own, or one that was told.
+    fn note_commit(&self, version: u64, id: &str) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if version > seen.0 {
+            *seen = (version, id.to_owned());
+        }
+    }
+}
+
+/// A script that knows the keys by the names of their places.
+pub fn script(code: &str) -> Script {
+    Script::new(&(script_header() + code))
 }
 
 /// Whether a server can keep what this store promises.

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::error::Fault;
 use super::fetch::Fetch;
 use super::layout::Keys;
-use super::link::{Link, Purpose};
+use super::link::Link;
 use super::shared::Shared;
 use super::target::Target;
 use crate::machine::Revision;
@@ -29,8 +29,10 @@ pub(super) struct Listener {
     pub(super) link: Arc<Link>,
     pub(super) shared: Arc<Shared>,
     pub(super) me: String,
-    /// The commits that were seen at the last look.
-    pub(super) version: u64,
+    /// The newest revision that was told.
+    pub(super) heard: Revision,
+    /// The newest one that the last look found.
+    pub(super) looked: Revision,
 }
 
 impl Listener {
@@ -47,6 +49,8 @@ impl Listener {
 
     /// Until the connection breaks.
     async fn listen(&mut self, mut listening: PubSub) {
+        // What was told before is found by the first look.
+        (self.heard, self.looked) = (Revision(0), Revision(0));
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut messages = listening.on_message();
@@ -70,34 +74,28 @@ impl Listener {
     }
 
     /// `REVISION NEXT`, where either may be missing.
-    fn hear(&self, message: &[u8]) {
+    fn hear(&mut self, message: &[u8]) {
         let text = String::from_utf8_lossy(message);
         let (revision, heir) = text.split_once(' ').unwrap_or((&text, ""));
-        if let Ok(revision) = revision.parse() {
-            self.shared.standing.told(Revision(revision));
+        if let Ok(revision) = revision.parse().map(Revision) {
+            self.heard = self.heard.max(revision);
+            self.shared.standing.told(revision);
         }
         if heir == self.me {
             self.shared.turn.notify_one();
         }
     }
 
+    /// Finds out by itself. What was found at the look before should have
+    /// been heard by now: a connection can break without a word.
     async fn look(&mut self) -> Result<(), Fault> {
-        let now = self.shared.given_now();
-        let Some(found) = self.link.fetch(&Fetch::default(), Purpose::Read, now).await? else {
-            return Ok(());
-        };
-        self.shared.works();
-        if found.version < self.version {
-            let (known, revision) = (self.shared.standing.revision(), found.meta.revision);
-            tracing::error!(
-                %known, %revision,
-                "redis went back: writes that it had acknowledged are lost, and tokens above \
-                 this revision may be given out again"
-            );
-            self.shared.standing.went_back(&found.meta);
+        let found = self.link.read(&Fetch::default(), self.shared.given_now()).await?;
+        self.shared.saw(&found);
+        let deaf = self.heard < self.looked && !found.astray;
+        self.looked = found.meta.revision;
+        match deaf {
+            true => Err(Fault::Unreached("changes are not told any more".into())),
+            false => Ok(()),
         }
-        self.version = found.version;
-        self.shared.standing.publish(&found.meta);
-        Ok(())
     }
 }

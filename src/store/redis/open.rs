@@ -11,7 +11,7 @@ use super::RedisStore;
 use super::error::{Fault, OpenError};
 use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
-use super::link::{Link, Purpose};
+use super::link::{Link, Seen};
 use super::listener::Listener;
 use super::move_in::{MoveIn, move_in, refuse_left};
 use super::shared::{RedisClock, Shared};
@@ -54,6 +54,7 @@ pub(super) struct Way {
     pub target: Arc<Target>,
     pub keys: Arc<Keys>,
     pub link: Arc<Link>,
+    pub seen: Arc<Seen>,
     pub prefix: String,
     pub move_in: MoveIn,
 }
@@ -67,6 +68,7 @@ impl RedisStore {
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
         let way = Way::to(options)?;
         let mut found = way.first_look().await?;
+        way.link.prove().await.map_err(|fault| way.refused(fault))?;
         if move_in(&way, &found).await? {
             found = way.first_look().await?;
         }
@@ -93,7 +95,8 @@ impl RedisStore {
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
-        let writes = Link::new(way.target.clone(), way.keys.clone(), me.clone());
+        let (target, keys) = (way.target.clone(), way.keys.clone());
+        let writes = Link::new(target, keys, way.seen.clone(), me.clone());
         tokio::spawn(Writer::new(writes, shared.clone(), end).run());
         let Way { target, keys, link, .. } = way;
         let listener = Listener {
@@ -102,7 +105,8 @@ impl RedisStore {
             link: link.clone(),
             shared: shared.clone(),
             me,
-            version: found.version,
+            heard: found.meta.revision,
+            looked: found.meta.revision,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
         RedisStore { shared, keys, link, ended, _listener: listener }
@@ -119,8 +123,9 @@ impl Way {
         }
         let keys = Arc::new(Keys::new(&prefix));
         let me = format!("{:016x}", rand::random::<u64>());
-        let link = Arc::new(Link::new(target.clone(), keys.clone(), me));
-        Ok(Way { target, keys, link, prefix, move_in })
+        let seen = Arc::new(Seen::default());
+        let link = Arc::new(Link::new(target.clone(), keys.clone(), seen.clone(), me));
+        Ok(Way { target, keys, link, seen, prefix, move_in })
     }
 
     /// Reads the position, and refuses what it cannot belong to.
@@ -139,12 +144,17 @@ impl Way {
                 {
                     sleep(OPEN_RETRY).await;
                     // A connection that broke stays broken.
-                    let (target, keys) = (self.target.clone(), self.keys.clone());
-                    link = Arc::new(Link::new(target, keys, self.link.me().to_owned()));
+                    link = Arc::new(self.link_anew());
                 }
                 Err(fault) => return Err(self.refused(fault)),
             }
         }
+    }
+
+    /// A link of its own to the same place.
+    fn link_anew(&self) -> Link {
+        let (target, keys, seen) = (self.target.clone(), self.keys.clone(), self.seen.clone());
+        Link::new(target, keys, seen, self.link.me().to_owned())
     }
 
     /// Where this leads, for people.
@@ -175,9 +185,7 @@ impl Way {
             // What else is there may not be readable.
             return Ok((Fetched::nothing(), format));
         }
-        let found = link.fetch(&Fetch::default(), Purpose::Read, None).await?;
-        let found = found.ok_or_else(|| Fault::Damaged("a reader was told to wait".into()))?;
-        Ok((found, format))
+        Ok((link.read(&Fetch::default(), None).await?, format))
     }
 }
 

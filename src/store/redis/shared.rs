@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::error::Fault;
+use super::fetch::Fetched;
 use crate::machine::{ClusterMs, Meta};
 use crate::store::clock::Clock;
 use crate::store::queue::Queue;
@@ -42,17 +43,28 @@ impl Shared {
         self.clock.as_ref().map(SteadyClock::now)
     }
 
+    /// What was read is news: that Redis answers, how far the state has got, or
+    /// that it has gone back.
+    pub(super) fn saw(&self, fetched: &Fetched) {
+        if let Some(fault) = self.standing.set_fault(None) {
+            tracing::info!(%fault, "redis can be used again");
+        }
+        if !fetched.astray {
+            return self.standing.publish(&fetched.meta);
+        }
+        let (known, revision) = (self.standing.revision(), fetched.meta.revision);
+        tracing::error!(
+            %known, %revision,
+            "redis went back: writes that it had acknowledged are lost, and revisions and tokens \
+             from here on are given out again"
+        );
+        self.standing.went_back(&fetched.meta);
+    }
+
     /// Keeps why Redis cannot be used, and says so once.
     pub(super) fn failed(&self, fault: &Fault) {
         if self.standing.set_fault(Some(fault.to_string())).is_none() {
             tracing::warn!(%fault, "redis cannot be used");
-        }
-    }
-
-    /// Redis has answered.
-    pub(super) fn works(&self) {
-        if let Some(fault) = self.standing.set_fault(None) {
-            tracing::info!(%fault, "redis can be used again");
         }
     }
 

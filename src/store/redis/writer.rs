@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::batch::{Decided, Needs, Selection, decide_all};
 use super::error::Fault;
+use super::fetch::{Fetched, Reading};
 use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
 use super::shared::Shared;
 use crate::machine::{ClusterMs, Envelope, Reply};
@@ -51,6 +52,8 @@ enum Attempt {
     Answered,
     /// It is another sidecar's turn.
     Wait,
+    /// It touches more than a batch may.
+    Much,
     /// Nothing was written: something else was committed first.
     Conflict,
     /// Nothing was written.
@@ -114,6 +117,15 @@ impl Writer {
                     let _ = timeout(Duration::from_millis(TURN_MS), turn).await;
                     self.join(&mut jobs);
                 }
+                Attempt::Much if jobs.len() > 1 => {
+                    for job in jobs.split_off(jobs.len() / 2).into_iter().rev() {
+                        self.shared.queue.give_back(job);
+                    }
+                }
+                Attempt::Much => {
+                    let why = "the command touches more than redis can be asked for at once";
+                    return fail(jobs, &StoreError::Unavailable(why.into()));
+                }
                 Attempt::Conflict if conflicts == CONFLICTS_MAX => {
                     let why = format!("{CONFLICTS_MAX} times, something else was written first");
                     return fail(jobs, &StoreError::Unavailable(why));
@@ -157,13 +169,15 @@ impl Writer {
         let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default());
         let needs = Needs::of(envelopes.iter());
         let now = self.shared.given_now();
-        let fetched = match self.link.fetch(&needs.fetch(), Purpose::Write, now).await {
-            Ok(Some(fetched)) => fetched,
-            Ok(None) => return Attempt::Wait,
+        let purpose = if jobs.len() > 1 { Purpose::Batch } else { Purpose::Command };
+        let fetched = match self.link.fetch(&needs.fetch(), purpose, now).await {
+            Ok(Reading::Fetched(fetched)) => *fetched,
+            Ok(Reading::Wait) => return Attempt::Wait,
+            Ok(Reading::Much) => return Attempt::Much,
             Err(fault) => return Attempt::Failed(fault),
         };
-        self.shared.works();
-        let (now, version, late) = (fetched.now, fetched.version, fetched.late);
+        self.shared.saw(&fetched);
+        let Fetched { now, version, late, mine, .. } = fetched;
         let last = fetched.last.clone();
         let before = match needs.working(fetched) {
             Ok(before) => before,
@@ -175,7 +189,9 @@ impl Writer {
         if decided.idle {
             self.shared.standing.publish(&decided.meta);
             answer(jobs, decided.replies);
-            self.pass().await;
+            if mine {
+                self.pass().await;
+            }
             return Attempt::Answered;
         }
         self.finish(jobs, decided, version, &last).await
@@ -234,11 +250,14 @@ impl Writer {
         loop {
             let fault = match self.link.commit(commit).await {
                 Ok(committed) => return Some(Ok(committed)),
-                // Redis does not answer for what it was asked before.
-                Err(fault @ (Fault::Refused(_) | Fault::NotNow(_))) if !sent => {
+                // Refused before anything was written. Of what was asked before
+                // that says nothing.
+                Err(fault @ (Fault::Unreached(_) | Fault::Refused(_) | Fault::NotNow(_)))
+                    if !sent =>
+                {
                     return Some(Err(fault));
                 }
-                Err(fault @ Fault::Unreached(_)) if !sent => return Some(Err(fault)),
+                Err(fault @ Fault::Damaged(_)) if !sent => return Some(Err(fault)),
                 Err(fault) => fault,
             };
             sent = true;

@@ -230,6 +230,8 @@ impl Writes {
         let (listed, ready) = (members(old, layout::listed), members(old, offered));
         self.replaced(Place::RunListed, listed, members(new, layout::listed));
         self.replaced(Place::RunReady, ready, members(new, offered));
+        let waits = members(old, waiting);
+        self.replaced(Place::RunWaiting, waits, members(new, waiting));
         let place = |run: Option<&RunRow>| {
             let run = run?;
             Some((layout::free(run), free_from(run)?.to_string()))
@@ -307,6 +309,12 @@ impl Writes {
 /// From when on a run may be had, as the index of times has it.
 fn free_from(run: &RunRow) -> Option<u64> {
     run.claimable_from().map(|at| at.0)
+}
+
+/// The members of a run that may be had later, or lapsed.
+fn waiting(run: &RunRow) -> Vec<Vec<u8>> {
+    let from = free_from(run).filter(|from| *from > 0);
+    from.map(|from| layout::waiting(run, from)).unwrap_or_default()
 }
 
 /// The members of a run that may be had at once.

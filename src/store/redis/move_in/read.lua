@@ -2,14 +2,13 @@
 -- key's time and its value are the same key's. Changes nothing.
 --
 -- KEYS: what is to be read.
--- Gives the time in seconds and microseconds, then type, what is left of its
--- time in ms and value for each key; no value where it is no string.
+-- Gives the time in seconds and microseconds, and type, what is left of its
+-- time in ms and value of each key; no value where it is no string.
 
-local time = redis.call('TIME')
-local answer = { time[1], time[2] }
+local found = {}
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
   local value = kind == 'string' and redis.call('GET', key)
-  table.insert(answer, { kind, redis.call('PTTL', key), value })
+  table.insert(found, { kind, redis.call('PTTL', key), value })
 end
-return answer
+return { redis.call('TIME'), found }

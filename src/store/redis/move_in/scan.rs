@@ -19,6 +19,9 @@ const MANY: u64 = 100_000;
 /// A key's name, which may be no text.
 pub type Name = Vec<u8>;
 
+/// A key's type, what is left of its time, and its value if it is a string.
+type Read = (String, i64, Option<Vec<u8>>);
+
 /// Every name as the reference gives them, once each, in byte order.
 pub async fn names(connection: &mut MultiplexedConnection) -> RedisResult<Vec<Name>> {
     let keys: u64 = redis::cmd("DBSIZE").query_async(connection).await?;
@@ -77,15 +80,12 @@ async fn page(
     now: ClusterMs,
 ) -> RedisResult<Vec<Item>> {
     let script = Script::new(include_str!("read.lua"));
-    let answer: redis::Value = script.key(names).invoke_async(connection).await?;
-    let redis::Value::Array(mut answer) = answer else { return Ok(Vec::new()) };
-    let keys = answer.split_off(answer.len().min(2));
-    let (seconds, micros): (u64, u64) = redis::from_redis_value(redis::Value::Array(answer))?;
+    let ((seconds, micros), keys): ((u64, u64), Vec<Read>) =
+        script.key(names).invoke_async(connection).await?;
     // Deadlines are counted from `now`, and reading many pages takes a while.
     let since_ms = (seconds * 1_000 + micros / 1_000).saturating_sub(now.0);
     let mut items = Vec::new();
-    for (name, key) in names.iter().zip(keys) {
-        let (kind, left_ms, value): (String, i64, Option<Vec<u8>>) = redis::from_redis_value(key)?;
+    for (name, (kind, left_ms, value)) in names.iter().zip(keys) {
         let value = match (&*kind, value) {
             ("string", Some(bytes)) => Value::String(bytes),
             ("none" | "string", _) => continue,

@@ -1,0 +1,22 @@
+-- Tries every command that the other scripts write with, on one key that is
+-- there for nothing else and gone afterwards.
+--
+-- KEYS: the key. ARGV: the channel.
+-- Gives 'done', or fails with what Redis refuses.
+
+local key, channel = KEYS[1], ARGV[1]
+
+redis.call('UNLINK', key)
+redis.call('HSET', key, 'a', '1')
+redis.call('HINCRBY', key, 'a', '1')
+redis.call('HDEL', key, 'b')
+redis.call('RENAME', key, key)
+redis.call('UNLINK', key)
+redis.call('ZADD', key, 1, 'a')
+redis.call('ZREM', key, 'b')
+redis.call('ZPOPMIN', key)
+redis.call('XADD', key, '1', 'a', '1')
+redis.call('UNLINK', key)
+-- A revision that everybody has seen.
+redis.call('PUBLISH', channel, '0 ')
+return 'done'
