@@ -95,8 +95,7 @@ impl RedisStore {
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
-        let (target, keys) = (way.target.clone(), way.keys.clone());
-        let writes = Link::new(target, keys, way.seen.clone(), me.clone());
+        let writes = way.link_anew();
         tokio::spawn(Writer::new(writes, shared.clone(), end).run());
         let Way { target, keys, link, .. } = way;
         let listener = Listener {
