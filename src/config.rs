@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use crate::access::Secret;
+use crate::store::redis::MoveIn;
 pub use layers::{Resolved, Shown, Source, Sources};
 pub use parse::HostPort;
 
@@ -29,6 +30,7 @@ pub struct Config {
     pub db_path: PathBuf,
     pub redis_url: Option<Secret>,
     pub redis_prefix: String,
+    pub redis_move_in: MoveIn,
     pub host: String,
     pub port: u16,
     pub token: Option<Secret>,

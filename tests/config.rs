@@ -138,6 +138,7 @@ fn each_setting_has_one_name_everywhere() {
 fn every_setting_can_stand_in_the_file() {
     let value = |name: &str| match name {
         "state_backend" => "\"memory\"",
+        "redis_move_in" => "\"always\"",
         "insecure" => "true",
         "members" => "[\"1=a:1\", \"2=b:2\"]",
         "raft_addr" | "grpc_addr" => "\"[::1]:7\"",

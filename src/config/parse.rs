@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::{Backend, LogFormat};
-use crate::store::redis;
+use crate::store::redis::{self, MoveIn};
 
 /// More voters make every write wait for more disks and add no safety that
 /// seven do not give.
@@ -139,6 +139,16 @@ pub fn backend(text: &str) -> Result<Backend, Why> {
         "memory" => Ok(Backend::Memory),
         "raft" => Ok(Backend::Raft),
         "redis" => Ok(Backend::Redis),
+        _ => Err(Why::new()),
+    }
+}
+
+/// What becomes of what the reference left in Redis.
+pub fn move_in(text: &str) -> Result<MoveIn, Why> {
+    match text {
+        "auto" => Ok(MoveIn::Auto),
+        "always" => Ok(MoveIn::Always),
+        "never" => Ok(MoveIn::Never),
         _ => Err(Why::new()),
     }
 }

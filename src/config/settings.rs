@@ -82,6 +82,16 @@ pub static SETTINGS: &[Setting] = &[
         apply: |c, text| put(&mut c.redis_prefix, parse::redis_prefix(text)),
     },
     Setting {
+        name: "redis_move_in",
+        env: "SIDECAR_REDIS_MOVE_IN",
+        flag: Some("redis-move-in"),
+        default: Some("auto"),
+        kind: Kind::Plain,
+        takes: "auto, always or never",
+        about: "redis: whether what lies there under the Python reference's names becomes the state at the first start; auto: if some of it is surely the reference's",
+        apply: |c, text| put(&mut c.redis_move_in, parse::move_in(text)),
+    },
+    Setting {
         name: "host",
         env: "SIDECAR_HOST",
         flag: Some("host"),

@@ -59,7 +59,11 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 pub(super) fn redis_options(config: &Config) -> redis::Options {
     let defaults = redis::Options::default();
     let url = config.redis_url.as_ref().map(Secret::expose).map(str::to_owned);
-    redis::Options { url: url.unwrap_or(defaults.url), prefix: config.redis_prefix.clone() }
+    redis::Options {
+        url: url.unwrap_or(defaults.url),
+        prefix: config.redis_prefix.clone(),
+        move_in: config.redis_move_in,
+    }
 }
 
 /// Becomes a node of the cluster. Its peers may call as soon as their service

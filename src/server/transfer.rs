@@ -45,7 +45,7 @@ pub async fn export(config: &Config, deadline: Instant) -> Result<Export, Transf
         Backend::Sqlite => Ok(sqlite::export_file(&config.db_path, deadline).await?),
         Backend::Redis => {
             let options = stores::redis_options(config);
-            let store = RedisStore::open(options, RedisClock::Server).await?;
+            let store = RedisStore::open_to_read(options, RedisClock::Server).await?;
             store.export(deadline).await.map_err(TransferError::RedisExport)
         }
         Backend::Memory => unfit("whose state is in the process that serves it; use --node"),

@@ -62,6 +62,7 @@ pub use error::OpenError;
 use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
 use link::Link;
+pub use move_in::MoveIn;
 pub use open::{Options, is_prefix};
 use retry::read_by;
 pub use shared::RedisClock;

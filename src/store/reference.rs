@@ -36,7 +36,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use check::{json, status, tags};
+pub use check::{json, object, status, tags};
 pub use convert::convert;
 
 use crate::codec::StateRecord;

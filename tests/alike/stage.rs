@@ -74,7 +74,11 @@ impl Opener {
                 (Place::Sqlite { dir, clock: clock.clone() }, copies)
             }
             Opener::Redis(server) => {
-                let options = redis::Options { url: server.url(), prefix: server.prefix() };
+                let options = redis::Options {
+                    url: server.url(),
+                    prefix: server.prefix(),
+                    ..redis::Options::default()
+                };
                 let copies =
                     vec![redis_copy(&options, clock).await, redis_copy(&options, clock).await];
                 (Place::Redis { options, clock: clock.clone() }, copies)

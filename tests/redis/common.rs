@@ -19,7 +19,7 @@ pub fn soon() -> Instant {
 
 /// One more store on the state under `prefix`, by Redis's own clock.
 pub async fn open(server: &RedisServer, prefix: &str) -> RedisStore {
-    let options = Options { url: server.url(), prefix: prefix.to_owned() };
+    let options = Options { url: server.url(), prefix: prefix.to_owned(), ..Options::default() };
     RedisStore::open(options, RedisClock::Server).await.expect("a server of our own")
 }
 

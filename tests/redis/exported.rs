@@ -141,7 +141,7 @@ async fn an_import_is_all_or_nothing() {
         let rows = rows.iter().cloned().map(Part::Row);
         rows.chain(events.iter().cloned().map(Part::Event)).collect::<Vec<_>>()
     };
-    let target = || Options { url: server.url(), prefix: "target".into() };
+    let target = || Options { url: server.url(), prefix: "target".into(), ..Options::default() };
     let begin = |replace| RedisIntake::begin(target(), meta.clone(), replace);
     // Given up half-way.
     let mut intake = begin(false).await.unwrap();

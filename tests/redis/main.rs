@@ -18,9 +18,11 @@ mod sidecar;
 #[path = "../chaos/verdict.rs"]
 mod verdict;
 
+mod clock;
 mod common;
 mod cut;
 mod exported;
+mod foreign;
 mod gone;
 mod heavy;
 mod load;

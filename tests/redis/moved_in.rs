@@ -3,7 +3,7 @@
 
 use mcp_state_sidecar::machine::view::{RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Question};
-use mcp_state_sidecar::store::redis::{OpenError, Options, RedisClock, RedisStore};
+use mcp_state_sidecar::store::redis::{MoveIn, OpenError, Options, RedisClock, RedisStore};
 use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::server::{self, RedisServer};
 /// What one reference had stored: keys with type, remaining time and value.
 const RECORDED: &str = include_str!("../recorded/redis-keys.json");
 
-fn filled() -> RedisServer {
+pub fn filled() -> RedisServer {
     let server = RedisServer::start();
     let keys: Value = serde_json::from_str(RECORDED).expect("the recorded keys are JSON");
     for (key, item) in keys.as_object().expect("keys by name") {
@@ -37,11 +37,21 @@ async fn ask(store: &RedisStore, question: Question) -> Answer {
     store.ask(question, Consistency::Linearizable, soon()).await.expect("an answer").answer
 }
 
-async fn counts(store: &RedisStore) -> (u64, u64, u64, u64, u64) {
+pub async fn counts(store: &RedisStore) -> (u64, u64, u64, u64, u64) {
     match ask(store, Question::Counts).await {
         Answer::Counts(c) => (c.keys, c.runs, c.steps, c.leases, c.sessions),
         other => panic!("not counts: {other:?}"),
     }
+}
+
+/// Opens what cannot be opened; gives the one line that says why.
+pub async fn refused(url: &str, move_in: MoveIn) -> String {
+    let options = Options { url: url.to_owned(), move_in, ..Options::default() };
+    let refused = RedisStore::open(options, RedisClock::Server).await.err();
+    let line = refused.as_ref().map(ToString::to_string).unwrap_or_default();
+    assert!(matches!(refused, Some(OpenError::Unfit { .. })), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,15 +93,72 @@ async fn what_is_neither_the_references_nor_ours_is_refused_by_name() {
     if !server::is_installed("moving in") {
         return;
     }
-    for (key, value) in [("session:abc", "no JSON"), ("wf:meta:x", "{}")] {
+    for (key, value) in [("session:abc", "no JSON"), ("session:x", "[1]"), ("wf:meta:x", "{}")] {
         let server = filled();
         server.ask::<()>(&["SET", key, value]);
         let before = server.keys().len();
-        let options = Options { url: server.url(), ..Options::default() };
-        let refused = RedisStore::open(options, RedisClock::Server).await.err();
-        let line = refused.as_ref().map(ToString::to_string).unwrap_or_default();
-        assert!(matches!(refused, Some(OpenError::Unfit { .. })), "{line}");
+        let line = refused(&server.url(), MoveIn::Auto).await;
         assert!(line.contains(key) && line.contains("/1"), "{line}");
         assert_eq!(server.keys().len(), before, "something was changed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_redis_is_said_and_taken_over_once_there_is_room() {
+    if !server::is_installed("moving in") {
+        return;
+    }
+    let server = filled();
+    let before = server.keys().len();
+    server.set("maxmemory", "1");
+    let line = refused(&server.url(), MoveIn::Auto).await;
+    assert!(line.contains("out of memory"), "{line}");
+    assert_eq!(server.keys().len(), before, "something was changed");
+    server.set("maxmemory", "0");
+    assert_eq!(counts(&open(&server, "sidecar").await).await, (3, 3, 3, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_at_the_last_step_does_not_pass_for_a_sidecar_that_was_first() {
+    if !server::is_installed("moving in") {
+        return;
+    }
+    let server = filled();
+    // The script that makes what has come the state asks first what is there.
+    let user = |right: &str| {
+        let rights = ["ACL", "SETUSER", "mover", "on", ">secret", "~*", "&*", "+@all", right];
+        server.ask::<()>(&rights);
+        format!("redis://mover:secret@127.0.0.1:{}", server.port())
+    };
+    let line = refused(&user("-exists"), MoveIn::Auto).await;
+    assert!(line.contains("cannot be taken over") && line.contains("can't run"), "{line}");
+    assert!(!server.keys().contains(&"{sidecar}:meta".into()), "a state has begun");
+    let options = Options { url: user("+exists"), ..Options::default() };
+    let store = RedisStore::open(options, RedisClock::Server).await.expect("it may, now");
+    assert_eq!(counts(&store).await, (3, 3, 3, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deadlines_stay_however_long_the_reading_takes() {
+    if !server::is_installed("moving in") {
+        return;
+    }
+    /// Some dozens of round trips.
+    const KEYS: usize = 5_000;
+    let server = filled();
+    let names: Vec<String> = (0..KEYS).map(|n| format!("kv:{n:05}")).collect();
+    let words: Vec<&str> = names.iter().flat_map(|name| [name, "1"]).collect();
+    server.ask::<()>(&[&["MSET"], &words[..]].concat());
+    let (seconds, _): (u64, u64) = server.ask(&["TIME"]);
+    let deadline_ms = (seconds + 3_600) * 1_000 + 123;
+    // Read last of all keys.
+    server.ask::<()>(&["SET", "kv:~", "1", "PXAT", &deadline_ms.to_string()]);
+    let store = open(&server, "sidecar").await;
+    assert_eq!(counts(&store).await.0, KEYS as u64 + 4);
+    let Answer::Key(Some(row)) = ask(&store, Question::Key { key: "~".into() }).await else {
+        panic!("it is not there")
+    };
+    let moved = row.expires_at.expect("it expires").0.abs_diff(deadline_ms);
+    // One of rounding, one of two clocks read one after the other.
+    assert!(moved <= 2, "it moved by {moved} ms");
 }

@@ -48,7 +48,11 @@ pub const SQLITE: Factory = |clock| {
 pub const REDIS: Factory = |clock| {
     Box::pin(async move {
         let server = redis_server();
-        let options = redis::Options { url: server.url(), prefix: server.prefix() };
+        let options = redis::Options {
+            url: server.url(),
+            prefix: server.prefix(),
+            ..redis::Options::default()
+        };
         let opened = RedisStore::open(options, RedisClock::Given(clock)).await;
         let store = Arc::new(opened.expect("a new prefix"));
         let closing = store.clone();

@@ -1,130 +1,199 @@
 //! Moving in: a Redis that the Python reference filled becomes ours when it is
 //! first opened. The reference's own keys stay as they are, under their own
 //! names: they are the copy.
+//!
+//! A Redis is shared with other programs, and the reference's names are
+//! everybody's: `session:…`, `kv:…`. So, unless told otherwise, nothing is
+//! taken over before something is found that only the reference writes; and
+//! one database is taken over under one prefix, which a key says
+//! ([`TAKEN_OVER`]): claims and leases must not go on in two states.
 
+mod scan;
+
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use scan::Name;
 
 use super::error::{Fault, OpenError};
 use super::fetch::Fetched;
-use super::intake::{Adopted, RedisIntake};
-use super::link::Link;
+use super::intake::RedisIntake;
 use super::open::Way;
+use crate::machine::ClusterMs;
 use crate::store::StoreError;
-use crate::store::reference::items::{self, Item, Value};
-use crate::store::reference::{self, Converted};
+use crate::store::reference::{self, Converted, items};
 use crate::store::transfer::{Intake, Part};
-
-/// Keys looked at in one round trip.
-const PAGE: usize = 1_000;
 
 /// Parts sent in one round trip.
 const PARTS: usize = 500;
 
+/// The key that holds the prefix under which what the reference left in this
+/// database was taken over. It is set before anything is: who finds itself in
+/// it goes on with what it had begun.
+const TAKEN_OVER: &str = "{mcp-state-sidecar}:moved-in";
+
+/// Whether what lies under the reference's names is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MoveIn {
+    /// Where some of it is surely the reference's.
+    #[default]
+    Auto,
+    /// Whatever it is.
+    Always,
+    /// It is not looked at.
+    Never,
+}
+
 /// Takes over what the reference left, if the state has not begun yet.
 ///
 /// # Errors
-/// Something under the reference's names is not of its form: nothing was
-/// changed.
+/// Something under the reference's names is not of its form, or cannot be
+/// taken over now: the state has not begun.
 pub(super) async fn move_in(way: &Way, found: &Fetched) -> Result<bool, OpenError> {
-    if found.version > 0 {
-        return Ok(false);
-    }
-    let items = gather(&way.link).await.map_err(|fault| way.refused(fault))?;
-    if items.is_empty() {
-        return Ok(false);
-    }
-    let count = items.len();
-    let left = items::gather(items, found.now).map_err(|fault| OpenError::Unfit {
+    let Some(names) = left(way, found).await? else { return Ok(false) };
+    let items = asked(way, async |_, connection| scan::read(connection, &names, found.now).await);
+    let left = items::gather(items.await?, found.now).map_err(|fault| OpenError::Unfit {
         place: way.place(),
         reason: format!(
-            "{fault}: neither the Python reference's nor ours; give this store a database of its \
-             own (redis://HOST/1), or remove the key"
+            "{fault}: neither the Python reference's nor ours; remove the key, give this store a \
+             database of its own (redis://HOST/1), or begin without what the reference stored \
+             (SIDECAR_REDIS_MOVE_IN=never)"
         ),
     })?;
     let converted = reference::convert(&left, found.now);
+    if asked(way, mark).await?.is_some() {
+        return Ok(false);
+    }
     let revision = converted.meta.revision;
     if fill(way, converted).await? {
-        tracing::info!(keys = count, %revision, "took over what the Python reference had stored");
+        tracing::info!(%revision, "took over what the Python reference had stored");
     }
     Ok(true)
 }
 
-/// Every key that has a name of the reference's.
-async fn gather(link: &Link) -> Result<Vec<Item>, Fault> {
-    let mut connection = link.connection().await?;
-    let mut items = Vec::new();
-    let mut cursor = 0;
-    loop {
-        let (next, names): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
-            .arg(cursor)
-            .arg("COUNT")
-            .arg(PAGE)
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| Fault::of(&error))?;
-        let names: Vec<Vec<u8>> = names.into_iter().filter(|name| items::is_named(name)).collect();
-        if !names.is_empty() {
-            items.extend(read(&mut connection, names).await.map_err(|error| Fault::of(&error))?);
-        }
-        if next == 0 {
-            break;
-        }
-        cursor = next;
-    }
-    // A scan may show a key twice.
-    items.sort_by(|a, b| a.key.cmp(&b.key));
-    items.dedup_by(|a, b| a.key == b.key);
-    Ok(items)
+/// Refuses a place where the reference left what [`move_in`] would take over.
+///
+/// # Errors
+/// It did.
+pub(super) async fn refuse_left(way: &Way, found: &Fetched) -> Result<(), OpenError> {
+    let Some(names) = left(way, found).await? else { return Ok(()) };
+    let keys = names.len();
+    Err(OpenError::Unfit {
+        place: way.place(),
+        reason: format!(
+            "what the Python reference stored ({keys} keys) has not been taken over yet; start a \
+             sidecar here once, or do without it (SIDECAR_REDIS_MOVE_IN=never)"
+        ),
+    })
 }
 
-async fn read(
-    connection: &mut MultiplexedConnection,
-    names: Vec<Vec<u8>>,
-) -> redis::RedisResult<Vec<Item>> {
-    let mut kinds = redis::pipe();
-    for name in &names {
-        kinds.cmd("TYPE").arg(name).cmd("PTTL").arg(name);
+/// The keys that the reference left and that nobody has taken over.
+async fn left(way: &Way, found: &Fetched) -> Result<Option<Vec<Name>>, OpenError> {
+    if found.version > 0 || way.move_in == MoveIn::Never {
+        return Ok(None);
     }
-    let kinds: Vec<redis::Value> = kinds.query_async(connection).await?;
-    let mut items = Vec::new();
-    for (key, pair) in names.into_iter().zip(kinds.chunks_exact(2)) {
-        let kind: String = redis::from_redis_value(pair[0].clone())?;
-        let left_ms: i64 = redis::from_redis_value(pair[1].clone())?;
-        let value = match &*kind {
-            "string" => {
-                let bytes: Option<Vec<u8>> =
-                    redis::cmd("GET").arg(&key).query_async(connection).await?;
-                // Gone meanwhile: it has expired.
-                let Some(bytes) = bytes else { continue };
-                Value::String(bytes)
+    asked(way, async |way, connection| {
+        match look(way, connection, found.now).await {
+            // What we may not see is not there for us.
+            Err(error) if way.move_in == MoveIn::Auto && error.code() == Some("NOPERM") => {
+                tracing::warn!(
+                    %error,
+                    "the user in REDIS_URL may not see whether the Python reference stored \
+                     something; nothing of it is taken over"
+                );
+                Ok(None)
             }
-            "none" => continue,
-            _ => Value::Other(kind),
-        };
-        // Below zero where it has no end.
-        items.push(Item { key, left_ms: u64::try_from(left_ms).ok(), value });
+            looked => looked,
+        }
+    })
+    .await
+}
+
+async fn look(
+    way: &Way,
+    connection: &mut MultiplexedConnection,
+    now: ClusterMs,
+) -> RedisResult<Option<Vec<Name>>> {
+    if taken_over_as(way, connection).await?.is_some() {
+        return Ok(None);
     }
-    Ok(items)
+    let names = scan::names(connection).await?;
+    let surely = match way.move_in {
+        MoveIn::Always => true,
+        MoveIn::Auto | MoveIn::Never => scan::shows(connection, &names, now).await?,
+    };
+    if surely && !names.is_empty() {
+        return Ok(Some(names));
+    }
+    if let Some(first) = names.first() {
+        tracing::warn!(
+            keys = names.len(),
+            such_as = %String::from_utf8_lossy(first),
+            "nothing is taken over: keys have names that the Python reference gives too, but \
+             nothing here is surely its (a run, a lease). If they are its, set \
+             SIDECAR_REDIS_MOVE_IN=always before anything is stored; if not, set it to never"
+        );
+    }
+    Ok(None)
+}
+
+/// The other prefix under which this database was taken over already.
+async fn taken_over_as(
+    way: &Way,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Option<String>> {
+    let prefix: Option<String> = redis::cmd("GET").arg(TAKEN_OVER).query_async(connection).await?;
+    let other = prefix.filter(|prefix| *prefix != way.prefix);
+    if let Some(prefix) = &other {
+        tracing::warn!(
+            %prefix,
+            key = TAKEN_OVER,
+            "what the Python reference stored was taken over under another prefix, as this key \
+             says; this state begins without it"
+        );
+    }
+    Ok(other)
+}
+
+/// Marks the database as taken over under our prefix, unless it is under
+/// another one, which is given then.
+async fn mark(way: &Way, connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+    let mut set = redis::cmd("SET");
+    set.arg(TAKEN_OVER).arg(&way.prefix).arg("NX");
+    set.query_async::<()>(connection).await?;
+    taken_over_as(way, connection).await
 }
 
 /// Fills our keys; says whether nobody else was first.
 async fn fill(way: &Way, converted: Converted) -> Result<bool, OpenError> {
-    let failed =
-        |error: StoreError| OpenError::Unfit { place: way.place(), reason: error.to_string() };
+    let Err(error) = send(way, converted).await else { return Ok(true) };
+    // Another sidecar may have done the same at the same time. The error does
+    // not tell: a full Redis refuses us just as an old state does.
+    match way.first_look().await {
+        Ok(found) if found.version > 0 => Ok(false),
+        Ok(_) | Err(_) => Err(OpenError::Unfit {
+            place: way.place(),
+            reason: format!("what the Python reference stored cannot be taken over: {error}"),
+        }),
+    }
+}
+
+async fn send(way: &Way, converted: Converted) -> Result<(), StoreError> {
     let Converted { meta, rows, events } = converted;
     let mut intake = RedisIntake::filling(way, meta, false);
     let parts: Vec<Part> =
         rows.into_iter().map(Part::Row).chain(events.into_iter().map(Part::Event)).collect();
     for some in parts.chunks(PARTS) {
-        intake.take(some.to_vec()).await.map_err(failed)?;
+        intake.take(some.to_vec()).await?;
     }
-    match intake.adopt().await.map_err(|fault| way.refused(fault))? {
-        Adopted::Done => Ok(true),
-        // Another sidecar did the same at the same time.
-        Adopted::NotEmpty => Ok(false),
-        Adopted::InUse(what) | Adopted::Incomplete(what) | Adopted::Foreign(what) => {
-            let reason = format!("what the Python reference had stored was not taken over: {what}");
-            Err(OpenError::Unfit { place: way.place(), reason })
-        }
-    }
+    Box::new(intake).finish().await
+}
+
+/// Asks this Redis something.
+async fn asked<T>(
+    way: &Way,
+    ask: impl AsyncFnOnce(&Way, &mut MultiplexedConnection) -> RedisResult<T>,
+) -> Result<T, OpenError> {
+    let mut connection = way.link.connection().await.map_err(|fault| way.refused(fault))?;
+    let answer = ask(way, &mut connection).await;
+    answer.map_err(|error| way.refused(Fault::of(&error)))
 }

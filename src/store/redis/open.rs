@@ -13,7 +13,7 @@ use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
 use super::link::{Link, Seen};
 use super::listener::Listener;
-use super::move_in::move_in;
+use super::move_in::{MoveIn, move_in, refuse_left};
 use super::shared::{RedisClock, Shared};
 use super::target::Target;
 use super::writer::Writer;
@@ -35,11 +35,17 @@ pub struct Options {
     pub url: String,
     /// What all keys begin with, in braces.
     pub prefix: String,
+    /// Whether what lies under the Python reference's names becomes the state.
+    pub move_in: MoveIn,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { url: "redis://localhost:6379".into(), prefix: "sidecar".into() }
+        Options {
+            url: "redis://localhost:6379".into(),
+            prefix: "sidecar".into(),
+            move_in: MoveIn::default(),
+        }
     }
 }
 
@@ -50,27 +56,46 @@ pub(super) struct Way {
     pub link: Arc<Link>,
     pub seen: Arc<Seen>,
     pub prefix: String,
+    pub move_in: MoveIn,
 }
 
 impl RedisStore {
     /// Opens the state under the prefix, or begins it; where the Python
-    /// reference left one, takes that over.
+    /// reference left one, takes that over as [`MoveIn`] says.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing was changed.
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
         let way = Way::to(options)?;
         let mut found = way.first_look().await?;
+        way.link.prove().await.map_err(|fault| way.refused(fault))?;
         if move_in(&way, &found).await? {
             found = way.first_look().await?;
         }
-        way.link.prove().await.map_err(|fault| way.refused(fault))?;
+        Ok(RedisStore::at(way, found, clock))
+    }
+
+    /// Opens the state under the prefix to read it out: nothing is written.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; one of them is that the Python reference left a
+    /// state that has not been taken over.
+    pub async fn open_to_read(
+        options: Options,
+        clock: RedisClock,
+    ) -> Result<RedisStore, OpenError> {
+        let way = Way::to(options)?;
+        let found = way.first_look().await?;
+        refuse_left(&way, &found).await?;
+        Ok(RedisStore::at(way, found, clock))
+    }
+
+    fn at(way: Way, found: Fetched, clock: RedisClock) -> RedisStore {
         let shared = Shared::new(clock, &found.meta);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
-        let (target, keys) = (way.target.clone(), way.keys.clone());
-        let writes = Link::new(target, keys, way.seen.clone(), me.clone());
+        let writes = way.link_anew();
         tokio::spawn(Writer::new(writes, shared.clone(), end).run());
         let Way { target, keys, link, .. } = way;
         let listener = Listener {
@@ -83,14 +108,14 @@ impl RedisStore {
             looked: found.meta.revision,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        Ok(RedisStore { shared, link, ended, _listener: listener })
+        RedisStore { shared, link, ended, _listener: listener }
     }
 }
 
 impl Way {
     /// The way that `options` describe; nothing is asked yet.
     pub fn to(options: Options) -> Result<Way, OpenError> {
-        let Options { url, prefix } = options;
+        let Options { url, prefix, move_in } = options;
         let target = Arc::new(Target::parse(&url)?);
         if !is_prefix(&prefix) {
             return Err(OpenError::Prefix(prefix));
@@ -99,14 +124,15 @@ impl Way {
         let me = format!("{:016x}", rand::random::<u64>());
         let seen = Arc::new(Seen::default());
         let link = Arc::new(Link::new(target.clone(), keys.clone(), seen.clone(), me));
-        Ok(Way { target, keys, link, seen, prefix })
+        Ok(Way { target, keys, link, seen, prefix, move_in })
     }
 
     /// Reads the position, and refuses what it cannot belong to.
     pub async fn first_look(&self) -> Result<Fetched, OpenError> {
         let until = Instant::now() + OPEN_WAIT;
+        let mut link = self.link.clone();
         loop {
-            match self.look().await {
+            match self.look(&link).await {
                 Ok((found, format)) if format <= FORMAT => return Ok(found),
                 Ok((_, found)) => {
                     let (place, prefix) = (self.place(), self.prefix.clone());
@@ -116,10 +142,18 @@ impl Way {
                     if Instant::now() < until =>
                 {
                     sleep(OPEN_RETRY).await;
+                    // A connection that broke stays broken.
+                    link = Arc::new(self.link_anew());
                 }
                 Err(fault) => return Err(self.refused(fault)),
             }
         }
+    }
+
+    /// A link of its own to the same place.
+    fn link_anew(&self) -> Link {
+        let (target, keys, seen) = (self.target.clone(), self.keys.clone(), self.seen.clone());
+        Link::new(target, keys, seen, self.link.me().to_owned())
     }
 
     /// Where this leads, for people.
@@ -140,8 +174,8 @@ impl Way {
     }
 
     /// The position, and the form of what lies there.
-    async fn look(&self) -> Result<(Fetched, u64), Fault> {
-        let mut connection = self.link.connection().await?;
+    async fn look(&self, link: &Link) -> Result<(Fetched, u64), Fault> {
+        let mut connection = link.connection().await?;
         let mut asked = redis::cmd("HGET");
         asked.arg(self.keys.of(Place::Meta)).arg("format");
         let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
@@ -150,7 +184,7 @@ impl Way {
             // What else is there may not be readable.
             return Ok((Fetched::nothing(), format));
         }
-        Ok((self.link.read(&Fetch::default(), None).await?, format))
+        Ok((link.read(&Fetch::default(), None).await?, format))
     }
 }
 

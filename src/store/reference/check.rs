@@ -29,6 +29,19 @@ pub fn json(place: &str, column: &str, text: &str) -> Result<Json, Fault> {
     }
 }
 
+/// The same where only an object belongs.
+///
+/// # Errors
+/// The text is no JSON object.
+pub fn object(place: &str, column: &str, text: &str) -> Result<Json, Fault> {
+    let value = json(place, column, text)?;
+    // The blanks that JSON knows.
+    if value.as_str().trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
+        return Ok(value);
+    }
+    Err(Fault::at(place, format!("{column} is a JSON object, not {text}")))
+}
+
 /// A run's status.
 ///
 /// # Errors
@@ -135,6 +148,16 @@ mod tests {
         }
         let long = Fault::at("p", "x".repeat(10_000)).to_string();
         assert!(long.len() < 2 * SHOWN_MAX, "{long}");
+    }
+
+    #[test]
+    fn a_context_is_an_object() {
+        for text in ["{}", " \n{\"a\": [1]}"] {
+            assert_eq!(object("p", "c", text).unwrap().as_str(), text);
+        }
+        for text in ["[{}]", "1", "null", "\"{}\"", "NaN", "{"] {
+            assert!(object("p", "c", text).is_err(), "{text}");
+        }
     }
 
     #[test]

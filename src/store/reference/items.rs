@@ -19,16 +19,14 @@ use serde::Deserialize;
 use super::{Fault, Key, Lease, Reference, Run, Session, Step, check};
 use crate::machine::{ClusterMs, Text};
 
-/// What the reference's names match, for a scan.
-pub const PATTERNS: [&str; 6] = ["kv:*", "lease:*", "session:*", "wf:meta:*", "wf:step:*", INDEX];
-
 const INDEX: &str = "wf:index";
 
 /// One key of a Redis.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub key: Vec<u8>,
-    /// What is left of its time (`PTTL`); nothing where it has no end.
+    /// What is left of its time (`PTTL`), counted from the time that all of
+    /// this is read at; nothing where it has no end.
     pub left_ms: Option<u64>,
     pub value: Value,
 }
@@ -52,8 +50,10 @@ enum Name<'a> {
     Index,
 }
 
-/// A lease as the reference's scripts write it.
+/// A lease as the reference's scripts write it, and nothing beside it: leases
+/// are what others store too, in forms of their own.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LeaseForm {
     holder_id: Text,
     expires_at: f64,
@@ -78,6 +78,29 @@ struct RunForm {
 /// Whether a key has a name as the reference gives them.
 pub fn is_named(key: &[u8]) -> bool {
     parts(&String::from_utf8_lossy(key)).is_some()
+}
+
+/// Whether a key with this name can show that the reference was here. What is
+/// called `kv:…` or `session:…` cannot: half of all caches have such keys, and
+/// any JSON in them looks like the reference's.
+pub fn may_show(key: &[u8]) -> bool {
+    match parts(&String::from_utf8_lossy(key)) {
+        Some(Name::Index | Name::Run(_) | Name::Lease(_)) => true,
+        Some(Name::Key(_) | Name::Session(_) | Name::Step(_)) | None => false,
+    }
+}
+
+/// Whether a key shows that the reference was here: its index of runs, a run
+/// or a lease, of a form that only the reference gives them.
+pub fn shows(item: &Item) -> bool {
+    let place = String::from_utf8_lossy(&item.key);
+    match (parts(&place), &item.value) {
+        (Some(Name::Index), Value::Other(kind)) => kind == "set",
+        (Some(Name::Run(_) | Name::Lease(_)), Value::String(_)) => {
+            take(&mut Reference::default(), item, ClusterMs::default()).is_ok()
+        }
+        (Some(_) | None, _) => false,
+    }
 }
 
 /// All that lies under the reference's names, read at `now` by the clock that
@@ -124,7 +147,7 @@ fn take(all: &mut Reference, item: &Item, now: ClusterMs) -> Result<(), Fault> {
         }
         Name::Session(session_id) => all.sessions.push(Session {
             session_id: session_id.into(),
-            context: check::json(&place, "the context", text)?,
+            context: check::object(&place, "the context", text)?,
             saved_at: None,
             updated_at: None,
         }),

@@ -81,6 +81,25 @@ fn names_of_others_are_left_alone() {
 }
 
 #[test]
+fn runs_and_leases_show_the_reference_and_caches_do_not() {
+    let shown = recorded().into_iter().filter(shows).count();
+    assert_eq!(shown, 5, "an index, three runs and a lease");
+    assert!(recorded().iter().all(|item| may_show(&item.key) || !shows(item)));
+    for (key, value) in [
+        ("kv:cart", "[1,2]"),
+        ("session:web-2", "{\"user\":\"alice\"}"),
+        ("wf:step:x:1", "1"),
+        ("lease:a", "{\"owner\":\"a\",\"expires_at\":1}"),
+        ("lease:a", "{\"holder_id\":\"a\",\"expires_at\":1,\"renewals\":3}"),
+        ("lease:a", "worker-1"),
+        ("wf:meta:x", "{\"name\":\"n\",\"status\":\"paused\"}"),
+        ("wf:index", "1"),
+    ] {
+        assert!(!shows(&text(key, value)), "{key} {value}");
+    }
+}
+
+#[test]
 fn a_step_is_named_by_what_follows_the_last_colon() {
     let found = gather([text("wf:step:a:b:-3", "1")], NOW).unwrap();
     assert_eq!((&*found.steps[0].run_id, found.steps[0].step), ("a:b", -3));
@@ -113,6 +132,7 @@ fn what_the_reference_does_not_write_is_refused_by_name() {
         (text("wf:meta:x", "[]"), "wf:meta:x: not a run"),
         (text("wf:step:x", "1"), "wf:step:x: the name does not end in a step's number"),
         (text("wf:step:x:one", "1"), "wf:step:x:one: the name does not end in"),
+        (text("session:s", "[1]"), "session:s: the context is a JSON object, not [1]"),
         (other, "session:s: a hash, where a string belongs"),
         (bytes, "kv:k: the value is not UTF-8"),
         (name, "kv:\u{fffd}: the name is not UTF-8"),

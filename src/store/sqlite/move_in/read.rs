@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result, Row};
 
 use crate::machine::{Json, Text};
 use crate::store::reference::{
-    Entry, Fault, Key, Lease, Reference, Run, Session, Step, json, status, tags,
+    Entry, Fault, Key, Lease, Reference, Run, Session, Step, json, object, status, tags,
 };
 
 /// A table and its columns: name, declared type, whether NULL is refused, and
@@ -191,7 +191,7 @@ fn entry(cells: &Cells<'_>) -> std::result::Result<Entry, Fault> {
 fn session(cells: &Cells<'_>) -> std::result::Result<Session, Fault> {
     Ok(Session {
         session_id: cells.text(0)?,
-        context: cells.json(1)?,
+        context: cells.object(1)?,
         saved_at: cells.real_if(2)?,
         updated_at: cells.real_if(3)?,
     })
@@ -235,6 +235,10 @@ impl Cells<'_> {
 
     fn json(&self, column: usize) -> std::result::Result<Json, Fault> {
         json(&self.place(), self.columns[column], &self.text(column)?)
+    }
+
+    fn object(&self, column: usize) -> std::result::Result<Json, Fault> {
+        object(&self.place(), self.columns[column], &self.text(column)?)
     }
 
     fn json_if(&self, column: usize) -> std::result::Result<Option<Json>, Fault> {
