@@ -2,7 +2,8 @@
 
 use super::error::Fault;
 use super::fetch::{Fetch, Fetched, Names};
-use super::layout::{Place, facets_of_list};
+use super::index::facets_of_list;
+use super::layout::Place;
 use super::working::{FetchedEvents, Working};
 use crate::machine::query::PAGE_MAX;
 use crate::machine::{Answer, ClusterMs, Question, answer, answer_history};

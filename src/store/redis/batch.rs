@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use super::error::Fault;
 use super::fetch::{Fetch, Fetched};
-use super::layout::{self, Place};
+use super::index;
+use super::layout::Place;
+use super::touched::Touched;
 use super::working::Working;
-use super::writes::{Touched, Writes};
+use super::writes::Writes;
 use crate::machine::footprint::Lookup;
 use crate::machine::view::ClaimFilter;
 use crate::machine::{Command, Envelope, Footprint, Meta, Reply, Text, decide, footprint};
@@ -120,7 +122,7 @@ impl Needs {
             fetch.rows(place, names.iter().map(|name| name.as_bytes().to_vec()).collect());
         }
         if !self.steps.is_empty() {
-            let fields = self.steps.iter().map(|(run_id, step)| layout::step(run_id, *step));
+            let fields = self.steps.iter().map(|(run_id, step)| index::step(run_id, *step));
             fetch.rows(Place::Step, fields.collect());
         }
         if !self.requests.is_empty() {
@@ -129,7 +131,7 @@ impl Needs {
         }
         for filter in &self.filters {
             // Whatever the others take, the best that is left is among these.
-            fetch.candidates(layout::facets_of_claim(filter), self.takers + 1);
+            fetch.candidates(index::facets_of_claim(filter), self.takers + 1);
         }
         if let Some(limit) = self.due {
             // Whichever of the named ones the others take away, the first that

@@ -1,7 +1,7 @@
 //! Entries: an event as it lies in the stream, with the names of the rows that
 //! it is about beside it, for scripts to read.
 
-use super::layout;
+use super::index;
 use crate::codec;
 use crate::machine::{Action, Event};
 
@@ -57,5 +57,5 @@ fn step_of(event: &Event) -> Option<String> {
         return None;
     }
     let described: Described = serde_json::from_str(event.new.as_ref()?.as_str()).ok()?;
-    Some(layout::step_number(described.step))
+    Some(index::step_number(described.step))
 }

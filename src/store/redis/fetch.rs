@@ -6,7 +6,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::error::Fault;
-use super::layout::{By, Facet, Place, revision_decimal, revision_hex, steps_of};
+use super::index::{By, Facet, revision_decimal, revision_hex, steps_of};
+use super::layout::Place;
 use crate::codec::{self, StateRecord};
 use crate::machine::row::REMEMBERED_MS;
 use crate::machine::view::{ChangeFilter, Counts, HistoryFilter, RunFilter, Scan};

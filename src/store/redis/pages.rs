@@ -5,7 +5,8 @@ use redis::{Script, Value};
 
 use super::error::Fault;
 use super::fetch::{bytes, list, record, strange};
-use super::layout::{Place, facet_all};
+use super::index::facet_all;
+use super::layout::Place;
 use super::link::{Link, script};
 use crate::codec::{self, StateRecord};
 use crate::machine::{ClusterMs, Event, Meta, Revision};
@@ -23,7 +24,7 @@ pub struct Table {
     skip: usize,
 }
 
-/// Behind a facet, creation and merit: see [`super::layout::listed`].
+/// Behind a facet, creation and merit: see [`super::index::listed`].
 const RUN_SKIP: usize = 1 + 16 + 16;
 
 /// The tables that an index of names leads through. Requests are read by age.

@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::entry;
-use super::layout::{self, CLEARED, Place};
+use super::index;
+use super::layout::{CLEARED, Place};
+use super::touched::Touched;
 use crate::codec::{self, StateRecord};
 use crate::machine::row::{LeaseRow, RunRow};
-use crate::machine::{Change, ClusterMs, Decision, Event, Text, View};
+use crate::machine::{ClusterMs, Event, View};
 use crate::store::tables::Tables;
 
 /// Words of one command at most: Lua unpacks no more than some thousands.
@@ -27,70 +29,6 @@ pub struct Writes {
     cleared: bool,
     /// By how much there are more steps; they are not counted by any index.
     pub steps: i64,
-}
-
-/// The rows that some decisions have touched, and what they recorded.
-#[derive(Debug, Default)]
-pub struct Touched {
-    keys: BTreeSet<Text>,
-    leases: BTreeSet<Text>,
-    runs: BTreeSet<Text>,
-    steps: BTreeSet<(Text, u64)>,
-    sessions: BTreeSet<Text>,
-    requests: BTreeSet<Text>,
-    events: Vec<Event>,
-    cleared: bool,
-}
-
-impl Touched {
-    /// Notes what `decision` touches.
-    pub fn note(&mut self, decision: &Decision) {
-        for change in &decision.changes {
-            self.note_change(change);
-        }
-        self.events.extend(decision.events.iter().cloned());
-    }
-
-    /// Whether nothing is to be written.
-    pub fn is_nothing(&self) -> bool {
-        !self.cleared
-            && self.keys.is_empty()
-            && self.leases.is_empty()
-            && self.runs.is_empty()
-            && self.steps.is_empty()
-            && self.sessions.is_empty()
-            && self.requests.is_empty()
-            && self.events.is_empty()
-    }
-
-    fn note_change(&mut self, change: &Change) {
-        match change {
-            Change::PutKey(key, _) | Change::DropKey(key) => {
-                self.keys.insert(key.clone());
-            }
-            Change::PutLease(id, _) | Change::DropLease(id) => {
-                self.leases.insert(id.clone());
-            }
-            Change::PutRun(run) => {
-                self.runs.insert(run.run_id.clone());
-            }
-            Change::PutStep(run_id, step, _) => {
-                self.steps.insert((run_id.clone(), *step));
-            }
-            Change::PutSession(id, _) | Change::DropSession(id) => {
-                self.sessions.insert(id.clone());
-            }
-            Change::PutRequest(key, _) | Change::DropRequest(key) => {
-                self.requests.insert(key.clone());
-            }
-            // Commands that reach this store have no origin.
-            Change::PutOrigin(..)
-            | Change::DropOrigin(..)
-            | Change::PutAnswer(..)
-            | Change::DropAnswersBelow(..) => {}
-            Change::Clear => self.cleared = true,
-        }
-    }
 }
 
 impl Writes {
@@ -113,7 +51,7 @@ impl Writes {
         for (run_id, step) in &touched.steps {
             let (Ok(old), Ok(new)) = (rows_before.step(run_id, *step), after.step(run_id, *step));
             let Some(row) = new else { continue };
-            let field = layout::step(run_id, *step);
+            let field = index::step(run_id, *step);
             if old.is_none() {
                 writes.add(Place::StepName, "0", field.clone());
                 writes.steps += 1;
@@ -151,7 +89,7 @@ impl Writes {
             }
             StateRecord::Run(run) => self.run(None, Some(run)),
             StateRecord::Step(run_id, step, _) => {
-                let field = layout::step(run_id, *step);
+                let field = index::step(run_id, *step);
                 self.add(Place::StepName, "0", field.clone());
                 self.steps += 1;
                 self.put(Place::Step, field, record);
@@ -172,7 +110,7 @@ impl Writes {
     /// One event, as an entry of the stream and members of its index.
     pub fn event(&mut self, event: &Event) {
         self.command(Place::Event, "XADD", entry(event));
-        for member in layout::event_members(event) {
+        for member in index::event_members(event) {
             self.add(Place::EventBy, "0", member);
         }
     }
@@ -228,14 +166,14 @@ impl Writes {
     }
 
     fn run(&mut self, old: Option<&RunRow>, new: Option<&RunRow>) {
-        let (listed, ready) = (members(old, layout::listed), members(old, offered));
-        self.replaced(Place::RunListed, listed, members(new, layout::listed));
+        let (listed, ready) = (members(old, index::listed), members(old, offered));
+        self.replaced(Place::RunListed, listed, members(new, index::listed));
         self.replaced(Place::RunReady, ready, members(new, offered));
         let waits = members(old, waiting);
         self.replaced(Place::RunWaiting, waits, members(new, waiting));
         let place = |run: Option<&RunRow>| {
             let run = run?;
-            Some((layout::free(run), free_from(run)?.to_string()))
+            Some((index::free(run), free_from(run)?.to_string()))
         };
         match (place(old), place(new)) {
             (Some((member, _)), None) => self.remove(Place::RunFree, member.into_bytes()),
@@ -248,7 +186,7 @@ impl Writes {
         }
         let Some(run) = new else { return };
         if let (None, Some(parent)) = (old, &run.parent_run_id) {
-            self.add(Place::RunChild, "0", layout::child(parent, run));
+            self.add(Place::RunChild, "0", index::child(parent, run));
         }
         self.put(Place::Run, run.run_id.as_bytes().to_vec(), &StateRecord::Run(run.clone()));
     }
@@ -320,12 +258,12 @@ fn free_from(run: &RunRow) -> Option<u64> {
 /// The members of a run that may be had later, or lapsed.
 fn waiting(run: &RunRow) -> Vec<Vec<u8>> {
     let from = free_from(run).filter(|from| *from > 0);
-    from.map(|from| layout::waiting(run, from)).unwrap_or_default()
+    from.map(|from| index::waiting(run, from)).unwrap_or_default()
 }
 
 /// The members of a run that may be had at once.
 fn offered(run: &RunRow) -> Vec<Vec<u8>> {
-    if free_from(run) == Some(0) { layout::ready(run) } else { Vec::new() }
+    if free_from(run) == Some(0) { index::ready(run) } else { Vec::new() }
 }
 
 fn members(run: Option<&RunRow>, of: fn(&RunRow) -> Vec<Vec<u8>>) -> BTreeSet<Vec<u8>> {
