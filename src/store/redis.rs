@@ -33,6 +33,7 @@
 
 mod ask;
 mod batch;
+mod entry;
 mod error;
 mod export;
 mod fetch;
@@ -42,6 +43,8 @@ mod link;
 mod listener;
 mod move_in;
 mod open;
+mod pages;
+mod retry;
 mod shared;
 mod target;
 mod working;
@@ -52,17 +55,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use error::Fault;
 pub use error::OpenError;
 use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
-use layout::Keys;
 use link::Link;
 pub use move_in::MoveIn;
 pub use open::{Options, is_prefix};
+use retry::read_by;
 pub use shared::RedisClock;
 use shared::Shared;
 
@@ -70,13 +72,9 @@ use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
 
-/// Between two attempts to read while Redis is gone.
-const READ_RETRY: std::time::Duration = std::time::Duration::from_millis(50);
-
 /// A state in a Redis.
 pub struct RedisStore {
     shared: Arc<Shared>,
-    keys: Arc<Keys>,
     link: Arc<Link>,
     /// Closed when the writer has ended.
     ended: watch::Receiver<()>,
@@ -151,28 +149,10 @@ impl RedisStore {
         now: Option<ClusterMs>,
         deadline: Instant,
     ) -> Result<Fetched, StoreError> {
-        let reading = async {
-            loop {
-                let fault = match self.link.read(fetch, now).await {
-                    Ok(fetched) => {
-                        self.shared.saw(&fetched);
-                        return Ok(fetched);
-                    }
-                    Err(fault) => fault,
-                };
-                match fault {
-                    Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_) => {
-                        self.shared.failed(&fault);
-                        sleep(READ_RETRY).await;
-                    }
-                    Fault::Refused(_) | Fault::Damaged(_) => return Err(fault.unsent()),
-                }
-            }
-        };
-        match timeout_at(deadline, reading).await {
-            Ok(read) => read,
-            Err(_) => Err(StoreError::Unavailable(self.shared.why_late())),
-        }
+        let read = || self.link.read(fetch, now);
+        let fetched = read_by(&self.shared, deadline, read).await?;
+        self.shared.saw(&fetched);
+        Ok(fetched)
     }
 
     /// Moves the state's clock to the present, so that what was seen to be

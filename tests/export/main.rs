@@ -9,3 +9,4 @@ mod replaced;
 mod round_trip;
 mod state;
 mod stream;
+mod through_redis;

@@ -2,7 +2,7 @@
 
 #[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "../cli/shared.rs"]
-mod shared;
+pub mod shared;
 
 use std::io::Write;
 use std::path::Path;
@@ -15,18 +15,18 @@ pub use shared::PROGRAM;
 use crate::state::*;
 
 /// A folder with a file that holds the filled state, as `state.db`.
-async fn folder() -> tempfile::TempDir {
+pub async fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let out = export(&Memory::filled().await.store).await;
     import(&folder.path().join("state.db"), &out, false).await.unwrap();
     folder
 }
 
-const STATE: (&str, &str) = ("DB_PATH", "state.db");
-const OTHER: (&str, &str) = ("DB_PATH", "other.db");
+pub const STATE: (&str, &str) = ("DB_PATH", "state.db");
+pub const OTHER: (&str, &str) = ("DB_PATH", "other.db");
 
 /// One line on standard error, and this exit code.
-fn says(output: &Output, code: i32) -> String {
+pub fn says(output: &Output, code: i32) -> String {
     let line = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{line}");
     assert_eq!(line.trim_end().lines().count(), 1, "{line}");

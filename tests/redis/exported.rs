@@ -25,7 +25,7 @@ const BUSY: u64 = 64;
 /// were read already.
 const MEANWHILE: u64 = 5_000;
 
-async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
+pub async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
     let export = store.export(soon()).await.expect("an export");
     let (mut rows, mut events) = (Vec::new(), Vec::new());
     let mut parts = export.parts;

@@ -20,9 +20,11 @@ mod verdict;
 
 mod clock;
 mod common;
+mod cut;
 mod exported;
 mod foreign;
 mod gone;
+mod heavy;
 mod load;
 mod moved_in;
 mod noticed;
@@ -30,3 +32,4 @@ mod odd;
 mod reached;
 mod refused;
 mod restarted;
+mod taken_in;

@@ -62,6 +62,8 @@ if version ~= expected or (present[2] or '') ~= last then
   local made = redis.call('HGET', COMMITS, whole(expected + 1))
   if made == id then return 'done' end
   if version > expected + KEPT then return 'forgotten' end
+  -- Two went ahead because nobody had the turn: the next commit gives it.
+  redis.call('ZADD', QUEUE, 'NX', server, me)
   return 'conflict'
 end
 

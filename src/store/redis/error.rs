@@ -69,6 +69,10 @@ impl Fault {
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 Fault::Refused(text)
             }
+            // The connection broke within an answer: not the answer is at fault.
+            ErrorKind::Parse if text.contains("Unexpected end of input") => {
+                Fault::Gone("an answer was cut short".into())
+            }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Fault::Damaged(text),
             // Foreign enum: all that is left has to do with the way there.
             _ => Fault::Gone(text),

@@ -323,49 +323,6 @@ function verbs.changes_below()
   return found
 end
 
--- The rows that events after a revision have touched, as they are now, and
--- the requests remembered since a time; for exports. Begins with the number of
--- the last event looked at, and the time and name of the oldest request.
-function verbs.changed()
-  local limit, after, since = take_number(), take_number(), take()
-  local found = {}
-  local function add(place, names)
-    local values = rows(KEYS[place], names)
-    for i = 1, #names do found[#found + 1] = { place, names[i], values[i] } end
-  end
-  local touched = { key = {}, lease = {}, run = {}, session = {} }
-  local entries = redis.call('XRANGE', EVENT, '(' .. whole(after), '+', 'COUNT', limit)
-  for _, entry in ipairs(entries) do
-    local names = touched[entry[2][3]]
-    if names then names[#names + 1] = entry[2][4] end
-  end
-  add(NUMBER.KV, touched.key)
-  add(NUMBER.LEASE, touched.lease)
-  add(NUMBER.RUN, touched.run)
-  add(NUMBER.SESSION, touched.session)
-  for _, id in ipairs(touched.run) do
-    local prefix = '-' .. string.format('%08x', #id) .. id
-    local fields = {}
-    walk(STEP_NAME, prefix, '[' .. prefix, function(field) fields[#fields + 1] = field end)
-    add(NUMBER.STEP, fields)
-  end
-  add(NUMBER.REQUEST, redis.call('ZRANGEBYSCORE', REQUEST_AGE, since, '+inf'))
-  local oldest = redis.call('ZRANGE', REQUEST_AGE, 0, 0, 'WITHSCORES')
-  local last = #entries > 0 and string.match(entries[#entries][1], '%d+') or whole(after)
-  table.insert(found, 1, { last, #entries < limit and '1' or '0', oldest[2] or '', oldest[1] or '' })
-  return found
-end
-
--- Events from one revision on, oldest first.
-function verbs.events()
-  local limit, from = take_number(), take()
-  local found = {}
-  for _, entry in ipairs(redis.call('XRANGE', EVENT, from, '+', 'COUNT', limit)) do
-    found[#found + 1] = entry[2][2]
-  end
-  return found
-end
-
 local late = passed(KV_DUE) or passed(LEASE_DUE) or passed(RUN_FREE)
 local found = {}
 while at < #ARGV do

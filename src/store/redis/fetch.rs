@@ -57,19 +57,6 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct Found(Vec<Value>);
 
-/// Rows that were touched.
-#[derive(Debug)]
-pub struct Changed {
-    /// The last event that was looked at.
-    pub last: Revision,
-    /// It is the last there is.
-    pub all: bool,
-    /// When the oldest request was answered, and its name.
-    pub oldest: Option<(ClusterMs, Vec<u8>)>,
-    /// By place and field; none where the row is gone.
-    pub rows: Vec<(usize, Vec<u8>, Option<StateRecord>)>,
-}
-
 /// A kind of row that is listed by name.
 #[derive(Clone, Copy, Debug)]
 pub enum Names {
@@ -180,17 +167,6 @@ impl Fetch {
         }
     }
 
-    /// What has changed after a revision, and since a time; see
-    /// [`Found::changed`].
-    pub fn changed(&mut self, after: Revision, since: ClusterMs, limit: usize) {
-        self.verb("changed").number(limit).number(after.0).number(since.0);
-    }
-
-    /// Events from one revision on, oldest first.
-    pub fn events(&mut self, from: Revision, limit: usize) {
-        self.verb("events").number(limit).number(from.0);
-    }
-
     fn verb(&mut self, verb: &str) -> &mut Self {
         self.text(verb)
     }
@@ -278,22 +254,6 @@ impl Found {
         self.0.into_iter().map(event).collect()
     }
 
-    /// What `changed` found.
-    pub fn changed(self) -> Result<Changed, Fault> {
-        let mut parts = self.0.into_iter();
-        let head = parts.next().ok_or_else(|| strange("nothing about changes"))?;
-        let (last, all, oldest_at, oldest): (u64, u8, String, Vec<u8>) =
-            redis::from_redis_value(head).map_err(strange)?;
-        let oldest = oldest_at.parse().ok().map(|at| (ClusterMs(at), oldest));
-        let row = |part| {
-            let (place, name, row): (usize, Vec<u8>, Value) =
-                redis::from_redis_value(part).map_err(strange)?;
-            Ok((place, name, record(row)?))
-        };
-        let rows = parts.map(row).collect::<Result<_, _>>()?;
-        Ok(Changed { last: Revision(last), all: all == 1, oldest, rows })
-    }
-
     pub fn counts(self) -> Result<Counts, Fault> {
         let numbers = self.0.into_iter().map(redis::from_redis_value);
         let numbers = numbers.collect::<Result<Vec<u64>, _>>().map_err(strange)?;
@@ -313,12 +273,12 @@ fn word(parts: &[Value]) -> Result<Reading, Fault> {
     }
 }
 
-fn record(value: Value) -> Result<Option<StateRecord>, Fault> {
+pub(super) fn record(value: Value) -> Result<Option<StateRecord>, Fault> {
     let Some(bytes) = bytes(value)? else { return Ok(None) };
     codec::decode_state_record(&bytes).map(Some).map_err(strange)
 }
 
-fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
+pub(super) fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
@@ -326,7 +286,7 @@ fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-fn list(value: Value) -> Result<Vec<Value>, Fault> {
+pub(super) fn list(value: Value) -> Result<Vec<Value>, Fault> {
     match value {
         Value::Array(values) => Ok(values),
         other => Err(strange(format!("{other:?} is no list"))),
@@ -341,6 +301,6 @@ fn readable(revision: Revision) -> Revision {
 }
 
 /// Redis holds what this program does not write.
-fn strange(what: impl std::fmt::Display) -> Fault {
+pub(super) fn strange(what: impl std::fmt::Display) -> Fault {
     Fault::Damaged(what.to_string())
 }

@@ -1,7 +1,7 @@
 //! Imports: a whole state comes in under keys of its own, in any number of
 //! round trips, and takes the place of the present one in a single script.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use super::fetch::Fetch;
 use super::layout::{Keys, Place};
 use super::link::{Link, script};
 use super::open::{FORMAT, Options, Way};
-use super::writes::Writes;
+use super::writes::{BYTES_MAX, Writes, bytes_of};
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
 use crate::store::StoreError;
 use crate::store::transfer::{Intake, NotEmpty, Part};
 
 /// What has come in of an import that was broken off goes by itself after
-/// this. No part of one takes so long.
+/// this. Each piece that is sent begins it anew, and none takes so long.
 const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
 
 /// Why a Redis takes no import. It is as it was.
@@ -55,9 +55,9 @@ pub struct RedisIntake {
     meta: Meta,
     replace: bool,
     steps: i64,
-    /// Rows by the hash that holds them: a name that came twice would have
-    /// left one row of two.
-    taken: BTreeMap<usize, u64>,
+    /// How much was sent to each place. There is less where a name came twice,
+    /// or where Redis has lost something.
+    sent: BTreeMap<Place, usize>,
     finished: bool,
 }
 
@@ -82,7 +82,7 @@ impl RedisIntake {
             let refused = NotEmpty { found, rows, incoming: meta.revision };
             return Err(IntakeError::NotEmpty { place, prefix, refused });
         }
-        let sidecars = listeners(&way).await.map_err(failed)?;
+        let sidecars = listeners(&way.link, &way.keys).await.map_err(failed)?;
         if replace && sidecars > 0 {
             return Err(IntakeError::InUse { place, prefix, sidecars });
         }
@@ -99,28 +99,56 @@ impl RedisIntake {
             meta,
             replace,
             steps: 0,
-            taken: BTreeMap::new(),
+            sent: BTreeMap::new(),
             finished: false,
         }
     }
 
-    async fn send(&self, writes: Writes) -> Result<(), Fault> {
-        let mut pipe = redis::pipe();
-        let mut written = BTreeSet::new();
-        for (command, place, args) in writes.commands() {
-            pipe.cmd(command).arg(self.coming.of(place)).arg(args).ignore();
-            written.insert(place);
+    /// Sends in pieces, each of which Redis takes at once.
+    async fn send(&mut self, writes: Writes) -> Result<(), Fault> {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        for command in writes.commands() {
+            let more = bytes_of(&command.2);
+            if !piece.is_empty() && bytes + more > BYTES_MAX {
+                self.send_piece(std::mem::take(&mut piece)).await?;
+                bytes = 0;
+            }
+            bytes += more;
+            piece.push(command);
         }
-        for place in written {
-            let seconds = LEFT_BEHIND.as_secs();
-            pipe.cmd("EXPIRE").arg(self.coming.of(place)).arg(seconds).ignore();
+        self.send_piece(piece).await
+    }
+
+    async fn send_piece(
+        &mut self,
+        piece: Vec<(&'static str, Place, Vec<Vec<u8>>)>,
+    ) -> Result<(), Fault> {
+        let mut pipe = redis::pipe();
+        for (command, place, args) in piece {
+            // An entry of a stream, or pairs of a field and a value, a score
+            // and a member.
+            let count = if command == "XADD" { 1 } else { args.len() / 2 };
+            *self.sent.entry(place).or_default() += count;
+            pipe.cmd(command).arg(self.coming.of(place)).arg(args).ignore();
+        }
+        // Each of them, or those that get nothing for long would go.
+        for key in self.coming.all() {
+            pipe.cmd("EXPIRE").arg(key).arg(LEFT_BEHIND.as_secs()).ignore();
         }
         let mut connection = self.link.connection().await?;
         let sent: Result<(), _> = pipe.query_async(&mut connection).await;
         sent.map_err(|error| Fault::of(&error))
     }
 
-    async fn adopt(&self) -> Result<String, Fault> {
+    /// Makes what has come in the state, if nothing is in the way.
+    pub(super) async fn adopt(&mut self) -> Result<Adopted, Fault> {
+        if self.replace {
+            // The script asks again, where its user may.
+            let sidecars = listeners(&self.link, &self.keys).await?;
+            if sidecars > 0 {
+                return Ok(Adopted::InUse(sidecars.to_string()));
+            }
+        }
         let script = script(include_str!("adopt.lua"));
         let state = codec::encode_state_record(&StateRecord::Meta(self.meta.clone()));
         let mut call = script.prepare_invoke();
@@ -128,14 +156,39 @@ impl RedisIntake {
         call.arg(u8::from(self.replace)).arg(&self.keys.channel).arg(&state[..]);
         call.arg(self.meta.clock.0).arg(self.meta.revision.0).arg(self.steps);
         call.arg(FORMAT).arg(self.coming.of(Place::Meta));
-        call.arg(self.taken.len());
-        for (place, count) in &self.taken {
-            call.arg(place).arg(count);
+        for place in Place::all() {
+            call.arg(self.sent.get(&place).copied().unwrap_or_default());
         }
         let mut connection = self.link.connection().await?;
-        let outcome: Result<String, _> = call.invoke_async(&mut connection).await;
-        outcome.map_err(|error| Fault::of(&error))
+        let outcome: Result<(String, String), _> = call.invoke_async(&mut connection).await;
+        let (outcome, what) = outcome.map_err(|error| Fault::of(&error))?;
+        Ok(match &*outcome {
+            "done" => {
+                self.finished = true;
+                Adopted::Done
+            }
+            "not empty" => Adopted::NotEmpty,
+            "in use" => Adopted::InUse(what),
+            "incomplete" => Adopted::Incomplete(what),
+            "foreign" => Adopted::Foreign(what),
+            other => return Err(Fault::Damaged(format!("an import that is '{other}'"))),
+        })
     }
+}
+
+/// What became of a state that was to be the state. Unless it is done, nothing
+/// was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Adopted {
+    Done,
+    /// Another state came first.
+    NotEmpty,
+    /// So many sidecars serve what was to be replaced.
+    InUse(String),
+    /// Less is there than was sent.
+    Incomplete(String),
+    /// A key of ours holds what is not ours.
+    Foreign(String),
 }
 
 #[async_trait]
@@ -144,12 +197,7 @@ impl Intake for RedisIntake {
         let mut writes = Writes::default();
         for part in &parts {
             match part {
-                Part::Row(row) => {
-                    if let Some(place) = place_of(row) {
-                        *self.taken.entry(place.number()).or_default() += 1;
-                    }
-                    writes.put_row(row);
-                }
+                Part::Row(row) => writes.put_row(row),
                 Part::Event(event) => writes.event(event),
             }
         }
@@ -158,17 +206,22 @@ impl Intake for RedisIntake {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
+        let refused = |why: String| Err(StoreError::Unavailable(why));
         match self.adopt().await {
-            Ok(outcome) if outcome == "done" => {
-                self.finished = true;
-                Ok(())
-            }
-            Ok(outcome) if outcome == "not empty" => Err(StoreError::Unavailable(
+            Ok(Adopted::Done) => Ok(()),
+            Ok(Adopted::NotEmpty) => refused(
                 "another state has come to this place meanwhile; nothing was changed".into(),
+            ),
+            Ok(Adopted::InUse(sidecars)) => refused(format!(
+                "served by {sidecars} sidecars by now; stop them before their state is replaced; \
+                 nothing was changed"
             )),
-            Ok(_) => Err(StoreError::Storage(
-                "rows are missing of what was sent: a name came twice, or somebody removed keys"
-                    .into(),
+            Ok(Adopted::Incomplete(what)) => Err(StoreError::Storage(format!(
+                "not all that was sent is there: a name came twice, or keys were removed or \
+                 evicted ({what}); nothing was changed"
+            ))),
+            Ok(Adopted::Foreign(what)) => refused(format!(
+                "{what}, which another program wrote: set SIDECAR_REDIS_PREFIX; nothing was changed"
             )),
             Err(Fault::Gone(why)) => Err(StoreError::Unknown(format!("redis: {why}"))),
             Err(fault) => Err(fault.unsent()),
@@ -195,18 +248,6 @@ impl Drop for RedisIntake {
     }
 }
 
-fn place_of(row: &StateRecord) -> Option<Place> {
-    match row {
-        StateRecord::Key(..) => Some(Place::Kv),
-        StateRecord::Lease(..) => Some(Place::Lease),
-        StateRecord::Run(_) => Some(Place::Run),
-        StateRecord::Step(..) => Some(Place::Step),
-        StateRecord::Session(..) => Some(Place::Session),
-        StateRecord::Request(..) => Some(Place::Request),
-        StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => None,
-    }
-}
-
 /// How many rows there are, remembered requests among them, expired or not.
 async fn rows(link: &Link) -> Result<u64, Fault> {
     let mut fetch = Fetch::default();
@@ -219,10 +260,11 @@ async fn rows(link: &Link) -> Result<u64, Fault> {
 }
 
 /// Sidecars that listen for changes.
-async fn listeners(way: &Way) -> Result<u64, Fault> {
-    let mut connection = way.link.connection().await?;
+async fn listeners(link: &Link, keys: &Keys) -> Result<u64, Fault> {
+    let mut connection = link.connection().await?;
     let mut asked = redis::cmd("PUBSUB");
-    asked.arg("NUMSUB").arg(&way.keys.channel);
+    asked.arg("NUMSUB").arg(&keys.channel);
     let counts: Result<(String, u64), _> = asked.query_async(&mut connection).await;
-    counts.map(|(_, count)| count).map_err(|error| Fault::of(&error))
+    // Asking changes nothing.
+    counts.map(|(_, count)| count).map_err(|error| Fault::before_sending(&error))
 }

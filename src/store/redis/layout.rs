@@ -118,6 +118,11 @@ impl Place {
     pub fn number(self) -> usize {
         self as usize + 1
     }
+
+    /// Every place, in order.
+    pub fn all() -> impl Iterator<Item = Place> {
+        NAMES.iter().map(|(place, ..)| *place)
+    }
 }
 
 /// The names of all keys and of the channel, under one prefix.
@@ -263,7 +268,12 @@ pub fn steps_of(run_id: &str) -> Vec<u8> {
 
 /// The field of one step; steps sort by number.
 pub fn step(run_id: &str, step: u64) -> Vec<u8> {
-    joined(steps_of(run_id), &format!("{step:016x}"))
+    joined(steps_of(run_id), &step_number(step))
+}
+
+/// A step's number as fields end with it.
+pub fn step_number(step: u64) -> String {
+    format!("{step:016x}")
 }
 
 /// By what an event is found: what it happened to, by whom, and its kind.

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{InfoDict, Script, Value};
 use tokio::sync::Mutex;
@@ -171,6 +172,13 @@ impl Link {
         self.invoke(&call).await.map(drop)
     }
 
+    /// Calls another script over every key.
+    pub async fn call(&self, script: &Script, args: &[Vec<u8>]) -> Result<Value, Fault> {
+        let mut call = script.prepare_invoke();
+        call.key(self.keys.all()).arg(args);
+        self.invoke(&call).await
+    }
+
     /// Tries every command that the scripts write with, on a key of its own: a
     /// script that were refused one of them half-way would not be undone.
     ///
@@ -194,8 +202,13 @@ impl Link {
         if let Some(connection) = &*connection {
             return Ok(connection.clone());
         }
-        let mut made = self.target.connect().await?;
-        judge(&mut made).await?;
+        // Boxed: it is large, seldom awaited, and deeper than the compiler counts.
+        let making: BoxFuture<'_, Result<MultiplexedConnection, Fault>> = Box::pin(async {
+            let mut made = self.target.connect().await?;
+            judge(&mut made).await?;
+            Ok(made)
+        });
+        let made = making.await?;
         *connection = Some(made.clone());
         self.generation.fetch_add(1, Ordering::AcqRel);
         Ok(made)
@@ -204,8 +217,10 @@ impl Link {
     async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Value, Fault> {
         let mut connection = self.connection().await?;
         let generation = self.generation.load(Ordering::Acquire);
-        let answer: Result<Value, _> = call.invoke_async(&mut connection).await;
-        let fault = match answer {
+        // Boxed: see [`Link::connection`].
+        let answering: BoxFuture<'_, Result<Value, _>> =
+            Box::pin(call.invoke_async(&mut connection));
+        let fault = match answering.await {
             Ok(value) => return Ok(value),
             Err(error) => Fault::of(&error),
         };

@@ -108,7 +108,7 @@ impl RedisStore {
             looked: found.meta.revision,
         };
         let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
-        RedisStore { shared, keys, link, ended, _listener: listener }
+        RedisStore { shared, link, ended, _listener: listener }
     }
 }
 

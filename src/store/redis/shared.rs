@@ -46,9 +46,7 @@ impl Shared {
     /// What was read is news: that Redis answers, how far the state has got, or
     /// that it has gone back.
     pub(super) fn saw(&self, fetched: &Fetched) {
-        if let Some(fault) = self.standing.set_fault(None) {
-            tracing::info!(%fault, "redis can be used again");
-        }
+        self.works();
         if !fetched.astray {
             return self.standing.publish(&fetched.meta);
         }
@@ -59,6 +57,13 @@ impl Shared {
              from here on are given out again"
         );
         self.standing.went_back(&fetched.meta);
+    }
+
+    /// Redis has answered.
+    pub(super) fn works(&self) {
+        if let Some(fault) = self.standing.set_fault(None) {
+            tracing::info!(%fault, "redis can be used again");
+        }
     }
 
     /// Keeps why Redis cannot be used, and says so once.

@@ -5,14 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::entry::entry;
 use super::layout::{self, CLEARED, Place};
 use crate::codec::{self, StateRecord};
 use crate::machine::row::{LeaseRow, RunRow};
-use crate::machine::{Action, Change, ClusterMs, Decision, Event, Text, View};
+use crate::machine::{Change, ClusterMs, Decision, Event, Text, View};
 use crate::store::tables::Tables;
 
 /// Words of one command at most: Lua unpacks no more than some thousands.
 const WORDS_MAX: usize = 1_000;
+
+/// Bytes of one command, unless a single row has more: some milliseconds on
+/// the way and in Redis.
+pub const BYTES_MAX: usize = 4 << 20;
 
 /// A script's arguments that carry out a batch.
 #[derive(Debug, Default)]
@@ -166,15 +171,7 @@ impl Writes {
 
     /// One event, as an entry of the stream and members of its index.
     pub fn event(&mut self, event: &Event) {
-        let mut entry = vec![
-            event.revision.0.to_string().into_bytes(),
-            b"event".to_vec(),
-            codec::encode_event(event).to_vec(),
-        ];
-        if let Some((kind, name)) = named(event) {
-            entry.extend([kind.as_bytes().to_vec(), name.as_bytes().to_vec()]);
-        }
-        self.command(Place::Event, "XADD", entry);
+        self.command(Place::Event, "XADD", entry(event));
         for member in layout::event_members(event) {
             self.add(Place::EventBy, "0", member);
         }
@@ -188,12 +185,16 @@ impl Writes {
         for ((place, command), args) in self.grouped {
             // An entry of a stream is a command of its own.
             let alone = command == "XADD";
-            let mut words: Vec<Vec<u8>> = Vec::new();
+            let (mut words, mut bytes): (Vec<Vec<u8>>, _) = (Vec::new(), 0);
             for mut arg in args {
-                if !words.is_empty() && (alone || words.len() + arg.len() > WORDS_MAX) {
+                let more = bytes_of(&arg);
+                let full = words.len() + arg.len() > WORDS_MAX || bytes + more > BYTES_MAX;
+                if !words.is_empty() && (alone || full) {
                     commands.push((command, place, std::mem::take(&mut words)));
+                    bytes = 0;
                 }
                 words.append(&mut arg);
+                bytes += more;
             }
             commands.push((command, place, words));
         }
@@ -306,6 +307,11 @@ impl Writes {
     }
 }
 
+/// What arguments weigh.
+pub fn bytes_of(args: &[Vec<u8>]) -> usize {
+    args.iter().map(Vec::len).sum()
+}
+
 /// From when on a run may be had, as the index of times has it.
 fn free_from(run: &RunRow) -> Option<u64> {
     run.claimable_from().map(|at| at.0)
@@ -324,29 +330,4 @@ fn offered(run: &RunRow) -> Vec<Vec<u8>> {
 
 fn members(run: Option<&RunRow>, of: fn(&RunRow) -> Vec<Vec<u8>>) -> BTreeSet<Vec<u8>> {
     run.map(of).unwrap_or_default().into_iter().collect()
-}
-
-/// The kind and name of the row that an event is about, for scripts to read.
-fn named(event: &Event) -> Option<(&'static str, &str)> {
-    let kind = match event.action {
-        Action::StateSet | Action::StateDelete | Action::StateExpire => {
-            return Some(("key", &event.subject));
-        }
-        Action::WorkflowCreate
-        | Action::WorkflowClaim
-        | Action::WorkflowHeartbeat
-        | Action::WorkflowRelease
-        | Action::WorkflowCheckpoint
-        | Action::WorkflowComplete
-        | Action::WorkflowFail
-        | Action::WorkflowRetry
-        | Action::WorkflowCancel => ("run", "workflow:"),
-        Action::LeaseAcquire | Action::LeaseRenew | Action::LeaseRelease | Action::LeaseExpire => {
-            ("lease", "lease:")
-        }
-        Action::SessionSave | Action::SessionDelete => ("session", "session:"),
-        // After it there is nothing that events before it have touched.
-        Action::SidecarReset => return None,
-    };
-    event.subject.strip_prefix(kind.1).map(|name| (kind.0, name))
 }
