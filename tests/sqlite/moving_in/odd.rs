@@ -45,6 +45,10 @@ fn what_somebody_edited_is_refused_by_table_and_row() {
             "step_outputs 'wf-c61834b90859' step 2: output_json is not JSON",
         ),
         ("UPDATE sessions SET context_json = '['", "sessions 'chat-7': context_json is not JSON"),
+        (
+            "UPDATE sessions SET context_json = '[1]'",
+            "sessions 'chat-7': context_json is a JSON object, not [1]",
+        ),
     ] {
         let (_folder, file) = recorded();
         Connection::open(&file).unwrap().execute_batch(edit).unwrap();
