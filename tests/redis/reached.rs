@@ -119,7 +119,8 @@ struct Sentinel(Child);
 impl Sentinel {
     fn start(dir: &Path, port: u16, primary: &RedisServer) -> Sentinel {
         let settings = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {} 1\n\
+            "port {port}\nbind 127.0.0.1\ndir {}\nrequirepass its-own\n\
+             sentinel monitor main 127.0.0.1 {} 1\n\
              sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n",
             dir.display(),
             primary.port()
@@ -155,7 +156,8 @@ async fn sentinels_name_another_primary_and_the_store_goes_on_there() {
     replica.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     let port = server::free_port();
     let _sentinel = Sentinel::start(dir.path(), port, &primary);
-    let store = opened(format!("redis+sentinel://127.0.0.1:{port}/main")).await;
+    let store =
+        opened(format!("redis+sentinel://127.0.0.1:{port}/main?sentinel_password=its-own")).await;
     set(&store, "before", 1, soon()).await.unwrap();
     // The copy is there: what is tried is the way, not what a failover loses.
     let deadline = Instant::now() + FAIL_OVER;
@@ -177,7 +179,7 @@ async fn sentinels_name_another_primary_and_the_store_goes_on_there() {
 
 /// Whether the Sentinel has found the replica, without which it has no heir.
 fn knows_replica(port: u16) -> bool {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    let client = redis::Client::open(format!("redis://:its-own@127.0.0.1:{port}")).unwrap();
     let Ok(mut connection) = client.get_connection() else { return false };
     let mut asked = redis::cmd("SENTINEL");
     let known: redis::RedisResult<Vec<redis::Value>> =

@@ -38,7 +38,8 @@ impl Target {
     /// Reads the forms `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…`
     /// (TLS), `redis+unix:///PATH[?db=DB&user=USER&pass=PASSWORD]`, and for
     /// Sentinels `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/NAME[/DB]`
-    /// (`rediss+sentinel://` with TLS to Redis).
+    /// (`rediss+sentinel://` with TLS to Redis; `?sentinel_user=USER` and
+    /// `sentinel_password=PASSWORD` for Sentinels that ask for them).
     ///
     /// # Errors
     /// It is none of these. The text does not repeat the URL.
@@ -130,6 +131,7 @@ fn sentinels(rest: &str, tls: bool) -> Result<Target, OpenError> {
     const FORM: &str =
         "takes redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DB]";
     let form = || OpenError::Url(FORM.to_owned());
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (user, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
         None => (None, rest),
@@ -148,20 +150,35 @@ fn sentinels(rest: &str, tls: bool) -> Result<Target, OpenError> {
         prepare_tls();
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
     }
-    // The rules for what stands in these two places of a URL are the crate's.
     if let Some(user) = user {
-        let info = format!("redis://{user}@host").into_connection_info();
-        let info = info.map_err(|error| wrong(&error))?;
-        if let Some(username) = info.redis_settings().username() {
+        let (username, password) = credentials(user)?;
+        if let Some(username) = username {
             builder = builder.set_client_to_redis_username(username);
         }
-        if let Some(password) = info.redis_settings().password() {
+        if let Some(password) = password {
             builder = builder.set_client_to_redis_password(password);
         }
+    }
+    for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        let (value, _) = credentials(value)?;
+        builder = match (name, value) {
+            ("sentinel_user", Some(user)) => builder.set_client_to_sentinel_username(user),
+            ("sentinel_password", Some(word)) => builder.set_client_to_sentinel_password(word),
+            _ => return Err(form()),
+        };
     }
     let client = builder.build().map_err(|error| wrong(&error))?;
     let place = format!("redis '{name}' known to Sentinels at {hosts}");
     Ok(Target { way: Way::Sentinel(Box::new(Mutex::new(client))), place })
+}
+
+/// `USER`, `USER:PASSWORD` or `:PASSWORD`, escaped as in any URL: the rules for
+/// that are the crate's.
+fn credentials(text: &str) -> Result<(Option<String>, Option<String>), OpenError> {
+    let info = format!("redis://{text}@host").into_connection_info();
+    let info = info.map_err(|error| wrong(&error))?;
+    let settings = info.redis_settings();
+    Ok((settings.username().map(str::to_owned), settings.password().map(str::to_owned)))
 }
 
 /// `HOST[:PORT]`, IPv6 addresses in brackets.
@@ -205,7 +222,18 @@ mod tests {
             place("redis+sentinel://u:hidden@a,b:7,[::1]:9/main/2"),
             "redis 'main' known to Sentinels at a,b:7,[::1]:9"
         );
-        for wrong in ["", "http://h", "redis://h/x", "redis+sentinel://h", "redis+sentinel:///m"] {
+        assert_eq!(
+            place("redis+sentinel://a/main?sentinel_user=s&sentinel_password=hidden%2F"),
+            "redis 'main' known to Sentinels at a"
+        );
+        for wrong in [
+            "",
+            "http://h",
+            "redis+sentinel://h/m?word=hidden",
+            "redis://h/x",
+            "redis+sentinel://h",
+            "redis+sentinel:///m",
+        ] {
             assert!(place(wrong).contains("takes redis"), "{wrong}: {}", place(wrong));
         }
         assert!(!place("redis://u:hidden@h/x").contains("hidden"));
