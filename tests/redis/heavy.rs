@@ -188,7 +188,7 @@ async fn large_values_go_out_and_in_piece_by_piece() {
     set_all_large(&store, COUNT).await;
     let mut export = store.export(soon()).await.expect("an export");
     let meta = export.meta.clone();
-    let target = Options { url: server.url(), prefix: "target".into() };
+    let target = Options { url: server.url(), prefix: "target".into(), ..Options::default() };
     let mut intake = RedisIntake::begin(target, meta.clone(), false).await.expect("an intake");
     let (mut rows, mut events) = (Vec::new(), 0);
     while let Some(parts) = export.parts.next().await {
@@ -247,7 +247,7 @@ async fn answers_of_one_moment_need_not_fit_into_one_page() {
     }
     const COUNT: u64 = 20;
     let server = RedisServer::start();
-    let options = Options { url: server.url(), prefix: "sidecar".into() };
+    let options = Options { url: server.url(), prefix: "sidecar".into(), ..Options::default() };
     // Its clock stands, so that no time tells them apart.
     let clock = RedisClock::Given(Manual::at(1_700_000_000_000));
     let store = RedisStore::open(options, clock).await.expect("a server of our own");

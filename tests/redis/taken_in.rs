@@ -41,7 +41,7 @@ impl Scene {
     }
 
     fn target(&self) -> Options {
-        Options { url: self.server.url(), prefix: "target".into() }
+        Options { url: self.server.url(), prefix: "target".into(), ..Options::default() }
     }
 
     async fn begin(&self, options: Options, replace: bool) -> Result<RedisIntake, IntakeError> {
