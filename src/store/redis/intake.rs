@@ -141,7 +141,7 @@ impl RedisIntake {
     }
 
     /// Makes what has come in the state, if nothing is in the way.
-    pub(super) async fn adopt(&mut self) -> Result<Adopted, Fault> {
+    async fn adopt(&mut self) -> Result<Adopted, Fault> {
         if self.replace {
             // The script asks again, where its user may.
             let sidecars = listeners(&self.link, &self.keys).await?;
@@ -179,7 +179,7 @@ impl RedisIntake {
 /// What became of a state that was to be the state. Unless it is done, nothing
 /// was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Adopted {
+enum Adopted {
     Done,
     /// Another state came first.
     NotEmpty,
