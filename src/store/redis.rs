@@ -14,20 +14,19 @@
 //!
 //! How revisions and the chain stay exact although many write: every command
 //! reads the state's position (revision, chain, clocks), and every commit
-//! compares the number of commits that was read with the position and counts
-//! it on. So of two batches that were decided over the same state one commits
-//! and the other is decided anew; commits follow one another as on one thread.
-//! To waste nothing on that, sidecars take turns, and what waits in one of
-//! them is one batch: four sidecars make as many commits as one, with as many
-//! commands in all.
+//! compares the commit that was read with the position, and counts on. So of
+//! two batches that were decided over the same state one commits and the other
+//! is decided anew; commits follow one another as on one thread. To waste
+//! nothing on that, busy sidecars take turns, each with all that waits in it.
 //!
 //! What it promises: linearizable as long as one primary lives, and as durable
 //! as that Redis is (`appendonly yes` and `appendfsync always` keep every
 //! acknowledged write through a crash; `everysec` may lose about a second).
 //! What it cannot promise: a failover of Redis is asynchronous, so a replica
 //! that takes over may lack the newest acknowledged writes, and then gives out
-//! revisions and tokens anew that were given out before. A sidecar that sees
-//! Redis go back says so in its log.
+//! revisions and tokens anew that were given out before; and a primary that is
+//! cut off goes on beside it. A sidecar that finds commits gone which it has
+//! seen says so in its log.
 //!
 //! Deadlines are judged by Redis's own clock, which all sidecars share.
 
