@@ -31,7 +31,8 @@ const OPEN_RETRY: Duration = Duration::from_millis(100);
 /// Where the state is.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// See [`Target::parse`].
+    /// In one of the forms that README lists: `redis://…`, `rediss://…`,
+    /// `redis+unix://…`, `redis+sentinel://…`.
     pub url: String,
     /// What all keys begin with, in braces.
     pub prefix: String,
