@@ -1,7 +1,9 @@
 //! `export`: the whole state, from what the settings name or from a running
 //! node, checked as it passes, into a file.
 
-use std::path::PathBuf;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use super::flags::SettingFlags;
 use super::progress::Progress;
 use super::remote::{self, Token};
 use super::{Failure, block_on, moved};
-use crate::config::{Config, Resolved};
+use crate::config::{Backend, Config, Resolved};
 use crate::export::{Origin, Reader, encode};
 use crate::proto::sidecar::ExportRequest;
 use crate::server::transfer;
@@ -62,12 +64,29 @@ pub fn run(before: SettingFlags, args: Args) -> Result<ExitCode, Failure> {
         }
         None => {
             let Some(config) = settings.settle()? else { return Ok(ExitCode::SUCCESS) };
+            if config.state_backend == Backend::Sqlite && is_part_of(&config.db_path, &args.file) {
+                let file = args.file.display();
+                return Err(Failure::usage(format!("{file}: is what is to be exported")));
+            }
             block_on(async {
                 let stream = from_settings(&config).await?;
                 export(stream, args.file, compressed).await
             })
         }
     }
+}
+
+/// Whether `file` is the database at `path`, its log or the log's index, under
+/// whatever name: the export would take its place.
+fn is_part_of(path: &Path, file: &Path) -> bool {
+    let same = |suffix: &str| {
+        let mut part = path.as_os_str().to_owned();
+        part.push(suffix);
+        let identity = |found: Metadata| (found.dev(), found.ino());
+        let (part, file) = (fs::metadata(part).map(identity), fs::metadata(file).map(identity));
+        part.is_ok_and(|part| file.is_ok_and(|file| file == part))
+    };
+    ["", "-wal", "-shm"].into_iter().any(same)
 }
 
 async fn from_node(node: &str, token: &Token) -> Result<Stream, String> {

@@ -44,6 +44,10 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     if file.symlink_metadata().is_ok() {
         return Err(Failure::usage(format!("{}: is there already", file.display())));
     }
+    if is_inside(&file, &args.data_dir) {
+        let why = "lies in the data directory, which is not changed";
+        return Err(Failure::usage(format!("{}: {why}", file.display())));
+    }
     let scratch = Scratch::make(&file)?;
     let recovered = Recovered::read(&args.data_dir, &scratch.0).await.map_err(Failure::run)?;
     let report = recovered.report().clone();
@@ -57,6 +61,12 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     drop(scratch);
     print!("{}", account(&report, &file));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether `file` would lie in `dir`, by whatever names.
+fn is_inside(file: &Path, dir: &Path) -> bool {
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    dir.canonicalize().is_ok_and(|dir| folder.is_some_and(|folder| folder.starts_with(dir)))
 }
 
 async fn fill(file: &Path, export: Export) -> Result<(), Failure> {

@@ -150,6 +150,22 @@ async fn a_file_that_cannot_be_written_is_named_and_the_old_one_stays() {
     says(&run(dir, &[STATE], &["export", "/dev/null"]), 0);
 }
 
+/// The export would take the place of what it reads, under a live server too.
+#[tokio::test]
+async fn a_state_is_not_exported_over_itself() {
+    let folder = folder().await;
+    let dir = folder.path();
+    let state = dir.join(STATE.1);
+    let before = std::fs::read(&state).unwrap();
+    std::fs::hard_link(&state, dir.join("another.name")).unwrap();
+    std::fs::write(dir.join(format!("{}-wal", STATE.1)), "").unwrap();
+    for name in [STATE.1.to_owned(), "another.name".to_owned(), format!("{}-wal", STATE.1)] {
+        let line = says(&run(dir, &[STATE], &["export", &name]), 2);
+        assert!(line.contains(&name) && line.contains("is what is to be exported"), "{line}");
+    }
+    assert!(std::fs::read(&state).unwrap() == before, "it was changed");
+}
+
 /// From a node that serves, over gRPC and beside it: the same stream, and only
 /// for who may administer.
 #[tokio::test]

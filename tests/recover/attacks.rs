@@ -235,6 +235,19 @@ async fn a_file_that_is_there_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_survivors_own_folder_takes_no_file() {
+    let dir = survivor().await;
+    let before = files(dir.path());
+    for folder in [dir.path().to_owned(), dir.path().join("snapshots"), dir.path().join("log/..")] {
+        let file = folder.join("state.db");
+        let args = ["recover", "--data-dir", path(dir.path()), "--to-sqlite", path(&file)];
+        let (code, line) = refused(&[], &args);
+        assert!(code == 2 && line.contains("lies in the data directory"), "{line}");
+    }
+    assert!(files(dir.path()) == before, "something was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_that_is_not_here_is_said() {
     let dir = survivor().await;
     fs::remove_dir_all(dir.path().join("archive")).unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::programs::{Plan, done, failed, path, refused, setting};
+use crate::programs::{Node, Plan, done, failed, path, refused, setting};
 use crate::survivor::{names, set, sets, submit};
 use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::row::KeyRow;
@@ -142,4 +142,35 @@ async fn members_are_alike_and_one_may_join_later() {
     let addr = format!("127.0.0.1:{}", plan.raft_ports[2]);
     done(&[], &["export", "--node", &addr, path(&copy)]);
     done(&[], &["import", "--dry-run", path(&copy)]);
+}
+
+/// Two states at one revision, which nothing but their chains tells apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_different_states_keep_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let other_dir = tempfile::tempdir().unwrap();
+    let (one, other) = (export(dir.path()).await, export(other_dir.path()).await);
+    let head = |file: &std::path::Path| {
+        let text = fs::read_to_string(file).unwrap();
+        let header: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        (header["revision"].clone(), header["chain"].clone())
+    };
+    let (one_head, other_head) = (head(&one), head(&other));
+    assert!(one_head.0 == other_head.0 && one_head.1 != other_head.1, "{one_head:?}");
+    let plan = Plan::new("apart", dir.path());
+    done(&plan.settings(0), &["import", path(&other)]);
+    for at in 1..3 {
+        done(&plan.settings(at), &["import", path(&one)]);
+    }
+    let logs: Vec<_> = (0..3).map(|at| dir.path().join(format!("{at}.log"))).collect();
+    let start = |at: usize| Node::start(&plan.settings(at), plan.mcp_ports[at], logs[at].clone());
+    let nodes: Vec<Node> = (0..3).map(start).collect();
+    nodes[1].ready().await;
+    nodes[2].ready().await;
+    nodes[1].client.answer("state_set", json!({"key": "more", "value": 1})).await;
+    let kept = nodes[0].client.answer("sidecar_health", json!({})).await;
+    assert_eq!((&kept["revision"], &kept["chain"]), (&other_head.0, &other_head.1), "{kept}");
+    let said: String = logs.iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+    assert!(said.contains("seeded from different exports"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }

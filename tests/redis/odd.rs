@@ -71,6 +71,42 @@ async fn a_key_of_another_type_leaves_nothing_half_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_without_its_position_is_damaged_and_not_begun_anew() {
+    if !server::is_installed("positions") {
+        return;
+    }
+    let server = RedisServer::start();
+    let store = open(&server, "sidecar").await;
+    for n in 0..5 {
+        set(&store, "a", n, soon()).await.unwrap();
+    }
+    server.ask::<()>(&["DEL", META]);
+    let refused = set(&store, "a", 9, soon()).await;
+    assert!(matches!(refused, Err(StoreError::Storage(_))), "{refused:?}");
+    assert_eq!(server.ask::<u64>(&["XLEN", "{sidecar}:event"]), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_half_done_is_never_called_undone() {
+    if !server::is_installed("rights taken away") {
+        return;
+    }
+    let server = RedisServer::start();
+    let store = open(&server, "sidecar").await;
+    set(&store, "a", 1, soon()).await.unwrap();
+    // It was allowed when the sidecar began.
+    server.ask::<()>(&["ACL", "SETUSER", "default", "-xadd"]);
+    let told = set(&store, "b", 2, soon()).await;
+    server.ask::<()>(&["ACL", "SETUSER", "default", "+xadd"]);
+    let there = get(&store, "b", soon()).await.unwrap();
+    match told {
+        Err(StoreError::Unknown(_)) => {}
+        Err(StoreError::Unavailable(_)) => assert_eq!(there, None, "{told:?}"),
+        Err(StoreError::Storage(_)) | Ok(_) => panic!("{told:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_nobody_ends_ends_by_itself_by_whatever_clock() {
     if !server::is_installed("turns") {
         return;

@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::types::NodeId;
+use crate::machine::Chain;
 
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
@@ -35,6 +36,9 @@ struct Identity {
     format: u32,
     cluster_name: String,
     node_id: NodeId,
+    /// The chain head of the state from which the folder was made, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<String>,
 }
 
 /// Why a folder cannot be used. Nothing in it was changed.
@@ -70,10 +74,11 @@ impl DataDir {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
         fs::create_dir_all(root).map_err(io)?;
         let lock = lock(root)?;
-        let identity = Identity { format: FORMAT, cluster_name: cluster_name.to_owned(), node_id };
+        let cluster_name = cluster_name.to_owned();
+        let mut identity = Identity { format: FORMAT, cluster_name, node_id, seed: None };
         let is_new = match fs::read_to_string(root.join("node.toml")) {
             Ok(text) => {
-                identity.check(root, &text)?;
+                identity.seed = identity.check(root, &text)?.seed;
                 false
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -114,6 +119,16 @@ impl DataDir {
     /// The node that this folder belongs to.
     pub fn node_id(&self) -> NodeId {
         self.identity.node_id
+    }
+
+    /// The chain head of the state from which the folder was made, if it was.
+    pub fn seed(&self) -> Option<&str> {
+        self.identity.seed.as_deref()
+    }
+
+    /// Says from which state the folder is made, before [`DataDir::inscribe`].
+    pub fn seeded_from(&mut self, chain: Chain) {
+        self.identity.seed = Some(chain.to_string());
     }
 
     /// Whether no node has finished its first start here. If one has, a folder
@@ -185,7 +200,8 @@ impl Identity {
         Ok(found)
     }
 
-    fn check(&self, root: &Path, text: &str) -> Result<(), DataDirError> {
+    /// What is written there, if it is this node's.
+    fn check(&self, root: &Path, text: &str) -> Result<Identity, DataDirError> {
         let found = Identity::parse(root, text)?;
         if found.cluster_name != self.cluster_name || found.node_id != self.node_id {
             return Err(DataDirError::Foreign {
@@ -196,7 +212,7 @@ impl Identity {
                 cluster: self.cluster_name.clone(),
             });
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Written aside, synced and renamed, so that it is there whole or not at all.

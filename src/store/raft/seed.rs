@@ -130,7 +130,8 @@ impl Seed {
         }
         let options = Options { data_dir: root, ..options };
         let part = Unfinished::make(&options.data_dir)?;
-        let dir = DataDir::open(&part.0, &options.cluster_name, options.node_id)?;
+        let mut dir = DataDir::open(&part.0, &options.cluster_name, options.node_id)?;
+        dir.seeded_from(meta.chain);
         let folder = dir.archive();
         let opening = spawn_blocking(move || Archive::open(folder, archive::Options::default()));
         let opened = opening.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;

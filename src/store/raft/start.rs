@@ -110,7 +110,8 @@ impl RaftStore {
 
         let secret = options.secret.as_deref();
         let identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
-            .map_err(|error| setting(error.to_string()))?;
+            .map_err(|error| setting(error.to_string()))?
+            .seeded_from(dir.seed());
         let network = Network::new(identity.clone(), network::Options::default());
         let folder = dir.archive();
         let opening =

@@ -12,7 +12,9 @@ use super::working::Working;
 use super::writes::Writes;
 use crate::machine::footprint::Lookup;
 use crate::machine::view::ClaimFilter;
-use crate::machine::{Command, Envelope, Footprint, Meta, Reply, Text, decide, footprint};
+use crate::machine::{
+    Command, Envelope, Footprint, Meta, Reply, Revision, Text, decide, footprint,
+};
 use crate::store::Request;
 
 /// Most commands of a batch. Redis works on one script at a time, and this
@@ -167,6 +169,8 @@ pub struct Decided {
     /// One for each command, in order.
     pub replies: Vec<Reply>,
     pub meta: Meta,
+    /// The revision over which all was decided.
+    pub before: Revision,
     pub writes: Writes,
     /// Nothing has changed that anybody could see.
     pub idle: bool,
@@ -189,7 +193,8 @@ pub fn decide_all(envelopes: &[Envelope], before: Working, late: bool) -> Decide
     let meta = after.tables().meta().clone();
     // Where a deadline has passed, the clock is a change too: what has been
     // told to be gone must not come back.
-    Decided { replies, meta, writes, idle: touched.is_nothing() && !late }
+    let before = before.tables().meta().revision;
+    Decided { replies, meta, before, writes, idle: touched.is_nothing() && !late }
 }
 
 /// Whether what the command looks up depends on more than the batch can know.

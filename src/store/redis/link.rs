@@ -48,18 +48,22 @@ pub struct Commit<'a> {
     /// Tells this commit from all others.
     pub id: &'a str,
     pub meta: &'a Meta,
+    /// The revision that was read.
+    pub before: Revision,
     pub steps: i64,
     pub commands: &'a [(&'static str, Place, Vec<Vec<u8>>)],
 }
 
 /// What became of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Committed {
     Done,
     /// Something else was committed since the rows were read.
     Conflict,
     /// It was sent so long ago that Redis no longer knows.
     Forgotten,
+    /// Redis refused a part of it, though it had not refused the same before.
+    Broken(String),
 }
 
 /// What a fetch is for.
@@ -147,7 +151,7 @@ impl Link {
         let mut call = self.commit.prepare_invoke();
         call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
         call.arg(commit.version).arg(commit.last).arg(commit.id).arg(FORMAT).arg(&state[..]);
-        call.arg(clock.0).arg(*revision).arg(commit.steps);
+        call.arg(clock.0).arg(*revision).arg(commit.steps).arg(commit.before.0);
         for (command, place, args) in commit.commands {
             // Its name and its key are words too.
             call.arg(args.len() + 2).arg(*command).arg(place.number()).arg(args);
@@ -161,7 +165,10 @@ impl Link {
             }
             "conflict" => Ok(Committed::Conflict),
             "forgotten" => Ok(Committed::Forgotten),
-            other => Err(Fault::Damaged(format!("{other}, which another program wrote"))),
+            other => match other.strip_prefix("broken ") {
+                Some(why) => Ok(Committed::Broken(why.to_owned())),
+                None => Err(Fault::Damaged(format!("{other}; somebody else wrote there"))),
+            },
         }
     }
 

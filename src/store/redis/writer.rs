@@ -210,7 +210,8 @@ impl Writer {
         let id = format!("{}-{}", self.link.me(), self.commits);
         let (steps, meta) = (decided.writes.steps, &decided.meta);
         let commands = decided.writes.commands();
-        let commit = Commit { version, last, id: &id, meta, steps, commands: &commands };
+        let before = decided.before;
+        let commit = Commit { version, last, id: &id, meta, before, steps, commands: &commands };
         match self.commit(&commit, jobs).await {
             Some(Ok(Committed::Done)) => {
                 self.shared.standing.publish(&decided.meta);
@@ -224,6 +225,12 @@ impl Writer {
             Some(Ok(Committed::Forgotten)) => {
                 let why = "redis no longer knows whether it was committed";
                 fail(std::mem::take(jobs), &StoreError::Unknown(why.into()));
+                Attempt::Answered
+            }
+            Some(Ok(Committed::Broken(why))) => {
+                tracing::error!(why, "redis took a part of a commit alone: its state is damaged");
+                let why = format!("redis refused a part of the commit: {why}");
+                fail(std::mem::take(jobs), &StoreError::Unknown(why));
                 Attempt::Answered
             }
             Some(Err(fault)) => {

@@ -23,6 +23,8 @@ pub const PROTOCOL: u32 = 1;
 const KEY_PROTOCOL: &str = "sidecar-protocol";
 /// Binary, because a cluster's name may be any text.
 const KEY_CLUSTER: &str = "sidecar-cluster-bin";
+/// From which state the sender's folder was seeded, if it was.
+const KEY_SEED: &str = "sidecar-seed";
 const KEY_FROM: &str = "sidecar-from";
 const KEY_TO: &str = "sidecar-to";
 const KEY_SECRET: &str = "authorization";
@@ -37,6 +39,7 @@ pub struct Identity {
     cluster: String,
     node: NodeId,
     secret: Option<MetadataValue<Ascii>>,
+    seed: Option<MetadataValue<Ascii>>,
 }
 
 /// A secret that no header can carry.
@@ -63,7 +66,16 @@ impl Identity {
                 Some(value)
             }
         };
-        Ok(Self { cluster: cluster.into(), node, secret })
+        Ok(Self { cluster: cluster.into(), node, secret, seed: None })
+    }
+
+    /// The same node, whose folder was seeded from the state with this chain
+    /// head. Nodes that were seeded from different states would take each its
+    /// own for what they agreed on, and part for good.
+    pub fn seeded_from(mut self, chain: Option<&str>) -> Self {
+        // Hexadecimal digits, which any header carries.
+        self.seed = chain.and_then(|chain| chain.parse().ok());
+        self
     }
 
     /// The cluster's name.
@@ -93,6 +105,7 @@ impl fmt::Debug for Identity {
 pub struct Stamp {
     protocol: MetadataValue<Ascii>,
     cluster: BinaryMetadataValue,
+    seed: Option<MetadataValue<Ascii>>,
     from: MetadataValue<Ascii>,
     to: Option<MetadataValue<Ascii>>,
     secret: Option<MetadataValue<Ascii>>,
@@ -104,6 +117,7 @@ impl Stamp {
         Self {
             protocol: PROTOCOL.into(),
             cluster: BinaryMetadataValue::from_bytes(identity.cluster.as_bytes()),
+            seed: identity.seed.clone(),
             from: identity.node.into(),
             to: to.map(Into::into),
             secret: identity.secret.clone(),
@@ -117,6 +131,9 @@ impl Interceptor for Stamp {
         metadata.insert(KEY_PROTOCOL, self.protocol.clone());
         metadata.insert_bin(KEY_CLUSTER, self.cluster.clone());
         metadata.insert(KEY_FROM, self.from.clone());
+        if let Some(seed) = &self.seed {
+            metadata.insert(KEY_SEED, seed.clone());
+        }
         if let Some(to) = &self.to {
             metadata.insert(KEY_TO, to.clone());
         }
@@ -178,6 +195,13 @@ impl Gate {
             let theirs = String::from_utf8_lossy(cluster.as_deref().unwrap_or_default());
             let text = format!("this node is of cluster {:?}, not {theirs:?}", me.cluster);
             return denied("cluster", &text);
+        }
+        if let (Some(mine), Some(theirs)) = (&me.seed, metadata.get(KEY_SEED))
+            && mine != theirs
+        {
+            let text = "this node and the sender were seeded from different exports; import the \
+                        same file on each, into empty folders";
+            return denied("seed", text);
         }
         match number::<u32>(metadata, KEY_PROTOCOL) {
             Some(theirs) if (1..=PROTOCOL).contains(&theirs) => {}
@@ -294,6 +318,19 @@ mod tests {
         assert_eq!(knocked(&identity("a", 1, Some("t")), 2, None), denied);
         assert_eq!(knocked(&identity("a", 1, None), 3, None), failed);
         assert_eq!(knocked(&identity("a", 2, None), 2, None), failed);
+    }
+
+    #[test]
+    fn a_peer_that_was_seeded_otherwise_is_turned_away() {
+        let knocked = |mine: Option<&str>, theirs: Option<&str>| {
+            let from = identity("a", 1, None).seeded_from(theirs);
+            let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+            Gate::new(identity("a", 2, None).seeded_from(mine)).call(request).is_ok()
+        };
+        assert!(knocked(Some("ab"), Some("ab")) && knocked(None, None));
+        // One that was given nothing joins by snapshot.
+        assert!(knocked(Some("ab"), None) && knocked(None, Some("ab")));
+        assert!(!knocked(Some("ab"), Some("cd")));
     }
 
     #[test]
