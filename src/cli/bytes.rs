@@ -89,6 +89,13 @@ impl Sink {
         unfinished.keep_as(&path).map_err(|error| format!("{}: {error}", self.name))
     }
 
+    /// Takes away what was written, unless it has gone out already.
+    pub async fn give_up(mut self) {
+        self.pieces = None;
+        // What it gives removes itself.
+        drop(self.written().await);
+    }
+
     async fn written(&mut self) -> Result<Written, String> {
         let name = &self.name;
         let written = (&mut self.writing).await.map_err(|panic| format!("{name}: {panic}"))?;

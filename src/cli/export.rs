@@ -2,6 +2,7 @@
 //! node, checked as it passes, into a file.
 
 use std::fs::{self, Metadata};
+use std::future::pending;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use super::bytes::Sink;
@@ -17,7 +19,7 @@ use super::progress::Progress;
 use super::remote::{self, Token};
 use super::{Failure, block_on, moved};
 use crate::config::{Backend, Config, Resolved};
-use crate::export::{Origin, Reader, encode};
+use crate::export::{Header, Origin, Reader, Tally, encode};
 use crate::proto::sidecar::ExportRequest;
 use crate::server::transfer;
 
@@ -111,25 +113,52 @@ async fn from_settings(config: &Config) -> Result<Stream, Failure> {
 }
 
 /// Writes the stream down and reads it on the way: what is kept can be
-/// imported.
-async fn export(mut stream: Stream, file: PathBuf, compressed: bool) -> Result<ExitCode, Failure> {
+/// imported. Interrupted, it leaves nothing.
+async fn export(stream: Stream, file: PathBuf, compressed: bool) -> Result<ExitCode, Failure> {
+    // Caught from before there is anything to take away.
+    let interrupted = interruption();
     let mut sink = Sink::open(&file, compressed).map_err(Failure::run)?;
+    let written = tokio::select! {
+        written = write(stream, &mut sink) => written,
+        () = interrupted => Err("interrupted; nothing was written".to_owned()),
+    };
+    let (header, tally) = match written {
+        Ok(written) => written,
+        Err(line) => {
+            sink.give_up().await;
+            return Err(Failure::run(line));
+        }
+    };
+    sink.finish().await.map_err(Failure::run)?;
+    eprintln!("exported {}", moved(&header, &tally));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn write(mut stream: Stream, sink: &mut Sink) -> Result<(Header, Tally), String> {
     let mut reader = Reader::new();
     let mut parts = Vec::new();
     let progress = Progress::of_number("exporting, events");
     while let Some(bytes) = stream.next().await {
-        let bytes = bytes.map_err(Failure::run)?;
-        reader.feed(&bytes, &mut parts).map_err(Failure::run)?;
+        let bytes = bytes?;
+        reader.feed(&bytes, &mut parts).map_err(|error| error.to_string())?;
         parts.clear();
         if let Some(header) = reader.header() {
             progress.total(header.meta.revision.0 - header.meta.anchor.revision.0);
             progress.at(reader.tally().events);
         }
-        sink.write(bytes).await.map_err(Failure::run)?;
+        sink.write(bytes).await?;
     }
-    let (header, tally) = reader.finish().map_err(Failure::run)?;
-    sink.finish().await.map_err(Failure::run)?;
-    drop(progress);
-    eprintln!("exported {}", moved(&header, &tally));
-    Ok(ExitCode::SUCCESS)
+    reader.finish().map_err(|error| error.to_string())
+}
+
+/// Ends with SIGINT or SIGTERM, caught from now on; never, where they cannot be.
+fn interruption() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
 }

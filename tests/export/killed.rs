@@ -64,3 +64,41 @@ async fn kill_9_leaves_all_or_nothing() {
         }
     }
 }
+
+/// Exports that are told to stop while they write.
+const STOPS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_interrupted_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.db");
+    import(&state, &large().await, false).await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let names = || std::fs::read_dir(out.path()).unwrap().count();
+    let mut interrupted = 0;
+    for round in 0..STOPS {
+        let mut export = Command::new(PROGRAM)
+            .env_clear()
+            .env("DB_PATH", &state)
+            .arg("export")
+            .arg(out.path().join(format!("{round}.zst")))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let before = names();
+        while names() == before && export.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let signal = [rustix::process::Signal::TERM, rustix::process::Signal::INT][round % 2];
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&export), signal);
+        match export.wait().unwrap().code() {
+            Some(0) => assert_eq!(names(), before + 1, "whole, but not there"),
+            code => {
+                assert_eq!(code, Some(1), "it did not end by itself");
+                assert_eq!(names(), before, "it left something");
+                interrupted += 1;
+            }
+        }
+    }
+    assert!(interrupted > 0, "none was interrupted in time");
+}
