@@ -1,7 +1,7 @@
 //! `import`: the whole state out of a file, into what the settings name, all
 //! or nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::bytes::Source;
@@ -9,7 +9,7 @@ use super::flags::SettingFlags;
 use super::progress::Progress;
 use super::{Failure, block_on, moved};
 use crate::config::Config;
-use crate::export::Reader;
+use crate::export::{Header, Reader, Tally};
 use crate::server::transfer::{self, TransferError};
 use crate::store::transfer::Intake;
 
@@ -51,17 +51,32 @@ struct Target {
     replace: bool,
 }
 
+/// A file is read whole before the target is touched: where it is refused,
+/// there is no file begun that was not there before. What comes in a pipe
+/// cannot be read twice, and is judged as it comes.
 async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failure> {
-    let mut source = Source::open(&file).map_err(Failure::run)?;
+    if target.is_some() && file.is_file() {
+        pass(&file, None).await?;
+    }
+    let (header, tally) = pass(&file, target.as_ref()).await?;
+    let done = if target.is_some() { "imported" } else { "whole:" };
+    eprintln!("{done} {}", moved(&header, &tally));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads it from the beginning to the end, into the target if there is one.
+async fn pass(file: &Path, target: Option<&Target>) -> Result<(Header, Tally), Failure> {
+    let mut source = Source::open(file).map_err(Failure::run)?;
     let name = source.name.clone();
     let refused = |error| Failure::run(format!("{name}: {error}"));
     let mut reader = Reader::new();
     let mut intake: Option<Box<dyn Intake>> = None;
-    let progress = Progress::of_bytes("importing", source.size);
+    let what = if target.is_some() { "importing" } else { "checking" };
+    let progress = Progress::of_bytes(what, source.size);
     while let Some(bytes) = source.next().await {
         let mut parts = Vec::new();
         reader.feed(&bytes.map_err(Failure::run)?, &mut parts).map_err(refused)?;
-        if let (None, Some(target), Some(header)) = (&intake, &target, reader.header()) {
+        if let (None, Some(target), Some(header)) = (&intake, target, reader.header()) {
             let meta = header.meta.clone();
             intake = Some(transfer::intake(&target.config, meta, target.replace).await?);
         }
@@ -75,9 +90,7 @@ async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failu
         intake.finish().await.map_err(Failure::run)?;
     }
     drop(progress);
-    let done = if target.is_some() { "imported" } else { "whole:" };
-    eprintln!("{done} {}", moved(&header, &tally));
-    Ok(ExitCode::SUCCESS)
+    Ok((header, tally))
 }
 
 impl From<TransferError> for Failure {
