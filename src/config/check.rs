@@ -6,6 +6,7 @@ use std::path::Path;
 use super::parse::{self, HostPort};
 use super::settings;
 use super::{Backend, Config, ConfigError, Secret};
+use crate::store::redis;
 
 impl Config {
     /// Whether the settings can be served together.
@@ -22,7 +23,14 @@ impl Config {
             return Err(wrong("election_max_ms", &format!("got {got}")));
         }
         match self.state_backend {
-            Backend::Sqlite | Backend::Memory | Backend::Redis => Ok(()),
+            Backend::Sqlite | Backend::Memory => Ok(()),
+            // Only here: it may be set for another program.
+            Backend::Redis => match &self.redis_url {
+                Some(url) if !redis::is_url(url.expose()) => {
+                    Err(wrong("redis_url", "got another form"))
+                }
+                Some(_) | None => Ok(()),
+            },
             Backend::Raft => self.check_cluster(),
         }
     }

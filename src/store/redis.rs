@@ -64,7 +64,7 @@ use fetch::{Fetch, Fetched};
 pub use intake::{IntakeError, RedisIntake};
 use link::Link;
 pub use move_in::MoveIn;
-pub use open::{Options, is_prefix};
+pub use open::{Options, is_prefix, is_url};
 use retry::read_by;
 pub use shared::RedisClock;
 use shared::Shared;

@@ -189,6 +189,11 @@ impl Way {
     }
 }
 
+/// Whether [`Options::url`] can be this, as far as its form goes.
+pub fn is_url(text: &str) -> bool {
+    Target::parse(text).is_ok()
+}
+
 /// Whether keys may begin so: braces would end the hash tag, and patterns of
 /// access lists have `*`.
 pub fn is_prefix(text: &str) -> bool {
