@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::Set;
-use mcp_state_sidecar::machine::{Answer, Command, Json, Question, Reply};
+use mcp_state_sidecar::machine::{Answer, Command, Event, Json, Meta, Question, Reply};
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisStore};
+use mcp_state_sidecar::store::transfer::{Export, Part};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError};
 use tokio::time::Instant;
 
@@ -52,4 +55,19 @@ pub async fn get(
         Answer::Key(row) => Ok(row.map(|row| row.value.as_str().parse().expect("a number"))),
         other => panic!("not about a key: {other:?}"),
     }
+}
+
+/// An export to its end: its position, rows and events.
+pub async fn all(export: Export) -> (Meta, Vec<StateRecord>, Vec<Event>) {
+    let (mut rows, mut events) = (Vec::new(), Vec::new());
+    let mut parts = export.parts;
+    while let Some(some) = parts.next().await {
+        for part in some.expect("parts") {
+            match part {
+                Part::Row(row) => rows.push(row),
+                Part::Event(event) => events.push(event),
+            }
+        }
+    }
+    (export.meta, rows, events)
 }

@@ -7,8 +7,8 @@ use futures::StreamExt;
 use mcp_state_sidecar::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{get, open, soon};
-use crate::heavy::{all, calls, set_all_large};
+use crate::common::{all, get, open, soon};
+use crate::heavy::{calls, set_all_large};
 use crate::server::{self, RedisServer};
 
 /// Large values of a state, so that it takes many pages.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
 use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::{Operation, Transact};
 use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Meta, Reply};
@@ -12,7 +11,7 @@ use mcp_state_sidecar::store::transfer::{Intake, Part};
 use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{get, open, set, soon};
+use crate::common::{all, get, open, set, soon};
 use crate::server::{self, RedisServer};
 
 /// Pairs of keys that every write changes together.
@@ -26,18 +25,7 @@ const BUSY: u64 = 64;
 const MEANWHILE: u64 = 5_000;
 
 pub async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
-    let export = store.export(soon()).await.expect("an export");
-    let (mut rows, mut events) = (Vec::new(), Vec::new());
-    let mut parts = export.parts;
-    while let Some(some) = parts.next().await {
-        for part in some.expect("parts") {
-            match part {
-                Part::Row(row) => rows.push(row),
-                Part::Event(event) => events.push(event),
-            }
-        }
-    }
-    (export.meta, rows, events)
+    all(store.export(soon()).await.expect("an export")).await
 }
 
 async fn write_pair(store: &RedisStore, pair: u64, value: u64) {

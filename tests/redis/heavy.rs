@@ -9,14 +9,14 @@ use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::{
     Checkpoint, Claimant, Create, Idempotency, Operation, Set, Transact,
 };
-use mcp_state_sidecar::machine::{Command, Event, Json, Meta, Reply};
+use mcp_state_sidecar::machine::{Command, Json, Reply};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisIntake, RedisStore};
-use mcp_state_sidecar::store::transfer::{Export, Intake, Part};
+use mcp_state_sidecar::store::transfer::{Intake, Part};
 use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{open, soon};
+use crate::common::{all, open, soon};
 use crate::server::{self, RedisServer};
 
 const STEPS: u64 = 2_000;
@@ -70,20 +70,6 @@ async fn create(store: &RedisStore) -> String {
         Reply::Created { run_id, .. } => run_id.to_string(),
         other => panic!("not created: {other:?}"),
     }
-}
-
-pub async fn all(export: Export) -> (Meta, Vec<StateRecord>, Vec<Event>) {
-    let (mut rows, mut events) = (Vec::new(), Vec::new());
-    let mut parts = export.parts;
-    while let Some(some) = parts.next().await {
-        for part in some.expect("parts") {
-            match part {
-                Part::Row(row) => rows.push(row),
-                Part::Event(event) => events.push(event),
-            }
-        }
-    }
-    (export.meta, rows, events)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -278,7 +278,10 @@ pub fn script(code: &str) -> Script {
 async fn judge(connection: &mut MultiplexedConnection) -> Result<(), Fault> {
     let info: Result<InfoDict, _> =
         redis::cmd("INFO").arg("everything").query_async(connection).await;
-    let info = info.map_err(|error| Fault::before_sending(&error))?;
+    judge_info(&info.map_err(|error| Fault::before_sending(&error))?)
+}
+
+fn judge_info(info: &InfoDict) -> Result<(), Fault> {
     let text = |name: &str| info.get::<String>(name).unwrap_or_default();
     let version = text("redis_version");
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -305,4 +308,35 @@ async fn judge(connection: &mut MultiplexedConnection) -> Result<(), Fault> {
         return Err(Fault::NotNow("a replica, which takes no writes".into()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(version: &str, role: &str, policy: &str, cluster: u8) -> Result<(), Fault> {
+        judge_info(&InfoDict::new(&format!(
+            "redis_version:{version}\r\nrole:{role}\r\nmaxmemory_policy:{policy}\r\n\
+             cluster_enabled:{cluster}\r\n"
+        )))
+    }
+
+    #[test]
+    fn servers_that_cannot_keep_the_promises_are_told_apart() {
+        for version in ["6.2.0", "6.10.1", "7.0.15", "10.0.0"] {
+            assert!(judged(version, "master", "noeviction", 0).is_ok(), "{version}");
+            assert!(judged(version, "master", "volatile-lru", 0).is_ok(), "{version}");
+        }
+        for version in ["5.0.14", "6.0.16", "6.1.240", ""] {
+            let refused = judged(version, "master", "noeviction", 0);
+            assert!(matches!(refused, Err(Fault::Refused(_))), "{version}: {refused:?}");
+        }
+        let evicts = judged("7.0.0", "master", "allkeys-lru", 0);
+        assert!(matches!(evicts, Err(Fault::Refused(_))), "{evicts:?}");
+        let cluster = judged("7.0.0", "master", "noeviction", 1);
+        assert!(matches!(cluster, Err(Fault::Refused(_))), "{cluster:?}");
+        // A replica may be a primary in a moment.
+        let replica = judged("7.0.0", "slave", "noeviction", 0);
+        assert!(matches!(replica, Err(Fault::NotNow(_))), "{replica:?}");
+    }
 }
