@@ -14,8 +14,10 @@ pub mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,6 +28,7 @@ use crate::config::{Backend, Config};
 use crate::limits::Limits;
 use crate::service::{self, Service};
 use crate::store::Store;
+use crate::store::raft::roster::Expelled;
 use crate::sweep;
 use listen::bind;
 pub use stores::OpenError;
@@ -46,6 +49,9 @@ pub enum ServeError {
     Listener(#[source] std::io::Error),
     #[error("standard input and output: {0}")]
     Stdio(#[source] std::io::Error),
+    /// The cluster goes on without this node, and not because it was told to.
+    #[error("SIDECAR_DATA_DIR: {0}")]
+    Expelled(Expelled),
     #[error("stopped a second time, before the first had finished")]
     Impatient,
 }
@@ -63,6 +69,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let opened = stores::open(&config).await?;
     let node = Node::new(&config, opened.store, stop.clone());
     let mut grpc = grpc.serve(&config, &node, opened.peers);
+    let expulsion = watch_expulsion(opened.expelled, stop.clone());
+    let expulsion = AbortOnDropHandle::new(tokio::spawn(expulsion));
     announce(&config, &http);
     let options = mcp::endpoint::Options { shutdown: stop.clone(), ..Default::default() };
     let routes = api::routes(&node.service, Access::clone(&node.access), options);
@@ -73,9 +81,31 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         grpc.stop_public().await;
         node.close().await;
         grpc.stop_peers().await;
-        served.map_err(ServeError::Listener)
+        served.map_err(ServeError::Listener)?;
+        match expulsion.now_or_never() {
+            // A removal is an order like any other, and done.
+            Some(Ok(Expelled::Removed)) | Some(Err(_)) | None => Ok(()),
+            Some(Ok(why @ Expelled::Wiped)) => Err(ServeError::Expelled(why)),
+        }
     };
     until_impatient(work, stop).await
+}
+
+/// Stops the node once its cluster goes on without it.
+async fn watch_expulsion(
+    expelled: Option<watch::Receiver<Option<Expelled>>>,
+    stop: CancellationToken,
+) -> Expelled {
+    let Some(mut expelled) = expelled else { return std::future::pending().await };
+    let told = expelled.wait_for(Option::is_some).await.ok().and_then(|why| *why);
+    match told {
+        Some(why) => {
+            stop.cancel();
+            why
+        }
+        // The store has closed, and nobody is left to be expelled.
+        None => std::future::pending().await,
+    }
 }
 
 /// Speaks MCP on standard input and output until the client hangs up or

@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::machine::command::{Held, Idempotency};
 use crate::machine::{Command, Question, Refusal, RefusalCode, Reply, Revision, Text};
 use crate::store::clock::{self, Clock};
+use crate::store::cluster::Cluster;
 use crate::store::transfer::Export;
 use crate::store::{Answered, Consistency, Health, Request, Store};
 use admission::Admission;
@@ -255,6 +256,11 @@ impl Service {
         let Export { meta, parts } = export?;
         let parts = parts.inspect(move |_| _ = &permit).boxed();
         Ok(Export { meta, parts })
+    }
+
+    /// The members of the cluster, where the store is one.
+    pub fn cluster(&self) -> Option<&dyn Cluster> {
+        self.shared.store.cluster()
     }
 
     /// The store's account of itself.

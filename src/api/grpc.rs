@@ -6,6 +6,7 @@ mod check;
 mod export;
 mod fault;
 mod gate;
+mod members;
 mod name;
 mod node;
 mod page;
@@ -154,6 +155,34 @@ impl proto::sidecar_server::Sidecar for Api {
         caller(&request)?;
         let health = self.service.health().await;
         Ok(Response::new(node::status(&health, self.service.uptime())))
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<proto::AddMemberRequest>,
+    ) -> Result<Response<proto::AddMemberReply>, Status> {
+        members::add(self, &caller(&request)?, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<proto::RemoveMemberRequest>,
+    ) -> Result<Response<proto::RemoveMemberReply>, Status> {
+        members::remove(self, &caller(&request)?, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<proto::TransferLeadershipRequest>,
+    ) -> Result<Response<proto::TransferLeadershipReply>, Status> {
+        members::transfer(self, &caller(&request)?, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn take_snapshot(
+        &self,
+        request: Request<proto::TakeSnapshotRequest>,
+    ) -> Result<Response<proto::TakeSnapshotReply>, Status> {
+        members::snapshot(self, &caller(&request)?, request.into_inner()).await.map(Response::new)
     }
 }
 

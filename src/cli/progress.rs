@@ -29,6 +29,11 @@ impl Progress {
         Progress::new(ProgressBar::no_length(), "{msg} {bar:30} {human_pos} of {human_len}", what)
     }
 
+    /// A number that falls.
+    pub fn of_lag(what: &'static str) -> Progress {
+        Progress::new(ProgressBar::no_length(), "{msg} {spinner} {human_pos} entries behind", what)
+    }
+
     fn new(bar: ProgressBar, template: &str, what: &'static str) -> Progress {
         // A bar without a style of its own says the same less well.
         if let Ok(style) = ProgressStyle::with_template(template) {

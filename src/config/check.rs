@@ -45,17 +45,14 @@ impl Config {
 
     fn check_cluster(&self) -> Result<(), ConfigError> {
         const NEEDED: &str = "not set, though STATE_BACKEND=raft needs it";
-        let node_id = self.node_id.ok_or_else(|| wrong("node_id", NEEDED))?;
+        if self.node_id.is_none() {
+            return Err(wrong("node_id", NEEDED));
+        }
         if self.members.is_empty() {
             return Err(wrong("members", NEEDED));
         }
         if self.data_dir.is_none() {
             return Err(wrong("data_dir", NEEDED));
-        }
-        if !self.members.contains_key(&node_id) {
-            let ids: Vec<String> = self.members.keys().map(u64::to_string).collect();
-            let got = format!("got {node_id}, which SIDECAR_MEMBERS ({}) lacks", ids.join(", "));
-            return Err(wrong("node_id", &got));
         }
         let needs_secret = !self.members.values().all(HostPort::is_loopback);
         if needs_secret && self.cluster_secret.is_none() && !self.insecure {

@@ -209,8 +209,8 @@ pub static SETTINGS: &[Setting] = &[
         flag: Some("node-id"),
         default: None,
         kind: Kind::Plain,
-        takes: "this node's number in SIDECAR_MEMBERS, 1 or more",
-        about: "raft: this node's number; never reuse one whose disk was wiped",
+        takes: "this node's number, 1 or more",
+        about: "raft: this node's number; one that SIDECAR_MEMBERS lacks waits for `cluster add`",
         apply: |c, text| put(&mut c.node_id, parse::number(text, 1..=u64::MAX).map(Some)),
     },
     Setting {
@@ -230,7 +230,7 @@ pub static SETTINGS: &[Setting] = &[
         default: None,
         kind: Kind::List,
         takes: "1=host:9000,2=host:9000,3=host:9000",
-        about: "raft: every node and its peers' address, the same on each; the group forms itself on first start",
+        about: "raft: the nodes that found the cluster, and their peers' address, the same on each; it forms itself on first start",
         apply: |c, text| put(&mut c.members, parse::members(text)),
     },
     Setting {

@@ -31,6 +31,10 @@ macro_rules! messages {
 
 messages! { true: SubmitRequest, AskRequest, WatchRequest, ExportRequest, StatusRequest, }
 messages! { false: SubmitReply, AskReply, WatchReply, ExportChunk, StatusReply, }
+messages! { true: AddMemberRequest, RemoveMemberRequest, TransferLeadershipRequest, }
+messages! { false: AddMemberReply, RemoveMemberReply, TransferLeadershipReply, }
+messages! { true: TakeSnapshotRequest, }
+messages! { false: TakeSnapshotReply, }
 
 /// Writes `T`, reads `U`.
 #[derive(Clone, Debug)]

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::access::Secret;
 use crate::config::{Backend, Config};
 use crate::store::Store;
 use crate::store::clock::{self, Clock};
 use crate::store::memory::MemoryStore;
 use crate::store::raft::options::Options as Consensus;
+use crate::store::raft::roster::Expelled;
 use crate::store::raft::types::{NodeId, Peer};
 use crate::store::raft::{self, Peers, RaftStore, Started};
 use crate::store::redis::{self, RedisClock, RedisStore};
@@ -21,6 +24,15 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// What a cluster's other nodes call, to be served where they look for it.
     pub peers: Option<Peers>,
+    /// Tells when the cluster goes on without this node, for good.
+    pub expelled: Option<watch::Receiver<Option<Expelled>>>,
+}
+
+impl Opened {
+    /// A store on one machine.
+    fn alone(store: impl Store) -> Opened {
+        Opened { store: Arc::new(store), peers: None, expelled: None }
+    }
 }
 
 /// Why a store cannot be opened.
@@ -43,14 +55,14 @@ pub enum OpenError {
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     let clock = clock::system();
     match config.state_backend {
-        Backend::Memory => Ok(Opened { store: Arc::new(MemoryStore::new(clock)), peers: None }),
+        Backend::Memory => Ok(Opened::alone(MemoryStore::new(clock))),
         Backend::Sqlite => {
             let store = SqliteStore::open(&config.db_path, sqlite::Options::default(), clock)?;
-            Ok(Opened { store: Arc::new(store), peers: None })
+            Ok(Opened::alone(store))
         }
         Backend::Redis => {
             let store = RedisStore::open(redis_options(config), RedisClock::Server).await?;
-            Ok(Opened { store: Arc::new(store), peers: None })
+            Ok(Opened::alone(store))
         }
         Backend::Raft => join(config, clock).await,
     }
@@ -86,13 +98,13 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
         log: raft::log::Options::default(),
     };
     let Started { store, peers } = RaftStore::start(options, clock).await?;
-    Ok(Opened { store, peers: Some(peers) })
+    let expelled = Some(store.expelled());
+    Ok(Opened { store, peers: Some(peers), expelled })
 }
 
 /// The cluster's members, as every node of it knows them.
 pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Peer> {
-    let peer = |addr: &dyn ToString| Peer { addr: addr.to_string(), url: String::new() };
-    config.members.iter().map(|(id, addr)| (*id, peer(addr))).collect()
+    config.members.iter().map(|(id, addr)| (*id, Peer::at(addr.to_string()))).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! trait; the api and the service see nothing else.
 
 pub mod clock;
+pub mod cluster;
 pub mod memory;
 mod queue;
 pub mod raft;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use cluster::Cluster;
 use transfer::Export;
 
 use crate::machine::command::Idempotency;
@@ -68,6 +70,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How the store is, without touching what may be broken.
     async fn health(&self) -> Health;
+
+    /// Its members, where it is a cluster.
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        None
+    }
 
     /// Stops in order: refuses what is new, finishes what is under way.
     async fn close(&self);

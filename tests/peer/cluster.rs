@@ -78,7 +78,7 @@ impl Place {
     }
 
     pub fn peer(&self) -> Peer {
-        Peer { addr: self.addr.to_string(), url: String::new() }
+        Peer::at(self.addr.to_string())
     }
 
     pub fn identity(&self) -> Identity {

@@ -66,7 +66,7 @@ struct Node {
 impl Node {
     fn start(folder: &Path) -> Result<Node, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let peer = Peer { addr: "127.0.0.1:1".to_owned(), url: String::new() };
+        let peer = Peer::at("127.0.0.1:1");
         let options = Options {
             cluster_name: "power".to_owned(),
             node_id: 1,

@@ -29,6 +29,8 @@ pub const SECRET: &str = "secret";
 pub struct Cluster {
     pub clock: Arc<Manual>,
     pub members: BTreeMap<NodeId, Peer>,
+    /// Where nodes run that came later.
+    joined: BTreeMap<NodeId, String>,
     nodes: Vec<Node>,
     tweak: fn(&mut Options),
 }
@@ -104,17 +106,31 @@ impl Cluster {
 
     /// As [`Cluster::start_at`], with other settings on every node.
     pub async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
+        Cluster::begin(clock, tweak, 3).await
+    }
+
+    /// As [`Cluster::start`], of three nodes of which only the first two run.
+    pub async fn start_two() -> Cluster {
+        Cluster::begin(Manual::at(START_MS), |_| {}, 2).await
+    }
+
+    async fn begin(clock: Arc<Manual>, tweak: fn(&mut Options), running: u64) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap().to_string();
-            members.insert(id, Peer { addr, url: String::new() });
+            members.insert(id, Peer::at(addr));
             listeners.push((id, listener));
         }
-        let mut cluster = Cluster { clock, members, nodes: Vec::new(), tweak };
+        let joined = BTreeMap::new();
+        let mut cluster = Cluster { clock, members, joined, nodes: Vec::new(), tweak };
         for (id, listener) in listeners {
             let dir = tempfile::tempdir().unwrap();
+            if id > running {
+                cluster.nodes.push(Node { id, dir, running: None });
+                continue;
+            }
             let options = cluster.options_in(id, dir.path());
             let started = Running::start(options, cluster.clock.clone(), listener).await;
             let running = Some(started.unwrap_or_else(|error| panic!("{error}")));
@@ -122,6 +138,38 @@ impl Cluster {
         }
         cluster.settled().await;
         cluster
+    }
+
+    /// Starts a node that waits to be added; its address.
+    pub async fn join(&mut self, id: NodeId) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let dir = tempfile::tempdir().unwrap();
+        let options = self.options_in(id, dir.path());
+        let started = Running::start(options, self.clock.clone(), listener).await;
+        let running = Some(started.unwrap_or_else(|error| panic!("{error}")));
+        self.joined.insert(id, addr.clone());
+        self.nodes.push(Node { id, dir, running });
+        addr
+    }
+
+    /// Where the node of this number is among the nodes.
+    pub fn position(&self, id: NodeId) -> usize {
+        self.nodes.iter().position(|node| node.id == id).unwrap()
+    }
+
+    /// Gives a stopped node an empty folder, as after the loss of its disk.
+    pub fn wipe(&mut self, at: usize) {
+        assert!(self.nodes[at].running.is_none(), "it runs");
+        self.nodes[at].dir = tempfile::tempdir().unwrap();
+    }
+
+    /// Stops a node that takes no more part, and forgets it.
+    pub async fn dismiss(&mut self, at: usize) {
+        let node = self.nodes.remove(at);
+        if let Some(running) = node.running {
+            running.end().await;
+        }
     }
 
     fn options_in(&self, node_id: NodeId, folder: &Path) -> Options {
@@ -146,7 +194,8 @@ impl Cluster {
 
     /// A listener on the address by which peers know the node at `at`.
     pub async fn listener(&self, at: usize) -> TcpListener {
-        let addr = &self.members[&self.nodes[at].id].addr;
+        let id = self.nodes[at].id;
+        let addr = self.joined.get(&id).unwrap_or_else(|| &self.members[&id].addr);
         let deadline = Instant::now() + SETTLE;
         loop {
             match TcpListener::bind(addr).await {
@@ -216,19 +265,24 @@ impl Cluster {
         self.settled().await;
     }
 
-    async fn start_node(&mut self, at: usize) {
+    /// Starts a stopped node, and does not wait for it.
+    pub async fn start_node(&mut self, at: usize) {
         let listener = self.listener(at).await;
         let started = Running::start(self.options(at), self.clock.clone(), listener).await;
         self.nodes[at].running = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }
 
     /// Waits until every running node names the same running leader.
-    async fn settled(&self) -> NodeId {
+    pub async fn settled(&self) -> NodeId {
         let deadline = Instant::now() + SETTLE;
         loop {
             let mut leaders = Vec::new();
             for store in self.stores() {
-                leaders.push(store.health().await.cluster.unwrap().leader);
+                let known = store.health().await.cluster.unwrap();
+                // One that waits to be added knows nobody.
+                if !known.members.is_empty() {
+                    leaders.push(known.leader);
+                }
             }
             let first = leaders[0];
             let runs = |id| self.nodes.iter().any(|n| n.id == id && n.running.is_some());

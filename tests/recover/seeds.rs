@@ -70,7 +70,7 @@ async fn an_export_that_is_not_whole_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_comes_twice_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let member = |id| (id, Peer { addr: format!("127.0.0.1:{id}"), url: String::new() });
+    let member = |id| (id, Peer::at(format!("127.0.0.1:{id}")));
     let options = seed::Options {
         cluster_name: "seeded".to_owned(),
         node_id: 1,

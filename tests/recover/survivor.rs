@@ -39,7 +39,7 @@ pub async fn start(dir: &Path) -> Arc<RaftStore> {
 }
 
 async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
-    let peer = Peer { addr: "127.0.0.1:1".to_owned(), url: String::new() };
+    let peer = Peer::at("127.0.0.1:1");
     let options = Options {
         cluster_name: "one".to_owned(),
         node_id: 1,

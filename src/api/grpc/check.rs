@@ -73,6 +73,11 @@ pub(super) fn may_export(caller: &Caller) -> Checked {
     administers(caller, "export")
 }
 
+/// Whether this caller may change the cluster.
+pub(super) fn may_change_members(caller: &Caller) -> Checked {
+    administers(caller, "changing the cluster")
+}
+
 fn administers(caller: &Caller, what: &str) -> Checked {
     match caller.admin {
         true => Ok(()),

@@ -31,7 +31,7 @@ pub(super) fn fault(error: ServiceError) -> proto::Fault {
     }
 }
 
-fn coded(status: tonic::Code, code: Code, message: String) -> Status {
+pub(super) fn coded(status: tonic::Code, code: Code, message: String) -> Status {
     let mut metadata = MetadataMap::new();
     metadata.insert(CODE, MetadataValue::from_static(code.as_str()));
     Status::with_metadata(status, message, metadata)

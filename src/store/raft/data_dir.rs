@@ -31,7 +31,7 @@ pub struct DataDir {
 }
 
 /// What is written in `node.toml`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Identity {
     format: u32,
     cluster_name: String,
@@ -39,6 +39,15 @@ struct Identity {
     /// The chain head of the state from which the folder was made, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
+    /// Drawn at the folder's first start; see [`super::roster`].
+    #[serde(default)]
+    incarnation: u64,
+    /// The node that lives here is one of those that founded the cluster.
+    #[serde(default)]
+    founder: bool,
+    /// The node was removed from the cluster and must not start again.
+    #[serde(default)]
+    removed: bool,
 }
 
 /// Why a folder cannot be used. Nothing in it was changed.
@@ -59,6 +68,12 @@ pub enum DataDirError {
         node: NodeId,
         cluster: String,
     },
+    #[error(
+        "data directory {path}: node {node} was removed from cluster '{cluster}', and its number \
+         is never given out again; to add this machine, start a node with a new number and an \
+         empty folder, and `cluster add` it"
+    )]
+    Removed { path: PathBuf, node: NodeId, cluster: String },
     #[error("data directory {path}: no node has run here: it has no node.toml")]
     NoNode { path: PathBuf },
     #[error("data directory {path}: node.toml is damaged: {reason}")]
@@ -75,13 +90,10 @@ impl DataDir {
         fs::create_dir_all(root).map_err(io)?;
         let lock = lock(root)?;
         let cluster_name = cluster_name.to_owned();
-        let mut identity = Identity { format: FORMAT, cluster_name, node_id, seed: None };
-        let is_new = match fs::read_to_string(root.join("node.toml")) {
-            Ok(text) => {
-                identity.seed = identity.check(root, &text)?.seed;
-                false
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        let asked = Identity { cluster_name, node_id, ..Identity::blank() };
+        let (identity, is_new) = match fs::read_to_string(root.join("node.toml")) {
+            Ok(text) => (asked.check(root, &text)?, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (asked, true),
             Err(error) => return Err(io(error)),
         };
         for folder in ["log", "snapshots", "archive"] {
@@ -126,6 +138,24 @@ impl DataDir {
         self.identity.seed.as_deref()
     }
 
+    /// Of this folder; 0 until it was inscribed.
+    pub fn incarnation(&self) -> u64 {
+        self.identity.incarnation
+    }
+
+    /// Whether the node is one of those that founded the cluster.
+    pub fn is_founder(&self) -> bool {
+        self.identity.founder
+    }
+
+    /// Writes down that the node that lives here was removed from its cluster,
+    /// durable on return: the folder is not opened for it again.
+    pub fn retire(&self) -> Result<(), DataDirError> {
+        let removed = Identity { removed: true, ..self.identity.clone() };
+        let io = |source| DataDirError::Io { path: self.root.clone(), source };
+        removed.write(&self.root).map_err(io)
+    }
+
     /// Says from which state the folder is made, before [`DataDir::inscribe`].
     pub fn seeded_from(&mut self, chain: Chain) {
         self.identity.seed = Some(chain.to_string());
@@ -138,11 +168,18 @@ impl DataDir {
     }
 
     /// Writes down whose folder this is, durable on return. For the first
-    /// start, once the log exists.
-    pub fn inscribe(&mut self) -> Result<(), DataDirError> {
+    /// start, once the log exists; and for the first of a version that knows of
+    /// incarnations. `incarnation` is drawn by the caller, and not 0.
+    pub fn inscribe(&mut self, incarnation: u64, founder: bool) -> Result<(), DataDirError> {
+        let io = |source| DataDirError::Io { path: self.root.clone(), source };
         if self.is_new {
-            let io = |source| DataDirError::Io { path: self.root.clone(), source };
+            self.identity.founder = founder;
+        }
+        if self.identity.incarnation == 0 {
+            self.identity.incarnation = incarnation;
             self.identity.write(&self.root).map_err(io)?;
+        }
+        if self.is_new {
             // The folder itself may be new, and with its name all in it would go.
             let parent = self.root.canonicalize().map_err(io)?;
             parent.parent().map_or(Ok(()), |up| File::open(up)?.sync_all()).map_err(io)?;
@@ -200,6 +237,19 @@ impl Identity {
         Ok(found)
     }
 
+    /// Of nobody yet, in the format of this version.
+    fn blank() -> Identity {
+        Identity {
+            format: FORMAT,
+            cluster_name: String::new(),
+            node_id: 0,
+            seed: None,
+            incarnation: 0,
+            founder: false,
+            removed: false,
+        }
+    }
+
     /// What is written there, if it is this node's.
     fn check(&self, root: &Path, text: &str) -> Result<Identity, DataDirError> {
         let found = Identity::parse(root, text)?;
@@ -211,6 +261,10 @@ impl Identity {
                 node: self.node_id,
                 cluster: self.cluster_name.clone(),
             });
+        }
+        if found.removed {
+            let (path, node, cluster) = (root.to_owned(), found.node_id, found.cluster_name);
+            return Err(DataDirError::Removed { path, node, cluster });
         }
         Ok(found)
     }
@@ -236,10 +290,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut held = DataDir::open(dir.path(), "c", 1).unwrap();
         assert!(held.is_new());
-        held.inscribe().unwrap();
+        held.inscribe(7, true).unwrap();
         assert!(matches!(DataDir::open(dir.path(), "c", 1), Err(DataDirError::InUse { .. })));
         drop(held);
-        assert!(!DataDir::open(dir.path(), "c", 1).unwrap().is_new());
+        let mut again = DataDir::open(dir.path(), "c", 1).unwrap();
+        again.inscribe(8, false).unwrap();
+        assert_eq!((again.is_new(), again.incarnation(), again.is_founder()), (false, 7, true));
+        drop(again);
         for (cluster, node) in [("c", 2), ("d", 1)] {
             let refused = DataDir::open(dir.path(), cluster, node).err().unwrap();
             assert!(matches!(refused, DataDirError::Foreign { .. }), "{refused}");
@@ -248,6 +305,15 @@ mod tests {
         fs::write(dir.path().join("node.toml"), newer).unwrap();
         let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
         assert!(matches!(refused, DataDirError::TooNew { found: 2, .. }), "{refused}");
+        let older = "format = 1\ncluster_name = \"c\"\nnode_id = 1\n";
+        fs::write(dir.path().join("node.toml"), older).unwrap();
+        let mut opened = DataDir::open(dir.path(), "c", 1).unwrap();
+        opened.inscribe(9, true).unwrap();
+        assert_eq!((opened.incarnation(), opened.is_founder()), (9, false));
+        opened.retire().unwrap();
+        drop(opened);
+        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        assert!(matches!(refused, DataDirError::Removed { node: 1, .. }), "{refused}");
         fs::write(dir.path().join("node.toml"), "format = ").unwrap();
         let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
         assert!(matches!(refused, DataDirError::Damaged { .. }), "{refused}");

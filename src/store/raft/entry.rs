@@ -124,17 +124,25 @@ pub fn decode_entry(entry: record::LogEntry) -> Result<Entry, EntryError> {
     Ok(Entry { log_id: log_id(entry.term, index), payload })
 }
 
+/// A member as a message carries it.
+pub fn member_out(id: NodeId, peer: &Peer) -> record::Member {
+    let Peer { addr, url, incarnation } = peer.clone();
+    record::Member { id, addr, url, incarnation }
+}
+
+/// The member that a message carries.
+pub fn member_in(member: record::Member) -> (NodeId, Peer) {
+    let record::Member { id, addr, url, incarnation } = member;
+    (id, Peer { addr, url, incarnation })
+}
+
 impl From<&Membership> for record::Membership {
     fn from(membership: &Membership) -> Self {
         let configs = membership
             .get_joint_config()
             .iter()
             .map(|set| record::NodeSet { nodes: set.iter().copied().collect() });
-        let members = membership.nodes().map(|(id, peer)| record::Member {
-            id: *id,
-            addr: peer.addr.clone(),
-            url: peer.url.clone(),
-        });
+        let members = membership.nodes().map(|(id, peer)| member_out(*id, peer));
         Self { configs: configs.collect(), members: members.collect() }
     }
 }
@@ -146,11 +154,7 @@ impl TryFrom<record::Membership> for Membership {
     fn try_from(membership: record::Membership) -> Result<Self, String> {
         let configs: Vec<BTreeSet<NodeId>> =
             membership.configs.into_iter().map(|set| set.nodes.into_iter().collect()).collect();
-        let peers: BTreeMap<NodeId, Peer> = membership
-            .members
-            .into_iter()
-            .map(|member| (member.id, Peer { addr: member.addr, url: member.url }))
-            .collect();
+        let peers: BTreeMap<NodeId, Peer> = membership.members.into_iter().map(member_in).collect();
         Membership::new(configs, peers).map_err(|error| error.to_string())
     }
 }
@@ -163,7 +167,11 @@ mod tests {
 
     #[test]
     fn an_entry_comes_back_as_it_went() {
-        let peer = |n: u64| Peer { addr: format!("10.0.0.{n}:7000"), url: format!("http://{n}") };
+        let peer = |n: u64| Peer {
+            addr: format!("10.0.0.{n}:7000"),
+            url: format!("http://{n}"),
+            incarnation: n,
+        };
         let membership = Membership::new(
             vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])],
             BTreeMap::from([(1, peer(1)), (2, peer(2)), (3, peer(3)), (4, peer(4))]),

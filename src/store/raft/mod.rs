@@ -21,6 +21,7 @@
 //! `fdatasync` said they keep.
 
 pub mod archive;
+mod change;
 mod data_dir;
 pub mod entry;
 mod export;
@@ -36,6 +37,8 @@ pub mod options;
 mod peer_side;
 mod read;
 pub mod recover;
+mod registrar;
+pub mod roster;
 pub mod seed;
 mod session;
 mod snapshot;
@@ -56,15 +59,18 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use change::Changes;
 use data_dir::DataDir;
 use history::History;
 use leadership::{Core, Leader, Leadership};
 use log::LogStore;
 use read::ReadGate;
+use roster::Expelled;
 pub use start::{Options, Peers, StartError, Started};
 use state::State;
 use write::Writes;
 
+use super::cluster::Cluster;
 use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Question, Reply, Revision, View, answer};
@@ -81,13 +87,15 @@ pub struct RaftStore {
     writes: Arc<Writes>,
     gate: ReadGate,
     history: History,
+    changes: Arc<Changes>,
     log: LogStore,
     caught_up: Arc<AtomicBool>,
+    expelled: watch::Receiver<Option<Expelled>>,
     closing: AtomicBool,
     /// Ends the exports that are under way.
     stop: CancellationToken,
     _tasks: Vec<AbortOnDropHandle<()>>,
-    _dir: DataDir,
+    dir: DataDir,
 }
 
 #[async_trait]
@@ -151,11 +159,15 @@ impl Store for RaftStore {
         let meta = state.tables.meta();
         Health {
             backend: "raft",
-            fault: health::fault(&self.core),
+            fault: self.fault(),
             revision: meta.revision,
             chain: meta.chain,
             cluster: Some(cluster),
         }
+    }
+
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        Some(self)
     }
 
     /// Hands leadership over, answers what is under way and stops.
@@ -169,6 +181,11 @@ impl Store for RaftStore {
         self.history.close().await;
         if let Err(error) = self.log.close().await {
             tracing::warn!(%error, "the log did not close cleanly");
+        }
+        if *self.expelled.borrow() == Some(Expelled::Removed)
+            && let Err(error) = self.dir.retire()
+        {
+            tracing::warn!(%error, "that the node was removed is not written down");
         }
     }
 }
@@ -191,9 +208,30 @@ impl RaftStore {
         Ok(self.state.load())
     }
 
+    /// By which folder the cluster knows the member `node`: from then on it is
+    /// never taken back without it.
+    pub fn incarnation_of(&self, node: u64) -> Option<u64> {
+        self.changes.roster.incarnation_of(node)
+    }
+
     /// Refuses what a node that has stopped at a fault could only keep waiting.
     fn go_on(&self) -> Result<(), StoreError> {
+        if let Some(why) = *self.expelled.borrow() {
+            return Err(StoreError::Unavailable(why.to_string()));
+        }
         health::fault(&self.core).map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
+    }
+
+    /// Why this node serves nobody, if so.
+    fn fault(&self) -> Option<String> {
+        let expelled = self.expelled.borrow().map(|why| why.to_string());
+        expelled.or_else(|| health::fault(&self.core))
+    }
+
+    /// Tells when the cluster goes on without this node, for good. Whoever runs
+    /// the node then closes it.
+    pub fn expelled(&self) -> watch::Receiver<Option<Expelled>> {
+        self.expelled.clone()
     }
 
     /// Lets the voter that has most of the log lead, if this node does.

@@ -167,7 +167,8 @@ impl Seed {
         self.archive.0.close().await;
         let index = self.tables.meta().revision.0;
         let at = Some(log_id(TERM, index));
-        let state = Applied { tables: std::mem::take(&mut self.tables), log_id: at };
+        let tables = std::mem::take(&mut self.tables);
+        let state = Applied { tables, log_id: at, ..Applied::default() };
         let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
         let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());
         let path = self.options.data_dir.clone();
@@ -178,7 +179,7 @@ impl Seed {
         });
         let written = writing.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
         written?.close().await?;
-        self.dir.inscribe()?;
+        self.dir.inscribe(super::start::draw_incarnation(), true)?;
         Ok(())
     }
 }

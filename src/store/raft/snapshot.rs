@@ -6,6 +6,7 @@
 //! ([`super::snapshot_file`]). Its content is a sequence of records, each behind
 //! its length: first what it covers, then the rows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::entry::{LogId, Membership};
 use super::history::History;
 use super::snapshot_file::{SnapshotFile, SnapshotWriter};
 use super::state::Applied;
-use super::types::TypeConfig;
+use super::types::{NodeId, TypeConfig};
 use crate::codec::{self, StateRecord};
 use crate::proto::record;
 use crate::store::row_record;
@@ -53,7 +54,9 @@ impl SnapshotDir {
     /// gap before the log, so none is taken in its place.
     pub fn newest(&self) -> io::Result<Option<Snapshot>> {
         let Some(path) = self.files()?.pop() else { return Ok(None) };
-        let covers = |file: &SnapshotFile| read_cover(&mut BufReader::new(file.reader()?));
+        let covers = |file: &SnapshotFile| {
+            read_cover(&mut BufReader::new(file.reader()?)).map(|(meta, _retired)| meta)
+        };
         let found = SnapshotFile::open(&path)
             .and_then(|file| Ok(Snapshot { meta: covers(&file)?, snapshot: file }));
         found.map(Some).map_err(|error| refused(&path, &error))
@@ -67,7 +70,7 @@ impl SnapshotDir {
     ) -> io::Result<Snapshot> {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
         let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
-        write_record(&mut writer, &cover(&meta).encode_to_vec())?;
+        write_record(&mut writer, &cover(&meta, &state.retired).encode_to_vec())?;
         let meta_record = StateRecord::Meta(state.tables.meta().clone());
         let rows = state.tables.rows().filter_map(row_record::record);
         for record in std::iter::once(meta_record).chain(rows) {
@@ -126,20 +129,20 @@ fn is_own(name: &str) -> bool {
     numbers.is_some_and(|numbers| numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
-/// Reads a snapshot's tables, checking every byte.
+/// Reads the state that a snapshot holds, checking every byte.
 ///
 /// # Errors
 /// `InvalidData` when the content is damaged, or of a newer version; names the
 /// file.
-pub fn read(file: &SnapshotFile) -> io::Result<Tables> {
-    read_tables(file).map_err(|error| refused(&file.path, &error))
+pub fn read(file: &SnapshotFile) -> io::Result<Applied> {
+    read_content(file).map_err(|error| refused(&file.path, &error))
 }
 
-fn read_tables(file: &SnapshotFile) -> io::Result<Tables> {
+fn read_content(file: &SnapshotFile) -> io::Result<Applied> {
     /// Fewer system calls for rows that are small.
     const BUFFER_BYTES: usize = 256 << 10;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
-    read_cover(&mut reader)?;
+    let (covered, retired) = read_cover(&mut reader)?;
     let StateRecord::Meta(meta) = read_state(&mut reader)?.ok_or_else(|| invalid("no rows"))?
     else {
         return Err(invalid("snapshot does not begin with the state's position"));
@@ -153,7 +156,10 @@ fn read_tables(file: &SnapshotFile) -> io::Result<Tables> {
         })
     });
     let tables = Tables::restore(meta, records.filter_map(row_record::row));
-    fault.map_or(Ok(tables), Err)
+    match fault {
+        Some(fault) => Err(fault),
+        None => Ok(Applied { tables, log_id: covered.last_log_id, retired: retired.into() }),
+    }
 }
 
 fn read_state(reader: &mut impl Read) -> io::Result<Option<StateRecord>> {
@@ -186,24 +192,26 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     }
 }
 
-fn cover(meta: &Meta) -> record::SnapshotCover {
+fn cover(meta: &Meta, retired: &BTreeSet<NodeId>) -> record::SnapshotCover {
     record::SnapshotCover {
         last: meta.last_log_id.as_ref().map(record::LogId::from),
         membership: Some(meta.last_membership.membership().into()),
         membership_at: meta.last_membership.log_id().as_ref().map(record::LogId::from),
+        retired: retired.iter().copied().collect(),
     }
 }
 
-fn read_cover(reader: &mut impl Read) -> io::Result<Meta> {
+fn read_cover(reader: &mut impl Read) -> io::Result<(Meta, BTreeSet<NodeId>)> {
     let bytes = read_record(reader)?.ok_or_else(|| invalid("snapshot is empty"))?;
     let cover = record::SnapshotCover::decode(&*bytes).map_err(invalid)?;
     let membership = cover.membership.ok_or_else(|| invalid("snapshot has no membership"))?;
     let membership = Membership::try_from(membership).map_err(invalid)?;
     let decided = cover.membership_at.as_ref().map(LogId::from);
-    Ok(Meta {
+    let meta = Meta {
         last_log_id: cover.last.as_ref().map(LogId::from),
         last_membership: StoredMembershipOf::<TypeConfig>::new(decided, membership),
-    })
+    };
+    Ok((meta, cover.retired.into_iter().collect()))
 }
 
 fn write_record(writer: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
@@ -237,8 +245,9 @@ fn refused(path: &Path, error: &io::Error) -> io::Error {
     let damaged = whole.is_err_and(|error| error.kind() == ErrorKind::InvalidData);
     let text = match damaged {
         true => format!(
-            "snapshot {path:?} is damaged: {error}; this node must not go on with it: \
-             restore its folder from a backup, or replace the node"
+            "snapshot {path:?} is damaged: {error}; this node must not go on with it; \
+             start a new node with an empty folder and put it in this one's place: \
+             `cluster replace`"
         ),
         false => format!("snapshot {path:?} cannot be used: {error}"),
     };
@@ -282,7 +291,10 @@ mod tests {
         let written = dir.write(&Applied::default(), &StoredMembershipOf::<TypeConfig>::default());
         let path = written.unwrap().snapshot.path;
         let whole = fs::read(&path).unwrap();
-        let reads = || dir.newest().and_then(|found| read(&found.unwrap().snapshot));
+        let reads = || {
+            let found = dir.newest()?;
+            read(&found.unwrap().snapshot).map(|applied| applied.log_id)
+        };
         reads().unwrap();
         for at in 0..whole.len() {
             let mut changed = whole.clone();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::RaftStore;
 use super::archive::{self, Archive, ArchiveError};
+use super::change::Changes;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::{self, History};
 use super::history_source::PeerSource;
@@ -26,6 +28,8 @@ use super::office::Office;
 use super::options;
 use super::peer_side::PeerSide;
 use super::read::{ReadGate, Rounds};
+use super::registrar::Registrar;
+use super::roster::Roster;
 use super::session::Session;
 use super::snapshot::SnapshotDir;
 use super::snapshot_file;
@@ -51,10 +55,10 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 pub struct Options {
     pub cluster_name: String,
     pub node_id: NodeId,
-    /// Every voter of the cluster's first membership, this node included; the
-    /// same on each, to the letter: each node founds the cluster with it, and
-    /// first entries that differ would never be noticed. Later ones come from
-    /// the log.
+    /// Every voter of the cluster's first membership, the same on each, to the
+    /// letter: each of them founds the cluster with it, and first entries that
+    /// differ would never be noticed. Later ones come from the log. A node that
+    /// is none of them founds nothing and waits to be added.
     pub members: BTreeMap<NodeId, Peer>,
     /// Where clients reach this node's MCP; may be empty. Each node tells its
     /// own.
@@ -64,6 +68,18 @@ pub struct Options {
     pub secret: Option<String>,
     pub consensus: options::Options,
     pub log: log::Options,
+}
+
+impl Options {
+    /// Whether this node is one of those that found the cluster.
+    fn is_founder(&self) -> bool {
+        self.members.contains_key(&self.node_id)
+    }
+}
+
+/// A number for a folder's incarnation: never 0, and one that TOML can hold.
+pub(super) fn draw_incarnation() -> u64 {
+    rand::random_range(1..=i64::MAX as u64)
 }
 
 /// What a node's peers call.
@@ -106,12 +122,17 @@ impl RaftStore {
         snapshot_file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
         let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
         let log = LogStore::open(&dir.log(), log_options)?;
-        dir.inscribe()?;
+        dir.inscribe(draw_incarnation(), options.is_founder())?;
 
         let secret = options.secret.as_deref();
-        let identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
+        let roster = Roster::default();
+        let mut identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
             .map_err(|error| setting(error.to_string()))?
-            .seeded_from(dir.seed());
+            .living_in(dir.incarnation(), options.url.clone())
+            .knowing(roster.clone());
+        if dir.is_founder() {
+            identity = identity.founded_from(dir.seed());
+        }
         let network = Network::new(identity.clone(), network::Options::default());
         let folder = dir.archive();
         let opening =
@@ -125,7 +146,7 @@ impl RaftStore {
             History::start(archive, source.clone(), &Meta::default(), history::Options::default());
         let state = Arc::new(State::new());
         let snapshots = SnapshotDir::new(dir.snapshots());
-        let machine = StateMachine::new(state.clone(), history.clone(), snapshots);
+        let machine = StateMachine::new(state.clone(), history.clone(), snapshots, roster.clone());
         let config = options
             .consensus
             .config(&options.cluster_name)
@@ -133,7 +154,11 @@ impl RaftStore {
         let core = Core::new(options.node_id, config, network.clone(), log.clone(), machine)
             .await
             .map_err(|fatal| StartError::Consensus(fatal.to_string()))?;
-        form(&core, options.members.clone()).await?;
+        if options.is_founder() {
+            form(&core, options.members.clone()).await?;
+        } else if !core.is_initialized().await.unwrap_or(true) {
+            tracing::info!(node = options.node_id, "waits to be added: `cluster add`");
+        }
 
         let leadership = Leadership::of(&core);
         source.follow(leadership.clone());
@@ -155,12 +180,28 @@ impl RaftStore {
         });
         let caught_up = Arc::new(AtomicBool::new(false));
         let catching_up = watch_catching_up(leadership.clone(), gate.clone(), caught_up.clone());
+        let under_way = Mutex::new(());
+        let changes =
+            Arc::new(Changes { network: network.clone(), roster: roster.clone(), under_way });
+        let registrar = Registrar {
+            core: core.clone(),
+            leadership: leadership.clone(),
+            network: network.clone(),
+            identity: identity.clone(),
+            changes: changes.clone(),
+            founders: options.members,
+        };
+        let (tell, expelled) = watch::channel(None);
+        let expulsion = registrar.clone().watch_expulsion(caught_up.clone(), tell);
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(catching_up)),
             AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
+            AbortOnDropHandle::new(tokio::spawn(registrar.register())),
+            AbortOnDropHandle::new(tokio::spawn(expulsion)),
         ];
         let handler = PeerSide { writes: writes.clone(), history: history.clone() };
-        let peers = peer_service(core.clone(), Arc::new(handler), identity, dir.snapshots());
+        let snapshots = dir.snapshots();
+        let peers = peer_service(core.clone(), Arc::new(handler), identity, snapshots);
         let store = RaftStore {
             cluster_name: options.cluster_name,
             url: options.url,
@@ -169,12 +210,14 @@ impl RaftStore {
             writes,
             gate,
             history,
+            changes,
             log,
             caught_up,
+            expelled,
             closing: AtomicBool::new(false),
             stop: CancellationToken::new(),
             _tasks: tasks,
-            _dir: dir,
+            dir,
         };
         Ok(Started { store: Arc::new(store), peers })
     }

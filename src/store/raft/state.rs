@@ -1,13 +1,14 @@
 //! What a node has applied, as everybody but openraft's apply worker sees it:
 //! a whole state at a time, swapped in, never a half-applied one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use openraft::alias::LogIdOf;
 use tokio::sync::watch;
 
-use super::types::TypeConfig;
+use super::types::{NodeId, TypeConfig};
 use crate::machine::{ClusterMs, Revision};
 use crate::store::tables::Tables;
 
@@ -16,6 +17,8 @@ use crate::store::tables::Tables;
 pub struct Applied {
     pub tables: Tables,
     pub log_id: Option<LogIdOf<TypeConfig>>,
+    /// Nodes that were members at some earlier entry and are no more.
+    pub retired: Arc<BTreeSet<NodeId>>,
 }
 
 /// The newest applied state, shared with readers.

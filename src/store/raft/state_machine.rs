@@ -1,6 +1,7 @@
 //! The replicated state machine: turns committed entries into tables, events
 //! and replies, in the log's order, by the one rulebook.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -11,10 +12,11 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 
 use super::entry::{Entry, LogId};
 use super::history::History;
+use super::roster::Roster;
 use super::snapshot::{self, Builder, Meta, Snapshot, SnapshotDir};
 use super::snapshot_file::SnapshotFile;
 use super::state::{Applied as AppliedState, State};
-use super::types::{Applied, Proposal, TypeConfig};
+use super::types::{Applied, NodeId, Proposal, TypeConfig};
 use crate::codec;
 use crate::machine::{self, Decision, Reply};
 use crate::store::tables::Tables;
@@ -31,6 +33,7 @@ pub struct StateMachine {
     membership: StoredMembershipOf<TypeConfig>,
     history: History,
     snapshots: SnapshotDir,
+    roster: Roster,
 }
 
 /// Someone to be answered once readers can see what was done.
@@ -39,13 +42,19 @@ type Answer = (ApplyResponder<TypeConfig>, Applied);
 impl StateMachine {
     /// An empty machine. Openraft installs the newest snapshot and applies the
     /// log behind it before anything else.
-    pub fn new(state: Arc<State>, history: History, snapshots: SnapshotDir) -> StateMachine {
+    pub fn new(
+        state: Arc<State>,
+        history: History,
+        snapshots: SnapshotDir,
+        roster: Roster,
+    ) -> StateMachine {
         StateMachine {
             state,
             applied: AppliedState::default(),
             membership: StoredMembershipOf::<TypeConfig>::default(),
             history,
             snapshots,
+            roster,
         }
     }
 
@@ -53,14 +62,33 @@ impl StateMachine {
         let reply = match entry.payload {
             EntryPayload::Blank => None,
             EntryPayload::Membership(membership) => {
-                self.membership =
-                    StoredMembershipOf::<TypeConfig>::new(Some(entry.log_id), membership);
+                self.change_members(StoredMembershipOf::<TypeConfig>::new(
+                    Some(entry.log_id),
+                    membership,
+                ));
                 None
             }
             EntryPayload::Normal(proposal) => Some(self.decide(&entry.log_id, &proposal).await?),
         };
         self.applied.log_id = Some(entry.log_id);
         Ok(Applied(reply))
+    }
+
+    /// Takes the membership of a log entry, and writes down who left.
+    fn change_members(&mut self, membership: StoredMembershipOf<TypeConfig>) {
+        let stays = |id: &NodeId| membership.membership().get_node(id).is_some();
+        let left = self.membership.membership().nodes().map(|(id, _)| *id).filter(|id| !stays(id));
+        let mut retired = BTreeSet::clone(&self.applied.retired);
+        retired.extend(left);
+        self.applied.retired = retired.into();
+        self.membership = membership;
+        self.tell_roster();
+    }
+
+    fn tell_roster(&self) {
+        let members = self.membership.membership().nodes();
+        let members = members.map(|(id, peer)| (*id, peer.clone())).collect();
+        self.roster.set(members, BTreeSet::clone(&self.applied.retired));
     }
 
     async fn decide(&mut self, log_id: &LogId, proposal: &Proposal) -> io::Result<Reply> {
@@ -140,17 +168,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (dir, meta) = (self.snapshots.clone(), meta.clone());
-        let last_log_id = meta.last_log_id;
         let membership = meta.last_membership.clone();
         let read = tokio::task::spawn_blocking(move || {
             // Read before it takes the old one's place: a damaged file replaces nothing.
-            let tables = snapshot::read(&snapshot)?;
-            dir.adopt(&meta, snapshot).map(|_| tables)
+            let applied = snapshot::read(&snapshot)?;
+            dir.adopt(&meta, snapshot).map(|_| applied)
         });
-        let tables = read.await.map_err(io::Error::other)??;
-        self.history.expect(tables.meta());
-        self.applied = AppliedState { tables, log_id: last_log_id };
+        self.applied = read.await.map_err(io::Error::other)??;
+        self.history.expect(self.applied.tables.meta());
         self.membership = membership;
+        self.tell_roster();
         self.publish(&mut Vec::new());
         Ok(())
     }

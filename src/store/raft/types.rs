@@ -34,6 +34,16 @@ pub struct Peer {
     pub addr: String,
     /// The URL under which clients reach the peer's MCP endpoint; may be empty.
     pub url: String,
+    /// Of the peer's folder; 0 until the cluster has heard of it. See
+    /// [`super::roster`].
+    pub incarnation: u64,
+}
+
+impl Peer {
+    /// A peer of which no more is known than where it is.
+    pub fn at(addr: impl Into<String>) -> Peer {
+        Peer { addr: addr.into(), ..Peer::default() }
+    }
 }
 
 impl fmt::Debug for Proposal {

@@ -24,7 +24,8 @@ pub enum LogError {
     /// What was acknowledged is no longer what the disk says.
     #[error(
         "the log is damaged: {path:?} at byte {offset}: {reason}; this node must not go on with \
-         it: restore its folder from a backup, or replace the node"
+         it; start a new node with an empty folder and put it in this one's place: \
+         `cluster replace`"
     )]
     Damaged {
         /// The segment.
@@ -37,7 +38,8 @@ pub enum LogError {
     /// A segment that others need is gone.
     #[error(
         "the log is damaged: segment {path:?} is missing: {reason}; this node must not go on \
-         without it: restore its folder from a backup, or replace the node"
+         without it; start a new node with an empty folder and put it in this one's place: \
+         `cluster replace`"
     )]
     Missing {
         /// The segment.

@@ -11,7 +11,9 @@ use tonic::Status;
 
 use super::handler::{ReadIndex, Refusal, RefusalCode};
 use crate::proto::{peer, record};
-use crate::store::raft::entry::{EntryError, LogId, Membership, Vote, decode_entry};
+use crate::store::raft::entry::{
+    EntryError, LogId, Membership, Vote, decode_entry, member_in, member_out,
+};
 use crate::store::raft::types::{NodeId, Peer, TypeConfig};
 
 /// Why a message from a peer is not one.
@@ -206,16 +208,12 @@ pub(super) fn meta_in(
 }
 
 fn not_leader_out(leader: Option<(NodeId, Peer)>) -> peer::NotLeader {
-    let leader = leader.map(|(id, Peer { addr, url })| record::Member { id, addr, url });
+    let leader = leader.map(|(id, peer)| member_out(id, &peer));
     peer::NotLeader { leader }
 }
 
 fn not_leader_in(not_leader: peer::NotLeader) -> Refusal {
-    let leader = not_leader.leader.map(|member| {
-        let (addr, url) = (member.addr, member.url);
-        (member.id, Peer { addr, url })
-    });
-    Refusal::NotLeader { leader }
+    Refusal::NotLeader { leader: not_leader.leader.map(member_in) }
 }
 
 fn refused_out(code: RefusalCode, message: String) -> peer::Refused {

@@ -1,8 +1,8 @@
 //! Who speaks to whom: what every request says of its sender, and the gate
 //! that turns away a peer of another cluster, a stranger without the secret, a
-//! newer protocol, or a request meant for another node. The last guards
-//! against addresses that were handed to another machine: an answer in another
-//! node's name would count twice in a quorum.
+//! newer protocol, a node that is no member any more, or a request meant for
+//! another node. The last guards against addresses that were handed to another
+//! machine: an answer in another node's name would count twice in a quorum.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,6 +14,7 @@ use tonic::metadata::{Ascii, BinaryMetadataValue, MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
+use crate::store::raft::roster::{Expelled, Roster};
 use crate::store::raft::types::NodeId;
 
 /// The protocol that this program speaks; raised when a neighbour that does
@@ -25,6 +26,14 @@ const KEY_PROTOCOL: &str = "sidecar-protocol";
 const KEY_CLUSTER: &str = "sidecar-cluster-bin";
 /// From which state the sender's folder was seeded, if it was.
 const KEY_SEED: &str = "sidecar-seed";
+/// Of the sender's folder.
+const KEY_INCARNATION: &str = "sidecar-incarnation";
+/// Of the receiver's folder, as the sender's cluster knows it.
+const KEY_TO_INCARNATION: &str = "sidecar-to-incarnation";
+/// In a refusal: why the sender is no member any more.
+const KEY_EXPELLED: &str = "sidecar-expelled";
+/// In place of a seed: the sender founded its cluster with an empty state.
+const FOUNDED_EMPTY: &str = "none";
 const KEY_FROM: &str = "sidecar-from";
 const KEY_TO: &str = "sidecar-to";
 const KEY_SECRET: &str = "authorization";
@@ -40,6 +49,9 @@ pub struct Identity {
     node: NodeId,
     secret: Option<MetadataValue<Ascii>>,
     seed: Option<MetadataValue<Ascii>>,
+    incarnation: u64,
+    url: String,
+    roster: Roster,
 }
 
 /// A secret that no header can carry.
@@ -66,15 +78,31 @@ impl Identity {
                 Some(value)
             }
         };
-        Ok(Self { cluster: cluster.into(), node, secret, seed: None })
+        let (cluster, url, roster) = (cluster.into(), String::new(), Roster::default());
+        Ok(Self { cluster, node, secret, seed: None, incarnation: 0, url, roster })
     }
 
-    /// The same node, whose folder was seeded from the state with this chain
-    /// head. Nodes that were seeded from different states would take each its
-    /// own for what they agreed on, and part for good.
-    pub fn seeded_from(mut self, chain: Option<&str>) -> Self {
+    /// The same node, which knows the members by `roster`: it takes messages
+    /// from their folders alone, and sends them to those alone.
+    pub fn knowing(mut self, roster: Roster) -> Self {
+        self.roster = roster;
+        self
+    }
+
+    /// The same node, which founds its cluster: from the state with this chain
+    /// head, or from none. Nodes that began with different states would take
+    /// each its own for what they agreed on, and part for good. A node that was
+    /// added later has nothing to say here.
+    pub fn founded_from(mut self, chain: Option<&str>) -> Self {
         // Hexadecimal digits, which any header carries.
-        self.seed = chain.and_then(|chain| chain.parse().ok());
+        self.seed = chain.unwrap_or(FOUNDED_EMPTY).parse().ok();
+        self
+    }
+
+    /// The same node, whose folder has this incarnation, and whose clients
+    /// reach it at `url`.
+    pub fn living_in(mut self, incarnation: u64, url: impl Into<String>) -> Self {
+        (self.incarnation, self.url) = (incarnation, url.into());
         self
     }
 
@@ -86,6 +114,16 @@ impl Identity {
     /// This node's id.
     pub fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// The incarnation of this node's folder.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Where clients reach this node's MCP; may be empty.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 }
 
@@ -106,9 +144,11 @@ pub struct Stamp {
     protocol: MetadataValue<Ascii>,
     cluster: BinaryMetadataValue,
     seed: Option<MetadataValue<Ascii>>,
+    incarnation: MetadataValue<Ascii>,
     from: MetadataValue<Ascii>,
-    to: Option<MetadataValue<Ascii>>,
+    to: Option<NodeId>,
     secret: Option<MetadataValue<Ascii>>,
+    roster: Roster,
 }
 
 impl Stamp {
@@ -118,9 +158,11 @@ impl Stamp {
             protocol: PROTOCOL.into(),
             cluster: BinaryMetadataValue::from_bytes(identity.cluster.as_bytes()),
             seed: identity.seed.clone(),
+            incarnation: identity.incarnation.into(),
             from: identity.node.into(),
-            to: to.map(Into::into),
+            to,
             secret: identity.secret.clone(),
+            roster: identity.roster.clone(),
         }
     }
 }
@@ -131,11 +173,16 @@ impl Interceptor for Stamp {
         metadata.insert(KEY_PROTOCOL, self.protocol.clone());
         metadata.insert_bin(KEY_CLUSTER, self.cluster.clone());
         metadata.insert(KEY_FROM, self.from.clone());
+        metadata.insert(KEY_INCARNATION, self.incarnation.clone());
         if let Some(seed) = &self.seed {
             metadata.insert(KEY_SEED, seed.clone());
         }
-        if let Some(to) = &self.to {
-            metadata.insert(KEY_TO, to.clone());
+        if let Some(to) = self.to {
+            metadata.insert(KEY_TO, to.into());
+            // As it is known now: the connection may be older.
+            if let Some(incarnation) = self.roster.incarnation_of(to) {
+                metadata.insert(KEY_TO_INCARNATION, incarnation.into());
+            }
         }
         if let Some(secret) = &self.secret {
             metadata.insert(KEY_SECRET, secret.clone());
@@ -199,8 +246,8 @@ impl Gate {
         if let (Some(mine), Some(theirs)) = (&me.seed, metadata.get(KEY_SEED))
             && mine != theirs
         {
-            let text = "this node and the sender were seeded from different exports; import the \
-                        same file on each, into empty folders";
+            let text = "this node and the sender founded the cluster from different states; \
+                        import the same file on each member, or on none, into empty folders";
             return denied("seed", text);
         }
         match number::<u32>(metadata, KEY_PROTOCOL) {
@@ -213,11 +260,25 @@ impl Gate {
         let Some(node) = number::<NodeId>(metadata, KEY_FROM) else {
             return failed("from", "the request does not say which node sent it");
         };
+        let incarnation = number::<u64>(metadata, KEY_INCARNATION).unwrap_or(0);
+        if let Err(expelled) = me.roster.admit(node, incarnation) {
+            let mut refused = refused("member", &expelled.to_string());
+            let why = MetadataValue::from_static(expelled.as_str());
+            refused.status.metadata_mut().insert(KEY_EXPELLED, why);
+            return Err(refused);
+        }
         let to = number::<NodeId>(metadata, KEY_TO);
         let addressed = metadata.contains_key(KEY_TO);
         if addressed && to != Some(me.node) {
             let text = format!("this is node {}, not the node that was meant", me.node);
             return failed("to", &text);
+        }
+        let meant = number::<u64>(metadata, KEY_TO_INCARNATION);
+        if meant.is_some_and(|meant| me.incarnation != 0 && meant != me.incarnation) {
+            // This node must not vote and acknowledge in the name of the one
+            // that has forgotten what it promised.
+            let text = "the folder of this node is not the one that the cluster knows";
+            return failed("wiped", text);
         }
         if node == me.node && addressed {
             let text = format!("another process calls itself node {node}");
@@ -277,15 +338,26 @@ fn denied<T>(why: &'static str, text: &str) -> Result<T, Refused> {
 }
 
 fn failed<T>(why: &'static str, text: &str) -> Result<T, Refused> {
-    let status = Status::failed_precondition(text);
-    Err(Refused { why, status })
+    Err(refused(why, text))
+}
+
+fn refused(why: &'static str, text: &str) -> Refused {
+    Refused { why, status: Status::failed_precondition(text) }
+}
+
+/// Whether a peer refused this node because it is no member any more.
+pub fn expelled(status: &Status) -> Option<Expelled> {
+    Expelled::parse(status.metadata().get(KEY_EXPELLED)?.to_str().ok()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tonic::Code;
 
     use super::*;
+    use crate::store::raft::types::Peer;
 
     fn identity(cluster: &str, node: NodeId, secret: Option<&str>) -> Identity {
         Identity::new(cluster, node, secret).unwrap()
@@ -322,15 +394,52 @@ mod tests {
 
     #[test]
     fn a_peer_that_was_seeded_otherwise_is_turned_away() {
-        let knocked = |mine: Option<&str>, theirs: Option<&str>| {
-            let from = identity("a", 1, None).seeded_from(theirs);
+        let knocked = |mine: Identity, from: Identity| {
             let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
-            Gate::new(identity("a", 2, None).seeded_from(mine)).call(request).is_ok()
+            Gate::new(mine).call(request).is_ok()
         };
-        assert!(knocked(Some("ab"), Some("ab")) && knocked(None, None));
-        // One that was given nothing joins by snapshot.
-        assert!(knocked(Some("ab"), None) && knocked(None, Some("ab")));
-        assert!(!knocked(Some("ab"), Some("cd")));
+        let mine = |state| identity("a", 2, None).founded_from(state);
+        let theirs = |state| identity("a", 1, None).founded_from(state);
+        assert!(knocked(mine(Some("ab")), theirs(Some("ab"))));
+        assert!(knocked(mine(None), theirs(None)));
+        assert!(!knocked(mine(Some("ab")), theirs(Some("cd"))));
+        assert!(!knocked(mine(Some("ab")), theirs(None)), "an empty cluster beside a seeded one");
+        assert!(!knocked(mine(None), theirs(Some("ab"))));
+        // One that was added later has its state from the others.
+        assert!(knocked(mine(Some("ab")), identity("a", 1, None)));
+        assert!(knocked(identity("a", 2, None), theirs(Some("ab"))));
+    }
+
+    #[test]
+    fn who_is_no_member_any_more_is_told_so() {
+        let roster = Roster::default();
+        let known = Peer { incarnation: 7, ..Peer::at("a:1") };
+        roster.set(BTreeMap::from([(1, known)]), BTreeSet::from([3]));
+        let knock = |node, incarnation| {
+            let from = identity("a", node, None).living_in(incarnation, "");
+            let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+            Gate::new(identity("a", 2, None).knowing(roster.clone())).call(request)
+        };
+        assert!(knock(1, 7).is_ok());
+        assert_eq!(expelled(&knock(1, 8).unwrap_err()), Some(Expelled::Wiped));
+        assert_eq!(expelled(&knock(3, 7).unwrap_err()), Some(Expelled::Removed));
+        assert_eq!(expelled(&Status::unavailable("busy")), None);
+    }
+
+    #[test]
+    fn a_node_that_lost_its_folder_neither_votes_nor_acknowledges() {
+        let roster = Roster::default();
+        let from = identity("a", 1, None).knowing(roster.clone());
+        let mut stamp = Stamp::new(&from, Some(2));
+        let mut knock = |incarnation| {
+            let me = identity("a", 2, None).living_in(incarnation, "");
+            Gate::new(me).call(stamp.call(Request::new(())).unwrap()).is_ok()
+        };
+        assert!(knock(7) && knock(8), "nobody has heard of it yet");
+        let known = Peer { incarnation: 7, ..Peer::at("b:1") };
+        roster.set(BTreeMap::from([(2, known)]), BTreeSet::new());
+        assert!(knock(7), "the connection is older than the knowledge");
+        assert!(!knock(8));
     }
 
     #[test]

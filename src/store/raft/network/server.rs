@@ -94,6 +94,8 @@ where
             leader,
             members,
             voters: membership.voter_ids().collect(),
+            incarnation: self.identity.incarnation(),
+            url: self.identity.url().to_owned(),
         }))
     }
 

@@ -118,8 +118,7 @@ impl From<crate::store::raft::log::LogError> for Broken {
 
 fn newest(dir: PathBuf) -> io::Result<Applied> {
     let Some(found) = SnapshotDir::new(dir).newest()? else { return Ok(Applied::default()) };
-    let tables = snapshot::read(&found.snapshot)?;
-    Ok(Applied { tables, log_id: found.meta.last_log_id })
+    snapshot::read(&found.snapshot)
 }
 
 fn apply_entry(state: &mut Applied, entry: Entry) -> io::Result<Vec<Event>> {
