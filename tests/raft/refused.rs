@@ -155,7 +155,7 @@ async fn a_damaged_snapshot_is_refused_with_its_name_and_a_way_out() {
         let started = Running::start(cluster.options(0), cluster.clock.clone(), listener).await;
         let error = started.err().expect("a damaged snapshot").to_string();
         assert!(error.contains(path.to_str().unwrap()), "byte {at}: {error}");
-        assert!(error.contains("replace the node"), "byte {at}: {error}");
+        assert!(error.contains("cluster replace"), "byte {at}: {error}");
         assert_eq!(newest(path.parent().unwrap()), path, "it is left as it is");
     }
     fs::write(&path, whole).unwrap();

@@ -30,6 +30,7 @@
 
 mod adopt;
 mod cursor;
+#[cfg_attr(feature = "simulation", path = "archive/simulated/database.rs")]
 mod database;
 mod fill;
 mod format;
@@ -41,6 +42,7 @@ mod posting;
 mod proof;
 mod reader;
 mod tail;
+#[cfg_attr(feature = "simulation", path = "archive/simulated/thread.rs")]
 mod thread;
 mod types;
 mod worker;

@@ -9,13 +9,14 @@
 //! archive/     history, which can be fetched again from a peer
 //! ```
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+#[cfg(not(feature = "simulation"))]
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::disk::{self, File, OpenOptions};
 use super::types::NodeId;
 use crate::machine::Chain;
 
@@ -87,17 +88,17 @@ impl DataDir {
     /// is none.
     pub fn open(root: &Path, cluster_name: &str, node_id: NodeId) -> Result<DataDir, DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
-        fs::create_dir_all(root).map_err(io)?;
+        disk::create_dir_all(root).map_err(io)?;
         let lock = lock(root)?;
         let cluster_name = cluster_name.to_owned();
         let asked = Identity { cluster_name, node_id, ..Identity::blank() };
-        let (identity, is_new) = match fs::read_to_string(root.join("node.toml")) {
+        let (identity, is_new) = match disk::read_to_string(root.join("node.toml")) {
             Ok(text) => (asked.check(root, &text)?, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (asked, true),
             Err(error) => return Err(io(error)),
         };
         for folder in ["log", "snapshots", "archive"] {
-            fs::create_dir_all(root.join(folder)).map_err(io)?;
+            disk::create_dir_all(root.join(folder)).map_err(io)?;
         }
         Ok(DataDir { root: root.to_owned(), identity, is_new, _lock: Some(lock) })
     }
@@ -106,7 +107,7 @@ impl DataDir {
     /// it is changed, so it may lie on a disk that takes no writes.
     pub fn open_at_rest(root: &Path) -> Result<DataDir, DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
-        let text = match fs::read_to_string(root.join("node.toml")) {
+        let text = match disk::read_to_string(root.join("node.toml")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(DataDirError::NoNode { path: root.to_owned() });
@@ -181,8 +182,8 @@ impl DataDir {
         }
         if self.is_new {
             // The folder itself may be new, and with its name all in it would go.
-            let parent = self.root.canonicalize().map_err(io)?;
-            parent.parent().map_or(Ok(()), |up| File::open(up)?.sync_all()).map_err(io)?;
+            let root = std::path::absolute(&self.root).map_err(io)?;
+            root.parent().map_or(Ok(()), disk::sync_dir).map_err(io)?;
             self.is_new = false;
         }
         Ok(())
@@ -216,6 +217,13 @@ pub(super) fn lock(root: &Path) -> Result<File, DataDirError> {
     held(root, file)
 }
 
+#[cfg(feature = "simulation")]
+fn held(_root: &Path, file: File) -> Result<File, DataDirError> {
+    // A simulated disk has one host.
+    Ok(file)
+}
+
+#[cfg(not(feature = "simulation"))]
 fn held(root: &Path, file: File) -> Result<File, DataDirError> {
     let io = |source| DataDirError::Io { path: root.to_owned(), source };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -276,13 +284,15 @@ impl Identity {
         let mut file = File::create(&aside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(aside, root.join("node.toml"))?;
-        File::open(root)?.sync_all()
+        disk::rename(aside, root.join("node.toml"))?;
+        disk::sync_dir(root)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -21,8 +21,10 @@
 //! `fdatasync` said they keep.
 
 pub mod archive;
+mod blocking;
 mod change;
 mod data_dir;
+mod disk;
 pub mod entry;
 mod export;
 mod health;
@@ -35,6 +37,8 @@ pub mod network;
 mod office;
 pub mod options;
 mod peer_side;
+#[cfg(feature = "simulation")]
+pub mod planted;
 mod read;
 pub mod recover;
 mod registrar;
@@ -195,6 +199,10 @@ impl RaftStore {
     /// log's clock that has passed every deadline which had passed by then.
     async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
         self.go_on()?;
+        #[cfg(feature = "simulation")]
+        if planted::is(planted::Bug::ReadUnconfirmed) {
+            return Ok(self.state.load());
+        }
         let time = self.gate.pass(deadline).await?;
         let state = self.state.load();
         let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
@@ -206,6 +214,13 @@ impl RaftStore {
         self.writes.tick(deadline).await?;
         self.gate.pass(deadline).await?;
         Ok(self.state.load())
+    }
+
+    /// What this node has applied: its last entry and the state after it.
+    #[cfg(feature = "simulation")]
+    pub fn applied(&self) -> (Option<entry::LogId>, crate::store::tables::Tables) {
+        let applied = self.state.load();
+        (applied.log_id, applied.tables.clone())
     }
 
     /// By which folder the cluster knows the member `node`: from then on it is

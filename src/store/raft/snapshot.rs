@@ -7,7 +7,6 @@
 //! its length: first what it covers, then the rows.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,8 @@ use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::RaftSnapshotBuilder;
 use prost::Message;
 
+use super::blocking::blocking;
+use super::disk;
 use super::entry::{LogId, Membership};
 use super::history::History;
 use super::snapshot_file::{SnapshotFile, SnapshotWriter};
@@ -99,7 +100,7 @@ impl SnapshotDir {
     /// are a peer's until they are adopted.
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in disk::read_dir(&self.0)? {
             let path = entry?.path();
             let own = path.file_name().and_then(|name| name.to_str()).is_some_and(is_own);
             files.extend(own.then_some(path));
@@ -114,7 +115,7 @@ impl SnapshotDir {
         let mut files = self.files()?;
         files.pop();
         for path in files {
-            match fs::remove_file(&path) {
+            match disk::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
@@ -185,8 +186,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         self.history.archived(revision).await.map_err(io::Error::other)?;
         let (dir, state) = (self.dir.clone(), self.state.clone());
         let membership = self.membership.clone();
-        let built = tokio::task::spawn_blocking(move || dir.write(&state, &membership)).await;
-        let snapshot = built.map_err(io::Error::other)??;
+        let snapshot = blocking(move || dir.write(&state, &membership)).await?;
         metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
@@ -260,6 +260,8 @@ fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::E
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::raft::entry::log_id;
     use crate::store::raft::snapshot_file::RECEIVED_PREFIX;

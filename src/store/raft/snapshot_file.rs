@@ -7,11 +7,12 @@
 //! when a byte differs. What the content says is the state machine's; how it
 //! travels is `network::snapshot`'s. All calls here block.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use super::disk::{self, File};
 
 /// What a snapshot file ends with, before length and digest; names the version.
 const MARK: &[u8; 8] = b"sidecar1";
@@ -94,7 +95,7 @@ impl SnapshotFile {
     /// When the disk refuses.
     pub fn rename(self, to: impl Into<PathBuf>) -> io::Result<Self> {
         let to = to.into();
-        fs::rename(&self.path, &to)?;
+        disk::rename(&self.path, &to)?;
         sync_folder(&to)?;
         Ok(Self { path: to, ..self })
     }
@@ -153,7 +154,7 @@ impl SnapshotWriter {
         self.file.flush()?;
         // Sync first: openraft purges the log that this file replaces.
         self.file.get_ref().sync_all()?;
-        fs::rename(&self.part, &self.path)?;
+        disk::rename(&self.part, &self.path)?;
         self.finished = true;
         sync_folder(&self.path)?;
         Ok(SnapshotFile { path: self.path.clone(), bytes: self.bytes, sha256 })
@@ -177,7 +178,7 @@ impl Drop for SnapshotWriter {
     fn drop(&mut self) {
         if !self.finished {
             // Nothing to do about a failure: `remove_leftovers` comes again.
-            let _ = fs::remove_file(&self.part);
+            let _ = disk::remove_file(&self.part);
         }
     }
 }
@@ -222,14 +223,14 @@ impl Read for SnapshotReader {
 /// # Errors
 /// When the folder cannot be read or a file not removed.
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+    for entry in disk::read_dir(folder)? {
         let path = entry?.path();
         let part = path.extension().is_some_and(|end| end == PART_SUFFIX);
         let received = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(RECEIVED_PREFIX.as_bytes()));
         if part || received {
-            fs::remove_file(&path)?;
+            disk::remove_file(&path)?;
         }
     }
     Ok(())
@@ -237,8 +238,8 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        Some(_) | None => File::open(".")?.sync_all(),
+        Some(folder) if !folder.as_os_str().is_empty() => disk::sync_dir(folder),
+        Some(_) | None => disk::sync_dir(Path::new(".")),
     }
 }
 
@@ -248,6 +249,8 @@ fn damaged(path: &Path, how: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn written(folder: &Path, content: &[u8]) -> SnapshotFile {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::sync::{Mutex, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RaftStore;
 use super::archive::{self, Archive, ArchiveError};
+use super::blocking::blocking;
 use super::change::Changes;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::{self, History};
@@ -136,7 +136,7 @@ impl RaftStore {
         let network = Network::new(identity.clone(), network::Options::default());
         let folder = dir.archive();
         let opening =
-            spawn_blocking(move || Archive::open(folder, archive::Options::default())).await;
+            blocking(move || Ok(Archive::open(folder, archive::Options::default()))).await;
         let (archive, opened) = opening.map_err(|panic| setting(panic.to_string()))??;
         if let Some(damage) = opened.damage {
             tracing::warn!(damage, "the history archive begins anew and is fetched from peers");

@@ -10,6 +10,7 @@ use openraft::EntryPayload;
 use openraft::alias::StoredMembershipOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 
+use super::blocking::blocking;
 use super::entry::{Entry, LogId};
 use super::history::History;
 use super::roster::Roster;
@@ -118,7 +119,15 @@ pub(super) fn carry_out(
 ) -> io::Result<Decision> {
     let envelope = codec::decode_envelope(&proposal.0)
         .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
+    #[cfg(feature = "simulation")]
+    let mut envelope = envelope;
+    #[cfg(feature = "simulation")]
+    super::planted::before(&mut envelope);
     let Ok(decision) = machine::decide(&envelope, tables);
+    #[cfg(feature = "simulation")]
+    let mut decision = decision;
+    #[cfg(feature = "simulation")]
+    super::planted::after(&mut decision);
     tables.apply(&decision);
     Ok(decision)
 }
@@ -169,12 +178,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> Result<(), io::Error> {
         let (dir, meta) = (self.snapshots.clone(), meta.clone());
         let membership = meta.last_membership.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             // Read before it takes the old one's place: a damaged file replaces nothing.
             let applied = snapshot::read(&snapshot)?;
             dir.adopt(&meta, snapshot).map(|_| applied)
         });
-        self.applied = read.await.map_err(io::Error::other)??;
+        self.applied = read.await?;
         self.history.expect(self.applied.tables.meta());
         self.membership = membership;
         self.tell_roster();
@@ -184,6 +193,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         let dir = self.snapshots.clone();
-        tokio::task::spawn_blocking(move || dir.newest()).await.map_err(io::Error::other)?
+        blocking(move || dir.newest()).await
     }
 }

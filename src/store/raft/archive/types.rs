@@ -8,6 +8,9 @@ use crate::machine::row::Anchor;
 use crate::machine::value::Json;
 use crate::machine::{Chain, Event, Revision};
 
+/// See [`Options::linger`].
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How the archive behaves. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -25,7 +28,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             cache_bytes: 16 << 20,
-            linger: Duration::from_secs(1),
+            // A simulation's archive knows nothing of simulated time.
+            linger: if cfg!(feature = "simulation") { Duration::ZERO } else { LINGER },
             retry: Duration::from_secs(5),
             reads: Arc::default(),
         }

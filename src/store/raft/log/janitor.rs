@@ -2,7 +2,10 @@
 //! so that neither stalls a commit. When to do either is the writer's to say.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+#[cfg(not(feature = "simulation"))]
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, Sender, channel};
+#[cfg(not(feature = "simulation"))]
 use std::thread::JoinHandle;
 
 use super::SegmentNumber;
@@ -10,6 +13,7 @@ use super::error::LogError;
 use super::segment::{self, Segment};
 use super::stats::LogStats;
 
+#[cfg(not(feature = "simulation"))]
 /// Tasks that may wait: purges faster than the disk deletes then slow down.
 const TASKS_MAX: usize = 64;
 
@@ -22,9 +26,8 @@ enum Task {
 #[derive(Debug)]
 pub(super) struct Janitor {
     dir: PathBuf,
-    tasks: Option<SyncSender<Task>>,
+    hands: Hands,
     made: Receiver<Result<Segment, LogError>>,
-    thread: Option<JoinHandle<()>>,
     /// A segment that an earlier run left ready.
     spare: Option<Segment>,
     stats: LogStats,
@@ -34,15 +37,10 @@ impl Janitor {
     /// # Errors
     /// When no thread can be started.
     pub fn start(dir: &Path, spare: Option<Segment>, stats: LogStats) -> Result<Self, LogError> {
-        let (tasks, todo) = sync_channel(TASKS_MAX);
         let (results, made) = channel();
-        let (folder, figures) = (dir.to_path_buf(), stats.clone());
-        let thread = std::thread::Builder::new()
-            .name("log-janitor".into())
-            .spawn(move || work(&folder, &figures, &todo, &results))
-            .map_err(|source| LogError::io("start the janitor of", dir, source))?;
-        let (tasks, thread) = (Some(tasks), Some(thread));
-        Ok(Self { dir: dir.to_path_buf(), tasks, made, thread, spare, stats })
+        let dir = dir.to_path_buf();
+        let hands = Hands::hire(&dir, &stats, results)?;
+        Ok(Self { dir, hands, made, spare, stats })
     }
 
     /// Asks for a segment, unless one was left ready; [`Janitor::take`] follows.
@@ -79,8 +77,13 @@ impl Janitor {
 
     fn send(&self, task: Task) {
         // A janitor that is gone shows in `receive`; deletions can wait for an open.
-        if let Some(tasks) = &self.tasks {
-            let _ = tasks.send(task);
+        match &self.hands {
+            #[cfg(not(feature = "simulation"))]
+            Hands::Thread { tasks: Some(tasks), .. } => _ = tasks.send(task),
+            #[cfg(not(feature = "simulation"))]
+            Hands::Thread { tasks: None, .. } => {}
+            #[cfg(feature = "simulation")]
+            Hands::OfTheCaller(results) => carry_out(&self.dir, &self.stats, task, results),
         }
     }
 
@@ -93,34 +96,63 @@ impl Janitor {
     }
 }
 
-impl Drop for Janitor {
+type Results = Sender<Result<Segment, LogError>>;
+
+/// Who does the work.
+#[derive(Debug)]
+enum Hands {
+    /// It ends when the last of the tasks is done.
+    #[cfg(not(feature = "simulation"))]
+    Thread { tasks: Option<SyncSender<Task>>, thread: Option<JoinHandle<()>> },
+    /// A simulation has no second thread: a task is done as it is sent.
+    #[cfg(feature = "simulation")]
+    OfTheCaller(Results),
+}
+
+impl Hands {
+    #[cfg(not(feature = "simulation"))]
+    fn hire(dir: &Path, stats: &LogStats, results: Results) -> Result<Hands, LogError> {
+        let (tasks, todo) = std::sync::mpsc::sync_channel(TASKS_MAX);
+        let (folder, stats) = (dir.to_path_buf(), stats.clone());
+        let work = move || {
+            todo.into_iter().for_each(|task| carry_out(&folder, &stats, task, &results));
+        };
+        let thread = std::thread::Builder::new()
+            .name("log-janitor".into())
+            .spawn(work)
+            .map_err(|source| LogError::io("start the janitor of", dir, source))?;
+        Ok(Hands::Thread { tasks: Some(tasks), thread: Some(thread) })
+    }
+
+    #[cfg(feature = "simulation")]
+    fn hire(_: &Path, _: &LogStats, results: Results) -> Result<Hands, LogError> {
+        Ok(Hands::OfTheCaller(results))
+    }
+}
+
+#[cfg(not(feature = "simulation"))]
+impl Drop for Hands {
     fn drop(&mut self) {
-        self.tasks = None;
-        if let Some(thread) = self.thread.take() {
+        let Hands::Thread { tasks, thread } = self;
+        *tasks = None;
+        if let Some(thread) = thread.take() {
             // Its panic has been printed; nothing is left to do for it.
             let _ = thread.join();
         }
     }
 }
 
-fn work(
-    dir: &Path,
-    stats: &LogStats,
-    todo: &Receiver<Task>,
-    results: &Sender<Result<Segment, LogError>>,
-) {
-    for task in todo {
-        match task {
-            Task::Make { number, bytes } => {
-                let made = Segment::create(dir, number, bytes);
-                if made.is_ok() {
-                    stats.segment_came(bytes);
-                }
-                // The writer may be gone: the segment is found at the next open.
-                let _ = results.send(made);
+fn carry_out(dir: &Path, stats: &LogStats, task: Task, results: &Results) {
+    match task {
+        Task::Make { number, bytes } => {
+            let made = Segment::create(dir, number, bytes);
+            if made.is_ok() {
+                stats.segment_came(bytes);
             }
-            Task::Remove(segments) => remove(dir, stats, &segments),
+            // The writer may be gone: the segment is found at the next open.
+            let _ = results.send(made);
         }
+        Task::Remove(segments) => remove(dir, stats, &segments),
     }
 }
 

@@ -17,6 +17,7 @@ use super::payload::{self, Operation};
 use super::queue::Shared;
 use super::record;
 use super::segment::Segment;
+use crate::store::raft::blocking::blocking;
 use crate::store::raft::entry::{Entry, LogId, Vote, decode_entry};
 use crate::store::raft::types::TypeConfig;
 
@@ -37,7 +38,7 @@ impl LogReader {
             return sources.into_iter().map(load).collect();
         }
         // Refused when the runtime shuts down.
-        tokio::task::spawn_blocking(|| sources.into_iter().map(load).collect())
+        blocking(|| Ok(sources.into_iter().map(load).collect()))
             .await
             .unwrap_or(Err(LogError::Closed))
     }

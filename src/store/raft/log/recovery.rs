@@ -4,7 +4,6 @@
 //! Promise: an opened log holds all that was acknowledged, and all it holds is
 //! durable; a log that cannot be so is refused with what is damaged.
 
-use std::fs;
 use std::path::Path;
 
 use prost::Message;
@@ -19,6 +18,7 @@ use super::stats::LogStats;
 use super::tail::{self, Tail};
 use super::writer::append;
 use super::{Options, SegmentNumber};
+use crate::store::raft::disk;
 
 /// A log that is ready to be written.
 pub(super) struct Recovered {
@@ -100,7 +100,7 @@ fn unused(dir: &Path, number: SegmentNumber) -> Result<Option<Segment>, LogError
 /// Sees that no record is in a segment behind the last one used.
 pub(super) fn must_be_blank(dir: &Path, number: SegmentNumber) -> Result<(), LogError> {
     let path = segment::path(dir, number);
-    let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
+    let content = disk::read(&path).map_err(|source| LogError::io("read", &path, source))?;
     let body = content.get(BODY as usize..).unwrap_or_default();
     if !tail::is_zero(body) {
         let reason = "there are bytes in a segment whose predecessor was still in use";

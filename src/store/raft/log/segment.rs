@@ -4,7 +4,6 @@
 //! and durable, name included; it never grows, and no byte is used twice. So a
 //! commit needs no more than `fdatasync`. What records mean is `recovery`'s.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use super::SegmentNumber;
 use super::error::LogError;
 use super::record::SECTOR_BYTES;
+use crate::store::raft::disk::{self, File, OpenOptions};
 
 /// Where records begin: behind the file header, which has a sector of its own.
 pub(super) const BODY: u64 = SECTOR_BYTES as u64;
@@ -55,8 +55,11 @@ impl Segment {
         fill(&file, &header(number, bytes), bytes).map_err(failed)?;
         // Sync first: under its name a segment is whole.
         file.sync_all().map_err(failed)?;
-        fs::rename(&unfinished, &path).map_err(failed)?;
+        disk::rename(&unfinished, &path).map_err(failed)?;
         sync_dir(dir)?;
+        // A simulated disk's files go by the names under which they were opened.
+        #[cfg(feature = "simulation")]
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         Ok(Self { number, file: Arc::new(file), path, bytes })
     }
 
@@ -81,7 +84,7 @@ impl Segment {
         let path = path(dir, number);
         let failed = |source| LogError::io("open", &path, source);
         let file = options.open(&path).map_err(failed)?;
-        let content = fs::read(&path).map_err(|source| LogError::io("read", &path, source))?;
+        let content = disk::read(&path).map_err(|source| LogError::io("read", &path, source))?;
         let bytes = content.len() as u64;
         check_header(&path, number, &content)?;
         Ok((Self { number, file: Arc::new(file), path, bytes }, content))
@@ -116,7 +119,7 @@ pub(super) fn path(dir: &Path, number: SegmentNumber) -> PathBuf {
 pub(super) fn list(dir: &Path) -> Result<Vec<SegmentNumber>, LogError> {
     let (numbers, unfinished) = files(dir)?;
     let failed = |source| LogError::io("list", dir, source);
-    unfinished.into_iter().try_for_each(fs::remove_file).map_err(failed)?;
+    unfinished.into_iter().try_for_each(disk::remove_file).map_err(failed)?;
     Ok(numbers)
 }
 
@@ -128,7 +131,7 @@ pub(super) fn present(dir: &Path) -> Result<Vec<SegmentNumber>, LogError> {
 fn files(dir: &Path) -> Result<(Vec<SegmentNumber>, Vec<PathBuf>), LogError> {
     let failed = |source| LogError::io("list", dir, source);
     let (mut numbers, mut unfinished) = (Vec::new(), Vec::new());
-    for file in fs::read_dir(dir).map_err(failed)? {
+    for file in disk::read_dir(dir).map_err(failed)? {
         let file = file.map_err(failed)?;
         let name = file.file_name().to_string_lossy().into_owned();
         if name.ends_with(UNFINISHED_SUFFIX) {
@@ -146,7 +149,7 @@ fn files(dir: &Path) -> Result<(Vec<SegmentNumber>, Vec<PathBuf>), LogError> {
 /// Removes a segment; its name is surely gone after [`sync_dir`].
 pub(super) fn remove(dir: &Path, number: SegmentNumber) -> Result<(), LogError> {
     let path = path(dir, number);
-    match fs::remove_file(&path) {
+    match disk::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(LogError::io("remove", &path, error))
         }
@@ -156,8 +159,7 @@ pub(super) fn remove(dir: &Path, number: SegmentNumber) -> Result<(), LogError> 
 
 /// Makes names that came and went durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), LogError> {
-    let synced = File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| LogError::io("sync", dir, source))
+    disk::sync_dir(dir).map_err(|source| LogError::io("sync", dir, source))
 }
 
 /// The number in a segment's name, were it written here.

@@ -63,10 +63,7 @@ impl LogStore {
         let unsaved = None;
         let writer =
             Writer { options, shared, requests, janitor, active, at, encoder, state, unsaved };
-        std::thread::Builder::new()
-            .name("log-writer".into())
-            .spawn(move || writer.run())
-            .map_err(|source| LogError::io("start the writer of", dir, source))?;
+        writer.start().map_err(|source| LogError::io("start the writer of", dir, source))?;
         let permits = Arc::new(Semaphore::new(permits_max as usize));
         Ok(Self { reader, queue, permits, permits_max })
     }

@@ -11,6 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use tokio::sync::oneshot;
 
 use super::error::LogError;
 use super::index::Location;
@@ -24,7 +25,13 @@ use super::stats::LogStats;
 use super::{Options, SegmentNumber};
 use crate::proto::record as message;
 use crate::store::raft::entry::{Entry, LogId};
+#[cfg(feature = "simulation")]
+use crate::store::raft::planted;
 
+/// Who closed the log; nobody, where all its handles are gone.
+type Closed = Option<oneshot::Sender<()>>;
+
+#[cfg(not(feature = "simulation"))]
 /// An idle log saves how far it is committed after this long.
 const COMMITTED_IDLE: Duration = Duration::from_millis(100);
 
@@ -55,24 +62,56 @@ struct Draft {
 }
 
 impl Writer {
-    /// Serves requests until the log is closed or all its handles are gone.
-    pub fn run(mut self) {
-        let mut closed;
-        loop {
-            let idle_after = self.unsaved.map(|_| COMMITTED_IDLE);
-            let mut group = Group::gather(&self.requests, idle_after);
-            closed = group.closed.take();
-            let ends = group.ends;
-            let result = self.commit(&group);
-            if let Err(error) = &result {
-                self.stop(error);
+    /// Serves requests until the log is closed or all its handles are gone, on
+    /// a thread of its own.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    #[cfg(not(feature = "simulation"))]
+    pub fn start(mut self) -> std::io::Result<()> {
+        let serve = move || {
+            loop {
+                let idle_after = self.unsaved.map(|_| COMMITTED_IDLE);
+                let group = Group::gather(&self.requests, idle_after);
+                if let Some(closed) = self.serve(group) {
+                    return self.end(closed);
+                }
             }
-            group.answer(&result);
-            if ends {
-                break;
+        };
+        std::thread::Builder::new().name("log-writer".into()).spawn(serve).map(drop)
+    }
+
+    /// As on a thread: a task that looks for requests each time a disk would
+    /// be done with the ones before.
+    #[cfg(feature = "simulation")]
+    pub fn start(mut self) -> std::io::Result<()> {
+        tokio::spawn(async move {
+            loop {
+                let micros = rand::random_range(200..3_000);
+                tokio::time::sleep(Duration::from_micros(micros)).await;
+                let group = Group::gather(&self.requests, Some(Duration::ZERO));
+                if let Some(closed) = self.serve(group) {
+                    return self.end(closed);
+                }
             }
+        });
+        Ok(())
+    }
+
+    /// Serves one group; tells who closed the log, once it ends.
+    fn serve(&mut self, mut group: Group) -> Option<Closed> {
+        let closed = group.closed.take();
+        let ends = group.ends;
+        let result = self.commit(&group);
+        if let Err(error) = &result {
+            self.stop(error);
         }
-        // The janitor ends first: who closed the log may open it again.
+        group.answer(&result);
+        ends.then_some(closed)
+    }
+
+    /// The janitor ends first: who closed the log may open it again.
+    fn end(self, closed: Closed) {
         drop(self);
         if let Some(done) = closed {
             let _ = done.send(());
@@ -219,6 +258,11 @@ pub(super) fn append(
     let header = encoder.encode(kind, payload, at, &mut bytes);
     let began = Instant::now();
     segment.write(&bytes, at)?;
+    #[cfg(feature = "simulation")]
+    if planted::is(planted::Bug::AcknowledgedBeforeSync) {
+        encoder.written(&header);
+        return Ok(header);
+    }
     segment.sync()?;
     stats.synced(began.elapsed());
     encoder.written(&header);

@@ -6,7 +6,10 @@ use std::io;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(not(feature = "simulation"))]
 use tokio::net::TcpStream;
+#[cfg(feature = "simulation")]
+use turmoil::net::TcpStream;
 
 /// A two-way stream of bytes.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -20,7 +20,11 @@ use tonic::{Response, Status, Streaming};
 
 use super::convert;
 use super::lanes::PeerClient;
-use crate::proto::peer::{SnapshotPart, SnapshotPiece, SnapshotReply, snapshot_part::Part};
+use crate::proto::peer::{
+    SnapshotHead, SnapshotPart, SnapshotPiece, SnapshotReply, snapshot_part::Part,
+};
+use crate::store::raft::blocking::blocking;
+use crate::store::raft::disk;
 use crate::store::raft::entry::Vote;
 use crate::store::raft::snapshot_file::{RECEIVED_PREFIX, SnapshotFile, SnapshotWriter};
 use crate::store::raft::types::{NodeId, TypeConfig};
@@ -50,7 +54,7 @@ pub(super) async fn send(
     let file = snapshot.snapshot;
     let head = convert::head_out(&vote, &snapshot.meta, file.bytes, file.sha256);
     let (tx, rx) = mpsc::channel(PIECES_AHEAD);
-    let reading = tokio::task::spawn_blocking(move || read_pieces(&file, head, &tx));
+    let reading = tokio::spawn(read_pieces(file, head, tx));
     let left = Arc::new(AtomicU64::new(0));
     let counter = left.clone();
     let parts = ReceiverStream::new(rx).inspect(move |_| {
@@ -102,28 +106,34 @@ async fn watched(
     }
 }
 
-fn read_pieces(
-    file: &SnapshotFile,
-    head: crate::proto::peer::SnapshotHead,
-    tx: &mpsc::Sender<SnapshotPart>,
+/// Reads ahead of the network, piece by piece.
+async fn read_pieces(
+    file: SnapshotFile,
+    head: SnapshotHead,
+    tx: mpsc::Sender<SnapshotPart>,
 ) -> io::Result<()> {
     let part = |part| SnapshotPart { part: Some(part) };
-    let mut reader = file.reader()?;
-    if tx.blocking_send(part(Part::Head(head))).is_err() {
+    let mut reader = blocking(move || file.reader()).await?;
+    if tx.send(part(Part::Head(head))).await.is_err() {
         return Ok(());
     }
     let mut offset = 0;
     loop {
-        let mut data = Vec::with_capacity(PIECE_BYTES);
-        let read = reader.by_ref().take(PIECE_BYTES as u64);
-        // At the end, this compares the whole with its digest.
-        let got = { read }.read_to_end(&mut data)?;
-        if got == 0 {
+        let read = blocking(move || {
+            let mut data = Vec::with_capacity(PIECE_BYTES);
+            // At the end, this compares the whole with its digest.
+            reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut data)?;
+            Ok((reader, data))
+        });
+        let data;
+        (reader, data) = read.await?;
+        if data.is_empty() {
             return Ok(());
         }
-        let piece = SnapshotPiece { offset, crc32c: crc32c::crc32c(&data), data: data.into() };
-        offset += got as u64;
-        if tx.blocking_send(part(Part::Piece(piece))).is_err() {
+        let (crc32c, bytes) = (crc32c::crc32c(&data), data.len() as u64);
+        let piece = SnapshotPiece { offset, crc32c, data: data.into() };
+        offset += bytes;
+        if tx.send(part(Part::Piece(piece))).await.is_err() {
             return Ok(());
         }
     }
@@ -142,7 +152,7 @@ struct Leftover(PathBuf);
 impl Drop for Leftover {
     fn drop(&mut self) {
         // Gone is what it should be: adopted under another name.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = disk::remove_file(&self.0);
     }
 }
 
@@ -162,7 +172,7 @@ pub(super) async fn receive(
     let number = TRANSFERS.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("{RECEIVED_PREFIX}{from}-{number}.snapshot"));
     let leftover = Leftover(path.clone());
-    let mut writer = blocking(move || SnapshotWriter::create(path)).await?;
+    let mut writer = done(move || SnapshotWriter::create(path)).await?;
     while let Some(part) = next_part(&mut parts).await? {
         let Part::Piece(piece) = part else {
             return Err(Status::invalid_argument("a snapshot has one head"));
@@ -173,13 +183,13 @@ pub(super) async fn receive(
             let text = format!("a piece at {offset} to {end} does not fit at {at}");
             return Err(Status::invalid_argument(text));
         }
-        writer = blocking(move || write_piece(writer, &piece.data, piece.crc32c)).await?;
+        writer = done(move || write_piece(writer, &piece.data, piece.crc32c)).await?;
     }
     if writer.bytes() != head.bytes {
         let (got, want) = (writer.bytes(), head.bytes);
         return Err(Status::data_loss(format!("{got} of {want} bytes came")));
     }
-    let file = blocking(move || writer.finish()).await?;
+    let file = done(move || writer.finish()).await?;
     if file.sha256[..] != head.sha256[..] {
         return Err(Status::data_loss("the snapshot differs from its digest"));
     }
@@ -211,15 +221,12 @@ async fn next_part(parts: &mut Streaming<SnapshotPart>) -> Result<Option<Part>, 
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// As [`blocking`], for a peer that is to be told what went wrong.
+async fn done<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Status::data_loss(error.to_string()))
-        }
-        Ok(Err(error)) => Err(Status::internal(error.to_string())),
-        Err(error) => Err(Status::internal(error.to_string())),
-    }
+    blocking(work).await.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
+        _ => Status::internal(error.to_string()),
+    })
 }

@@ -1,0 +1,61 @@
+//! Bugs for a simulation to find: its checks are only worth something if they
+//! fail where a promise is broken. Each breaks one, where it is planted; all are
+//! off unless a simulation switches one on, on its own thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use crate::machine::change::{Change, Decision};
+use crate::machine::command::Envelope;
+use crate::machine::{Reply, Revision, Text};
+
+/// A promise to break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// The log says that a record is on the disk before it is.
+    AcknowledgedBeforeSync,
+    /// A command that is asked for again is carried out again.
+    AppliedTwice,
+    /// A linearizable read is answered without asking who leads.
+    ReadUnconfirmed,
+    /// A lease is granted under the token of an earlier grant.
+    TokenReused,
+}
+
+thread_local! {
+    static BUG: Cell<Option<Bug>> = const { Cell::new(None) };
+    static TOKENS: RefCell<BTreeMap<Text, Revision>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Switches one bug on, or all off, for the nodes of this thread.
+pub fn plant(bug: Option<Bug>) {
+    BUG.set(bug);
+    TOKENS.take();
+}
+
+/// Whether this one is on.
+pub fn is(bug: Bug) -> bool {
+    BUG.get() == Some(bug)
+}
+
+/// What the state machine makes of a command before it decides.
+pub(super) fn before(envelope: &mut Envelope) {
+    if is(Bug::AppliedTwice) {
+        envelope.origin = None;
+        envelope.idempotency = None;
+    }
+}
+
+/// What it makes of the decision.
+pub(super) fn after(decision: &mut Decision) {
+    let Reply::Acquired(acquired) = &mut decision.reply else { return };
+    let Some(token) = acquired.fencing_token.filter(|_| is(Bug::TokenReused)) else { return };
+    let reused = TOKENS
+        .with_borrow_mut(|tokens| *tokens.entry(acquired.resource_id.clone()).or_insert(token));
+    acquired.fencing_token = Some(reused);
+    for change in &mut decision.changes {
+        if let Change::PutLease(_, lease) = change {
+            lease.token = reused;
+        }
+    }
+}
