@@ -15,6 +15,7 @@ mod client;
 mod faults;
 mod io;
 mod node;
+mod process;
 mod record;
 mod verdict;
 mod work;
@@ -23,13 +24,19 @@ mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_state_sidecar::store::raft::planted::Bug;
-use world::Run;
+use process::Run;
 
 /// Runs of a plain `cargo test`.
 const SEEDS: u64 = 100;
 
 /// Seeds within which a planted bug must be found.
 const SEEDS_TO_FIND: u64 = 200;
+
+/// Not a test: what a process of its own does for one run.
+#[test]
+fn one_run() {
+    process::answer();
+}
 
 /// A number from the environment.
 fn setting(name: &str) -> Option<u64> {
@@ -39,18 +46,17 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn no_seed_breaks_a_promise() {
     if let Some(seed) = setting("SEED") {
-        let run = world::run(seed, None);
+        let run = process::run(seed, None);
         println!("{}", run.trace);
-        run.verdict.unwrap_or_else(|violation| panic!("SEED={seed}: {}", violation.0));
+        assert_eq!(run.violation, None, "SEED={seed}");
         return;
     }
     let (seeds, from) = (setting("SEEDS").unwrap_or(SEEDS), setting("FROM").unwrap_or(1));
-    let broken = on_all_cores(from..from + seeds, |seed| {
-        let run = world::run(seed, None);
-        let broken = run.verdict.as_ref().err().map(|violation| violation.0.clone());
-        (run, broken)
+    let runs = on_all_cores(from..from + seeds, |seed| {
+        let run = process::run(seed, None);
+        Run { trace: String::new(), ..run }
     });
-    let total = |of: fn(&Run) -> u64| broken.iter().map(|(_, (run, _))| of(run)).sum::<u64>();
+    let total = |of: fn(&Run) -> u64| runs.iter().map(|(_, run)| of(run)).sum::<u64>();
     println!(
         "{seeds} seeds from {from}: {} calls, {} answered, {} unknown; {} faults; {} s simulated",
         total(|run| run.calls),
@@ -59,9 +65,9 @@ fn no_seed_breaks_a_promise() {
         total(|run| run.faults),
         total(|run| run.simulated_ms) / 1000,
     );
-    let broken: Vec<String> = broken
+    let broken: Vec<String> = runs
         .into_iter()
-        .filter_map(|(seed, (_, broken))| broken.map(|why| format!("SEED={seed}: {why}")))
+        .filter_map(|(seed, run)| run.violation.map(|why| format!("SEED={seed}: {why}")))
         .collect();
     assert!(broken.is_empty(), "{} seeds:\n{}", broken.len(), broken.join("\n"));
 }
@@ -69,7 +75,7 @@ fn no_seed_breaks_a_promise() {
 #[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in [3, 11] {
-        let (first, second) = (world::run(seed, None), world::run(seed, None));
+        let (first, second) = (process::run(seed, None), process::run(seed, None));
         for (number, lines) in first.trace.lines().zip(second.trace.lines()).enumerate() {
             assert_eq!(lines.0, lines.1, "SEED={seed}: line {number} differs");
         }
@@ -100,8 +106,8 @@ fn tokens_given_out_twice_are_found() {
 /// A planted bug is found; tells by which seed.
 fn finds(bug: Bug) {
     for seed in 1..=SEEDS_TO_FIND {
-        if let Err(violation) = world::run(seed, Some(bug)).verdict {
-            let first = violation.0.lines().next().unwrap_or_default().to_owned();
+        if let Some(violation) = process::run(seed, Some(bug)).violation {
+            let first = violation.lines().next().unwrap_or_default();
             println!("{bug:?} found with seed {seed}: {first}");
             return;
         }
@@ -109,8 +115,7 @@ fn finds(bug: Bug) {
     panic!("{bug:?} was not found within {SEEDS_TO_FIND} seeds");
 }
 
-/// Each seed's result, in the order of the seeds. Every run has a thread of its
-/// own: chance and hash order are the thread's.
+/// Each seed's result, in the order of the seeds.
 fn on_all_cores<T: Send>(
     seeds: std::ops::Range<u64>,
     run: impl Fn(u64) -> T + Sync,

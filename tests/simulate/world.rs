@@ -13,6 +13,7 @@ use crate::check::Violation;
 use crate::client::{Change, Client};
 use crate::faults::Faults;
 use crate::node::{self, Outside};
+use crate::process::Run;
 use crate::record::{Record, Shared, now};
 use crate::verdict;
 use crate::work::Worker;
@@ -33,17 +34,6 @@ pub struct Plan {
     pub work_us: u64,
     /// Within this after all was healed, calls must succeed.
     pub progress_us: u64,
-}
-
-/// What came of a run.
-pub struct Run {
-    pub trace: String,
-    pub verdict: Result<(), Violation>,
-    pub calls: u64,
-    pub answered: u64,
-    pub unknown: u64,
-    pub faults: u64,
-    pub simulated_ms: u64,
 }
 
 impl Plan {
@@ -80,16 +70,8 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Run {
     thread.join().unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let why = format!("a panic: {}", text.unwrap_or_default());
-        Run {
-            trace: String::new(),
-            verdict: Err(Violation(why)),
-            calls: 0,
-            answered: 0,
-            unknown: 0,
-            faults: 0,
-            simulated_ms: 0,
-        }
+        let violation = Some(format!("a panic: {}", text.unwrap_or_default()));
+        Run { violation, ..Run::default() }
     })
 }
 
@@ -141,7 +123,7 @@ fn simulate(plan: Plan) -> Run {
     let record = record.borrow();
     Run {
         trace: record.trace.clone(),
-        verdict,
+        violation: verdict.err().map(|violation| violation.0),
         calls: record.calls,
         answered: record.answered,
         unknown: record.unknown,

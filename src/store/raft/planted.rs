@@ -22,6 +22,27 @@ pub enum Bug {
     TokenReused,
 }
 
+impl Bug {
+    /// Every bug that can be switched on.
+    pub const ALL: [Bug; 4] =
+        [Bug::AcknowledgedBeforeSync, Bug::AppliedTwice, Bug::ReadUnconfirmed, Bug::TokenReused];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bug::AcknowledgedBeforeSync => "acknowledged-before-sync",
+            Bug::AppliedTwice => "applied-twice",
+            Bug::ReadUnconfirmed => "read-unconfirmed",
+            Bug::TokenReused => "token-reused",
+        }
+    }
+
+    /// The bug of this name.
+    pub fn named(name: &str) -> Option<Bug> {
+        Bug::ALL.into_iter().find(|bug| bug.name() == name)
+    }
+}
+
 thread_local! {
     static BUG: Cell<Option<Bug>> = const { Cell::new(None) };
     static TOKENS: RefCell<BTreeMap<Text, Revision>> = const { RefCell::new(BTreeMap::new()) };
@@ -42,7 +63,6 @@ pub fn is(bug: Bug) -> bool {
 pub(super) fn before(envelope: &mut Envelope) {
     if is(Bug::AppliedTwice) {
         envelope.origin = None;
-        envelope.idempotency = None;
     }
 }
 
