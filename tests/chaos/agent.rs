@@ -19,6 +19,9 @@ const SHARED_KEYS: u64 = 12;
 /// Resources that all agents lease.
 const RESOURCES: u64 = 4;
 
+/// Calls of all agents until they turn to other keys and leases.
+const CALLS_AN_EPOCH: u64 = 2_000;
+
 /// Runs that an agent claims in one burst.
 const BURST: usize = 5;
 
@@ -35,6 +38,13 @@ pub struct Fleet {
     pub answered: AtomicU64,
 }
 
+impl Fleet {
+    /// Calls that were answered so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
 /// One agent.
 pub struct Agent {
     name: String,
@@ -46,9 +56,15 @@ pub struct Agent {
 
 impl Agent {
     pub fn new(number: u64, ports: &[u16], fleet: Arc<Fleet>, seed: u64) -> Agent {
+        let clients = ports.iter().map(|port| Client::new(*port)).collect();
+        Agent::of(number, clients, fleet, seed)
+    }
+
+    /// An agent that calls these nodes.
+    pub fn of(number: u64, clients: Vec<Client>, fleet: Arc<Fleet>, seed: u64) -> Agent {
         Agent {
             name: format!("agent-{number}"),
-            clients: ports.iter().map(|port| Client::new(*port)).collect(),
+            clients,
             fleet,
             random: StdRng::seed_from_u64(seed ^ (number << 32)),
             written: 0,
@@ -109,9 +125,16 @@ impl Agent {
 
     async fn write_keys(&mut self) {
         let key = self.shared_key();
-        let set = json!({"key": key, "value": self.unique(), "agent_id": self.name});
-        self.call("state_set", set).await;
+        let value = self.unique();
+        let set = json!({
+            "key": key, "value": value, "agent_id": self.name, "idempotency_key": value,
+        });
+        // Asked again after a doubt, at whichever node: carried out once.
+        if let Outcome::Unknown = self.call("state_set", set.clone()).await {
+            self.call("state_set", set).await;
+        }
         self.call("state_get", json!({"key": key})).await;
+        self.call("state_get", json!({"key": key, "consistency": "local"})).await;
         let own = self.unique();
         let set = json!({"key": format!("own/{own}"), "value": own, "agent_id": self.name});
         self.call("state_set", set).await;
@@ -129,7 +152,8 @@ impl Agent {
     }
 
     async fn hold_lease(&mut self) {
-        let resource = format!("resource-{}", self.random.random_range(0..RESOURCES));
+        let number = self.random.random_range(0..RESOURCES);
+        let resource = format!("resource-{number}/{}", self.epoch());
         let acquire = json!({"resource_id": resource, "holder_id": self.name, "ttl_seconds": 2});
         let Some(lease) = self.answer("lease_acquire", acquire).await else { return };
         if lease["acquired"] == json!(true) && self.random.random_bool(0.8) {
@@ -142,7 +166,14 @@ impl Agent {
     }
 
     fn shared_key(&mut self) -> String {
-        format!("shared/{}", self.random.random_range(0..SHARED_KEYS))
+        let number = self.random.random_range(0..SHARED_KEYS);
+        format!("shared/{number}/{}", self.epoch())
+    }
+
+    /// What is shared is replaced now and then, for all at about the same time:
+    /// what happened to one key or lease stays short enough to be judged.
+    fn epoch(&self) -> u64 {
+        self.fleet.finished.load(Ordering::Relaxed) / CALLS_AN_EPOCH
     }
 
     fn unique(&mut self) -> String {

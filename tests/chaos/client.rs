@@ -16,6 +16,9 @@ use tokio::time::timeout;
 /// Longer than any deadline of the service: beyond it the node is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What callers show where nodes ask for it.
+pub const TOKEN: &str = "token-of-tests";
+
 /// How a call ended for its caller.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -29,6 +32,7 @@ pub enum Outcome {
 
 /// A client of one node.
 pub struct Client {
+    host: String,
     port: u16,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
@@ -36,8 +40,13 @@ pub struct Client {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Client {
+    /// Of a node on this machine.
     pub fn new(port: u16) -> Client {
-        Client { port, connection: Mutex::new(None) }
+        Client::at("127.0.0.1", port)
+    }
+
+    pub fn at(host: &str, port: u16) -> Client {
+        Client { host: host.to_owned(), port, connection: Mutex::new(None) }
     }
 
     /// Calls a tool. Panics on an answer that no client should ever see.
@@ -109,7 +118,8 @@ impl Client {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", format!("127.0.0.1:{}", self.port))
+            .header("host", format!("{}:{}", self.host, self.port))
+            .header("authorization", format!("Bearer {TOKEN}"))
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
             .header("mcp-protocol-version", "2025-06-18")
@@ -123,7 +133,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let (connection, driver) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(driver);

@@ -217,7 +217,8 @@ fn reads_are_fresh(history: &History, calls: &[Call]) {
             acknowledged.entry(call.argument("key")).or_default().push((call.ended, revision));
         }
     }
-    for read in calls.iter().filter(|call| call.tool == "state_get") {
+    let fresh = |call: &&Call| call.tool == "state_get" && call.arguments["consistency"].is_null();
+    for read in calls.iter().filter(fresh) {
         let Some(answer) = read.answer() else { continue };
         let shown = answer["revision"].as_u64().unwrap_or(0);
         if shown > 0 {

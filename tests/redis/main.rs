@@ -2,6 +2,7 @@
 //! comes back, freezes, fills up, is demoted, forgets its scripts; and which
 //! servers are refused at the start. Each test has a server of its own.
 
+#[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "../chaos/agent.rs"]
 mod agent;
 #[path = "../chaos/chain.rs"]

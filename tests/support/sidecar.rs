@@ -18,7 +18,10 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Its process, and how it is started.
 pub struct Sidecar {
+    pub host: String,
     pub port: u16,
+    /// What the program is started with, such as `ip netns exec NAME`.
+    pub through: Vec<String>,
     name: String,
     process: Option<Child>,
     log: PathBuf,
@@ -46,7 +49,9 @@ impl Sidecar {
     pub fn new(name: &str, dir: &Path, port: u16, settings: &[(&str, &str)]) -> Sidecar {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Sidecar {
+            host: "127.0.0.1".to_owned(),
             port,
+            through: Vec::new(),
             name: name.to_owned(),
             process: None,
             log: dir.join(format!("{name}.log")),
@@ -58,7 +63,10 @@ impl Sidecar {
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
-        let process = Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"))
+        let program = env!("CARGO_BIN_EXE_mcp-state-sidecar").to_owned();
+        let words: Vec<String> = self.through.iter().cloned().chain([program]).collect();
+        let process = Command::new(&words[0])
+            .args(&words[1..])
             .arg("serve")
             .env("SIDECAR_PORT", self.port.to_string())
             .envs(self.settings.iter().cloned())
@@ -75,6 +83,20 @@ impl Sidecar {
         let mut process = self.process.take().expect("a sidecar that runs");
         process.kill().expect("it is ours");
         process.wait().expect("it is ours");
+    }
+
+    /// Whether it was started and has not ended by itself.
+    pub fn runs(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.try_wait().expect("it is ours").is_none())
+    }
+
+    /// SIGTERM; how it ended.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        self.signal(Signal::TERM);
+        let mut process = self.process.take().expect("a sidecar that runs");
+        process.wait().expect("it is ours")
     }
 
     /// SIGSTOP: it is there, but it does nothing.
@@ -94,7 +116,7 @@ impl Sidecar {
     /// Waits until it serves.
     pub async fn ready(&mut self) {
         let deadline = Instant::now() + READY_WITHIN;
-        let client = Client::new(self.port);
+        let client = Client::at(&self.host, self.port);
         while !client.is_ready().await {
             let process = self.process.as_mut().expect("a sidecar that runs");
             let ended = process.try_wait().expect("it is ours");

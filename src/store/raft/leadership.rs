@@ -68,6 +68,12 @@ impl Leadership {
         }
     }
 
+    /// Whether this node has heard of no cluster yet: it waits to be added.
+    pub fn has_no_members(&self) -> bool {
+        let metrics = self.metrics.borrow_watched();
+        metrics.membership_config.membership().nodes().next().is_none()
+    }
+
     /// The other members, the leader first: it has everything.
     pub fn peers(&self) -> Vec<(NodeId, Peer)> {
         let metrics = self.metrics.borrow_watched();

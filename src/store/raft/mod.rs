@@ -129,7 +129,7 @@ impl Store for RaftStore {
         }
         let now = match consistency {
             Consistency::Linearizable => meta.clock,
-            Consistency::Local => self.writes.office.estimate(meta.clock),
+            Consistency::Local => self.writes.office.estimate(state.logged()),
         };
         let Ok(answer) = answer(&question, &state.tables, now);
         Ok(Answered { answer, revision: meta.revision })
@@ -141,8 +141,9 @@ impl Store for RaftStore {
 
     async fn sweep_due(&self) -> bool {
         let Leader::Me { term } = self.writes.leadership.now() else { return false };
+        let Some(logged) = self.state.logged(term) else { return false };
         let state = self.state.load();
-        let now = self.writes.office.now(term, state.tables.meta().clock);
+        let now = self.writes.office.now(term, logged);
         let Ok(due) = state.tables.due(now, 1);
         !due.is_empty()
     }
@@ -233,6 +234,10 @@ impl RaftStore {
     fn go_on(&self) -> Result<(), StoreError> {
         if let Some(why) = *self.expelled.borrow() {
             return Err(StoreError::Unavailable(why.to_string()));
+        }
+        if Leadership::of(&self.core).has_no_members() {
+            let why = "this node belongs to no cluster yet; it waits for `cluster add`";
+            return Err(StoreError::Unavailable(why.to_owned()));
         }
         health::fault(&self.core).map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
     }

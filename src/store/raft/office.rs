@@ -1,17 +1,20 @@
 //! Cluster time: the clock by which deadlines run, as a leader tells it.
 //!
-//! A leader's time is the greater of two: the last time in the log plus what
-//! its own monotonic clock has counted since, and its wall clock less the
-//! allowed skew. So it never falls while it is in office; a new leader starts
-//! from what the log holds, and is behind the old one by no more than the
-//! allowance while the clocks of both agree within it.
+//! In office a leader counts by its own monotonic clock, from where the log's
+//! clock stood when it came. For the time between the last command in the log
+//! and its own first it must rely on wall clocks: it adds what its wall clock is
+//! ahead of the one that stamped that command, less what the two may differ by.
+//! So while clocks agree within the allowance, cluster time never runs faster
+//! than time: no change of leader shortens a lease. It prolongs one by the time
+//! without commands in the log at most, and of that by no more than the
+//! allowance and the difference of the clocks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::machine::{ClusterMs, WallMs};
 use crate::store::clock::Clock;
 
-/// How far a leader's wall clock may be wrong before deadlines suffer.
+/// How far the wall clocks of two leaders may differ before deadlines suffer.
 pub const SKEW_ALLOWED_MS: u64 = 5_000;
 
 /// A node's idea of cluster time, good for as long as it leads.
@@ -19,6 +22,21 @@ pub const SKEW_ALLOWED_MS: u64 = 5_000;
 pub struct Office {
     clock: Clock,
     reckoning: Arc<Mutex<Option<Reckoning>>>,
+}
+
+/// Where the clocks of the log stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Logged {
+    pub clock: ClusterMs,
+    pub wall: WallMs,
+}
+
+impl Logged {
+    /// The log's clock where the wall clock shows `wall_ms`, at the least.
+    fn until(self, wall_ms: u64) -> ClusterMs {
+        let passed_ms = wall_ms.saturating_sub(self.wall.0);
+        self.clock.plus(passed_ms.saturating_sub(SKEW_ALLOWED_MS))
+    }
 }
 
 /// Where the reckoning stood last.
@@ -40,9 +58,9 @@ impl Office {
         WallMs(self.clock.wall_ms())
     }
 
-    /// Cluster time for the leader of `term`, where the log's clock stands at
-    /// `logged`.
-    pub fn now(&self, term: u64, logged: ClusterMs) -> ClusterMs {
+    /// Cluster time for the leader of `term`, where the log's clocks stand at
+    /// `logged`: with all that was logged before this term.
+    pub fn now(&self, term: u64, logged: Logged) -> ClusterMs {
         let wall_ms = self.clock.wall_ms();
         let monotonic_ms = self.clock.monotonic_ms();
         let mut held = self.reckoning.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,11 +69,11 @@ impl Office {
             Some(last) if last.term == term => {
                 last.at.plus(monotonic_ms.saturating_sub(last.monotonic_ms))
             }
-            _ if logged == ClusterMs::default() => ClusterMs(wall_ms),
-            _ => logged,
+            // The first command ever.
+            _ if logged == Logged::default() => ClusterMs(wall_ms),
+            _ => logged.until(wall_ms),
         };
-        let floor = ClusterMs(wall_ms.saturating_sub(SKEW_ALLOWED_MS));
-        let at = counted.max(floor).max(logged);
+        let at = counted.max(logged.clock);
         // A call of an earlier term that comes late must not undo a later one's.
         if held.is_none_or(|last| last.term <= term) {
             *held = Some(Reckoning { term, at, monotonic_ms });
@@ -63,57 +81,69 @@ impl Office {
         at
     }
 
-    /// An estimate for reads that promise nothing: the log's clock, or the
-    /// wall's less the allowance where that is later.
-    pub fn estimate(&self, logged: ClusterMs) -> ClusterMs {
-        logged.max(ClusterMs(self.clock.wall_ms().saturating_sub(SKEW_ALLOWED_MS)))
+    /// An estimate for reads that promise nothing.
+    pub fn estimate(&self, logged: Logged) -> ClusterMs {
+        logged.until(self.clock.wall_ms())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::clock::{Manual, TimeSource};
+    use crate::store::clock::Manual;
 
     const START_MS: u64 = 1_700_000_000_000;
+
+    fn logged(clock_ms: u64, wall_ms: u64) -> Logged {
+        Logged { clock: ClusterMs(clock_ms), wall: WallMs(wall_ms) }
+    }
 
     #[test]
     fn a_first_leader_starts_at_its_wall_clock_and_counts_on() {
         let clock = Manual::at(START_MS);
         let office = Office::new(clock.clone());
-        assert_eq!(office.now(1, ClusterMs(0)), ClusterMs(START_MS));
+        assert_eq!(office.now(1, Logged::default()), ClusterMs(START_MS));
         clock.advance_ms(700);
-        assert_eq!(office.now(1, ClusterMs(START_MS)), ClusterMs(START_MS + 700));
+        let at = office.now(1, logged(START_MS, START_MS));
+        assert_eq!(at, ClusterMs(START_MS + 700));
     }
 
     #[test]
-    fn a_new_leader_goes_on_from_the_log_within_the_allowance() {
-        let clock = Manual::at(START_MS + 60_000);
-        let office = Office::new(clock.clone());
-        let logged = ClusterMs(START_MS + 58_000);
-        assert_eq!(office.now(2, logged), logged, "the wall less its allowance is earlier");
-        let long_ago = ClusterMs(START_MS);
-        let at = office.now(3, long_ago);
-        assert_eq!(at, ClusterMs(START_MS + 60_000 - SKEW_ALLOWED_MS));
-        clock.advance_ms(10);
-        assert_eq!(office.now(3, long_ago), at.plus(10), "counted on within the term");
+    fn a_wall_clock_that_is_set_in_office_changes_nothing() {
+        for set_ms in [START_MS - 3_600_000, START_MS + 3_600_000] {
+            let clock = Manual::at(START_MS);
+            let office = Office::new(clock.clone());
+            let first = office.now(1, Logged::default());
+            clock.advance_ms(5);
+            clock.set_wall_ms(set_ms);
+            assert_eq!(office.now(1, logged(START_MS, START_MS)), first.plus(5));
+        }
     }
 
     #[test]
-    fn a_wall_clock_set_back_does_not_turn_time_back() {
-        struct Torn(Arc<Manual>);
-        impl TimeSource for Torn {
-            fn wall_ms(&self) -> u64 {
-                START_MS - 3_600_000
-            }
-            fn monotonic_ms(&self) -> u64 {
-                self.0.monotonic_ms()
+    fn a_new_leader_never_gains_time_while_clocks_agree() {
+        // All clocks that two leaders may have, and times between them.
+        for apart_ms in [-5_000_i64, -1_000, 0, 1_000, 5_000] {
+            for passed_ms in [0_u64, 500, 4_000, 6_000, 60_000] {
+                // The log's clock is behind by what earlier changes have cost.
+                let last = logged(START_MS - 7_000, START_MS);
+                let clock = Manual::at((START_MS + passed_ms).saturating_add_signed(apart_ms));
+                let at = Office::new(clock).now(2, last).0 - last.clock.0;
+                assert!(at <= passed_ms, "{at} of {passed_ms} ms, {apart_ms} ms apart");
+                let lost_ms = passed_ms - at;
+                let most_ms = SKEW_ALLOWED_MS.saturating_add_signed(-apart_ms).min(passed_ms);
+                assert_eq!(lost_ms, most_ms, "{passed_ms} ms, {apart_ms} ms apart");
             }
         }
-        let manual = Manual::at(START_MS);
-        let office = Office::new(Arc::new(Torn(manual.clone())));
-        let first = office.now(1, ClusterMs(START_MS));
-        manual.advance_ms(5);
-        assert_eq!(office.now(1, ClusterMs(START_MS)), first.plus(5));
+    }
+
+    #[test]
+    fn time_goes_on_from_the_log_within_a_term() {
+        let clock = Manual::at(START_MS);
+        let office = Office::new(clock.clone());
+        let last = logged(START_MS - 9_000, START_MS - 2_000);
+        assert_eq!(office.now(3, last), last.clock, "two seconds are within the allowance");
+        clock.advance_ms(10);
+        assert_eq!(office.now(3, last), last.clock.plus(10));
     }
 }

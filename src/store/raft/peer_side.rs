@@ -64,11 +64,14 @@ impl PeerHandler for PeerSide {
             .get_read_linearizer(ReadPolicy::ReadIndex)
             .await
             .map_err(|error| Refusal::refused(RefusalCode::Busy, read::why_not(&error)))?;
+        let late = || Refusal::refused(RefusalCode::Busy, "this node has only begun to lead");
+        let logged = writes.state.logged_by(term, Instant::now() + BEHIND).await;
+        let logged = logged.ok_or_else(late)?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
             read: *linearizer.read_log_id().log_id(),
             applied: linearizer.applied().copied(),
-            cluster_ms: writes.office.now(term, writes.state.clock()).0,
+            cluster_ms: writes.office.now(term, logged).0,
         })
     }
 

@@ -29,6 +29,8 @@ const WAITING_MAX: usize = 4_096;
 /// A leader that says nothing for longer is lost; whoever leads then is asked.
 const ROUND: Duration = Duration::from_millis(500);
 
+const BEHIND: &str = "this node has not applied yet what was committed";
+
 /// Where readers are let through.
 #[derive(Clone)]
 pub struct ReadGate {
@@ -128,7 +130,9 @@ impl Rounds {
                     .await
                     .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
                     .map_err(|error| unavailable(why_not(&error)))?;
-                (linearizer, self.office.now(term, self.state.clock()))
+                let logged = self.state.logged_by(term, until).await;
+                let logged = logged.ok_or_else(|| unavailable(BEHIND.to_owned()))?;
+                (linearizer, self.office.now(term, logged))
             }
             Leader::Peer { id, peer } => {
                 let index = self
@@ -144,7 +148,7 @@ impl Rounds {
         let left = last.saturating_duration_since(Instant::now());
         match linearizer.try_await_ready(&self.core, Some(left)).await {
             Ok(Ok(_ready)) => Ok(time),
-            Ok(Err(_behind)) => Err(unavailable("this node is behind the leader".to_owned())),
+            Ok(Err(_behind)) => Err(unavailable(BEHIND.to_owned())),
             Err(fatal) => Err(unavailable(fatal.to_string())),
         }
     }

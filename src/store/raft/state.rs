@@ -7,9 +7,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use openraft::alias::LogIdOf;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
+use super::office::Logged;
 use super::types::{NodeId, TypeConfig};
-use crate::machine::{ClusterMs, Revision};
+use crate::machine::Revision;
 use crate::store::tables::Tables;
 
 /// The state after some log entry.
@@ -21,17 +23,28 @@ pub struct Applied {
     pub retired: Arc<BTreeSet<NodeId>>,
 }
 
+impl Applied {
+    /// Where the log's clocks stand.
+    pub fn logged(&self) -> Logged {
+        let meta = self.tables.meta();
+        Logged { clock: meta.clock, wall: meta.wall }
+    }
+}
+
 /// The newest applied state, shared with readers.
 pub struct State {
     applied: ArcSwap<Applied>,
     revision: watch::Sender<Revision>,
+    /// Of the last entry that was applied.
+    term: watch::Sender<u64>,
 }
 
 impl State {
     /// A state in which nothing has happened.
     pub fn new() -> State {
         let (revision, _) = watch::channel(Revision::ZERO);
-        State { applied: ArcSwap::default(), revision }
+        let (term, _) = watch::channel(0);
+        State { applied: ArcSwap::default(), revision, term }
     }
 
     /// The newest state. It stays as it is for as long as it is held.
@@ -39,15 +52,36 @@ impl State {
         self.applied.load_full()
     }
 
-    /// Where the log's clock stands.
-    pub fn clock(&self) -> ClusterMs {
-        self.applied.load().tables.meta().clock
+    /// Where the log's clocks stand for the leader of `term`: none while there
+    /// may be entries of earlier terms that are not applied yet.
+    pub fn logged(&self, term: u64) -> Option<Logged> {
+        let applied = self.applied.load();
+        let reached = applied.log_id.is_some_and(|last| last.leader_id.term >= term);
+        reached.then(|| applied.logged())
+    }
+
+    /// As [`State::logged`], waiting for it: a leader's first entry is applied
+    /// a moment after it came into office.
+    pub async fn logged_by(&self, term: u64, deadline: Instant) -> Option<Logged> {
+        if let Some(logged) = self.logged(term) {
+            return Some(logged);
+        }
+        let mut seen = self.term.subscribe();
+        let reached = timeout_at(deadline, seen.wait_for(|seen| *seen >= term)).await;
+        reached.ok()?.ok()?;
+        self.logged(term)
     }
 
     /// Swaps in a newer state and wakes those who wait for its revision.
     pub fn publish(&self, applied: Applied) {
         let revision = applied.tables.meta().revision;
+        let term = applied.log_id.map_or(0, |last| last.leader_id.term);
         self.applied.store(Arc::new(applied));
+        self.term.send_if_modified(|seen| {
+            let newer = *seen < term;
+            *seen = term.max(*seen);
+            newer
+        });
         self.revision.send_if_modified(|seen| {
             let newer = *seen < revision;
             *seen = revision.max(*seen);

@@ -107,7 +107,10 @@ impl Writes {
 
     async fn propose(&self, request: &codec::Request, term: u64, deadline: Instant) -> Attempt {
         // The only place of a cluster where time enters a command.
-        let clock = self.office.now(term, self.state.clock());
+        let Some(logged) = self.state.logged_by(term, deadline).await else {
+            return Attempt::Never(self.why_not(term));
+        };
+        let clock = self.office.now(term, logged);
         let envelope = request.clone().stamp(self.office.wall(), clock);
         let proposal = Proposal(codec::encode_envelope(&envelope));
         let written = timeout_at(deadline, self.core.client_write(proposal)).await;
