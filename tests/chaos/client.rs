@@ -99,6 +99,16 @@ impl Client {
         matches!(asked.await, Ok(Ok((StatusCode::OK, _))))
     }
 
+    /// Whether there is a connection, or one could be made: only then a call
+    /// reaches the node.
+    pub async fn is_connected(&self) -> bool {
+        let mut kept = self.connection.lock().await;
+        if kept.as_ref().is_none_or(SendRequest::is_closed) {
+            *kept = self.connect().await.ok();
+        }
+        kept.is_some()
+    }
+
     async fn post(&self, body: String) -> Result<(StatusCode, Bytes), Failure> {
         self.send(Method::POST, "/mcp", body).await
     }

@@ -30,8 +30,15 @@ pub enum Outcome {
     Read(Option<(String, u64)>),
 }
 
-/// The value and its revision, where that is known.
-pub type State = Option<(String, Option<u64>)>;
+/// What the key is, as far as the answers tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct State {
+    /// The value and its revision, where that is known.
+    present: Option<(String, Option<u64>)>,
+    /// The highest revision that was told: later ones are above it, also where
+    /// the key was deleted in between.
+    told: u64,
+}
 
 #[derive(Clone, Debug)]
 pub struct Key;
@@ -42,61 +49,72 @@ impl Model for Key {
     type Outcome = Outcome;
 
     fn start() -> State {
-        None
+        State::default()
     }
 
     fn step(state: &State, operation: &Operation<Key>) -> Option<State> {
+        let absent = || State { present: None, told: state.told };
         match (&operation.call, operation.outcome()) {
-            (Call::Set { value, if_revision }, outcome) => set(state, value, *if_revision, outcome),
-            (Call::Delete, None) => Some(None),
+            (Call::Set { value, if_revision }, outcome) => state.set(value, *if_revision, outcome),
+            (Call::Delete, None) => Some(absent()),
             (Call::Delete, Some(Outcome::Deleted { existed })) => {
-                (state.is_some() == *existed).then_some(None)
+                (state.present.is_some() == *existed).then(absent)
             }
-            (Call::Get, Some(Outcome::Read(read))) => reads(state, read.as_ref()),
+            (Call::Get, Some(Outcome::Read(Some((value, revision))))) => {
+                let (known, _) = state.present.as_ref()?;
+                (known == value).then(|| state.learn(*revision))?
+            }
+            (Call::Get, Some(Outcome::Read(None))) => {
+                state.present.is_none().then(|| state.clone())
+            }
             (Call::Get, None) => Some(state.clone()),
             (Call::Delete | Call::Get, Some(_)) => None,
         }
     }
 }
 
-fn set(
-    state: &State,
-    value: &str,
-    if_revision: Option<u64>,
-    outcome: Option<&Outcome>,
-) -> Option<State> {
-    let agrees = match (if_revision, state) {
-        (None, _) | (Some(0), None) => true,
-        (Some(0), Some(_)) | (Some(_), None) => false,
-        // A write without an answer may have any revision.
-        (Some(wanted), Some((_, revision))) => revision.is_none_or(|revision| revision == wanted),
-    };
-    let written = |revision| Some(Some((value.to_owned(), revision)));
-    match outcome {
-        None if agrees => written(None),
-        Some(Outcome::Written { revision }) if agrees => {
-            let before = state.as_ref().and_then(|(_, revision)| *revision);
-            (before.is_none_or(|before| before < *revision)).then(|| written(Some(*revision)))?
-        }
-        Some(Outcome::Mismatch { revision }) => match state {
-            None => (*revision == 0).then_some(None),
-            Some((value, known)) => {
-                let fits = known.is_none_or(|known| known == *revision) && *revision != 0;
-                (fits && if_revision != Some(*revision))
-                    .then(|| Some((value.clone(), Some(*revision))))
+impl State {
+    fn set(
+        &self,
+        value: &str,
+        if_revision: Option<u64>,
+        outcome: Option<&Outcome>,
+    ) -> Option<State> {
+        let agrees = match (if_revision, &self.present) {
+            (None, _) | (Some(0), None) => true,
+            (Some(0), Some(_)) | (Some(_), None) => false,
+            // A write without an answer may have any revision above what was told.
+            (Some(wanted), Some((_, None))) => wanted > self.told,
+            (Some(wanted), Some((_, Some(revision)))) => *revision == wanted,
+        };
+        // A condition that held tells too.
+        let told = self.told.max(if_revision.unwrap_or(0));
+        match outcome {
+            None if agrees => Some(State { present: Some((value.to_owned(), None)), told }),
+            Some(Outcome::Written { revision }) if agrees => (told < *revision).then(|| State {
+                present: Some((value.to_owned(), Some(*revision))),
+                told: *revision,
+            }),
+            Some(Outcome::Mismatch { revision: 0 }) => {
+                (self.present.is_none() && if_revision != Some(0)).then(|| self.clone())
             }
-        },
-        None | Some(Outcome::Written { .. } | Outcome::Deleted { .. } | Outcome::Read(_)) => None,
-    }
-}
-
-fn reads(state: &State, read: Option<&(String, u64)>) -> Option<State> {
-    match (state, read) {
-        (None, None) => Some(None),
-        (Some((value, known)), Some((seen, revision))) => {
-            let fits = value == seen && known.is_none_or(|known| known == *revision);
-            fits.then(|| Some((value.clone(), Some(*revision))))
+            Some(Outcome::Mismatch { revision }) => {
+                (if_revision != Some(*revision)).then(|| self.learn(*revision))?
+            }
+            None | Some(Outcome::Written { .. } | Outcome::Deleted { .. } | Outcome::Read(_)) => {
+                None
+            }
         }
-        (None, Some(_)) | (Some(_), None) => None,
+    }
+
+    /// The state once an answer has told the revision of what is there.
+    fn learn(&self, revision: u64) -> Option<State> {
+        let (value, known) = self.present.as_ref()?;
+        let fits = match known {
+            Some(known) => *known == revision,
+            None => revision > self.told,
+        };
+        let present = Some((value.clone(), Some(revision)));
+        fits.then(|| State { present, told: revision })
     }
 }

@@ -76,8 +76,10 @@ fn what_a_correct_system_does_passes_and_a_changed_answer_fails() {
     for _ in 0..HISTORIES {
         let mut operations = history(&mut random);
         check("key", &operations).unwrap_or_else(|violation| panic!("{}", violation.0));
-        // A read that shows what was there two writes ago.
-        let written: Vec<_> = operations.iter().filter_map(written).collect();
+        // A read that shows what was there two writes ago: their revisions say
+        // in which order they were.
+        let mut written: Vec<_> = operations.iter().filter_map(written).collect();
+        written.sort_by_key(|(_, revision, _)| *revision);
         let stale = operations.iter_mut().rev().find_map(|operation| {
             let began = operation.began;
             let Some((_, Outcome::Read(read))) = &mut operation.ended else { return None };

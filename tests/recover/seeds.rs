@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::programs::{Node, Plan, done, failed, path, refused, setting};
+use crate::programs::{Node, Plan, done, failed, free_ports, path, refused, setting};
 use crate::survivor::{names, set, sets, submit};
 use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::row::KeyRow;
@@ -108,11 +108,11 @@ async fn a_full_disk_leaves_no_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_are_alike_and_one_may_join_later() {
+async fn members_are_alike_and_one_may_be_added_later() {
     let dir = tempfile::tempdir().unwrap();
     let export = export(dir.path()).await;
     let plan = Plan::new("seeded", dir.path());
-    for at in 0..2 {
+    for at in 0..3 {
         done(&plan.settings(at), &["import", path(&export)]);
     }
     let snapshot = |at| {
@@ -120,26 +120,39 @@ async fn members_are_alike_and_one_may_join_later() {
         let name = names(&folder).into_iter().next().unwrap();
         (name.clone(), fs::read(folder.join(name)).unwrap())
     };
-    assert!(snapshot(0) == snapshot(1), "snapshots differ");
-    let nodes = plan.start().await;
-    let heads = async || {
+    assert!((1..3).all(|at| snapshot(at) == snapshot(0)), "snapshots differ");
+    let mut nodes = plan.start().await;
+    let heads = async |nodes: &[Node]| {
         let mut heads = Vec::new();
-        for node in &nodes {
+        for node in nodes {
             heads.push(node.client.answer("sidecar_health", json!({})).await["chain"].clone());
         }
         heads
     };
-    let first = heads().await;
+    let first = heads(&nodes).await;
     assert!(first.iter().all(|head| *head == first[0]), "{first:?}");
     nodes[2].client.answer("state_set", json!({"key": "more", "value": 1})).await;
-    let then = heads().await;
+    let then = heads(&nodes).await;
     assert!(then[0] != first[0] && then.iter().all(|head| *head == then[0]), "{then:?}");
-    // The third was given nothing: it has the history from the others.
+    // A fourth was given nothing: it has the history from the others.
+    let (mcp_port, raft_port) = (free_ports(1)[0], free_ports(1)[0]);
+    let addr = format!("127.0.0.1:{raft_port}");
+    let mut settings = plan.settings(2);
+    let of_its_own = [
+        setting("SIDECAR_NODE_ID", 4),
+        setting("SIDECAR_RAFT_ADDR", &addr),
+        setting("SIDECAR_DATA_DIR", dir.path().join("seeded-4").display()),
+    ];
+    // The later of two values holds.
+    settings.extend(of_its_own);
+    nodes.push(Node::start(&settings, mcp_port, dir.path().join("seeded-4.log")));
+    let asked = format!("127.0.0.1:{}", plan.raft_ports[0]);
+    done(&[], &["cluster", "add", "4", &addr, "--node", &asked]);
+    nodes[3].ready().await;
     let local = json!({"n": 1, "before_id": 2, "consistency": "local"});
-    let oldest = nodes[2].client.answer("history_log", local).await;
+    let oldest = nodes[3].client.answer("history_log", local).await;
     assert_eq!(oldest["entries"][0]["id"], json!(1), "{oldest}");
-    let copy = dir.path().join("of-3.jsonl");
-    let addr = format!("127.0.0.1:{}", plan.raft_ports[2]);
+    let copy = dir.path().join("of-4.jsonl");
     done(&[], &["export", "--node", &addr, path(&copy)]);
     done(&[], &["import", "--dry-run", path(&copy)]);
 }
@@ -171,6 +184,6 @@ async fn members_of_different_states_keep_apart() {
     let kept = nodes[0].client.answer("sidecar_health", json!({})).await;
     assert_eq!((&kept["revision"], &kept["chain"]), (&other_head.0, &other_head.1), "{kept}");
     let said: String = logs.iter().map(|log| fs::read_to_string(log).unwrap()).collect();
-    assert!(said.contains("seeded from different exports"), "{said}");
+    assert!(said.contains("founded the cluster from different states"), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }

@@ -30,7 +30,7 @@ async fn refused_or_same(files: &Files, model: &Model, what: &str) -> bool {
             let text = error.to_string();
             assert!(text.contains(".wal"), "{what}: the error names no file: {text}");
             if !matches!(error, LogError::Format { .. }) {
-                assert!(text.contains("replace the node"), "{what}: no way out: {text}");
+                assert!(text.contains("cluster replace"), "{what}: no way out: {text}");
             }
             true
         }

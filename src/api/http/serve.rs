@@ -1,5 +1,5 @@
 //! The listener: accepts a bounded number of connections, closes those that
-//! dawdle, and on shutdown lets requests under way finish.
+//! dawdle, and on shutdown leaves no request unanswered.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -28,7 +31,11 @@ pub struct Options {
     /// connection may lie idle. Above the 60 s for which clients commonly keep
     /// idle connections.
     pub head_timeout: Duration,
-    /// How long requests under way may take to finish after a shutdown began.
+    /// How long after a shutdown began connections are kept for the client's
+    /// next request, whose answer then asks the client to close. Cutting an idle
+    /// connection at once would meet requests that are on their way.
+    pub linger: Duration,
+    /// How long requests under way may take to finish after that.
     pub drain: Duration,
 }
 
@@ -37,6 +44,7 @@ impl Default for Options {
         Options {
             connections_max: 4096,
             head_timeout: Duration::from_secs(75),
+            linger: Duration::from_millis(500),
             drain: Duration::from_secs(10),
         }
     }
@@ -58,10 +66,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves `routes` on `listener` until `shutdown` is cancelled and requests
-/// under way are done, `options.drain` at most.
+/// under way are done, `options.linger` and `options.drain` at most.
 ///
 /// # Errors
-/// None at present; a failing listener is logged and tried again.
+/// The listener's socket cannot be drained at the end; a failing accept is
+/// logged and tried again.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -70,6 +79,13 @@ pub async fn serve(
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(options.connections_max));
     let connections = TaskTracker::new();
+    let start = |stream, place: Option<Place>| {
+        let serving = connection(stream, routes.clone(), options.clone(), shutdown.clone());
+        connections.spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    };
     let mut upkeep = tokio::time::interval(UPKEEP);
     loop {
         let accepted = tokio::select! {
@@ -82,23 +98,23 @@ pub async fn serve(
             accepted = accept(&listener, &room) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let serving =
-                    connection(stream, routes.clone(), options.head_timeout, shutdown.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
-            }
+            Ok((stream, place)) => start(stream, Some(place)),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    // Closing the listener resets what the backlog holds.
+    let backlog = listener.into_std()?;
+    while let Ok((stream, _)) = backlog.accept() {
+        stream.set_nonblocking(true)?;
+        start(TcpStream::from_std(stream)?, None);
+    }
+    drop(backlog);
     connections.close();
-    if tokio::time::timeout(options.drain, connections.wait()).await.is_err() {
+    let patience = options.linger + options.drain;
+    if tokio::time::timeout(patience, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "gave up waiting for requests to finish");
     }
     Ok(())
@@ -116,7 +132,7 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(Tc
 async fn connection(
     stream: TcpStream,
     routes: Router,
-    head_timeout: Duration,
+    options: Options,
     shutdown: CancellationToken,
 ) {
     // Answers are small and written whole: waiting to fill a packet costs
@@ -125,23 +141,32 @@ async fn connection(
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
     let peer = Peer { ip: stream.peer_addr().ok().map(|addr| addr.ip()) };
-    let service = routes.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.map(axum::body::Body::new)
-    });
+    let stopping = shutdown.clone();
+    let service = routes
+        .map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request.map(axum::body::Body::new)
+        })
+        .map_response(move |mut response: Response| {
+            if stopping.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(options.head_timeout)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);
-    let mut draining = false;
-    let result = loop {
-        tokio::select! {
-            result = serving.as_mut() => break result,
-            () = shutdown.cancelled(), if !draining => {
-                draining = true;
-                serving.as_mut().graceful_shutdown();
-            }
+    let idled = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(options.linger).await;
+    };
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = idled => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     if let Err(error) = result {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
 
 use super::leadership::Core;
 use super::types::{NodeId, TypeConfig};
-use crate::store::{ClusterHealth, Member, Role};
+use crate::store::{ClusterHealth, Member, Role, StoreError};
 
 /// A leader whose majority has not answered for this long may be cut off.
 const QUORUM_SILENCE: Duration = Duration::from_secs(1);
@@ -39,18 +40,24 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
     }
 }
 
-/// Why consensus has stopped and cannot go on, if so.
-pub fn fault(core: &Core) -> Option<String> {
+/// What calls are told once consensus has stopped and cannot go on, if so.
+pub fn end(core: &Core) -> Option<StoreError> {
     let mut metrics = core.metrics();
     let told = metrics.borrow_watched().running_state.clone().err();
     if let Some(fatal) = told {
-        return Some(fatal.to_string());
+        return Some(match fatal {
+            Fatal::Stopped => StoreError::Unavailable("the node is stopping".to_owned()),
+            Fatal::StorageError(_) | Fatal::Panicked => StoreError::Storage(fatal.to_string()),
+        });
     }
     // A panic leaves the last metrics as they were, and nobody to change them.
     loop {
         match metrics.changed().now_or_never() {
             Some(Ok(())) => {}
-            Some(Err(_gone)) => return Some("consensus panicked; the log says where".to_owned()),
+            Some(Err(_gone)) => {
+                let why = "consensus panicked; the log says where".to_owned();
+                return Some(StoreError::Storage(why));
+            }
             None => return None,
         }
     }

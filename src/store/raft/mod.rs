@@ -61,7 +61,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use change::Changes;
 use data_dir::DataDir;
@@ -82,6 +84,10 @@ use crate::machine::{Question, Reply, Revision, View, answer};
 /// How long a leader that stops waits for another to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
+/// How long calls under way may take then. Most need a moment: their writes go
+/// to the new leader.
+const DRAIN: Duration = Duration::from_secs(3);
+
 /// One node of the cluster.
 pub struct RaftStore {
     cluster_name: String,
@@ -95,7 +101,8 @@ pub struct RaftStore {
     log: LogStore,
     caught_up: Arc<AtomicBool>,
     expelled: watch::Receiver<Option<Expelled>>,
-    closing: AtomicBool,
+    /// Those under way. Closed once the node stops.
+    calls: TaskTracker,
     /// Ends the exports that are under way.
     stop: CancellationToken,
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -105,10 +112,7 @@ pub struct RaftStore {
 #[async_trait]
 impl Store for RaftStore {
     async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(StoreError::Unavailable("the node is stopping".to_owned()));
-        }
-        self.go_on()?;
+        let _call = self.take_in()?;
         self.writes.submit(request, deadline).await
     }
 
@@ -118,6 +122,7 @@ impl Store for RaftStore {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Answered, StoreError> {
+        let _call = self.calls.token();
         let state = match consistency {
             Consistency::Linearizable => self.newest(deadline).await?,
             Consistency::Local => self.state.load(),
@@ -177,9 +182,12 @@ impl Store for RaftStore {
 
     /// Hands leadership over, answers what is under way and stops.
     async fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.calls.close();
         self.stop.cancel();
         self.hand_over().await;
+        if timeout(DRAIN, self.calls.wait()).await.is_err() {
+            tracing::warn!(calls = self.calls.len(), "gave up waiting for calls to finish");
+        }
         if let Err(error) = self.core.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
@@ -199,7 +207,7 @@ impl RaftStore {
     /// A state that holds everything committed before the call, judged by a
     /// log's clock that has passed every deadline which had passed by then.
     async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
-        self.go_on()?;
+        let _call = self.take_in()?;
         #[cfg(feature = "simulation")]
         if planted::is(planted::Bug::ReadUnconfirmed) {
             return Ok(self.state.load());
@@ -230,22 +238,29 @@ impl RaftStore {
         self.changes.roster.incarnation_of(node)
     }
 
-    /// Refuses what a node that has stopped at a fault could only keep waiting.
-    fn go_on(&self) -> Result<(), StoreError> {
+    /// Counts a call as under way for as long as what is returned lives. Refuses
+    /// what a node that is stopping, or has stopped at a fault, could only keep
+    /// waiting.
+    fn take_in(&self) -> Result<TaskTrackerToken, StoreError> {
+        // Counted before it looks: a node that closes in between waits for it.
+        let call = self.calls.token();
+        if self.calls.is_closed() {
+            return Err(StoreError::Unavailable("the node is stopping".to_owned()));
+        }
         if let Some(why) = *self.expelled.borrow() {
             return Err(StoreError::Unavailable(why.to_string()));
         }
-        if Leadership::of(&self.core).has_no_members() {
+        if !self.dir.is_founder() && Leadership::of(&self.core).has_no_members() {
             let why = "this node belongs to no cluster yet; it waits for `cluster add`";
             return Err(StoreError::Unavailable(why.to_owned()));
         }
-        health::fault(&self.core).map_or(Ok(()), |fault| Err(StoreError::Storage(fault)))
+        health::end(&self.core).map_or(Ok(call), Err)
     }
 
     /// Why this node serves nobody, if so.
     fn fault(&self) -> Option<String> {
         let expelled = self.expelled.borrow().map(|why| why.to_string());
-        expelled.or_else(|| health::fault(&self.core))
+        expelled.or_else(|| health::end(&self.core).map(|end| end.to_string()))
     }
 
     /// Tells when the cluster goes on without this node, for good. Whoever runs

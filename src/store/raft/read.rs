@@ -96,9 +96,9 @@ impl Rounds {
                 Err(failure) => failure,
             };
             // It cannot pass any more, however long it waits.
-            if let Some(fault) = health::fault(&self.core) {
+            if let Some(end) = health::end(&self.core) {
                 for waiter in waiters.drain(..) {
-                    let _ = waiter.pass.send(Err(StoreError::Storage(fault.clone())));
+                    let _ = waiter.pass.send(Err(end.clone()));
                 }
                 return;
             }

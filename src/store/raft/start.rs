@@ -12,7 +12,7 @@ use openraft::errors::{InitializeError, RaftError};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::RaftStore;
 use super::archive::{self, Archive, ArchiveError};
@@ -214,7 +214,7 @@ impl RaftStore {
             log,
             caught_up,
             expelled,
-            closing: AtomicBool::new(false),
+            calls: TaskTracker::new(),
             stop: CancellationToken::new(),
             _tasks: tasks,
             dir,

@@ -73,11 +73,11 @@ impl Writes {
                 Attempt::Doubt(why) => in_doubt.insert(why).clone(),
                 Attempt::Lost(why) => return Err(StoreError::Unknown(why)),
             };
-            let fault = health::fault(&self.core);
-            if let (Some(fault), None) = (&fault, &in_doubt) {
-                return Err(StoreError::Storage(fault.clone()));
+            let end = health::end(&self.core);
+            if let (Some(end), None) = (&end, &in_doubt) {
+                return Err(end.clone());
             }
-            if fault.is_some() || !leadership.settle(deadline).await {
+            if end.is_some() || !leadership.settle(deadline).await {
                 return Err(match in_doubt {
                     Some(why) => StoreError::Unknown(why),
                     None => StoreError::Unavailable(why_never),

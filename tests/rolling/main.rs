@@ -1,0 +1,80 @@
+//! A rolling restart: each of three nodes in turn is told to stop, hands over
+//! what it leads, ends with code 0 and is started again, while agents over MCP
+//! and programs over gRPC go on. No call fails.
+//!
+//! `ROUNDS` sets how often each node is restarted.
+
+mod callers;
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "../chaos/client.rs"]
+mod client;
+#[path = "../support/sidecar.rs"]
+mod sidecar;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use callers::Load;
+use client::Client;
+use sidecar::{Sidecar, free_ports};
+
+const NODES: usize = 3;
+const ROUNDS: usize = 2;
+
+/// Calls that are served between two restarts.
+const CALLS_BETWEEN: u64 = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_fails_no_call() {
+    let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let (mcp, grpc) = (free_ports(NODES), free_ports(NODES));
+    let mut nodes: Vec<_> = (0..NODES).map(|at| node(at, &mcp, &grpc, dir.path())).collect();
+    for node in &mut nodes {
+        node.start();
+    }
+    for node in &mut nodes {
+        node.ready().await;
+    }
+    let load = Load::start(&mcp, &grpc);
+    let (mut of_leader, mut slowest) = (0, Duration::ZERO);
+    for _ in 0..rounds {
+        for node in &mut nodes {
+            load.serves(CALLS_BETWEEN).await;
+            let health = Client::new(node.port).answer("sidecar_health", json!({})).await;
+            of_leader += usize::from(health["role"] == json!("leader"));
+            let asked = Instant::now();
+            let ended = node.stop();
+            slowest = slowest.max(asked.elapsed());
+            assert!(ended.success(), "a node that was told to stop ended with {ended}");
+            node.start();
+            node.ready().await;
+        }
+    }
+    load.serves(CALLS_BETWEEN).await;
+    let (calls, longest) = load.end().await;
+    println!(
+        "{} restarts, {of_leader} of the leader, the slowest stop {slowest:?}; \
+         {calls} calls, 0 failed, the longest {longest:?}",
+        rounds * NODES
+    );
+    assert!(of_leader > 0, "no leader was restarted");
+}
+
+fn node(at: usize, mcp: &[u16], grpc: &[u16], dir: &Path) -> Sidecar {
+    let id = (at + 1).to_string();
+    let addr = format!("127.0.0.1:{}", grpc[at]);
+    let numbered = (1..).zip(grpc);
+    let members: Vec<_> = numbered.map(|(id, port)| format!("{id}=127.0.0.1:{port}")).collect();
+    let (members, folder) = (members.join(","), dir.join(&id));
+    let settings = [
+        ("STATE_BACKEND", "raft"),
+        ("SIDECAR_NODE_ID", &id),
+        ("SIDECAR_RAFT_ADDR", &addr),
+        ("SIDECAR_MEMBERS", &members),
+        ("SIDECAR_DATA_DIR", folder.to_str().unwrap()),
+    ];
+    Sidecar::new(&format!("node{id}"), dir, mcp[at], &settings)
+}
