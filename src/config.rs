@@ -42,6 +42,7 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     pub grpc_addr: Option<HostPort>,
     pub value_bytes_max: usize,
+    pub state_bytes_max: Option<u64>,
     pub node_id: Option<u64>,
     pub cluster_name: String,
     pub members: BTreeMap<u64, HostPort>,

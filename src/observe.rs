@@ -52,6 +52,10 @@ fn record_health(health: &Health) {
     let healthy = if health.fault.is_none() { 1.0 } else { 0.0 };
     gauge!("sidecar_store_healthy", "backend" => health.backend).set(healthy);
     gauge!("sidecar_revision").set(health.revision.0 as f64);
+    gauge!("sidecar_state_bytes").set(health.state_bytes as f64);
+    if let Some(max) = health.state_bytes_max {
+        gauge!("sidecar_state_bytes_max").set(max as f64);
+    }
     if let Some(cluster) = &health.cluster {
         record_cluster(cluster);
     }

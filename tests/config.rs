@@ -146,7 +146,7 @@ fn every_setting_can_stand_in_the_file() {
         "host" => "\"localhost\"",
         "port" => "7",
         "node_id" => "2",
-        "value_bytes_max" => "2048",
+        "value_bytes_max" | "state_bytes_max" => "2048",
         "heartbeat_ms" => "11",
         "election_min_ms" => "22",
         "election_max_ms" => "33",

@@ -28,6 +28,8 @@ mod leases;
 mod naive;
 #[path = "machine/odd.rs"]
 mod odd;
+#[path = "machine/quota.rs"]
+mod quota;
 #[path = "machine/random.rs"]
 mod random;
 #[path = "machine/remembered.rs"]

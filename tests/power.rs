@@ -1,11 +1,18 @@
-//! The log, and a whole node, under power loss: on a disk that forgets what was not synced, cut in
-//! the middle of a load, mounted again, checked, gone on with, cut again.
+//! The log, a whole node, and three nodes at once, under power loss: on disks
+//! that forget what was not synced, cut in the middle of a load, mounted again,
+//! checked, gone on with, cut again.
 //!
 //! Needs root, `/dev/fuse`, `losetup` and `mkfs.ext4`; says so and passes where
-//! they are missing. `SEED` repeats a run, `CRASH_POINTS` sets its length.
+//! they are missing. `SEED` repeats a run, `CRASH_POINTS` and `CUTS` set its
+//! length.
 
 mod support;
 
+#[path = "power/blackout.rs"]
+mod blackout;
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "raft/cluster.rs"]
+mod cluster;
 #[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "power/disk.rs"]
 mod disk;

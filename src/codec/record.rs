@@ -44,10 +44,11 @@ pub enum StateRecord {
 }
 
 impl Request {
-    /// The command as it is ordered, with the clocks of whoever orders it.
-    pub fn stamp(self, wall: WallMs, clock: ClusterMs) -> Envelope {
+    /// The command as it is ordered, with the clocks and the limit of whoever
+    /// orders it.
+    pub fn stamp(self, wall: WallMs, clock: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
         let Request { origin, idempotency, actor, chance, command } = self;
-        Envelope { origin, idempotency, actor, chance, wall, clock, command }
+        Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, command }
     }
 }
 
@@ -61,6 +62,7 @@ impl From<&Envelope> for proto::Envelope {
             wall_ms: envelope.wall.0,
             clock_ms: envelope.clock.0,
             command: Some((&envelope.command).into()),
+            state_bytes_max: envelope.state_bytes_max,
         }
     }
 }
@@ -76,6 +78,7 @@ impl TryFrom<proto::Envelope> for Envelope {
             chance: envelope.chance,
             wall: WallMs(envelope.wall_ms),
             clock: ClusterMs(envelope.clock_ms),
+            state_bytes_max: envelope.state_bytes_max,
             command: required("Envelope", "command", envelope.command)?.try_into()?,
         })
     }
@@ -217,6 +220,7 @@ impl From<&Meta> for proto::Meta {
             anchor_revision: meta.anchor.revision.0,
             anchor_chain: hash(&meta.anchor.chain.0),
             sets: meta.sets,
+            state_bytes: meta.state_bytes,
         }
     }
 }
@@ -235,6 +239,7 @@ impl TryFrom<proto::Meta> for Meta {
                 chain: to_chain("Meta", "anchor_chain", &meta.anchor_chain)?,
             },
             sets: meta.sets,
+            state_bytes: meta.state_bytes,
         })
     }
 }

@@ -204,6 +204,19 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "state_bytes_max",
+        env: "SIDECAR_STATE_BYTES_MAX",
+        flag: Some("state-bytes-max"),
+        default: None,
+        kind: Kind::Plain,
+        takes: "a number of bytes from 1024",
+        about: "How large the state may become: its names and values, and 64 bytes a row, the \
+            history aside; in a cluster the leader's counts",
+        apply: |c, text| {
+            put(&mut c.state_bytes_max, parse::number(text, 1024..=u64::MAX).map(Some))
+        },
+    },
+    Setting {
         name: "node_id",
         env: "SIDECAR_NODE_ID",
         flag: Some("node-id"),

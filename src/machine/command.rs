@@ -23,6 +23,10 @@ pub struct Envelope {
     pub wall: WallMs,
     /// Cluster time as the orderer read it; the rules clamp it.
     pub clock: ClusterMs,
+    /// How large the state may become, in bytes as [`super::size`] counts them;
+    /// nothing where there is no limit. Whoever orders the command has it from
+    /// its own settings.
+    pub state_bytes_max: Option<u64>,
     /// What is to be done.
     pub command: Command,
 }
@@ -294,6 +298,32 @@ pub struct DeleteSession {
 }
 
 impl Command {
+    /// Whether it is asked for to store a caller's value, rather than to hold,
+    /// to move on or to end something.
+    pub fn stores_value(&self) -> bool {
+        match self {
+            Command::Set(_)
+            | Command::Transact(_)
+            | Command::Create(_)
+            | Command::Checkpoint(_)
+            | Command::SaveSession(_) => true,
+            Command::Delete(_)
+            | Command::Claim(_)
+            | Command::ClaimNext(_)
+            | Command::Heartbeat(_)
+            | Command::Release(_)
+            | Command::Complete(_)
+            | Command::Fail(_)
+            | Command::Cancel(_)
+            | Command::Acquire(_)
+            | Command::Renew(_)
+            | Command::ReleaseLease(_)
+            | Command::DeleteSession(_)
+            | Command::Reset
+            | Command::Sweep { .. } => false,
+        }
+    }
+
     /// Bytes of the values that it brings, which are long where anything is.
     pub fn value_bytes(&self) -> usize {
         let of = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.as_str().len());

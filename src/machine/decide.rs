@@ -48,11 +48,31 @@ fn attempt<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decisio
 fn carry_out<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decision, V::Error> {
     let mut draft = Draft::new(view, envelope, meta.clone());
     let reply = rules::carry_out(&mut draft, &envelope.command, envelope.chance)?;
-    Ok(match reply {
-        // By construction a refusal changes nothing, however far the rule got.
-        Reply::Refused(_) => unchanged(reply, meta),
-        reply => draft.end(reply),
+    // By construction a refusal changes nothing, however far the rule got.
+    if let Reply::Refused(_) = reply {
+        return Ok(unchanged(reply, meta));
+    }
+    let decision = draft.end(reply)?;
+    Ok(match over_quota(envelope, &meta, &decision.meta) {
+        Some(refusal) => unchanged(Reply::Refused(refusal), meta),
+        None => decision,
     })
+}
+
+/// Refuses what stores a caller's value where that makes a state larger that is
+/// over its quota, or would be. All else goes on, so that whoever is over it
+/// can finish work and make room.
+fn over_quota(envelope: &Envelope, before: &Meta, after: &Meta) -> Option<Refusal> {
+    let max = envelope.state_bytes_max?;
+    let grows = after.state_bytes > before.state_bytes;
+    if after.state_bytes <= max || !grows || !envelope.command.stores_value() {
+        return None;
+    }
+    let message = format!(
+        "the state would be {} bytes, and may be {max}; it is {}",
+        after.state_bytes, before.state_bytes
+    );
+    Some(Refusal { code: RefusalCode::QuotaExceeded, message: message.into() })
 }
 
 fn unchanged(reply: Reply, meta: Meta) -> Decision {

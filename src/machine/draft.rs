@@ -10,6 +10,7 @@ use super::describe;
 use super::event::{Action, Chain, Event};
 use super::reply::Reply;
 use super::row::{KeyRow, LeaseRow, Meta, RunRow, SessionRow, StepRow};
+use super::size;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 use super::view::View;
 
@@ -172,8 +173,10 @@ impl<'a, V: View> Draft<'a, V> {
     }
 
     /// What came of it.
-    pub fn end(self, reply: Reply) -> Decision {
-        Decision { reply, changes: self.changes, events: self.events, meta: self.meta }
+    pub fn end(self, reply: Reply) -> Result<Decision, V::Error> {
+        let state_bytes = size::after(self.view, self.meta.state_bytes, &self.changes)?;
+        let meta = Meta { state_bytes, ..self.meta };
+        Ok(Decision { reply, changes: self.changes, events: self.events, meta })
     }
 }
 

@@ -20,6 +20,7 @@ mod remembered;
 pub mod reply;
 pub mod row;
 mod rules;
+pub mod size;
 pub mod value;
 pub mod view;
 

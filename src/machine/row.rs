@@ -28,6 +28,8 @@ pub struct Meta {
     /// `state_set` events since the last reset, which the reference counts
     /// among the things a reset clears.
     pub sets: u64,
+    /// How large the state is; see [`super::size`].
+    pub state_bytes: u64,
 }
 
 /// Where the kept history begins.

@@ -53,11 +53,12 @@ pub enum OpenError {
 /// # Errors
 /// Its files cannot be used; they are as they were.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
-    let clock = clock::system();
+    let (clock, max) = (clock::system(), config.state_bytes_max);
     match config.state_backend {
-        Backend::Memory => Ok(Opened::alone(MemoryStore::new(clock))),
+        Backend::Memory => Ok(Opened::alone(MemoryStore::new(clock).limited_to(max))),
         Backend::Sqlite => {
-            let store = SqliteStore::open(&config.db_path, sqlite::Options::default(), clock)?;
+            let options = sqlite::Options { state_bytes_max: max, ..Default::default() };
+            let store = SqliteStore::open(&config.db_path, options, clock)?;
             Ok(Opened::alone(store))
         }
         Backend::Redis => {
@@ -75,6 +76,7 @@ pub(super) fn redis_options(config: &Config) -> redis::Options {
         url: url.unwrap_or(defaults.url),
         prefix: config.redis_prefix.clone(),
         move_in: config.redis_move_in,
+        state_bytes_max: config.state_bytes_max,
     }
 }
 
@@ -88,6 +90,7 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
         url: config.advertised_url().unwrap_or_default(),
         data_dir: config.data_dir.clone().ok_or(OpenError::Missing("SIDECAR_DATA_DIR"))?,
         secret: config.cluster_secret.as_ref().map(Secret::expose).map(str::to_owned),
+        state_bytes_max: config.state_bytes_max,
         consensus: Consensus {
             heartbeat: Duration::from_millis(config.heartbeat_ms),
             election_min: Duration::from_millis(config.election_min_ms),

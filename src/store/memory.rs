@@ -27,6 +27,7 @@ use crate::machine::{
 /// a state between two commands, and the newest one that was answered.
 pub struct MemoryStore {
     clock: Clock,
+    state_bytes_max: Option<u64>,
     writer: Mutex<()>,
     published: ArcSwap<State>,
     revision: watch::Sender<Revision>,
@@ -66,11 +67,17 @@ impl MemoryStore {
     pub fn new(clock: Clock) -> MemoryStore {
         MemoryStore {
             clock,
+            state_bytes_max: None,
             writer: Mutex::new(()),
             published: ArcSwap::default(),
             revision: watch::Sender::new(Revision::ZERO),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// The same, with a limit to how large the state may become.
+    pub fn limited_to(self, state_bytes_max: Option<u64>) -> MemoryStore {
+        MemoryStore { state_bytes_max, ..self }
     }
 
     /// The state after the newest command.
@@ -83,7 +90,7 @@ impl MemoryStore {
         // published yet.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.open()?;
-        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()));
+        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.state_bytes_max);
         let mut state = State::clone(&self.published.load());
         let reply = state.step(&envelope);
         let revision = state.tables.meta().revision;
@@ -177,6 +184,8 @@ impl Store for MemoryStore {
             fault: self.open().err().map(|error| error.to_string()),
             revision: meta.revision,
             chain: meta.chain,
+            state_bytes: meta.state_bytes,
+            state_bytes_max: self.state_bytes_max,
             cluster: None,
         }
     }

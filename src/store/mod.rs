@@ -91,11 +91,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// The command as it is decided at `now`, by a store with one clock.
-    fn stamped(self, now: ClusterMs) -> Envelope {
+    /// The command as it is decided at `now`, by a store with one clock, where
+    /// the state may become so large.
+    fn stamped(self, now: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
         let Request { command, idempotency, actor, chance } = self;
-        let (wall, clock) = (WallMs(now.0), now);
-        Envelope { origin: None, idempotency, actor, chance, wall, clock, command }
+        let (origin, wall, clock) = (None, WallMs(now.0), now);
+        Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, command }
     }
 }
 
@@ -125,6 +126,10 @@ pub struct Health {
     pub fault: Option<String>,
     pub revision: Revision,
     pub chain: Chain,
+    /// How large the state is; see [`crate::machine::size`].
+    pub state_bytes: u64,
+    /// How large it may become by what this process orders, if there is a limit.
+    pub state_bytes_max: Option<u64>,
     /// Where the store is a cluster.
     pub cluster: Option<ClusterHealth>,
 }

@@ -32,6 +32,7 @@
 
 mod ask;
 mod batch;
+mod count;
 mod entry;
 mod error;
 mod export;

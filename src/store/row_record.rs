@@ -1,7 +1,7 @@
 //! Rows of the tables as records that rest or travel, and back.
 
 use crate::codec::StateRecord;
-use crate::machine::Change;
+use crate::machine::{Change, size};
 
 /// The record of a row that [`crate::store::tables::Tables::rows`] gave;
 /// nothing for changes that put no row, which it never gives.
@@ -25,6 +25,11 @@ pub fn record(row: Change) -> Option<StateRecord> {
         | Change::DropAnswersBelow(..)
         | Change::Clear => return None,
     })
+}
+
+/// What the record's row counts to the size of the state.
+pub fn bytes(record: &StateRecord) -> u64 {
+    row(record.clone()).map_or(0, |row| size::of_put(&row))
 }
 
 /// The row of a record; nothing for the record of the state's position.

@@ -61,13 +61,16 @@ pub struct Options {
     /// Questions answered at a time; each has a connection of its own. At
     /// least one.
     pub readers: u32,
+    /// How large the state may become by what this process orders, in bytes as
+    /// [`crate::machine::size`] counts them.
+    pub state_bytes_max: Option<u64>,
 }
 
 impl Default for Options {
     /// Four readers: twice what a small machine has processors, as some wait
     /// for the disk.
     fn default() -> Self {
-        Options { readers: 4 }
+        Options { readers: 4, state_bytes_max: None }
     }
 }
 
@@ -95,7 +98,7 @@ impl SqliteStore {
         let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| OpenError::of(&path, error);
         let meta = Tables::load(&conn).map_err(fail)?.position.meta;
-        let shared = Arc::new(Shared::new(clock, &meta));
+        let shared = Arc::new(Shared::new(clock, &meta, options.state_bytes_max));
         let (end, ended) = watch::channel(());
         let writer = Writer::new(conn, shared.clone(), end).map_err(fail)?;
         std::thread::Builder::new()

@@ -13,6 +13,7 @@ use crate::machine::{Chain, ClusterMs, Meta, Revision};
 
 /// How far the store has got.
 pub(super) struct Standing {
+    state_bytes_max: Option<u64>,
     revision: watch::Sender<Revision>,
     known: Mutex<Known>,
 }
@@ -21,21 +22,28 @@ pub(super) struct Standing {
 struct Known {
     revision: Revision,
     chain: Chain,
+    state_bytes: u64,
     fault: Option<String>,
 }
 
 impl Standing {
-    pub fn at(meta: &Meta) -> Standing {
-        let known = Known { revision: meta.revision, chain: meta.chain, fault: None };
-        Standing { revision: watch::Sender::new(meta.revision), known: Mutex::new(known) }
+    /// Of a state at `meta`, which may become so large.
+    pub fn at(meta: &Meta, state_bytes_max: Option<u64>) -> Standing {
+        let known = Mutex::new(Known::of(meta));
+        Standing { state_bytes_max, revision: watch::Sender::new(meta.revision), known }
+    }
+
+    /// How large the state may become, if there is a limit.
+    pub fn state_bytes_max(&self) -> Option<u64> {
+        self.state_bytes_max
     }
 
     /// Tells those who watch that `meta` is committed.
     pub fn publish(&self, meta: &Meta) {
         let mut known = self.known();
         if meta.revision > known.revision {
-            known.revision = meta.revision;
-            known.chain = meta.chain;
+            let fault = known.fault.take();
+            *known = Known { fault, ..Known::of(meta) };
             // Under the lock, so that the watched number never falls.
             self.revision.send_replace(meta.revision);
         }
@@ -54,8 +62,8 @@ impl Standing {
     /// Takes back what was published: the store has lost it.
     pub fn went_back(&self, meta: &Meta) {
         let mut known = self.known();
-        known.revision = meta.revision;
-        known.chain = meta.chain;
+        let fault = known.fault.take();
+        *known = Known { fault, ..Known::of(meta) };
         self.revision.send_replace(meta.revision);
     }
 
@@ -82,13 +90,21 @@ impl Standing {
     }
 
     pub fn health(&self, backend: &'static str) -> Health {
-        let Known { revision, chain, fault } = self.known().clone();
-        Health { backend, fault, revision, chain, cluster: None }
+        let Known { revision, chain, state_bytes, fault } = self.known().clone();
+        let state_bytes_max = self.state_bytes_max;
+        Health { backend, fault, revision, chain, state_bytes, state_bytes_max, cluster: None }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         // Nothing under the lock can leave it half changed.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn of(meta: &Meta) -> Known {
+        let Meta { revision, chain, state_bytes, .. } = *meta;
+        Known { revision, chain, state_bytes, fault: None }
     }
 }
 

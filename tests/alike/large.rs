@@ -26,7 +26,7 @@ const STEPS: u64 = 150;
 const TTL_MS: u64 = 5_000;
 
 pub async fn play(openers: &[Opener]) -> Result<(), Fault> {
-    let mut players = Players::open(openers).await;
+    let mut players = Players::open(openers, None).await;
     let outcome = calls(&mut players).await;
     players.end(outcome).await
 }

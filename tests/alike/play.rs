@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::Fault;
 use crate::choices::Choices;
 use crate::draw::{self, Draw, NAMES};
-use crate::stage::{BEGIN_MS, Opener, PATIENCE, Stage, soon};
+use crate::stage::{BEGIN_MS, Opener, PATIENCE, STATE_BYTES_MAX, Stage, soon};
 use crate::whole::Whole;
 
 /// Calls shown with a fault: those before it that are likely to matter.
@@ -35,19 +35,25 @@ pub struct Players {
 
 /// Drawn calls.
 pub async fn play(steps: &[Choices], openers: &[Opener]) -> Result<(), Fault> {
-    let mut players = Players::open(openers).await;
+    let mut players = Players::open(openers, Some(STATE_BYTES_MAX)).await;
     let outcome = players.play(steps).await;
     players.end(outcome).await
 }
 
 impl Players {
-    pub async fn open(openers: &[Opener]) -> Players {
+    /// Stores of which the state may become so large.
+    pub async fn open(openers: &[Opener], state_bytes_max: Option<u64>) -> Players {
         let clock = Manual::at(BEGIN_MS);
         let mut stages = Vec::new();
         for opener in openers {
-            stages.push(opener.open(&clock).await);
+            stages.push(opener.open(&clock, state_bytes_max).await);
         }
-        Players { model: MemoryStore::new(clock.clone()), clock, stages, told: Vec::new() }
+        Players {
+            model: MemoryStore::new(clock.clone()).limited_to(state_bytes_max),
+            clock,
+            stages,
+            told: Vec::new(),
+        }
     }
 
     /// Ends it; a fault comes with the calls that led there.

@@ -39,7 +39,7 @@ pub struct Stage {
 }
 
 enum Place {
-    Sqlite { dir: TempDir, clock: Arc<Manual> },
+    Sqlite { dir: TempDir, options: sqlite::Options, clock: Arc<Manual> },
     Redis { options: redis::Options, clock: Arc<Manual> },
     Raft(Cluster),
 }
@@ -57,6 +57,9 @@ pub fn all(test: &str) -> Vec<Opener> {
     all
 }
 
+/// How large the state may become: small enough to be in the way at times.
+pub const STATE_BYTES_MAX: u64 = 5_000;
+
 impl Opener {
     pub fn name(&self) -> &'static str {
         match self {
@@ -66,17 +69,20 @@ impl Opener {
         }
     }
 
-    pub async fn open(&self, clock: &Arc<Manual>) -> Stage {
+    /// Opens an empty store of which the state may become so large.
+    pub async fn open(&self, clock: &Arc<Manual>, state_bytes_max: Option<u64>) -> Stage {
         let (place, copies): (Place, Vec<Arc<dyn Store>>) = match self {
             Opener::Sqlite => {
                 let dir = tempfile::tempdir().expect("a folder");
-                let copies = (0..2).map(|_| sqlite_copy(&dir, clock)).collect();
-                (Place::Sqlite { dir, clock: clock.clone() }, copies)
+                let options = sqlite::Options { state_bytes_max, ..sqlite::Options::default() };
+                let copies = (0..2).map(|_| sqlite_copy(&dir, options, clock)).collect();
+                (Place::Sqlite { dir, options, clock: clock.clone() }, copies)
             }
             Opener::Redis(server) => {
                 let options = redis::Options {
                     url: server.url(),
                     prefix: server.prefix(),
+                    state_bytes_max,
                     ..redis::Options::default()
                 };
                 let copies =
@@ -84,7 +90,8 @@ impl Opener {
                 (Place::Redis { options, clock: clock.clone() }, copies)
             }
             Opener::Raft => {
-                let cluster = Cluster::build(clock.clone(), steady).await;
+                let tweak = if state_bytes_max.is_some() { limited } else { steady };
+                let cluster = Cluster::build(clock.clone(), tweak).await;
                 let copies = cluster.stores().map(|store| store as Arc<dyn Store>).collect();
                 (Place::Raft(cluster), copies)
             }
@@ -100,9 +107,14 @@ fn steady(options: &mut raft::Options) {
     options.consensus.election_max = Duration::from_secs(4);
 }
 
-fn sqlite_copy(dir: &TempDir, clock: &Arc<Manual>) -> Arc<dyn Store> {
+fn limited(options: &mut raft::Options) {
+    steady(options);
+    options.state_bytes_max = Some(STATE_BYTES_MAX);
+}
+
+fn sqlite_copy(dir: &TempDir, options: sqlite::Options, clock: &Arc<Manual>) -> Arc<dyn Store> {
     let path = dir.path().join("state.db");
-    let store = SqliteStore::open(&path, sqlite::Options::default(), clock.clone());
+    let store = SqliteStore::open(&path, options, clock.clone());
     Arc::new(store.expect("a file of our own"))
 }
 
@@ -136,9 +148,9 @@ impl Stage {
     pub async fn reopen(&mut self, number: u64) {
         let at = number as usize % self.copies.len();
         match &self.place {
-            Place::Sqlite { dir, clock } => {
+            Place::Sqlite { dir, options, clock } => {
                 self.copies[at].close().await;
-                self.copies[at] = sqlite_copy(dir, clock);
+                self.copies[at] = sqlite_copy(dir, *options, clock);
             }
             Place::Redis { options, clock } => {
                 self.copies[at].close().await;

@@ -18,7 +18,7 @@ use crate::Fault;
 use crate::choices::Choices;
 use crate::draw::Draw;
 use crate::play::{last, tick};
-use crate::stage::{BEGIN_MS, Opener, Stage, soon};
+use crate::stage::{BEGIN_MS, Opener, STATE_BYTES_MAX, Stage, soon};
 use crate::whole::{Whole, events_of};
 
 /// Calls of one round: a few more than there are copies and names, so that
@@ -27,7 +27,7 @@ const TOGETHER: usize = 12;
 
 pub async fn play(steps: &[Choices], opener: &Opener) -> Result<(), Fault> {
     let clock = Manual::at(BEGIN_MS);
-    let stage = opener.open(&clock).await;
+    let stage = opener.open(&clock, Some(STATE_BYTES_MAX)).await;
     let outcome = rounds(steps, &stage, &clock).await;
     stage.end().await;
     outcome
@@ -75,7 +75,8 @@ fn stamped(request: &Request, clock: &Manual) -> Envelope {
     let Request { command, idempotency, actor, chance } = request.clone();
     let now_ms = clock.wall_ms();
     let (wall, clock) = (WallMs(now_ms), ClusterMs(now_ms));
-    Envelope { origin: None, idempotency, actor, chance, wall, clock, command }
+    let (origin, state_bytes_max) = (None, Some(STATE_BYTES_MAX));
+    Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, command }
 }
 
 /// What happened after `revision`, oldest first.

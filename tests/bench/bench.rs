@@ -7,6 +7,7 @@
 //! the same machine and disk, one system at a time, in one run. Where `etcd` is
 //! installed, three nodes of it carry the same load for comparison.
 
+mod away;
 mod etcd;
 mod figures;
 mod grpc;
@@ -36,11 +37,14 @@ const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 /// What the memory figure is taken with.
 const KEYS: usize = 100_000;
 
+/// What `--only` calls the measurement of [`away`].
+const AWAY: &str = "away";
+
 /// What is asked of a run.
 struct Asked {
     /// How long each row takes.
     time: Duration,
-    /// One kind of system alone.
+    /// One kind of system alone, or one measurement.
     only: Option<String>,
     fsync: Fsync,
 }
@@ -69,7 +73,8 @@ fn main() -> Result<()> {
 }
 
 fn kind(name: Option<String>) -> Result<String> {
-    let kinds: BTreeSet<&str> = System::ALL.iter().map(|system| system.kind()).collect();
+    let mut kinds: BTreeSet<&str> = System::ALL.iter().map(|system| system.kind()).collect();
+    kinds.insert(AWAY);
     let known = name.filter(|name| kinds.contains(&**name));
     known.ok_or_else(|| format!("--only takes one of {kinds:?}").into())
 }
@@ -93,6 +98,11 @@ async fn run(asked: &Asked) -> Result<()> {
             continue;
         }
         measure(system, asked, &mut table).await?;
+    }
+    if asked.only.as_deref().is_none_or(|kind| kind == AWAY) {
+        let mut servers = Servers::start(System::Cluster, asked.fsync).await?;
+        println!("{}", away::measure(&mut servers, asked.time).await?);
+        servers.stop().await;
     }
     println!("\n{table}");
     for line in table.floors() {
@@ -121,7 +131,7 @@ async fn measure(system: System, asked: &Asked, table: &mut Table) -> Result<()>
         table.add(row);
     }
     if system == System::Cluster {
-        load::fill(&servers, KEYS).await?;
+        load::fill(&servers, servers.count(), KEYS).await?;
         for (node, bytes) in servers.resident_bytes()?.iter().enumerate() {
             let mib = bytes / (1 << 20);
             println!("node {}: {mib} MiB resident with {KEYS} keys of 256 bytes", node + 1);

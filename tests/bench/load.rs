@@ -115,12 +115,12 @@ impl Load {
     }
 }
 
-/// Writes `keys` different keys of 256 bytes.
-pub async fn fill(servers: &Servers, keys: usize) -> Result<()> {
+/// Writes `keys` different keys of 256 bytes, by way of the first `nodes`.
+pub async fn fill(servers: &Servers, nodes: usize, keys: usize) -> Result<()> {
     let next = Arc::new(AtomicU64::new(0));
     let mut tasks = Vec::new();
     for number in 0..FILLERS {
-        let mut client = Client::connect(Protocol::Grpc, servers, number).await?;
+        let mut client = Client::connect(Protocol::Grpc, servers, number % nodes).await?;
         let next = next.clone();
         tasks.push(tokio::spawn(async move {
             let value = "v".repeat(256);
@@ -141,7 +141,7 @@ pub async fn fill(servers: &Servers, keys: usize) -> Result<()> {
 
 impl Client {
     /// Connects client `number` to the node whose turn it is.
-    async fn connect(protocol: Protocol, servers: &Servers, number: usize) -> Result<Client> {
+    pub async fn connect(protocol: Protocol, servers: &Servers, number: usize) -> Result<Client> {
         Ok(match protocol {
             Protocol::Mcp => Client::Mcp(McpClient::connect(servers.mcp(number)).await?),
             Protocol::Grpc => Client::Grpc(GrpcClient::connect(servers.grpc(number)).await?),
@@ -149,7 +149,7 @@ impl Client {
         })
     }
 
-    async fn write(&mut self, key: &str, value: &str) -> Result<()> {
+    pub async fn write(&mut self, key: &str, value: &str) -> Result<()> {
         match self {
             Client::Mcp(client) => client.write(key, value).await,
             Client::Grpc(client) => client.write(key, value).await,

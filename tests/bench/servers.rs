@@ -1,6 +1,7 @@
 //! A system under load, as processes of its own.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use crate::system::{Fsync, System};
 
 /// A system that does not answer by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Nodes of a cluster.
+pub const NODES: usize = 3;
 
 /// One system, running.
 pub struct Servers {
@@ -47,18 +51,45 @@ impl Servers {
             _dir: dir()?,
         };
         for node in 0..nodes {
-            let mut command = match system {
-                System::Sqlite(_) | System::Redis(_) | System::Cluster => servers.sidecar(node),
-                System::Etcd => servers.etcd(node),
-            };
-            let log = std::fs::File::create(servers._dir.path().join(format!("{node}.log")))?;
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-            servers.processes.push(command.spawn()?);
+            let process = servers.spawn(node)?;
+            servers.processes.push(process);
         }
-        for port in &servers.mcp_ports {
-            servers.wait_ready(*port).await?;
+        for node in 0..nodes {
+            servers.ready(node, READY_WITHIN).await?;
         }
         Ok(servers)
+    }
+
+    fn spawn(&self, node: usize) -> Result<Child> {
+        let mut command = match self.system {
+            System::Sqlite(_) | System::Redis(_) | System::Cluster => self.sidecar(node),
+            System::Etcd => self.etcd(node),
+        };
+        let log = std::fs::File::create(self.log_of(node))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Ok(command.spawn()?)
+    }
+
+    /// SIGKILL for one process.
+    pub fn kill_one(&mut self, node: usize) {
+        // A process that has ended already cannot be ended.
+        let _ = self.processes[node].kill();
+        let _ = self.processes[node].wait();
+    }
+
+    /// Starts one again that was killed.
+    pub fn start_one(&mut self, node: usize) -> Result<()> {
+        self.processes[node] = self.spawn(node)?;
+        Ok(())
+    }
+
+    /// What one process has logged since it was started last.
+    pub fn log(&self, node: usize) -> Result<String> {
+        Ok(std::fs::read_to_string(self.log_of(node))?)
+    }
+
+    fn log_of(&self, node: usize) -> PathBuf {
+        self._dir.path().join(format!("{node}.log"))
     }
 
     pub fn system(&self) -> System {
@@ -91,10 +122,8 @@ impl Servers {
     }
 
     fn kill(&mut self) {
-        for process in &mut self.processes {
-            // A process that has ended already cannot be ended.
-            let _ = process.kill();
-            let _ = process.wait();
+        for node in 0..self.processes.len() {
+            self.kill_one(node);
         }
     }
 
@@ -147,8 +176,9 @@ impl Servers {
         command
     }
 
-    async fn wait_ready(&self, port: u16) -> Result<()> {
-        let deadline = Instant::now() + READY_WITHIN;
+    /// Waits until one process serves, and has caught up where it is a node.
+    pub async fn ready(&self, node: usize, within: Duration) -> Result<()> {
+        let (port, deadline) = (self.mcp_ports[node], Instant::now() + within);
         loop {
             let ready = match self.system {
                 System::Sqlite(_) | System::Redis(_) | System::Cluster => {

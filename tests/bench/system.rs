@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::load::Protocol;
+use crate::servers::NODES;
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl System {
     pub fn processes(self) -> usize {
         match self {
             System::Sqlite(processes) | System::Redis(processes) => processes,
-            System::Cluster | System::Etcd => 3,
+            System::Cluster | System::Etcd => NODES,
         }
     }
 

@@ -115,6 +115,6 @@ impl State {
             None => revision > self.told,
         };
         let present = Some((value.clone(), Some(revision)));
-        fits.then(|| State { present, told: revision })
+        fits.then_some(State { present, told: revision })
     }
 }

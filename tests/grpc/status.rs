@@ -50,6 +50,8 @@ async fn a_cluster_is_told_whole() {
         fault: Some("the disk is full".into()),
         revision: Revision(5),
         chain: Chain([7; 32]),
+        state_bytes: 11,
+        state_bytes_max: Some(12),
         cluster: Some(cluster),
     };
     let server = Server::with(access::Options::default(), |inner| {
@@ -61,6 +63,7 @@ async fn a_cluster_is_told_whole() {
     let status = client.0.status(api::StatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.fault.as_deref(), Some("the disk is full"));
     assert_eq!((status.revision, &status.chain[..]), (5, &[7u8; 32][..]));
+    assert_eq!((status.state_bytes, status.state_bytes_max), (11, Some(12)));
     let cluster = status.cluster.unwrap();
     assert_eq!(
         (cluster.name.as_str(), cluster.node_id, cluster.role()),

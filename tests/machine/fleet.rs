@@ -226,6 +226,7 @@ pub fn envelope(chance: &mut Chance, world: &mut World, nodes: &mut Nodes) -> En
     envelope.clock.0 -= behind_ms;
     envelope.wall.0 -= behind_ms / 2;
     envelope.chance = chance.draw();
+    envelope.state_bytes_max = chance.maybe(30, |chance| 500 + chance.below(5_000));
     envelope.origin = chance.maybe(40, |chance| nodes.origin(chance));
     envelope.idempotency = chance.maybe(15, |chance| Idempotency {
         key: chance.text(&["i1", "i2", "i3", "i4"]),

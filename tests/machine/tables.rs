@@ -21,6 +21,7 @@ fn apply(tables: &mut Tables, position: u64, command: Command) {
         chance: position,
         wall: WallMs(START_MS),
         clock: ClusterMs(START_MS),
+        state_bytes_max: None,
         command,
     };
     let Ok(decision) = decide(&envelope, tables);

@@ -69,6 +69,7 @@ impl World {
             chance: self.chance,
             wall: WallMs(self.now_ms),
             clock: ClusterMs(self.now_ms),
+            state_bytes_max: None,
             command,
         }
     }

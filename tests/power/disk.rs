@@ -68,6 +68,15 @@ impl CrashDisk {
         self.blocks().cut = Some(cut);
     }
 
+    /// Power goes at all these disks at one instant, now.
+    pub fn cut_together(disks: &[CrashDisk], cuts: &[Cut]) {
+        let mut all: Vec<_> = disks.iter().map(CrashDisk::blocks).collect();
+        for (blocks, cut) in all.iter_mut().zip(cuts) {
+            blocks.cut = Some(*cut);
+            blocks.lose_power();
+        }
+    }
+
     /// Whether power is gone.
     pub fn is_cut(&self) -> bool {
         self.blocks().image.is_some()

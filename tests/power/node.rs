@@ -74,6 +74,7 @@ impl Node {
             url: String::new(),
             data_dir: folder.join("node"),
             secret: None,
+            state_bytes_max: None,
             consensus: options::Options {
                 heartbeat: Duration::from_millis(20),
                 election_min: Duration::from_millis(40),

@@ -180,6 +180,7 @@ impl Cluster {
             url: String::new(),
             data_dir: folder.to_owned(),
             secret: Some(SECRET.to_owned()),
+            state_bytes_max: None,
             consensus: options::Options::default(),
             log: log::Options::default(),
         };

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::Question;
 use mcp_state_sidecar::store::raft::Options;
+use mcp_state_sidecar::store::raft::roster::Expelled;
 use mcp_state_sidecar::store::{Consistency, Store};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::calls::{get, mixed, set, soon, until};
 use super::cluster::{Cluster, Running};
@@ -80,6 +81,8 @@ async fn a_node_that_lost_its_folder_does_not_take_the_leader_with_it() {
     let away = (leader + 1) % 3;
     let store = cluster.store(leader);
     let term = store.health().await.cluster.unwrap().term;
+    let id = cluster.options(away).node_id;
+    until("its folder is known", || async { store.incarnation_of(id).is_some() }).await;
     cluster.stop(away).await;
     for folder in ["log", "snapshots", "archive"] {
         fs::remove_dir_all(cluster.options(away).data_dir.join(folder)).unwrap();
@@ -90,10 +93,13 @@ async fn a_node_that_lost_its_folder_does_not_take_the_leader_with_it() {
     let error = started.err().expect("a log was here").to_string();
     assert!(error.contains("log"), "{error}");
     fs::remove_file(cluster.options(away).data_dir.join("node.toml")).unwrap();
-    cluster.restart(away).await;
+    cluster.start_node(away).await;
+    let mut expelled = cluster.store(away).expelled();
+    let told = expelled.wait_for(Option::is_some);
+    let told = timeout(Duration::from_secs(30), told).await.expect("it is told so").unwrap();
+    assert_eq!(*told, Some(Expelled::Wiped));
     store.submit(set("after", "1"), soon()).await.unwrap();
-    assert_eq!(get(&*cluster.store(away), "after").await.as_deref(), Some("1"));
-    cluster.assert_replicas_equal().await;
+    assert_eq!(get(&*store, "after").await.as_deref(), Some("1"));
     let health = store.health().await;
     assert_eq!((health.fault, health.cluster.unwrap().term), (None, term));
 }

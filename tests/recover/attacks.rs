@@ -123,6 +123,7 @@ async fn what_was_not_known_to_be_committed_is_there_and_said() {
         chance: 1,
         wall: WallMs(1),
         clock: ClusterMs(1),
+        state_bytes_max: None,
         command: set("doubtful", 1),
     };
     let index = append(dir.path(), codec::encode_envelope(&envelope).to_vec()).await;

@@ -47,6 +47,7 @@ async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
         url: String::new(),
         data_dir: dir.to_owned(),
         secret: None,
+        state_bytes_max: None,
         consensus: options::Options {
             snapshot_entries: SNAPSHOT_ENTRIES,
             keep_entries: SNAPSHOT_ENTRIES,

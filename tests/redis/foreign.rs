@@ -62,7 +62,12 @@ async fn one_database_is_taken_over_under_one_prefix() {
     found.sort_unstable();
     assert_eq!(found, [NOTHING, (3, 3, 3, 1, 1)]);
     assert_eq!(counts(&open(&server, "third").await).await, NOTHING);
-    let always = Options { url: server.url(), prefix: "fourth".into(), move_in: MoveIn::Always };
+    let always = Options {
+        url: server.url(),
+        prefix: "fourth".into(),
+        move_in: MoveIn::Always,
+        ..Options::default()
+    };
     let store = RedisStore::open(always, RedisClock::Server).await.expect("it opens");
     assert_eq!(counts(&store).await, NOTHING);
 }

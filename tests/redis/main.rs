@@ -21,6 +21,7 @@ mod verdict;
 
 mod clock;
 mod common;
+mod counted;
 mod cut;
 mod exported;
 mod foreign;

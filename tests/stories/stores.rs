@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use futures::future::BoxFuture;
+use mcp_state_sidecar::store::raft;
 use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use mcp_state_sidecar::store::{Role, Store};
@@ -21,9 +22,13 @@ pub struct Opened {
 /// Makes an empty store that reads the time from the clock given.
 pub type Factory = fn(Arc<Manual>) -> BoxFuture<'static, Opened>;
 
+/// How large a story's state may become.
+const STATE_BYTES_MAX: Option<u64> = Some(2_000_000);
+
 pub const MEMORY: Factory = |clock| {
     Box::pin(async move {
-        Opened { store: Arc::new(MemoryStore::new(clock)), close: Box::pin(async {}) }
+        let store = Arc::new(MemoryStore::new(clock).limited_to(STATE_BYTES_MAX));
+        Opened { store, close: Box::pin(async {}) }
     })
 };
 
@@ -31,7 +36,7 @@ pub const SQLITE: Factory = |clock| {
     Box::pin(async move {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("state.db");
-        let options = sqlite::Options::default();
+        let options = sqlite::Options { state_bytes_max: STATE_BYTES_MAX, ..Default::default() };
         let store = SqliteStore::open(&path, options, clock).expect("a new file");
         let store = Arc::new(store);
         let closing = store.clone();
@@ -51,6 +56,7 @@ pub const REDIS: Factory = |clock| {
         let options = redis::Options {
             url: server.url(),
             prefix: server.prefix(),
+            state_bytes_max: STATE_BYTES_MAX,
             ..redis::Options::default()
         };
         let opened = RedisStore::open(options, RedisClock::Given(clock)).await;
@@ -77,7 +83,8 @@ fn redis_server() -> Arc<RedisServer> {
 /// Three nodes; the story is told on one that does not lead.
 pub const RAFT: Factory = |clock| {
     Box::pin(async move {
-        let cluster = Cluster::start_at(clock).await;
+        let limited = |options: &mut raft::Options| options.state_bytes_max = STATE_BYTES_MAX;
+        let cluster = Cluster::build(clock, limited).await;
         let mut follower = None;
         for store in cluster.stores() {
             let role = store.health().await.cluster.map(|cluster| cluster.role);

@@ -15,6 +15,8 @@ pub(super) fn status(health: &Health, uptime: Duration) -> proto::StatusReply {
         fault: health.fault.clone(),
         revision: health.revision.0,
         chain: Bytes::copy_from_slice(&health.chain.0),
+        state_bytes: health.state_bytes,
+        state_bytes_max: health.state_bytes_max,
         cluster: health.cluster.as_ref().map(cluster),
     }
 }

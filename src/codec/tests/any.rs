@@ -262,6 +262,7 @@ impl Any {
 
     pub fn envelope(&mut self, command: Command) -> Envelope {
         let (wall, clock) = (self.wall(), self.clock());
-        self.request(command).stamp(wall, clock)
+        let state_bytes_max = Some(self.number()).filter(|bytes| bytes % 2 == 0);
+        self.request(command).stamp(wall, clock, state_bytes_max)
     }
 }

@@ -35,6 +35,7 @@ fn an_envelope() {
         chance: 9,
         wall: WallMs(1_700_000_000_000),
         clock: ClusterMs(1_700_000_000_001),
+        state_bytes_max: Some(8),
         command: set(),
     };
     same(
@@ -42,7 +43,7 @@ fn an_envelope() {
         "010a0d0908070605040302011007180512250a01691220ababababababababababababab \
          ababababababababababababababababababab1a01772109000000000000002880d095ff \
          bc313081d095ffbc313a1c0a1a0a016b12055b312e305d18dc0b220161280032060a0172 \
-         10ac02",
+         10ac024008",
     );
 }
 
@@ -109,12 +110,13 @@ fn rows() {
         wall: WallMs(5),
         anchor: Anchor { revision: Revision(2), chain: Chain([2; 32]) },
         sets: 6,
+        state_bytes: 7,
     };
     same(
         encode_state_record(&StateRecord::Meta(meta)),
-        "010a4e080312200101010101010101010101010101010101010101010101010101010101 \
+        "010a50080312200101010101010101010101010101010101010101010101010101010101 \
          010101180420052802322002020202020202020202020202020202020202020202020202 \
-         020202020202023806",
+         0202020202020238064007",
     );
     let key = KeyRow { value: Json::null(), revision: Revision(8), expires_at: None };
     same(encode_state_record(&StateRecord::Key("".into(), key)), "01120a12080a046e756c6c1008");

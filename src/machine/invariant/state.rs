@@ -1,8 +1,10 @@
 //! What holds of every state.
 
 use super::{Rows, ensure};
+use crate::machine::change::Change;
 use crate::machine::remembered::REQUESTS_MAX;
 use crate::machine::row::{RunRow, Status};
+use crate::machine::size;
 use crate::machine::value::Revision;
 
 type Check = fn(&Rows) -> Result<(), String>;
@@ -18,6 +20,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("remembered answers are outstanding", answers_are_outstanding),
     ("what is remembered is bounded and past", remembered_is_bounded),
     ("the history's anchor lies behind", anchor_lies_behind),
+    ("the state is as large as its rows", size_is_of_rows),
 ];
 
 /// Every row was last changed by an event that happened, and no two runs by
@@ -140,4 +143,20 @@ fn anchor_lies_behind(rows: &Rows) -> Result<(), String> {
     })?;
     let events = meta.revision.0 - anchor.revision.0;
     ensure(meta.sets <= events, || format!("{} sets in {events} events", meta.sets))
+}
+
+/// The size that a quota is held against is counted on from command to command,
+/// and must be that of the rows.
+fn size_is_of_rows(rows: &Rows) -> Result<(), String> {
+    let keys = rows.keys.iter().map(|(key, row)| Change::PutKey(key.clone(), row.clone()));
+    let leases = rows.leases.iter().map(|(id, row)| Change::PutLease(id.clone(), row.clone()));
+    let runs = rows.runs.values().map(|row| Change::PutRun(row.clone()));
+    let steps = rows.steps.iter();
+    let steps = steps.map(|((id, step), row)| Change::PutStep(id.clone(), *step, row.clone()));
+    let sessions = rows.sessions.iter();
+    let sessions = sessions.map(|(id, row)| Change::PutSession(id.clone(), row.clone()));
+    let all = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
+    let size: u64 = all.map(|row| size::of_put(&row)).sum();
+    let told = rows.meta.state_bytes;
+    ensure(size == told, || format!("the rows are {size} bytes, the state says {told}"))
 }

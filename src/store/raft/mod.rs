@@ -172,6 +172,8 @@ impl Store for RaftStore {
             fault: self.fault(),
             revision: meta.revision,
             chain: meta.chain,
+            state_bytes: meta.state_bytes,
+            state_bytes_max: self.writes.state_bytes_max,
             cluster: Some(cluster),
         }
     }

@@ -167,7 +167,7 @@ impl Seed {
         self.archive.0.close().await;
         let index = self.tables.meta().revision.0;
         let at = Some(log_id(TERM, index));
-        let tables = std::mem::take(&mut self.tables);
+        let tables = std::mem::take(&mut self.tables).counted();
         let state = Applied { tables, log_id: at, ..Applied::default() };
         let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
         let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());

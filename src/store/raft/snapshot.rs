@@ -156,7 +156,7 @@ fn read_content(file: &SnapshotFile) -> io::Result<Applied> {
             None
         })
     });
-    let tables = Tables::restore(meta, records.filter_map(row_record::row));
+    let tables = Tables::restore(meta, records.filter_map(row_record::row)).counted();
     match fault {
         Some(fault) => Err(fault),
         None => Ok(Applied { tables, log_id: covered.last_log_id, retired: retired.into() }),

@@ -66,6 +66,9 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// What peers must show.
     pub secret: Option<String>,
+    /// How large the state may become by what this node orders as the leader, in
+    /// bytes as [`crate::machine::size`] counts them.
+    pub state_bytes_max: Option<u64>,
     pub consensus: options::Options,
     pub log: log::Options,
 }
@@ -170,6 +173,7 @@ impl RaftStore {
             state: state.clone(),
             session: Session::new(rand::random()),
             forwarder: Forwarder::new(network.clone()),
+            state_bytes_max: options.state_bytes_max,
         });
         let gate = ReadGate::open(Rounds {
             core: core.clone(),

@@ -27,6 +27,8 @@ pub struct Writes {
     pub(super) state: Arc<State>,
     pub(super) session: Session,
     pub(super) forwarder: Forwarder,
+    /// How large the state may become by what this node orders.
+    pub(super) state_bytes_max: Option<u64>,
 }
 
 /// How one attempt ended.
@@ -106,12 +108,13 @@ impl Writes {
     }
 
     async fn propose(&self, request: &codec::Request, term: u64, deadline: Instant) -> Attempt {
-        // The only place of a cluster where time enters a command.
+        // The only place of a cluster where time enters a command, and the
+        // leader's limit: what others are set to does not count.
         let Some(logged) = self.state.logged_by(term, deadline).await else {
             return Attempt::Never(self.why_not(term));
         };
         let clock = self.office.now(term, logged);
-        let envelope = request.clone().stamp(self.office.wall(), clock);
+        let envelope = request.clone().stamp(self.office.wall(), clock, self.state_bytes_max);
         let proposal = Proposal(codec::encode_envelope(&envelope));
         let written = timeout_at(deadline, self.core.client_write(proposal)).await;
         match written {

@@ -16,8 +16,8 @@ use super::open::{FORMAT, Options, Way};
 use super::writes::{BYTES_MAX, Writes, bytes_of};
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
-use crate::store::StoreError;
 use crate::store::transfer::{Intake, NotEmpty, Part};
+use crate::store::{StoreError, row_record};
 
 /// What has come in of an import that was broken off goes by itself after
 /// this. Each piece that is sent begins it anew, and none takes so long.
@@ -96,7 +96,8 @@ impl RedisIntake {
             link: way.link.clone(),
             keys: way.keys.clone(),
             coming: Keys::coming(&way.prefix, &id),
-            meta,
+            // Counted as the rows come.
+            meta: Meta { state_bytes: 0, ..meta },
             replace,
             steps: 0,
             sent: BTreeMap::new(),
@@ -197,7 +198,10 @@ impl Intake for RedisIntake {
         let mut writes = Writes::default();
         for part in &parts {
             match part {
-                Part::Row(row) => writes.put_row(row),
+                Part::Row(row) => {
+                    self.meta.state_bytes += row_record::bytes(row);
+                    writes.put_row(row);
+                }
                 Part::Event(event) => writes.event(event),
             }
         }

@@ -38,6 +38,9 @@ pub struct Options {
     pub prefix: String,
     /// Whether what lies under the Python reference's names becomes the state.
     pub move_in: MoveIn,
+    /// How large the state may become by what this sidecar orders, in bytes as
+    /// [`crate::machine::size`] counts them.
+    pub state_bytes_max: Option<u64>,
 }
 
 impl Default for Options {
@@ -46,6 +49,7 @@ impl Default for Options {
             url: "redis://localhost:6379".into(),
             prefix: "sidecar".into(),
             move_in: MoveIn::default(),
+            state_bytes_max: None,
         }
     }
 }
@@ -58,6 +62,7 @@ pub(super) struct Way {
     pub seen: Arc<Seen>,
     pub prefix: String,
     pub move_in: MoveIn,
+    pub state_bytes_max: Option<u64>,
 }
 
 impl RedisStore {
@@ -73,7 +78,12 @@ impl RedisStore {
         if move_in(&way, &found).await? {
             found = way.first_look().await?;
         }
-        Ok(RedisStore::at(way, found, clock))
+        let (place, meta) = (way.place(), found.meta.clone());
+        let store = RedisStore::at(way, found, clock);
+        match store.count(&meta).await {
+            Ok(()) => Ok(store),
+            Err(error) => Err(OpenError::Unfit { place, reason: error.to_string() }),
+        }
     }
 
     /// Opens the state under the prefix to read it out: nothing is written.
@@ -92,7 +102,7 @@ impl RedisStore {
     }
 
     fn at(way: Way, found: Fetched, clock: RedisClock) -> RedisStore {
-        let shared = Shared::new(clock, &found.meta);
+        let shared = Shared::new(clock, &found.meta, way.state_bytes_max);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
@@ -116,7 +126,7 @@ impl RedisStore {
 impl Way {
     /// The way that `options` describe; nothing is asked yet.
     pub fn to(options: Options) -> Result<Way, OpenError> {
-        let Options { url, prefix, move_in } = options;
+        let Options { url, prefix, move_in, state_bytes_max } = options;
         let target = Arc::new(Target::parse(&url)?);
         if !is_prefix(&prefix) {
             return Err(OpenError::Prefix(prefix));
@@ -125,7 +135,7 @@ impl Way {
         let me = format!("{:016x}", rand::random::<u64>());
         let seen = Arc::new(Seen::default());
         let link = Arc::new(Link::new(target.clone(), keys.clone(), seen.clone(), me));
-        Ok(Way { target, keys, link, seen, prefix, move_in })
+        Ok(Way { target, keys, link, seen, prefix, move_in, state_bytes_max })
     }
 
     /// Reads the position, and refuses what it cannot belong to.

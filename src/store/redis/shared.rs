@@ -29,13 +29,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(clock: RedisClock, meta: &Meta) -> Arc<Shared> {
+    pub(super) fn new(clock: RedisClock, meta: &Meta, state_bytes_max: Option<u64>) -> Arc<Shared> {
         let clock = match clock {
             RedisClock::Server => None,
             RedisClock::Given(clock) => Some(SteadyClock::new(clock, meta.clock)),
         };
         let (queue, turn) = (Queue::new(), Notify::new());
-        Arc::new(Shared { queue, standing: Standing::at(meta), turn, clock })
+        let standing = Standing::at(meta, state_bytes_max);
+        Arc::new(Shared { queue, standing, turn, clock })
     }
 
     /// The time, where it is not Redis's to tell. Never falls.

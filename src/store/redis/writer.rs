@@ -166,7 +166,7 @@ impl Writer {
     }
 
     async fn attempt(&mut self, jobs: &mut Vec<Job>) -> Attempt {
-        let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default());
+        let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default(), None);
         let needs = Needs::of(envelopes.iter());
         let now = self.shared.given_now();
         let purpose = if jobs.len() > 1 { Purpose::Batch } else { Purpose::Command };
@@ -185,7 +185,8 @@ impl Writer {
         };
         // From here on a caller who gives up cannot know what became of it.
         jobs.retain(Job::take);
-        let decided = decide_all(&stamped(jobs, now), before, late);
+        let max = self.shared.standing.state_bytes_max();
+        let decided = decide_all(&stamped(jobs, now, max), before, late);
         if decided.idle {
             self.shared.standing.publish(&decided.meta);
             answer(jobs, decided.replies);
@@ -277,9 +278,10 @@ impl Writer {
     }
 }
 
-/// The commands as they are decided at `now`.
-fn stamped(jobs: &[Job], now: ClusterMs) -> Vec<Envelope> {
-    jobs.iter().map(|job| job.request.clone().stamped(now)).collect()
+/// The commands as they are decided at `now`, of a state that may become so
+/// large.
+fn stamped(jobs: &[Job], now: ClusterMs, state_bytes_max: Option<u64>) -> Vec<Envelope> {
+    jobs.iter().map(|job| job.request.clone().stamped(now, state_bytes_max)).collect()
 }
 
 fn pauses() -> ExponentialBackoff {

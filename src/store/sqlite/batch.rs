@@ -56,7 +56,8 @@ impl Batch {
             && started.elapsed() < BATCH_TIME_MAX
             && let Some(job) = shared.queue.take()
         {
-            let envelope = job.request.clone().stamped(shared.now());
+            let max = shared.standing.state_bytes_max();
+            let envelope = job.request.clone().stamped(shared.now(), max);
             let done = carry_out(tables, &envelope);
             let faulted = done.is_err();
             let outcome = done.map(|done| {

@@ -36,7 +36,8 @@ impl Tables<'_> {
     pub(super) fn save_position(&self) -> Result<()> {
         let meta = &self.position.meta;
         let sql = "UPDATE meta SET revision = ?1, chain = ?2, clock_ms = ?3, wall_ms = ?4, \
-             anchor_revision = ?5, anchor_chain = ?6, sets = ?7, requests = ?8 WHERE id = 1";
+             anchor_revision = ?5, anchor_chain = ?6, sets = ?7, requests = ?8, \
+             state_bytes = ?9 WHERE id = 1";
         self.conn.prepare_cached(sql)?.execute(params![
             meta.revision.0,
             chain_text(meta.chain),
@@ -46,6 +47,7 @@ impl Tables<'_> {
             chain_text(meta.anchor.chain),
             meta.sets,
             self.position.requests,
+            meta.state_bytes,
         ])?;
         Ok(())
     }

@@ -119,35 +119,13 @@ fn read_out(conn: &Connection, feed: &mut Feed, begun: impl FnOnce(Meta)) -> Res
     let state = conn.unchecked_transaction()?;
     let tables = Tables::load(&state)?;
     begun(tables.position.meta.clone());
-    let mut out = Out { conn: &state, feed };
-    // In the order of the tables in memory, so that equal states make equal
-    // exports.
-    out.all(&format!("SELECT {} FROM kv ORDER BY key", rows::KV), |row| {
-        rows::kv(row).map(|(key, row)| StateRecord::Key(key, row))
-    })?;
-    out.all(&format!("SELECT {} FROM lease ORDER BY resource_id", rows::LEASE), |row| {
-        rows::lease(row).map(|(id, row)| StateRecord::Lease(id, row))
-    })?;
-    out.all(&format!("SELECT {} FROM run ORDER BY run_id", rows::RUN), |row| {
-        rows::run(row).map(StateRecord::Run)
-    })?;
-    out.all(&format!("SELECT {}, run_id FROM step ORDER BY run_id, step", rows::STEP), |row| {
-        let (step, step_row) = rows::step(row)?;
-        Ok(StateRecord::Step(row.get(3)?, step, step_row))
-    })?;
-    out.all(&format!("SELECT {} FROM session ORDER BY session_id", rows::SESSION), |row| {
-        rows::session(row).map(|(id, row)| StateRecord::Session(id, row))
-    })?;
-    out.all("SELECT digest, reply, at_ms, key FROM request ORDER BY key", |row| {
-        Ok(StateRecord::Request(row.get(3)?, rows::request(row)?))
-    })?;
-    out.each(&format!("SELECT {} FROM event ORDER BY revision", rows::EVENT), |row| {
-        rows::event(row).map(Part::Event)
-    })
+    each_row(&state, &mut |row| feed.push(Part::Row(row)).map_err(Fault::Feed))?;
+    let sql = format!("SELECT {} FROM event ORDER BY revision", rows::EVENT);
+    each(&state, &sql, rows::event, &mut |event| feed.push(Part::Event(event)).map_err(Fault::Feed))
 }
 
 /// The file failed, or nobody listens.
-enum Fault {
+pub(super) enum Fault {
     File(rusqlite::Error),
     Feed(StoreError),
 }
@@ -158,29 +136,40 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-struct Out<'a> {
-    conn: &'a Connection,
-    feed: &'a mut Feed,
+/// Reads every row, in the order of the tables in memory, so that equal states
+/// make equal exports.
+pub(super) fn each_row<E: From<rusqlite::Error>>(
+    conn: &Connection,
+    take: &mut impl FnMut(StateRecord) -> Result<(), E>,
+) -> Result<(), E> {
+    let kv = |row: &Row<'_>| rows::kv(row).map(|(key, row)| StateRecord::Key(key, row));
+    each(conn, &format!("SELECT {} FROM kv ORDER BY key", rows::KV), kv, take)?;
+    let lease = |row: &Row<'_>| rows::lease(row).map(|(id, row)| StateRecord::Lease(id, row));
+    each(conn, &format!("SELECT {} FROM lease ORDER BY resource_id", rows::LEASE), lease, take)?;
+    let run = |row: &Row<'_>| rows::run(row).map(StateRecord::Run);
+    each(conn, &format!("SELECT {} FROM run ORDER BY run_id", rows::RUN), run, take)?;
+    let step = |row: &Row<'_>| {
+        let (step, step_row) = rows::step(row)?;
+        Ok(StateRecord::Step(row.get(3)?, step, step_row))
+    };
+    let steps = format!("SELECT {}, run_id FROM step ORDER BY run_id, step", rows::STEP);
+    each(conn, &steps, step, take)?;
+    let session = |row: &Row<'_>| rows::session(row).map(|(id, row)| StateRecord::Session(id, row));
+    let sessions = format!("SELECT {} FROM session ORDER BY session_id", rows::SESSION);
+    each(conn, &sessions, session, take)?;
+    let request = |row: &Row<'_>| Ok(StateRecord::Request(row.get(3)?, rows::request(row)?));
+    each(conn, "SELECT digest, reply, at_ms, key FROM request ORDER BY key", request, take)
 }
 
-impl Out<'_> {
-    fn all(
-        &mut self,
-        sql: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<StateRecord>,
-    ) -> Result<(), Fault> {
-        self.each(sql, |row| read(row).map(Part::Row))
+fn each<T, E: From<rusqlite::Error>>(
+    conn: &Connection,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    take: &mut impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = conn.prepare(sql)?;
+    for row in statement.query_map([], read)? {
+        take(row?)?;
     }
-
-    fn each(
-        &mut self,
-        sql: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<Part>,
-    ) -> Result<(), Fault> {
-        let mut statement = self.conn.prepare(sql)?;
-        for part in statement.query_map([], read)? {
-            self.feed.push(part?).map_err(Fault::Feed)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -99,6 +99,8 @@ pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteInt
     for table in TABLES.into_iter().chain(["run_tag"]) {
         conn.execute(&format!("DELETE FROM {table}"), []).map_err(fail)?;
     }
+    // Counted as the rows come.
+    let meta = Meta { state_bytes: 0, ..meta };
     Ok(SqliteIntake { conn: Some(conn), meta, taken: Taken::default() })
 }
 
@@ -106,14 +108,17 @@ pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteInt
 impl Intake for SqliteIntake {
     async fn take(&mut self, parts: Vec<Part>) -> Result<(), StoreError> {
         let (meta, mut taken) = (self.meta.clone(), self.taken);
-        self.taken = self
+        (self.taken, self.meta.state_bytes) = self
             .work(move |conn| {
                 let mut tables = Tables { conn, position: Position { meta, requests: 0 } };
                 for part in parts {
                     taken.count(&part);
+                    if let Part::Row(row) = &part {
+                        tables.position.meta.state_bytes += row_record::bytes(row);
+                    }
                     put(&mut tables, part).map_err(|error| storage(&error))?;
                 }
-                Ok(taken)
+                Ok((taken, tables.position.meta.state_bytes))
             })
             .await?;
         Ok(())

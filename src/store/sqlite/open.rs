@@ -160,6 +160,13 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
         }
         all.commit().map_err(fail)?;
     }
+    if schema::contents(conn).map_err(fail)? == Contents::Ours(schema::FORMAT - 1) {
+        let all = Transaction::new(conn, TransactionBehavior::Exclusive).map_err(fail)?;
+        if schema::contents(&all).map_err(fail)? == Contents::Ours(schema::FORMAT - 1) {
+            schema::bring_up(&all).map_err(fail)?;
+        }
+        all.commit().map_err(fail)?;
+    }
     inspect(path, conn)?;
     // Last, because it changes the header of a file that was made elsewhere.
     if !schema::use_log(conn).map_err(fail)? {
@@ -209,7 +216,9 @@ fn peek(path: &Path) -> Result<(), OpenError> {
     }
     match look(path) {
         Ok(Contents::Foreign) => Err(OpenError::Foreign(path.to_owned())),
-        Ok(Contents::Ours(found)) if found != schema::FORMAT => Err(other_format(path, found)),
+        Ok(Contents::Ours(found)) if !(schema::FORMAT - 1..=schema::FORMAT).contains(&found) => {
+            Err(other_format(path, found))
+        }
         // Another process is in the middle of writing, or the file is damaged.
         Ok(Contents::Ours(_) | Contents::Empty | Contents::Reference) | Err(_) => Ok(()),
     }
@@ -243,6 +252,10 @@ fn other_format(path: &Path, found: i32) -> OpenError {
     let path = path.to_owned();
     if found > schema::FORMAT {
         OpenError::Newer { path, found, known: schema::FORMAT }
+    } else if found == schema::FORMAT - 1 {
+        // Reading it out must not change it.
+        let reason = format!("it has the older format {found}; serve it once with this program");
+        OpenError::Failed { path, reason, source: None }
     } else {
         let reason = format!("format {found} was never written");
         OpenError::Damaged { path, reason }

@@ -25,7 +25,7 @@ pub(super) const SESSION: &str = "session_id, context, revision, saved_at_ms, up
 pub(super) const EVENT: &str =
     "revision, at_ms, actor, action, subject, new_value, previous_value, chain";
 pub(super) const META: &str = "revision, chain, clock_ms, wall_ms, anchor_revision, \
-     anchor_chain, sets, requests";
+     anchor_chain, sets, requests, state_bytes";
 
 /// The state's position, and how many requests are remembered: counting them
 /// anew for each command would cost more than the command.
@@ -43,6 +43,7 @@ pub(super) fn position(row: &Row<'_>) -> Result<Position> {
         wall: WallMs(row.get(3)?),
         anchor: Anchor { revision: Revision(row.get(4)?), chain: chain(row, 5)? },
         sets: row.get(6)?,
+        state_bytes: row.get(8)?,
     };
     Ok(Position { meta, requests: row.get(7)? })
 }

@@ -3,14 +3,15 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::move_in;
+use super::{export, move_in};
+use crate::store::row_record;
 
 /// `MSSC` in the file's header: tells our files from everybody else's.
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5343;
 
 /// The file's format, in `user_version`. A program refuses what is newer than
 /// it knows.
-pub(super) const FORMAT: i32 = 1;
+pub(super) const FORMAT: i32 = 2;
 
 /// Pages that a writer keeps in memory, in KiB: the inner pages of some
 /// millions of rows, so that a commit does not read before it writes.
@@ -54,7 +55,8 @@ CREATE TABLE meta (
     anchor_revision INTEGER NOT NULL,
     anchor_chain    TEXT    NOT NULL,
     sets            INTEGER NOT NULL,
-    requests        INTEGER NOT NULL
+    requests        INTEGER NOT NULL,
+    state_bytes     INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE kv (
@@ -239,10 +241,23 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(TABLES)?;
     let no_chain = "0".repeat(64);
     conn.execute(
-        "INSERT INTO meta VALUES (1, 0, ?1, 0, 0, 0, ?1, 0, 0)",
+        "INSERT INTO meta VALUES (1, 0, ?1, 0, 0, 0, ?1, 0, 0, 0)",
         rusqlite::params![no_chain],
     )?;
     set(conn, "application_id", i64::from(APPLICATION_ID))?;
+    set(conn, "user_version", i64::from(FORMAT))
+}
+
+/// Brings a file of format 1 to this one, within the caller's transaction: it
+/// did not say how large the state is, so its rows are counted.
+pub(super) fn bring_up(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("ALTER TABLE meta ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0")?;
+    let mut bytes = 0;
+    export::each_row(conn, &mut |row| {
+        bytes += row_record::bytes(&row);
+        Ok::<(), rusqlite::Error>(())
+    })?;
+    conn.execute("UPDATE meta SET state_bytes = ?1", [bytes])?;
     set(conn, "user_version", i64::from(FORMAT))
 }
 

@@ -16,10 +16,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock, meta: &Meta) -> Shared {
+    pub(super) fn new(clock: Clock, meta: &Meta, state_bytes_max: Option<u64>) -> Shared {
         Shared {
             queue: Queue::new(),
-            standing: Standing::at(meta),
+            standing: Standing::at(meta, state_bytes_max),
             clock: SteadyClock::new(clock, meta.clock),
         }
     }

@@ -48,6 +48,7 @@ fn the_same_commands_give_the_same_rows() {
             chance: draw.chance(),
             wall: WallMs(clock_ms),
             clock: ClusterMs(clock_ms),
+            state_bytes_max: (step % 3 == 0).then_some(20_000),
             command: Command::Reset,
         };
         let (command, idempotency) = draw.command(&theirs.tables);

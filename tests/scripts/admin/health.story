@@ -1,7 +1,7 @@
 # Health counts what exists, whatever has expired is not among it.
 
 call sidecar_health {}
-  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":0,"chain":"0000000000000000000000000000000000000000000000000000000000000000","release":"…"}
+  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":0,"chain":"0000000000000000000000000000000000000000000000000000000000000000","state_bytes":0,"state_bytes_max":2000000,"release":"…"}
 call state_set {"key": "k", "value": 1, "ttl_seconds": 1}
   {"ok":true,"revision":1}
 let run = call workflow_create {"name": "n"}
@@ -13,7 +13,7 @@ call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 60}
 call session_save {"session_id": "s", "context": {}}
   {"ok":true,"session_id":"s","revision":5}
 call sidecar_health {}
-  {"status":"ok","backend":"…","uptime_s":"…","key_count":1,"workflow_count":1,"version":"1.0.0","step_count":1,"lease_count":1,"session_count":1,"revision":5,"chain":"92c0751d3aeedaf9823c8c321c759f3c6a4367da8a5a0adb191f0e80e256a93c","release":"…"}
+  {"status":"ok","backend":"…","uptime_s":"…","key_count":1,"workflow_count":1,"version":"1.0.0","step_count":1,"lease_count":1,"session_count":1,"revision":5,"chain":"92c0751d3aeedaf9823c8c321c759f3c6a4367da8a5a0adb191f0e80e256a93c","state_bytes":359,"state_bytes_max":2000000,"release":"…"}
 advance 1s
 call sidecar_health {}
-  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":1,"version":"1.0.0","step_count":1,"lease_count":1,"session_count":1,"revision":5,"chain":"92c0751d3aeedaf9823c8c321c759f3c6a4367da8a5a0adb191f0e80e256a93c","release":"…"}
+  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":1,"version":"1.0.0","step_count":1,"lease_count":1,"session_count":1,"revision":5,"chain":"92c0751d3aeedaf9823c8c321c759f3c6a4367da8a5a0adb191f0e80e256a93c","state_bytes":359,"state_bytes_max":2000000,"release":"…"}

@@ -75,6 +75,8 @@ fn health_tool() -> Tool {
             count("session_count", "Saved sessions."),
             count("revision", "How many changes of state there have been."),
             field::text("chain", "The hash over the whole history up to here.").required(),
+            count("state_bytes", "How large the state is: names and values, and 64 bytes a row."),
+            field::integer("state_bytes_max", "How large it may become, if there is a limit."),
             field::text("release", "Of this program.").required(),
         ]
         .into_iter()
@@ -112,6 +114,8 @@ async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
         .number("session_count", counts.sessions)
         .revision("revision", health.revision)
         .text("chain", &health.chain.to_string())
+        .number("state_bytes", health.state_bytes)
+        .number_opt("state_bytes_max", health.state_bytes_max)
         .text("release", env!("CARGO_PKG_VERSION"));
     Ok(match &health.cluster {
         Some(cluster) => with_cluster(reply, cluster),

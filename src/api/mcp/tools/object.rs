@@ -48,6 +48,14 @@ impl Object {
         self
     }
 
+    /// Left out where there is none.
+    pub(super) fn number_opt(self, name: &str, value: Option<u64>) -> Object {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn revision(self, name: &str, revision: Revision) -> Object {
         self.number(name, revision.0)
     }

@@ -165,6 +165,7 @@ impl Any {
                 wall: self.wall(),
                 anchor: Anchor { revision: self.revision(), chain: self.chain() },
                 sets: self.number(),
+                state_bytes: self.number(),
             }),
             StateRecord::Key(self.text(), self.key_row()),
             StateRecord::Lease(self.text(), self.lease_row()),

@@ -178,7 +178,12 @@ where
         let raft = self.raft.clone();
         let installing = tokio::spawn(async move {
             let snapshot = received.snapshot.clone();
-            raft.install_full_snapshot(received.vote, snapshot).await
+            let index = snapshot.meta.last_log_id.map(|last| last.index);
+            let installed = raft.install_full_snapshot(received.vote, snapshot).await;
+            if installed.is_ok() {
+                tracing::info!(from, index, "installed a snapshot");
+            }
+            installed
         });
         let reply = installing.await.map_err(stopped)?.map_err(stopped)?;
         Ok(Response::new(peer::SnapshotReply { vote: Some((&reply.vote).into()) }))

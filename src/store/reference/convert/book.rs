@@ -5,6 +5,7 @@ use super::ms;
 use crate::codec::StateRecord;
 use crate::machine::{Action, Chain, ClusterMs, Event, Json, Meta, Revision, Text, WallMs};
 use crate::store::reference::Converted;
+use crate::store::row_record;
 
 pub(super) struct Book {
     /// Where the telling has got to; its clock is the conversion's all along.
@@ -71,6 +72,7 @@ impl Book {
 
     /// A row as it is in the end.
     pub(super) fn put(&mut self, row: StateRecord) {
+        self.meta.state_bytes += row_record::bytes(&row);
         self.rows.push(row);
     }
 
