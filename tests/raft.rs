@@ -11,6 +11,8 @@ mod cluster;
 mod once;
 #[path = "raft/refused.rs"]
 mod refused;
+#[path = "raft/versions.rs"]
+mod versions;
 
 use std::time::Duration;
 

@@ -99,6 +99,7 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
             keep_entries: config.keep_entries,
         },
         log: raft::log::Options::default(),
+        speaks: raft::network::SPEAKS,
     };
     let Started { store, peers } = RaftStore::start(options, clock).await?;
     let expelled = Some(store.expelled());

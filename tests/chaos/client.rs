@@ -16,6 +16,9 @@ use tokio::time::timeout;
 /// Longer than any deadline of the service: beyond it the node is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A node that takes no connection by then is cut off.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// What callers show where nodes ask for it.
 pub const TOKEN: &str = "token-of-tests";
 
@@ -24,7 +27,7 @@ pub const TOKEN: &str = "token-of-tests";
 pub enum Outcome {
     /// The tool's structured result.
     Answer(Value),
-    /// The service says that nothing was written.
+    /// The service says that nothing was written, or cannot be reached.
     Unavailable,
     /// The service does not know, or the connection broke.
     Unknown,
@@ -55,6 +58,10 @@ impl Client {
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": tool, "arguments": arguments},
         });
+        // Nothing is written where nobody could be told to.
+        if !timeout(CONNECT, self.is_connected()).await.unwrap_or(false) {
+            return Outcome::Unavailable;
+        }
         let Ok(Ok((status, body))) = timeout(PATIENCE, self.post(body.to_string())).await else {
             return Outcome::Unknown;
         };

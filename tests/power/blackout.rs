@@ -13,7 +13,7 @@ use futures::future::join_all;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::raft::types::{NodeId, Peer};
-use mcp_state_sidecar::store::raft::{Options, RaftStore, options};
+use mcp_state_sidecar::store::raft::{Options, RaftStore, network, options};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
@@ -126,6 +126,7 @@ async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
             data_dir: disk.path().join("node"),
             secret: None,
             state_bytes_max: None,
+            speaks: network::SPEAKS,
             // Snapshots and purges under way when power goes.
             consensus: options::Options {
                 snapshot_entries: 40,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mcp_state_sidecar::machine::{Answer, Json, Question, Reply, Text};
 use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::raft::types::Peer;
-use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, options};
+use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, network, options};
 use mcp_state_sidecar::store::{Consistency, Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -75,6 +75,7 @@ impl Node {
             data_dir: folder.join("node"),
             secret: None,
             state_bytes_max: None,
+            speaks: network::SPEAKS,
             consensus: options::Options {
                 heartbeat: Duration::from_millis(20),
                 election_min: Duration::from_millis(40),

@@ -140,6 +140,11 @@ impl Cluster {
         cluster
     }
 
+    /// Nodes that start from now on have these settings.
+    pub fn set_tweak(&mut self, tweak: fn(&mut Options)) {
+        self.tweak = tweak;
+    }
+
     /// Starts a node that waits to be added; its address.
     pub async fn join(&mut self, id: NodeId) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -181,6 +186,7 @@ impl Cluster {
             data_dir: folder.to_owned(),
             secret: Some(SECRET.to_owned()),
             state_bytes_max: None,
+            speaks: network::SPEAKS,
             consensus: options::Options::default(),
             log: log::Options::default(),
         };

@@ -11,7 +11,7 @@ use mcp_state_sidecar::machine::command::{Operation, Set, Transact};
 use mcp_state_sidecar::machine::{Command, Json, Reply};
 use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::raft::types::Peer;
-use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, options};
+use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, network, options};
 use mcp_state_sidecar::store::{Request, Store};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -48,6 +48,7 @@ async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
         data_dir: dir.to_owned(),
         secret: None,
         state_bytes_max: None,
+        speaks: network::SPEAKS,
         consensus: options::Options {
             snapshot_entries: SNAPSHOT_ENTRIES,
             keep_entries: SNAPSHOT_ENTRIES,

@@ -81,6 +81,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         data_dir: PathBuf::from(format!("/node{}", outside.id)),
         secret: None,
         state_bytes_max: None,
+        speaks: network::SPEAKS,
         // Often, so that runs of some seconds have several.
         consensus: options::Options {
             snapshot_entries: 120,

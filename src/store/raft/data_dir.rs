@@ -56,7 +56,10 @@ struct Identity {
 pub enum DataDirError {
     #[error("data directory {path}: in use by another process")]
     InUse { path: PathBuf },
-    #[error("data directory {path}: format {found}, but this version knows {FORMAT} at most")]
+    #[error(
+        "data directory {path}: format {found}, this version knows {FORMAT} at most; start the \
+         newer version that wrote it"
+    )]
     TooNew { path: PathBuf, found: u32 },
     #[error(
         "data directory {path}: belongs to node {found_node} of cluster '{found_cluster}', \

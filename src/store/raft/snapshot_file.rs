@@ -16,6 +16,8 @@ use super::disk::{self, File};
 
 /// What a snapshot file ends with, before length and digest; names the version.
 const MARK: &[u8; 8] = b"sidecar1";
+/// How the mark of every version begins.
+const MARKED: &[u8] = b"sidecar";
 const LENGTH_BYTES: usize = 8;
 const DIGEST_BYTES: usize = 32;
 const TRAILER_BYTES: usize = MARK.len() + LENGTH_BYTES + DIGEST_BYTES;
@@ -54,6 +56,16 @@ impl SnapshotFile {
         file.read_exact(&mut trailer)?;
         let (mark, rest) = trailer.split_at(MARK.len());
         let (length, digest) = rest.split_at(LENGTH_BYTES);
+        if let Some(version @ b'2'..=b'9') = mark.last()
+            && mark.starts_with(MARKED)
+        {
+            let (path, version) = (path.display(), char::from(*version));
+            let text = format!(
+                "{path} is a snapshot of version {version}, this version knows 1 at most; start \
+                 the newer version that wrote it"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
         if mark != MARK {
             return Err(damaged(&path, "has no trailer that this version knows"));
         }

@@ -2,6 +2,7 @@
 //! tasks that live as long as the node.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +72,8 @@ pub struct Options {
     pub state_bytes_max: Option<u64>,
     pub consensus: options::Options,
     pub log: log::Options,
+    /// Versions of the peers' protocol; [`network::SPEAKS`] but in tests.
+    pub speaks: RangeInclusive<u32>,
 }
 
 impl Options {
@@ -132,6 +135,7 @@ impl RaftStore {
         let mut identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
             .map_err(|error| setting(error.to_string()))?
             .living_in(dir.incarnation(), options.url.clone())
+            .speaking(options.speaks.clone())
             .knowing(roster.clone());
         if dir.is_founder() {
             identity = identity.founded_from(dir.seed());

@@ -48,7 +48,10 @@ pub enum LogError {
         reason: String,
     },
     /// The log was written by a version with another format.
-    #[error("{path:?} has log format {found}; this version reads format {known}")]
+    #[error(
+        "{path:?} has log format {found}, this version knows {known} at most; start the newer \
+         version that wrote it"
+    )]
     Format {
         /// The segment.
         path: PathBuf,

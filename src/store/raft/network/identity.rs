@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use subtle::ConstantTimeEq;
@@ -17,11 +18,17 @@ use tonic::{Request, Status};
 use crate::store::raft::roster::{Expelled, Roster};
 use crate::store::raft::types::NodeId;
 
-/// The protocol that this program speaks; raised when a neighbour that does
-/// not know a new message would misunderstand it.
-pub const PROTOCOL: u32 = 1;
+/// The versions of the protocol that this program speaks, and of what rests in
+/// logs and snapshots that peers hand on. The newest is raised with each change
+/// that a neighbour who does not know it would misunderstand, and a node uses
+/// such a change only once all members speak it; the oldest follows one release
+/// later, so that a cluster can be upgraded node by node.
+pub const SPEAKS: RangeInclusive<u32> = 1..=1;
 
+/// The newest version that the sender speaks.
 const KEY_PROTOCOL: &str = "sidecar-protocol";
+/// The oldest; a sender that does not say speaks all up to the newest.
+const KEY_PROTOCOL_LEAST: &str = "sidecar-protocol-least";
 /// Binary, because a cluster's name may be any text.
 const KEY_CLUSTER: &str = "sidecar-cluster-bin";
 /// From which state the sender's folder was seeded, if it was.
@@ -52,6 +59,7 @@ pub struct Identity {
     incarnation: u64,
     url: String,
     roster: Roster,
+    speaks: RangeInclusive<u32>,
 }
 
 /// A secret that no header can carry.
@@ -79,7 +87,8 @@ impl Identity {
             }
         };
         let (cluster, url, roster) = (cluster.into(), String::new(), Roster::default());
-        Ok(Self { cluster, node, secret, seed: None, incarnation: 0, url, roster })
+        let (seed, incarnation, speaks) = (None, 0, SPEAKS);
+        Ok(Self { cluster, node, secret, seed, incarnation, url, roster, speaks })
     }
 
     /// The same node, which knows the members by `roster`: it takes messages
@@ -104,6 +113,17 @@ impl Identity {
     pub fn living_in(mut self, incarnation: u64, url: impl Into<String>) -> Self {
         (self.incarnation, self.url) = (incarnation, url.into());
         self
+    }
+
+    /// The same node, of a program that speaks these versions of the protocol.
+    pub fn speaking(mut self, speaks: RangeInclusive<u32>) -> Self {
+        self.speaks = speaks;
+        self
+    }
+
+    /// The newest version of the protocol that this node speaks.
+    pub fn protocol(&self) -> u32 {
+        *self.speaks.end()
     }
 
     /// The cluster's name.
@@ -142,6 +162,7 @@ impl fmt::Debug for Identity {
 #[derive(Clone, Debug)]
 pub struct Stamp {
     protocol: MetadataValue<Ascii>,
+    protocol_least: MetadataValue<Ascii>,
     cluster: BinaryMetadataValue,
     seed: Option<MetadataValue<Ascii>>,
     incarnation: MetadataValue<Ascii>,
@@ -155,7 +176,8 @@ impl Stamp {
     /// For requests to `to`, or to whoever answers when that is unknown.
     pub fn new(identity: &Identity, to: Option<NodeId>) -> Self {
         Self {
-            protocol: PROTOCOL.into(),
+            protocol: identity.protocol().into(),
+            protocol_least: (*identity.speaks.start()).into(),
             cluster: BinaryMetadataValue::from_bytes(identity.cluster.as_bytes()),
             seed: identity.seed.clone(),
             incarnation: identity.incarnation.into(),
@@ -171,6 +193,7 @@ impl Interceptor for Stamp {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let metadata = request.metadata_mut();
         metadata.insert(KEY_PROTOCOL, self.protocol.clone());
+        metadata.insert(KEY_PROTOCOL_LEAST, self.protocol_least.clone());
         metadata.insert_bin(KEY_CLUSTER, self.cluster.clone());
         metadata.insert(KEY_FROM, self.from.clone());
         metadata.insert(KEY_INCARNATION, self.incarnation.clone());
@@ -250,12 +273,18 @@ impl Gate {
                         import the same file on each member, or on none, into empty folders";
             return denied("seed", text);
         }
-        match number::<u32>(metadata, KEY_PROTOCOL) {
-            Some(theirs) if (1..=PROTOCOL).contains(&theirs) => {}
-            theirs => {
-                let text = format!("this node speaks protocol 1 to {PROTOCOL}, not {theirs:?}");
-                return failed("protocol", &text);
-            }
+        let theirs = number::<u32>(metadata, KEY_PROTOCOL).unwrap_or(0);
+        let theirs = number::<u32>(metadata, KEY_PROTOCOL_LEAST).unwrap_or(1)..=theirs;
+        if theirs.end() < me.speaks.start() || me.speaks.end() < theirs.start() {
+            let text = format!(
+                "the sender speaks versions {} to {} of the peers' protocol, this node {} to {}; \
+                 upgrade one release at a time",
+                theirs.start(),
+                theirs.end(),
+                me.speaks.start(),
+                me.speaks.end()
+            );
+            return failed("protocol", &text);
         }
         let Some(node) = number::<NodeId>(metadata, KEY_FROM) else {
             return failed("from", "the request does not say which node sent it");
@@ -442,13 +471,47 @@ mod tests {
         assert!(!knock(8));
     }
 
+    /// What a node that speaks `mine` says to one that speaks `theirs`.
+    fn speaks(theirs: RangeInclusive<u32>, mine: RangeInclusive<u32>) -> Result<(), String> {
+        let from = identity("a", 1, None).speaking(theirs);
+        let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+        let gate = Gate::new(identity("a", 2, None).speaking(mine)).call(request);
+        gate.map(drop).map_err(|status| status.message().to_owned())
+    }
+
     #[test]
-    fn a_newer_protocol_is_turned_away() {
-        let mut stamp = Stamp::new(&identity("a", 1, None), Some(2));
-        stamp.protocol = (PROTOCOL + 1).into();
-        let request = stamp.call(Request::new(())).unwrap();
-        let refused = Gate::new(identity("a", 2, None)).call(request).unwrap_err();
-        assert_eq!(refused.code(), Code::FailedPrecondition);
+    fn neighbouring_versions_work_together() {
+        for (theirs, mine) in [(1..=1, 1..=1), (1..=2, 1..=1), (2..=3, 1..=2), (1..=4, 2..=3)] {
+            assert_eq!(speaks(theirs.clone(), mine.clone()), Ok(()));
+            assert_eq!(speaks(mine, theirs), Ok(()));
+        }
+        for (theirs, mine) in [(2..=3, 1..=1), (1..=1, 2..=3)] {
+            let refused = speaks(theirs.clone(), mine.clone()).unwrap_err();
+            let both = format!(
+                "the sender speaks versions {} to {} of the peers' protocol, this node {} to {};",
+                theirs.start(),
+                theirs.end(),
+                mine.start(),
+                mine.end()
+            );
+            assert!(refused.starts_with(&both), "{refused}");
+        }
+    }
+
+    /// One that names a single version, and one that names none.
+    #[test]
+    fn who_does_not_say_the_oldest_speaks_all_up_to_the_newest() {
+        for (newest, passes) in [(Some("2"), true), (Some("1"), false), (None, false)] {
+            let from = identity("a", 1, None);
+            let mut request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+            request.metadata_mut().remove(KEY_PROTOCOL_LEAST);
+            request.metadata_mut().remove(KEY_PROTOCOL);
+            if let Some(newest) = newest {
+                request.metadata_mut().insert(KEY_PROTOCOL, newest.parse().unwrap());
+            }
+            let gate = Gate::new(identity("a", 2, None).speaking(2..=3)).call(request);
+            assert_eq!(gate.is_ok(), passes, "{newest:?}");
+        }
     }
 
     #[test]

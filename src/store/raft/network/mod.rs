@@ -34,7 +34,7 @@ use tonic::Status;
 pub use self::dial::{Dial, Duplex, Tcp};
 pub use self::forward::{ForwardError, Forwarder};
 pub use self::handler::{PeerHandler, ReadIndex, Refusal, RefusalCode};
-pub use self::identity::{Gate, Identity, PROTOCOL, SecretError, Sender, Stamp, expelled};
+pub use self::identity::{Gate, Identity, SPEAKS, SecretError, Sender, Stamp, expelled};
 use self::lanes::Lanes;
 pub use self::lanes::{MESSAGE_BYTES_MAX, PeerClient, listener};
 pub use self::remote::Remote;

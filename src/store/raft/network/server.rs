@@ -15,7 +15,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::handler::{PeerHandler, Refusal};
-use super::identity::{Gate, Identity, PROTOCOL, sender};
+use super::identity::{Gate, Identity, sender};
 use super::lanes::MESSAGE_BYTES_MAX;
 use super::{convert, forward_server, snapshot};
 use crate::proto::peer::peer_server::{self, PeerServer};
@@ -90,7 +90,7 @@ where
         Ok(Response::new(peer::HelloReply {
             cluster: self.identity.cluster().to_owned(),
             node: self.identity.node(),
-            protocol: PROTOCOL,
+            protocol: self.identity.protocol(),
             leader,
             members,
             voters: membership.voter_ids().collect(),
