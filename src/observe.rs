@@ -78,7 +78,11 @@ fn record_cluster(cluster: &ClusterHealth) {
     for member in &cluster.members {
         let peer = member.id.to_string();
         if let Some(lag) = member.lag {
-            gauge!("sidecar_raft_peer_lag_entries", "peer" => peer).set(lag as f64);
+            gauge!("sidecar_raft_peer_lag_entries", "peer" => peer.clone()).set(lag as f64);
+        }
+        if let Some(ms) = member.clock_skew_ms {
+            let skew = gauge!("sidecar_raft_peer_clock_skew_seconds", "peer" => peer);
+            skew.set(ms as f64 / 1000.0);
         }
     }
 }

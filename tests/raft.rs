@@ -1,5 +1,7 @@
 //! The replicated store: three nodes in one process, on loopback.
 
+#[path = "raft/aging.rs"]
+mod aging;
 #[path = "raft/away.rs"]
 mod away;
 #[path = "raft/calls.rs"]

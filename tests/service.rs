@@ -52,7 +52,7 @@ impl Store for Probe {
         {
             let rows = row.iter().map(|row| (scan.prefix.clone(), row.clone())).collect();
             let answer = Answer::Leases { rows, more: false };
-            return Ok(Answered { answer, revision: Revision::ZERO });
+            return Ok(Answered { answer, revision: Revision::ZERO, age: None });
         }
         self.inner.ask(question, consistency, deadline).await
     }

@@ -262,9 +262,11 @@ impl Api {
         let timeout = timeout(request.timeout_ms)?;
         let mut answered = self.service.ask_within(question, consistency, timeout).await?;
         page::cut(&mut answered.answer);
+        let age = answered.age.filter(|_| consistency == Consistency::Local);
         Ok(proto::AskReply {
             answer: Some((&answered.answer).into()),
             revision: answered.revision.0,
+            age_ms: age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -150,7 +151,7 @@ impl Store for MemoryStore {
             true => answer_history(&question, &state.history, meta),
             false => answer(&question, &state.tables, now),
         };
-        Ok(Answered { answer, revision: meta.revision })
+        Ok(Answered { answer, revision: meta.revision, age: Some(Duration::ZERO) })
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {

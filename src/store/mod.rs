@@ -115,6 +115,10 @@ pub enum Consistency {
 pub struct Answered {
     pub answer: Answer,
     pub revision: Revision,
+    /// How old the state may be, where [`Consistency::Local`] was asked for: it
+    /// holds everything that was committed so long ago. None where this copy has
+    /// not heard from a majority since it was opened.
+    pub age: Option<Duration>,
 }
 
 /// A store's own account of itself.
@@ -151,6 +155,8 @@ pub struct ClusterHealth {
     /// Has applied all that was committed when it last asked the leader.
     pub caught_up: bool,
     pub members: Vec<Member>,
+    /// What an operator should see to although everything works, if so.
+    pub warning: Option<String>,
 }
 
 /// One member as a node sees it.
@@ -166,6 +172,9 @@ pub struct Member {
     pub lag: Option<u64>,
     /// When it last answered the leader; only the leader knows.
     pub last_seen: Option<Duration>,
+    /// How many milliseconds its wall clock is ahead of this node's, where that
+    /// is known.
+    pub clock_skew_ms: Option<i64>,
 }
 
 /// A node's part in the cluster.

@@ -54,6 +54,7 @@ mod writer;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -111,7 +112,7 @@ impl Store for RedisStore {
         };
         let revision = fetched.meta.revision;
         let answer = ask::answered(&question, fetched, now).map_err(|fault| fault.unsent())?;
-        Ok(Answered { answer, revision })
+        Ok(Answered { answer, revision, age: Some(Duration::ZERO) })
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {

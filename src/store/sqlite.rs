@@ -151,7 +151,11 @@ impl Store for SqliteStore {
             match self.readers.ask(&question, as_of, deadline).await? {
                 Found::Answer(answer, meta) => {
                     self.shared.standing.publish(&meta);
-                    return Ok(Answered { answer, revision: meta.revision });
+                    return Ok(Answered {
+                        answer,
+                        revision: meta.revision,
+                        age: Some(Duration::ZERO),
+                    });
                 }
                 Found::Late => self.pass_deadlines(deadline).await?,
             }

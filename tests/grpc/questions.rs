@@ -168,3 +168,20 @@ async fn an_answer_names_the_state_it_was_read_from() {
         assert_eq!(reply.revision, 1, "{consistency:?}");
     }
 }
+
+#[tokio::test]
+async fn a_local_answer_says_how_old_it_may_be() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let question = Question::Key(KeyQuestion { key: "k".into() });
+    let question = Some(mcp_state_sidecar::proto::state::Question { question: Some(question) });
+    for (consistency, age_ms) in
+        [(api::Consistency::Linearizable, None), (api::Consistency::Local, Some(0))]
+    {
+        let consistency = consistency.into();
+        let request =
+            api::AskRequest { question: question.clone(), consistency, ..Default::default() };
+        let reply = client.0.ask(request).await.unwrap().into_inner();
+        assert_eq!(reply.age_ms, age_ms);
+    }
+}

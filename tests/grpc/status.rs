@@ -24,6 +24,7 @@ async fn a_single_node_has_no_cluster() {
 #[tokio::test]
 async fn a_cluster_is_told_whole() {
     let member = Member {
+        clock_skew_ms: Some(-6),
         id: 2,
         addr: "127.0.0.1:9001".into(),
         url: "http://127.0.0.1:8001/mcp".into(),
@@ -44,6 +45,7 @@ async fn a_cluster_is_told_whole() {
         quorum: true,
         caught_up: true,
         members: vec![member, Member::default()],
+        warning: None,
     };
     let health = Health {
         backend: "raft",

@@ -52,6 +52,7 @@ fn member(member: &Member) -> proto::Member {
         voter: member.voter,
         lag: member.lag,
         last_seen_ms: member.last_seen.map(millis),
+        clock_skew_ms: member.clock_skew_ms,
     }
 }
 

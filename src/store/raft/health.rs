@@ -37,6 +37,7 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
         quorum: has_quorum(&metrics, caught_up),
         caught_up,
         members: members(&metrics),
+        warning: None,
     }
 }
 
@@ -103,6 +104,7 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
                 .and_then(|seen| seen.get(id))
                 .and_then(Option::as_ref)
                 .map(|at| at.elapsed()),
+            clock_skew_ms: None,
         })
         .collect()
 }

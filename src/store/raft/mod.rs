@@ -45,6 +45,7 @@ mod registrar;
 pub mod roster;
 pub mod seed;
 mod session;
+mod skew;
 mod snapshot;
 pub mod snapshot_file;
 mod start;
@@ -72,6 +73,7 @@ use leadership::{Core, Leader, Leadership};
 use log::LogStore;
 use read::ReadGate;
 use roster::Expelled;
+use skew::Skews;
 pub use start::{Options, Peers, StartError, Started};
 use state::State;
 use write::Writes;
@@ -98,6 +100,7 @@ pub struct RaftStore {
     gate: ReadGate,
     history: History,
     changes: Arc<Changes>,
+    skews: Skews,
     log: LogStore,
     caught_up: Arc<AtomicBool>,
     expelled: watch::Receiver<Option<Expelled>>,
@@ -127,17 +130,18 @@ impl Store for RaftStore {
             Consistency::Linearizable => self.newest(deadline).await?,
             Consistency::Local => self.state.load(),
         };
+        let age = self.gate.age();
         let meta = state.tables.meta();
         if question.is_about_history() {
             let answer = self.history.answer(&question, meta, deadline).await?;
-            return Ok(Answered { answer, revision: meta.revision });
+            return Ok(Answered { answer, revision: meta.revision, age });
         }
         let now = match consistency {
             Consistency::Linearizable => meta.clock,
             Consistency::Local => self.writes.office.estimate(state.logged()),
         };
         let Ok(answer) = answer(&question, &state.tables, now);
-        Ok(Answered { answer, revision: meta.revision })
+        Ok(Answered { answer, revision: meta.revision, age })
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {
@@ -165,6 +169,10 @@ impl Store for RaftStore {
         if let Some(itself) = cluster.members.iter_mut().find(|m| m.id == cluster.node_id) {
             itself.url.clone_from(&self.url);
         }
+        for member in &mut cluster.members {
+            member.clock_skew_ms = self.skews.of(member.id);
+        }
+        cluster.warning = self.skews.warning();
         let state = self.state.load();
         let meta = state.tables.meta();
         Health {

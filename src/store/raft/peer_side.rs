@@ -53,6 +53,10 @@ impl PeerHandler for PeerSide {
         }
     }
 
+    fn wall_ms(&self) -> u64 {
+        self.writes.office.wall().0
+    }
+
     async fn read_index(&self) -> Result<ReadIndex, Refusal> {
         let writes = &self.writes;
         let term = match writes.leadership.now() {

@@ -5,7 +5,7 @@
 //! One round serves all who waited when it began, so that reads cost the
 //! leader a message each round and not each read.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openraft::ReadPolicy;
@@ -35,7 +35,12 @@ const BEHIND: &str = "this node has not applied yet what was committed";
 #[derive(Clone)]
 pub struct ReadGate {
     waiting: mpsc::Sender<Waiter>,
+    current: Current,
 }
+
+/// When the last round began that was passed: this node's state holds everything
+/// that was committed by then.
+type Current = Arc<Mutex<Option<Instant>>>;
 
 struct Waiter {
     deadline: Instant,
@@ -55,8 +60,15 @@ impl ReadGate {
     /// Opens the gate. It closes when all clones of it are gone.
     pub fn open(rounds: Rounds) -> ReadGate {
         let (waiting, queue) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(rounds.run(queue));
-        ReadGate { waiting }
+        let current = Current::default();
+        tokio::spawn(rounds.run(queue, current.clone()));
+        ReadGate { waiting, current }
+    }
+
+    /// How old this node's state may be; none before the first round has passed.
+    pub fn age(&self) -> Option<Duration> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.map(|began| began.elapsed())
     }
 
     /// Waits until this node's state holds everything that was committed when
@@ -74,19 +86,26 @@ impl ReadGate {
 }
 
 impl Rounds {
-    async fn run(mut self, mut queue: mpsc::Receiver<Waiter>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiter>, current: Current) {
         let mut waiters = Vec::new();
         while queue.recv_many(&mut waiters, WAITING_MAX).await > 0 {
-            self.serve(&mut waiters, &mut queue).await;
+            self.serve(&mut waiters, &mut queue, &current).await;
         }
     }
 
     /// Runs rounds until every waiter has passed or is out of time. Whoever
     /// comes after a round that failed waits for the next one with the others.
-    async fn serve(&mut self, waiters: &mut Vec<Waiter>, queue: &mut mpsc::Receiver<Waiter>) {
+    async fn serve(
+        &mut self,
+        waiters: &mut Vec<Waiter>,
+        queue: &mut mpsc::Receiver<Waiter>,
+        current: &Current,
+    ) {
         while let Some(last) = waiters.iter().map(|waiter| waiter.deadline).max() {
+            let began = Instant::now();
             let failure = match self.round(last).await {
                 Ok(time) => {
+                    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
                     for waiter in waiters.drain(..) {
                         // A reader that has gone needs no answer.
                         let _ = waiter.pass.send(Ok(time));

@@ -32,6 +32,7 @@ use super::read::{ReadGate, Rounds};
 use super::registrar::Registrar;
 use super::roster::Roster;
 use super::session::Session;
+use super::skew::Skews;
 use super::snapshot::SnapshotDir;
 use super::snapshot_file;
 use super::state::State;
@@ -179,6 +180,8 @@ impl RaftStore {
             forwarder: Forwarder::new(network.clone()),
             state_bytes_max: options.state_bytes_max,
         });
+        let skews = Skews::default();
+        let watch_clocks = skews.clone().watch(leadership.clone(), network.clone(), office.clone());
         let gate = ReadGate::open(Rounds {
             core: core.clone(),
             leadership: leadership.clone(),
@@ -206,6 +209,7 @@ impl RaftStore {
             AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
             AbortOnDropHandle::new(tokio::spawn(registrar.register())),
             AbortOnDropHandle::new(tokio::spawn(expulsion)),
+            AbortOnDropHandle::new(tokio::spawn(watch_clocks)),
         ];
         let handler = PeerSide { writes: writes.clone(), history: history.clone() };
         let snapshots = dir.snapshots();
@@ -219,6 +223,7 @@ impl RaftStore {
             gate,
             history,
             changes,
+            skews,
             log,
             caught_up,
             expelled,

@@ -6,6 +6,6 @@ call state_set {"key": "k", "value": 1}
 call state_get {"key": "k"}
   {"key":"k","value":1,"found":true,"revision":1}
 call state_get {"key": "k", "consistency": "local"}
-  {"key":"k","value":1,"found":true,"revision":1}
+  {"key":"k","value":1,"found":true,"revision":1,"age_seconds":"…"}
 call state_list {"consistency": "local"}
-  {"keys":["k"]}
+  {"keys":["k"],"age_seconds":"…"}

@@ -16,4 +16,4 @@ let page = call lease_list {"limit": 1}
 call lease_list {"limit": 1, "cursor": "$page.next_cursor"}
   {"leases":[{"resource_id":"b","holder":"x","fencing_token":1,"expires_at":1700000060.0}]}
 call lease_list {"consistency": "local"}
-  {"leases":[{"resource_id":"a:1","holder":"y","fencing_token":2,"expires_at":1700000060.0},{"resource_id":"b","holder":"x","fencing_token":1,"expires_at":1700000060.0}]}
+  {"leases":[{"resource_id":"a:1","holder":"y","fencing_token":2,"expires_at":1700000060.0},{"resource_id":"b","holder":"x","fencing_token":1,"expires_at":1700000060.0}],"age_seconds":"…"}

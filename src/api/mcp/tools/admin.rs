@@ -28,6 +28,7 @@ fn member_fields() -> Vec<Field> {
         field::boolean("voter", "Whether it counts for a majority.").required(),
         field::integer("lag", "Entries it is behind; only the leader knows."),
         field::seconds("last_seen_s", "Seconds since it last answered the leader."),
+        field::seconds("clock_skew_s", "Seconds that its clock is ahead of this node's."),
     ]
 }
 
@@ -46,6 +47,7 @@ fn cluster_fields() -> Vec<Field> {
         field::boolean("quorum", "Whether a majority answers."),
         field::boolean("caught_up", "Whether this node has all that was committed."),
         field::objects("members", &member_fields(), "All members, and how far each is behind."),
+        field::text("warning", "What an operator should see to although everything works."),
     ]
 }
 
@@ -140,7 +142,7 @@ fn with_cluster(reply: Object, cluster: &ClusterHealth) -> Object {
         Some(leader) => reply.number("leader", leader),
         None => reply.null("leader"),
     };
-    reply
+    let reply = reply
         .number("term", cluster.term)
         .number("last_log_index", cluster.last_log_index)
         .number("committed_index", cluster.committed_index)
@@ -148,7 +150,11 @@ fn with_cluster(reply: Object, cluster: &ClusterHealth) -> Object {
         .number("snapshot_index", cluster.snapshot_index)
         .bool("quorum", cluster.quorum)
         .bool("caught_up", cluster.caught_up)
-        .objects("members", cluster.members.iter().map(member_object))
+        .objects("members", cluster.members.iter().map(member_object));
+    match &cluster.warning {
+        Some(warning) => reply.text("warning", warning),
+        None => reply,
+    }
 }
 
 fn member_object(member: &Member) -> Object {
@@ -160,8 +166,11 @@ fn member_object(member: &Member) -> Object {
     if let Some(lag) = member.lag {
         reply = reply.number("lag", lag);
     }
-    match member.last_seen {
-        Some(seen) => reply.seconds("last_seen_s", seen.as_millis() as u64),
+    if let Some(seen) = member.last_seen {
+        reply = reply.seconds("last_seen_s", seen.as_millis() as u64);
+    }
+    match member.clock_skew_ms {
+        Some(ms) => reply.signed_seconds("clock_skew_s", ms),
         None => reply,
     }
 }

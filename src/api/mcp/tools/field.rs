@@ -131,9 +131,24 @@ pub(super) fn idempotency_key() -> Field {
     )
 }
 
+/// The argument by which a read may be local.
+pub(super) const CONSISTENCY: &str = "consistency";
+
+/// The result that a local read has besides.
+pub(super) const AGE: &str = "age_seconds";
+
+pub(super) fn age() -> Field {
+    seconds(
+        AGE,
+        "For a local read: it saw everything that was written so long ago. null where this node \
+        has heard from no majority since it started.",
+    )
+    .nullable()
+}
+
 pub(super) fn consistency() -> Field {
     one_of(
-        "consistency",
+        CONSISTENCY,
         &["linearizable", "local"],
         "'local' reads this node's own copy, which may be older but needs no quorum.",
     )

@@ -101,9 +101,7 @@ async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let before = call.args.number_if("before_id", limits::revision)?;
     let consistency = call.args.consistency()?;
     let question = Question::History { filter, before, limit };
-    let Answer::History { mut events, mut more } =
-        call.service.ask(question, consistency).await?.answer
-    else {
+    let Answer::History { mut events, mut more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     more |= cut(&mut events, event_bytes);

@@ -129,7 +129,7 @@ async fn get(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let key = call.args.key("key")?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
-    let Answer::Key(row) = call.service.ask(question, consistency).await?.answer else {
+    let Answer::Key(row) = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     Ok(match row {
@@ -217,8 +217,7 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let with_values = call.args.bool_if("include_values")?.unwrap_or(false);
     let consistency = call.args.consistency()?;
     let question = Question::Keys { scan: Scan { prefix, after }, limit };
-    let Answer::Keys { mut rows, mut more } = call.service.ask(question, consistency).await?.answer
-    else {
+    let Answer::Keys { mut rows, mut more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     more |= with_values && cut(&mut rows, |(key, row)| key.len() + row.value.as_str().len());

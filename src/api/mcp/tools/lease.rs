@@ -205,8 +205,7 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let after = call.args.key_if("cursor")?;
     let consistency = call.args.consistency()?;
     let question = Question::Leases { scan: Scan { prefix, after }, limit };
-    let Answer::Leases { rows, more } = call.service.ask(question, consistency).await?.answer
-    else {
+    let Answer::Leases { rows, more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     let leases = rows.iter().map(|(resource_id, row)| {

@@ -15,8 +15,8 @@ mod session;
 mod work;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::LazyLock;
-use std::time::Instant;
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -27,10 +27,12 @@ pub use field::Field;
 pub(super) use object::push_string;
 
 use crate::access::Caller;
-use crate::machine::{Command, Reply, Text};
+use crate::machine::{Answer, Command, Question, Reply, Text};
 use crate::observe;
 use crate::service::{Context, Service, ServiceError};
+use crate::store::Consistency;
 use args::Args;
+use field::{AGE, CONSISTENCY};
 use object::Object;
 
 /// One tool.
@@ -71,6 +73,8 @@ struct Call<'a> {
     service: &'a Service,
     caller: &'a Caller,
     args: Args<'a>,
+    /// How old the state was that a local read saw; none where nothing was read so.
+    age: &'a OnceLock<Option<Duration>>,
 }
 
 type Run = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Object, ServiceError>>;
@@ -87,9 +91,17 @@ pub fn all() -> &'static [Tool] {
             history::tools(),
             admin::tools(),
         ];
-        groups.into_iter().flatten().collect()
+        groups.into_iter().flatten().map(told_its_age).collect()
     });
     &TOOLS
+}
+
+/// Reads that may be local say how old what they saw may be.
+fn told_its_age(mut tool: Tool) -> Tool {
+    if tool.takes.iter().any(|field| field.name == CONSISTENCY) {
+        tool.gives.push(field::age());
+    }
+    tool
 }
 
 /// The tool of this name.
@@ -104,9 +116,10 @@ pub async fn call(
     tool: &'static Tool,
     arguments: Map<String, Value>,
 ) -> ToolResult {
+    let age = OnceLock::new();
     let run = async {
         let args = Args::new(tool.name, &tool.takes, arguments, service.limits())?;
-        (tool.run)(Call { service, caller, args }).await
+        (tool.run)(Call { service, caller, args, age: &age }).await
     };
     let began = Instant::now();
     let ended = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
@@ -116,7 +129,14 @@ pub async fn call(
     let outcome = ended.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
     observe::call(tool.name, outcome, began.elapsed());
     match ended {
-        Ok(object) => ToolResult { structured: object.finish(), error: None },
+        Ok(object) => {
+            let object = match age.get() {
+                Some(Some(age)) => object.seconds(AGE, age.as_millis() as u64),
+                Some(None) => object.null(AGE),
+                None => object,
+            };
+            ToolResult { structured: object.finish(), error: None }
+        }
         Err(error) => ToolResult::error(tool.name, &error),
     }
 }
@@ -167,6 +187,19 @@ impl Call<'_> {
     fn context(&mut self) -> Result<Context, ServiceError> {
         let idempotency_key = self.args.idempotency_key()?;
         Ok(Context { actor: self.caller.actor.clone(), idempotency_key })
+    }
+
+    /// Answers a question of a tool that asks once.
+    async fn ask(
+        &self,
+        question: Question,
+        consistency: Consistency,
+    ) -> Result<Answer, ServiceError> {
+        let answered = self.service.ask(question, consistency).await?;
+        if consistency == Consistency::Local {
+            self.age.get_or_init(|| answered.age);
+        }
+        Ok(answered.answer)
     }
 
     async fn submit(&mut self, command: Command) -> Result<Reply, ServiceError> {

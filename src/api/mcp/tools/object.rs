@@ -95,6 +95,16 @@ impl Object {
     }
 
     /// Milliseconds as seconds with a fraction, exact.
+    /// As [`Object::seconds`], of what may be below zero.
+    pub(super) fn signed_seconds(mut self, name: &str, ms: i64) -> Object {
+        self = self.seconds(name, ms.unsigned_abs());
+        if ms < 0 {
+            let digits = self.text.rfind(':').map_or(self.text.len(), |colon| colon + 1);
+            self.text.insert(digits, '-');
+        }
+        self
+    }
+
     pub(super) fn seconds(mut self, name: &str, ms: u64) -> Object {
         self.name(name);
         let fraction = format!("{:03}", ms % 1000);

@@ -197,8 +197,7 @@ async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<Object, S
     let before = call.args.revision_cursor()?;
     let consistency = call.args.consistency()?;
     let question = Question::Runs { filter, before, limit };
-    let Answer::Runs { mut rows, mut more } = call.service.ask(question, consistency).await?.answer
-    else {
+    let Answer::Runs { mut rows, mut more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     more |= cut(&mut rows, run_bytes);
@@ -251,7 +250,7 @@ async fn run_status(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let run_id = call.args.id("run_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
-    match call.service.ask(question, consistency).await?.answer {
+    match call.ask(question, consistency).await? {
         Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run)),
         Answer::Run(None) => Err(not_found(&run_id)),
         _ => Err(mismatch()),
@@ -284,7 +283,7 @@ async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let run_id = call.args.id("run_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Resume { run_id: run_id.clone() };
-    let resumed = match call.service.ask(question, consistency).await?.answer {
+    let resumed = match call.ask(question, consistency).await? {
         Answer::Resume(Some(resumed)) => resumed,
         Answer::Resume(None) => return Err(not_found(&run_id)),
         _ => return Err(mismatch()),

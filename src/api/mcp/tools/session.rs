@@ -86,7 +86,7 @@ async fn restore(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let session_id = call.args.id("session_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Session { session_id: session_id.clone() };
-    let Answer::Session(row) = call.service.ask(question, consistency).await?.answer else {
+    let Answer::Session(row) = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     let reply = Object::new().bool("found", row.is_some()).text("session_id", &session_id);
@@ -133,8 +133,7 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let after = call.args.key_if("cursor")?;
     let consistency = call.args.consistency()?;
     let question = Question::Sessions { scan: Scan { prefix, after }, limit };
-    let Answer::Sessions { rows, more } = call.service.ask(question, consistency).await?.answer
-    else {
+    let Answer::Sessions { rows, more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     let sessions = rows.iter().map(|(session_id, row)| {

@@ -14,6 +14,12 @@ use crate::store::raft::types::{NodeId, Peer};
 /// Answers peers.
 #[async_trait]
 pub trait PeerHandler: Send + Sync + 'static {
+    /// The node's wall clock, in milliseconds since the Unix epoch; 0 where it
+    /// does not say.
+    fn wall_ms(&self) -> u64 {
+        0
+    }
+
     /// Proposes what `from` forwarded and returns its reply. Dropped when the
     /// peer's connection breaks, so it must bear being dropped at any await.
     ///

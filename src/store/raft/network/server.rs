@@ -96,6 +96,7 @@ where
             voters: membership.voter_ids().collect(),
             incarnation: self.identity.incarnation(),
             url: self.identity.url().to_owned(),
+            wall_ms: self.handler.wall_ms(),
         }))
     }
 

@@ -1,0 +1,98 @@
+//! What a node knows of how far it is behind: the age of local reads, and clocks
+//! that are apart.
+
+use std::time::Duration;
+
+use mcp_state_sidecar::machine::Question;
+use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::raft::RaftStore;
+use mcp_state_sidecar::store::{Consistency, Store};
+
+use super::calls::{set, soon, until};
+use super::cluster::Cluster;
+
+async fn age(store: &RaftStore) -> Option<Duration> {
+    let question = Question::Key { key: "k".into() };
+    store.ask(question, Consistency::Local, soon()).await.unwrap().age
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_read_says_how_old_it_may_be() {
+    let mut cluster = Cluster::start().await;
+    cluster.any().submit(set("k", "1"), soon()).await.unwrap();
+    for store in cluster.stores() {
+        until("it is current", || async {
+            age(&store).await.is_some_and(|age| age < Duration::from_secs(2))
+        })
+        .await;
+    }
+    // Without a majority the age grows, and never falls.
+    let alone = cluster.store(0);
+    for at in 1..3 {
+        cluster.stop(at).await;
+    }
+    let first = age(&alone).await.expect("it was current");
+    let asked = tokio::time::Instant::now();
+    until("it has aged", || async {
+        let age = age(&alone).await.expect("it was current");
+        assert!(age >= first, "{age:?} after {first:?}");
+        age > first + Duration::from_secs(3)
+    })
+    .await;
+    assert!(asked.elapsed() >= Duration::from_secs(3));
+    // Started without one, it cannot know how old its disk is.
+    drop(alone);
+    cluster.stop(0).await;
+    cluster.start_node(0).await;
+    assert_eq!(age(&cluster.store(0)).await, None);
+    // With one it is young again.
+    cluster.start_node(1).await;
+    cluster.settled().await;
+    let back = cluster.store(0);
+    until("it is current again", || async {
+        age(&back).await.is_some_and(|age| age < Duration::from_secs(2))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_are_apart_are_told_in_health() {
+    const START_MS: u64 = 1_700_000_000_000;
+    let mut cluster = Cluster::start_at(Manual::at(START_MS)).await;
+    let steady = cluster.clock.clone();
+    for store in cluster.stores() {
+        let near = || async {
+            let health = store.health().await.cluster.unwrap();
+            let known = health.members.iter().filter_map(|member| member.clock_skew_ms).count();
+            assert_eq!(health.warning, None);
+            known == 2
+        };
+        until("it knows the clocks of both", near).await;
+    }
+    // One comes back with a clock that somebody set wrong.
+    let id = cluster.options(2).node_id;
+    cluster.stop(2).await;
+    cluster.clock = Manual::at(START_MS + 12_000);
+    cluster.restart(2).await;
+    let (one, ahead) = (cluster.store(0), cluster.store(2));
+    let warns = |store: std::sync::Arc<RaftStore>, text: String| async move {
+        let warning = store.health().await.cluster.unwrap().warning;
+        warning.is_some_and(|warning| warning.contains(&text))
+    };
+    let told = format!("more than 5 s apart: node {id} is 12.0 s ahead of this node's");
+    until("the others warn", || warns(one.clone(), told.clone())).await;
+    until("it warns", || warns(ahead.clone(), "is 12.0 s behind this node's".to_owned())).await;
+    // And with one that agrees within the allowance.
+    drop(ahead);
+    cluster.stop(2).await;
+    steady.set_wall_ms(START_MS);
+    cluster.clock = Manual::at(START_MS + 4_000);
+    cluster.restart(2).await;
+    until("nobody warns any more", || async {
+        one.health().await.cluster.unwrap().warning.is_none()
+    })
+    .await;
+    let health = one.health().await.cluster.unwrap();
+    let skew = health.members.iter().find(|member| member.id == id).unwrap().clock_skew_ms;
+    assert_eq!(skew, Some(4_000));
+}
