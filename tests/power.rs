@@ -16,6 +16,8 @@ mod cluster;
 #[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "power/disk.rs"]
 mod disk;
+#[path = "power/failing.rs"]
+mod failing;
 #[path = "power/node.rs"]
 mod node;
 #[path = "power/reopen.rs"]

@@ -24,7 +24,7 @@ use super::disk::{CrashDisk, Cut};
 use super::support::{seed, small_options};
 use super::told::{Ledger, PATIENCE, WRITERS, Writer, check};
 
-const NODES: usize = 3;
+pub const NODES: usize = 3;
 const DISK_BYTES: u64 = 192 << 20;
 const CUTS: usize = 5;
 /// Cuts of the same disks before the next are formatted.
@@ -92,7 +92,7 @@ async fn nothing_acknowledged_is_lost_when_all_nodes_lose_power() {
 }
 
 /// Where the nodes of a cluster will listen.
-async fn free_addrs() -> Vec<String> {
+pub async fn free_addrs() -> Vec<String> {
     let mut listeners = Vec::new();
     for _ in 0..NODES {
         listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -113,7 +113,7 @@ async fn listen(addr: &str) -> TcpListener {
 }
 
 /// Starts a node on each disk.
-async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
+pub async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
     let members: BTreeMap<NodeId, Peer> = (1..).zip(addrs.iter().map(Peer::at)).collect();
     let mut nodes = Vec::new();
     for ((id, disk), addr) in (1..).zip(disks).zip(addrs) {

@@ -77,6 +77,16 @@ impl CrashDisk {
         }
     }
 
+    /// Makes the file system read-only, as it makes itself where it finds a fault.
+    pub fn turn_read_only(&self) {
+        let options = "remount,errors=remount-ro,commit=300";
+        tool("mount", &["-o", options, &text(&self.path())]).expect("it is mounted");
+        let device = self.device.as_deref().expect("it is attached");
+        let name = Path::new(device).file_name().expect("a device has a name");
+        let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
+        fs::write(trigger, "a fault of the test's").expect("ext4 takes faults");
+    }
+
     /// Whether power is gone.
     pub fn is_cut(&self) -> bool {
         self.blocks().image.is_some()
