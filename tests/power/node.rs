@@ -241,10 +241,10 @@ fn a_node_whose_log_failed_says_so_and_acknowledges_nothing() {
         disk.fail_syncs(0);
         let asked = Instant::now();
         let later = store.submit(set("3"), asked + PATIENCE).await.unwrap_err();
-        assert!(matches!(later, StoreError::Storage(_)), "{later}");
+        assert!(matches!(later, StoreError::Unavailable(_)), "{later}");
         let question = Question::Key { key: key.clone() };
         let read = store.ask(question.clone(), Consistency::Linearizable, asked + PATIENCE).await;
-        assert!(matches!(read, Err(StoreError::Storage(_))), "{read:?}");
+        assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
         assert!(asked.elapsed() < PATIENCE / 2, "refused at once");
         let fault = store.health().await.fault.expect("it has stopped");
         assert!(fault.contains("cannot sync") && fault.contains(".wal"), "{fault}");

@@ -51,7 +51,7 @@ pub async fn fill(file: &Path) {
             Err(fault) => break fault,
         }
     };
-    assert!(matches!(fault, StoreError::Storage(_)), "{fault}");
+    assert!(matches!(fault, StoreError::Unavailable(_)), "{fault}");
     assert_eq!(fault.to_string().lines().count(), 1);
     assert_eq!(store.health().await.fault, Some(fault.to_string()));
     setrlimit(Resource::Fsize, limit).unwrap();

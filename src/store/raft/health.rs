@@ -48,7 +48,7 @@ pub fn end(core: &Core) -> Option<StoreError> {
     if let Some(fatal) = told {
         return Some(match fatal {
             Fatal::Stopped => StoreError::Unavailable("the node is stopping".to_owned()),
-            Fatal::StorageError(_) | Fatal::Panicked => StoreError::Storage(fatal.to_string()),
+            Fatal::StorageError(_) | Fatal::Panicked => stopped(&fatal.to_string()),
         });
     }
     // A panic leaves the last metrics as they were, and nobody to change them.
@@ -56,12 +56,16 @@ pub fn end(core: &Core) -> Option<StoreError> {
         match metrics.changed().now_or_never() {
             Some(Ok(())) => {}
             Some(Err(_gone)) => {
-                let why = "consensus panicked; the log says where".to_owned();
-                return Some(StoreError::Storage(why));
+                return Some(stopped("consensus panicked; the log says where"));
             }
             None => return None,
         }
     }
+}
+
+/// Nothing is written here any more, and other nodes can do it.
+fn stopped(why: &str) -> StoreError {
+    StoreError::Unavailable(format!("this node has stopped at a fault: {why}"))
 }
 
 fn role(state: ServerState) -> Role {

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Result, ffi};
+use rusqlite::Result;
 
-use super::error::describe;
+use super::error::fault;
 use super::shared::Shared;
 use super::view::Tables;
 use crate::machine::{self, ClusterMs, Envelope, Reply, View};
@@ -65,7 +65,7 @@ impl Batch {
                 written_bytes += done.bytes;
                 done.reply
             });
-            let outcome = outcome.map_err(|error| StoreError::Storage(describe(&error)));
+            let outcome = outcome.map_err(|error| fault(&error));
             self.taken.push(Taken { job, envelope, outcome });
             if faulted {
                 savepoint(tables, "ROLLBACK TO whole")?;
@@ -97,9 +97,9 @@ impl Batch {
                     // Fails where the fault has ended the transaction.
                     savepoint(tables, "ROLLBACK TO one")?;
                     tables.position = before;
-                    let why = describe(&error);
-                    tracing::warn!(error = why, "a command was rolled back");
-                    Err(StoreError::Storage(why))
+                    let fault = fault(&error);
+                    tracing::warn!(error = %fault, "a command was rolled back");
+                    Err(fault)
                 }
             };
             savepoint(tables, "RELEASE one")?;
@@ -124,14 +124,12 @@ impl Batch {
 
 /// What a failed `COMMIT` means to the callers.
 pub(super) fn commit_error(error: rusqlite::Error) -> StoreError {
-    let why = describe(&error);
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    match code {
+    match fault(&error) {
         // A page found no room: the last one makes a commit of the others.
-        Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE) => StoreError::Storage(why),
+        full @ StoreError::Unavailable(_) => full,
         // The log is whole but perhaps not on the disk: a restart might find
         // it there.
-        _ => StoreError::Unknown(why),
+        StoreError::Storage(why) | StoreError::Unknown(why) => StoreError::Unknown(why),
     }
 }
 

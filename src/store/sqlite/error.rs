@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
-use crate::store::reference;
+use crate::store::{StoreError, reference};
 
 /// Why a file was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -113,4 +113,17 @@ pub(super) fn describe(error: &rusqlite::Error) -> String {
         _ => return text,
     };
     format!("{hint} ({text})")
+}
+
+/// What callers are told of a fault before anything was committed: where there
+/// is no room they may try again, here or once there is.
+pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
+    let why = describe(error);
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    match code {
+        Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE) => {
+            StoreError::Unavailable(format!("{why}; nothing was written"))
+        }
+        Some(_) | None => StoreError::Storage(why),
+    }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::batch::{self, Batch};
-use super::error::{describe, is_busy};
+use super::error::{describe, fault, is_busy};
 use super::rows::Position;
 use super::shared::Shared;
 use super::view::Tables;
@@ -84,7 +84,7 @@ impl Writer {
             Ok(Begun::Unwanted) => {}
             Ok(Begun::Yes) => self.transaction(),
             Err(error) => {
-                let error = StoreError::Storage(describe(&error));
+                let error = fault(&error);
                 self.failed(&error);
                 while let Some(job) = self.shared.queue.take() {
                     job.answer(Err(error.clone()));
@@ -145,7 +145,7 @@ impl Writer {
 
     /// All that is to be done before `COMMIT`.
     fn prepare(&self, batch: &mut Batch) -> Result<(i64, Position), StoreError> {
-        let storage = |error| StoreError::Storage(describe(&error));
+        let storage = |error| fault(&error);
         let others = others(&self.conn).map_err(storage)?;
         let mut tables = Tables::load(&self.conn).map_err(storage)?;
         batch.decide(&mut tables, &self.shared).map_err(storage)?;
