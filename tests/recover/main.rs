@@ -6,6 +6,7 @@ mod attacks;
 #[allow(dead_code, reason = "chaos uses more of it")]
 #[path = "../chaos/client.rs"]
 mod client;
+mod corrupt;
 mod exports;
 mod programs;
 mod runbook;

@@ -17,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt};
+use mcp_state_sidecar::api::mcp::tools;
 use runner::play;
 use stores::{Factory, MEMORY, RAFT, REDIS, SQLITE};
 
@@ -94,8 +95,18 @@ async fn recorded_answers_of_the_reference() {
 fn every_tool_has_a_story() {
     let told: String =
         scripts().iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
-    for tool in mcp_state_sidecar::api::mcp::tools::all() {
+    for tool in tools::all() {
         assert!(told.contains(&format!("call {} ", tool.name)), "no story calls {}", tool.name);
+    }
+}
+
+/// A caller that lost an answer may ask again, whatever it wrote.
+#[test]
+fn every_write_takes_an_idempotency_key() {
+    for tool in tools::all() {
+        let takes = tool.takes.iter().any(|field| field.name == "idempotency_key");
+        let writes = matches!(tool.nature, tools::Nature::Write { .. });
+        assert_eq!(takes, writes, "{}", tool.name);
     }
 }
 
