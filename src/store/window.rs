@@ -81,12 +81,18 @@ impl Window {
         }
     }
 
+    /// Whether there is more than `limits` allow.
+    pub fn exceeds(&self, limits: &Limits) -> bool {
+        self.events.len() > limits.events_max || self.bytes > limits.bytes_max
+    }
+
     /// The revision up to which events must go for the rest to keep within
-    /// `limits`; the one before the oldest where all may stay.
-    pub fn surplus(&self, limits: &Limits) -> Revision {
+    /// `limits`, but none after `upto`; the one before the oldest where all may
+    /// stay. Takes as long as there are events to go.
+    pub fn surplus(&self, limits: &Limits, upto: Revision) -> Revision {
         let (mut events, mut bytes) = (self.events.len(), self.bytes);
         let mut last_to_go = self.floor;
-        for event in &self.events {
+        for event in self.events.iter().take_while(|event| event.revision <= upto) {
             if events <= limits.events_max && bytes <= limits.bytes_max {
                 break;
             }

@@ -79,12 +79,19 @@ fn the_surplus_keeps_the_newest_within_both_limits() {
         window.push(event(revision, Action::StateSet, "k", None));
     }
     let each = window.bytes() / 20;
-    let surplus = |events_max, bytes_max| window.surplus(&Limits { events_max, bytes_max });
+    let all = Revision(u64::MAX);
+    let surplus = |events_max, bytes_max| window.surplus(&Limits { events_max, bytes_max }, all);
     assert_eq!(surplus(20, u64::MAX), Revision(0));
     assert_eq!(surplus(15, u64::MAX), Revision(5));
     assert_eq!(surplus(99, 3 * each), Revision(17));
     assert_eq!(surplus(0, 0), Revision(20));
-    assert_eq!(Window::after(Revision(7)).surplus(&Limits::ARCHIVED), Revision(7));
+    assert_eq!(Window::after(Revision(7)).surplus(&Limits::ARCHIVED, all), Revision(7));
+    let small = Limits { events_max: 15, bytes_max: u64::MAX };
+    assert_eq!(window.surplus(&small, Revision(3)), Revision(3));
+    assert_eq!(window.surplus(&small, Revision(0)), Revision(0));
+    assert!(window.exceeds(&small));
+    assert!(!window.exceeds(&Limits { events_max: 20, bytes_max: 20 * each }));
+    assert!(window.exceeds(&Limits { events_max: 20, bytes_max: 20 * each - 1 }));
 }
 
 #[test]

@@ -45,9 +45,11 @@ impl Recent {
     /// Evicts what is too much and archived; says whether there is more than
     /// the cap still.
     pub(super) fn evict(&mut self, options: &Options, durable: Revision) -> bool {
-        let surplus = self.window.surplus(&options.keep).min(durable);
+        // No further than it is archived: looking at all that is not, with each
+        // event, would take longer the further the archive is behind.
+        let surplus = self.window.surplus(&options.keep, durable);
         self.evict_to(surplus);
-        self.window.surplus(&options.cap) >= self.window.oldest()
+        self.window.exceeds(&options.cap)
     }
 
     /// Whether the archive was found not to move, and still is where it was.
@@ -58,7 +60,7 @@ impl Recent {
     /// Evicts down to the cap, archived or not, until the archive moves.
     pub(super) fn shed(&mut self, options: &Options, durable: Revision) {
         self.stuck = Some(durable);
-        let surplus = self.window.surplus(&options.cap);
+        let surplus = self.window.surplus(&options.cap, self.window.newest());
         self.evict_to(surplus);
     }
 
