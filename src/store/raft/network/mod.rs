@@ -11,6 +11,7 @@ mod convert;
 mod dial;
 mod forward;
 mod forward_server;
+mod gate;
 mod handler;
 mod identity;
 mod lanes;
@@ -33,8 +34,9 @@ use tonic::Status;
 
 pub use self::dial::{Dial, Duplex, Tcp};
 pub use self::forward::{ForwardError, Forwarder};
+pub use self::gate::{Gate, Sender, expelled};
 pub use self::handler::{PeerHandler, ReadIndex, Refusal, RefusalCode};
-pub use self::identity::{Gate, Identity, SPEAKS, SecretError, Sender, Stamp, expelled};
+pub use self::identity::{Identity, SPEAKS, SecretError, Stamp};
 use self::lanes::Lanes;
 pub use self::lanes::{MESSAGE_BYTES_MAX, PeerClient, listener};
 pub use self::remote::Remote;

@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use super::gate::{Gate, sender};
 use super::handler::{PeerHandler, Refusal};
-use super::identity::{Gate, Identity, sender};
+use super::identity::Identity;
 use super::lanes::MESSAGE_BYTES_MAX;
 use super::{convert, forward_server, snapshot};
 use crate::proto::peer::peer_server::{self, PeerServer};
