@@ -99,14 +99,18 @@ impl Config {
     }
 
     /// Where clients reach a node of the cluster: as it says itself, or its
-    /// host among the members with the port of HTTP.
+    /// host among the members, or where it listens for peers if that is one
+    /// address, with the port of HTTP.
     pub fn advertised_url(&self) -> Option<String> {
-        let from_members = || {
-            let host = &self.members.get(&self.node_id?)?.host;
-            let address = HostPort { host: host.clone(), port: self.port };
+        let from_addresses = || {
+            let of_members = self.members.get(&self.node_id?).map(|member| &member.host);
+            let own = Some(&self.raft_addr.host)
+                .filter(|host| !host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_unspecified()));
+            let host = of_members.or(own)?.clone();
+            let address = HostPort { host, port: self.port };
             Some(format!("http://{address}/mcp"))
         };
-        self.advertise_url.clone().or_else(from_members)
+        self.advertise_url.clone().or_else(from_addresses)
     }
 }
 

@@ -263,7 +263,7 @@ pub static SETTINGS: &[Setting] = &[
         default: None,
         kind: Kind::Plain,
         takes: "a URL such as http://host:8000/mcp",
-        about: "raft: where clients reach this node's MCP; made from SIDECAR_MEMBERS and SIDECAR_PORT where unset",
+        about: "raft: where clients reach this node's MCP; made from SIDECAR_MEMBERS, or SIDECAR_RAFT_ADDR, and SIDECAR_PORT where unset",
         apply: |c, text| put(&mut c.advertise_url, parse::url(text).map(Some)),
     },
     Setting {
