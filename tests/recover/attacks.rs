@@ -209,7 +209,7 @@ async fn what_is_no_folder_of_ours_is_refused() {
     let node = fs::read_to_string(dir.path().join("node.toml")).unwrap();
     fs::write(dir.path().join("node.toml"), node.replace("format = 1", "format = 2")).unwrap();
     let (_, line) = Target::new().refuses(dir.path());
-    assert!(line.contains("format 2, but this version knows 1"), "{line}");
+    assert!(line.contains("format 2, this version knows 1 at most"), "{line}");
     let empty = tempfile::tempdir().unwrap();
     let (_, line) = Target::new().refuses(empty.path());
     assert!(line.contains("no node has run here"), "{line}");
@@ -300,7 +300,7 @@ async fn a_full_disk_leaves_nothing() {
     }
     store.close().await;
     drop(store);
-    let (archive, sqlite) = ("the archive cannot be copied", "storage failed");
+    let (archive, sqlite) = ("the archive cannot be copied", "the disk failed");
     for (dir, blocks, why) in [(&dir, 8, archive), (&dir, 100, archive), (&large, 2_000, sqlite)] {
         let target = Target::new();
         let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
