@@ -300,6 +300,7 @@ fn a_node_is_reached_where_it_says_or_else_at_its_member_address() {
     assert_eq!(url(third).as_deref(), Some("http://[::1]:8002/mcp"));
     let joins = || Given::cluster().flag("node_id", "4");
     assert_eq!(url(joins()), None, "it listens everywhere");
+    assert_eq!(url(joins().flag("raft_addr", "[::]:9000")), None, "so it does");
     let joins = joins().flag("raft_addr", "127.0.0.4:9000").flag("port", "8003");
     assert_eq!(url(joins).as_deref(), Some("http://127.0.0.4:8003/mcp"));
     let says = Given::cluster().flag("advertise_url", "https://agents.example.org/mcp/");

@@ -201,3 +201,14 @@ impl Interceptor for Stamp {
         Ok(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let shown = format!("{:?}", Identity::new("a", 1, Some("s3cret")).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
