@@ -1,6 +1,6 @@
 //! The machine by itself: every rule as a story, and thousands of random
-//! commands after each of which all invariants are checked, the declared
-//! footprint is enforced, and the tables are compared with a plain scan.
+//! commands after each of which all invariants are checked, the number of rows
+//! and entries that it looks at is bounded, and the tables are compared with a plain scan.
 
 #[path = "machine/allocated.rs"]
 mod allocated;
@@ -10,8 +10,8 @@ mod chance;
 mod claims;
 #[path = "machine/commands.rs"]
 mod commands;
-#[path = "machine/fenced.rs"]
-mod fenced;
+#[path = "machine/counted.rs"]
+mod counted;
 #[path = "machine/fleet.rs"]
 mod fleet;
 #[path = "machine/footprints.rs"]
@@ -36,6 +36,8 @@ mod random;
 mod remembered;
 #[path = "machine/runs.rs"]
 mod runs;
+#[path = "machine/steps.rs"]
+mod steps;
 #[path = "machine/tables.rs"]
 mod tables;
 #[path = "machine/tokens.rs"]

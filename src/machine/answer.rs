@@ -1,14 +1,16 @@
 //! `answer`: one question in, one answer out, nothing changed.
 
-use super::query::{Answer, PAGE_MAX, Question, Resumed};
-use super::row::Meta;
+use super::event::Event;
+use super::lookup;
+use super::query::{Answer, PAGE_BYTES_MAX, PAGE_MAX, Question, Resumed};
+use super::row::{Meta, Row, RowId};
 use super::value::ClusterMs;
-use super::view::{HistoryView, View};
+use super::view::{HistoryView, Page, Range, View};
 
 /// Answers a question about the state as it is at `now`.
 ///
 /// Linearizable readers pass the state's own clock, after they saw that no
-/// deadline lies between it and the present; see [`View::next_deadline`].
+/// deadline lies between it and the present; see [`lookup::next_deadline`].
 ///
 /// # Errors
 ///
@@ -20,30 +22,66 @@ use super::view::{HistoryView, View};
 /// [`Question::is_about_history`].
 pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<Answer, V::Error> {
     Ok(match question {
-        Question::Key { key } => Answer::Key(view.key(key)?.filter(|row| row.lives_at(now))),
-        Question::Keys { scan, limit } => {
-            let (rows, more) = page(*limit, |limit| view.keys(scan, now, limit))?;
-            Answer::Keys { rows, more }
+        Question::Key { key } => {
+            Answer::Key(lookup::key(view, key)?.filter(|row| row.lives_at(now)))
         }
-        Question::Runs { filter, before, limit } => {
-            let (rows, more) = page(*limit, |limit| view.runs(filter, *before, now, limit))?;
-            Answer::Runs { rows, more }
+        Question::Keys { scan, page } => {
+            let live = |row: &Row| match row {
+                Row::Key(key, row) if row.lives_at(now) => Some((key.clone(), row.clone())),
+                _ => None,
+            };
+            let (rows, next) = lookup::names(view, scan, Range::Keys, bounded(*page), live)?;
+            Answer::Keys { rows, next }
         }
-        Question::Run { run_id } => Answer::Run(view.run(run_id)?.map(Box::new)),
-        Question::Resume { run_id } => Answer::Resume(match view.run(run_id)? {
-            Some(run) => Some(Box::new(Resumed { run, steps: view.steps(run_id)? })),
-            None => None,
-        }),
-        Question::Leases { scan, limit } => {
-            let (rows, more) = page(*limit, |limit| view.leases(scan, now, limit))?;
-            Answer::Leases { rows, more }
+        Question::Runs { filter, before, page } => {
+            let (rows, next) = lookup::runs(view, filter, *before, now, bounded(*page))?;
+            Answer::Runs { rows, next }
         }
-        Question::Session { session_id } => Answer::Session(view.session(session_id)?),
-        Question::Sessions { scan, limit } => {
-            let (rows, more) = page(*limit, |limit| view.sessions(scan, limit))?;
-            Answer::Sessions { rows, more }
+        Question::Run { run_id } => Answer::Run(lookup::run(view, run_id)?.map(Box::new)),
+        Question::Resume { run_id, from_step, page } => Answer::Resume(
+            lookup::run(view, run_id)?
+                .map(|run| {
+                    let page = bounded(*page);
+                    let (steps, next_step) = lookup::steps(view, run_id, *from_step, page)?;
+                    Ok(Box::new(Resumed { run, steps, next_step }))
+                })
+                .transpose()?,
+        ),
+        Question::Candidate { filter, after } => {
+            let due = match after {
+                None => lookup::due_runs(view, filter, now, lookup::DUE_MAX)?,
+                Some(_) => Vec::new(),
+            };
+            Answer::Candidate(lookup::candidate(view, filter, *after, &due, now)?)
         }
-        Question::Counts => Answer::Counts(view.counts(now)?),
+        Question::Lease { resource_id } => {
+            Answer::Lease(lookup::lease(view, resource_id)?.filter(|row| row.lives_at(now)))
+        }
+        Question::Leases { scan, page } => {
+            let live = |row: &Row| match row {
+                Row::Lease(id, row) if row.lives_at(now) => Some((id.clone(), row.clone())),
+                _ => None,
+            };
+            let (rows, next) = lookup::names(view, scan, Range::Leases, bounded(*page), live)?;
+            Answer::Leases { rows, next }
+        }
+        Question::Session { session_id } => Answer::Session(lookup::session(view, session_id)?),
+        Question::Sessions { scan, page } => {
+            let live = |row: &Row| match row {
+                Row::Session(id, row) => Some((id.clone(), row.clone())),
+                _ => None,
+            };
+            let (rows, next) = lookup::names(view, scan, Range::Sessions, bounded(*page), live)?;
+            Answer::Sessions { rows, next }
+        }
+        Question::Request { key } => {
+            let row = view.row(&RowId::Request(key.clone()))?;
+            Answer::Request(row.and_then(|row| match &*row {
+                Row::Request(_, row) if row.forgotten_at() > now => Some(row.clone()),
+                _ => None,
+            }))
+        }
+        Question::Counts => Answer::Counts(lookup::counts(view, now, lookup::UNCOUNTED_MAX)?),
         Question::History { .. } | Question::Changes { .. } => {
             unreachable!("stores ask about the history through answer_history: {question:?}")
         }
@@ -65,40 +103,36 @@ pub fn answer_history<H: HistoryView>(
     meta: &Meta,
 ) -> Result<Answer, H::Error> {
     Ok(match question {
-        Question::History { filter, before, limit } => {
-            let (events, more) = page(*limit, |limit| history.newest(filter, *before, limit))?;
+        Question::History { filter, before, page } => {
+            let page = bounded(*page);
+            let mut events = history.newest(filter, *before, page.and_one())?;
+            let more = page.cut(&mut events, Event::bytes);
             Answer::History { events, more }
         }
-        Question::Changes { filter, after, limit } => Answer::Changes {
-            events: history.since(filter, *after, bounded(*limit))?,
-            complete: *after >= meta.anchor.revision,
-        },
+        Question::Changes { filter, after, page } => {
+            let page = bounded(*page);
+            let mut events = history.since(filter, *after, page.and_one())?;
+            let more = page.cut(&mut events, Event::bytes);
+            Answer::Changes { events, complete: *after >= meta.anchor.revision, more }
+        }
         Question::Key { .. }
         | Question::Keys { .. }
         | Question::Runs { .. }
         | Question::Run { .. }
         | Question::Resume { .. }
+        | Question::Candidate { .. }
+        | Question::Lease { .. }
         | Question::Leases { .. }
         | Question::Session { .. }
         | Question::Sessions { .. }
+        | Question::Request { .. }
         | Question::Counts => {
             unreachable!("stores ask about the state through answer: {question:?}")
         }
     })
 }
 
-/// Reads one row more than asked for, to know whether there is another page.
-fn page<T, E>(
-    limit: usize,
-    read: impl FnOnce(usize) -> Result<Vec<T>, E>,
-) -> Result<(Vec<T>, bool), E> {
-    let limit = bounded(limit);
-    let mut rows = read(limit + 1)?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    Ok((rows, more))
-}
-
-fn bounded(limit: usize) -> usize {
-    limit.clamp(1, PAGE_MAX)
+/// Whatever is asked for, a page holds a row and has an end.
+fn bounded(page: Page) -> Page {
+    Page { rows: page.rows.clamp(1, PAGE_MAX), bytes: page.bytes.min(PAGE_BYTES_MAX) }
 }

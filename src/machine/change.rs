@@ -1,15 +1,18 @@
-//! Changes: what a decision asks a store to do to its rows, all or nothing.
+//! Changes: what a decision asks a store to do to its rows and to the entries
+//! that list them, all or nothing.
+
+use std::sync::Arc;
 
 use super::event::Event;
+use super::index::Entry;
 use super::reply::Reply;
-use super::row::{KeyRow, LeaseRow, Meta, OriginRow, RequestRow, RunRow, SessionRow, StepRow};
-use super::value::Text;
+use super::row::{Meta, Row, RowId};
 
 /// What is to be answered, and what is to be committed with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reply: Reply,
-    /// In order: a later change of the same row replaces an earlier one.
+    /// In order, each row and each entry at most once.
     pub changes: Vec<Change>,
     /// One for each change of state, sealed, with consecutive revisions.
     pub events: Vec<Event>,
@@ -18,28 +21,21 @@ pub struct Decision {
     pub meta: Meta,
 }
 
-/// One change of one row, or of everything.
+/// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    PutKey(Text, KeyRow),
-    DropKey(Text),
-    PutLease(Text, LeaseRow),
-    DropLease(Text),
-    /// By `run_id`.
-    PutRun(RunRow),
-    PutStep(Text, u64, StepRow),
-    PutSession(Text, SessionRow),
-    DropSession(Text),
-    PutRequest(Text, RequestRow),
-    DropRequest(Text),
-    PutOrigin(u64, OriginRow),
-    /// With all its remembered answers.
-    DropOrigin(u64),
-    /// The answer to one sequence of a node's session.
-    PutAnswer(u64, u64, Reply),
-    /// Answers of this session below this sequence.
-    DropAnswersBelow(u64, u64),
-    /// Every key, lease, run, step and session, and the history up to the
-    /// anchor in the decision's meta. Remembered requests stay.
+    /// Every row and entry that does not outlive a reset is gone, and the
+    /// history up to the anchor in the decision's meta. Comes first.
     Clear,
+    /// Answers of this node's session below this sequence are gone. Comes before
+    /// answers are put.
+    DropAnswersBelow(u64, u64),
+    /// In place of the one with its id, if there is one.
+    Put(Arc<Row>),
+    /// With a node's session its answers go.
+    Drop(RowId),
+    /// An entry that was not there.
+    List(Entry),
+    /// An entry that was there.
+    Unlist(Entry),
 }

@@ -23,12 +23,28 @@ pub struct Envelope {
     pub wall: WallMs,
     /// Cluster time as the orderer read it; the rules clamp it.
     pub clock: ClusterMs,
-    /// How large the state may become, in bytes as [`super::size`] counts them;
+    /// How large the state may become, in bytes as [`super::tally`] counts them;
     /// nothing where there is no limit. Whoever orders the command has it from
     /// its own settings.
     pub state_bytes_max: Option<u64>,
+    /// By which rules it is decided.
+    pub rules: Rules,
     /// What is to be done.
     pub command: Command,
+}
+
+/// Which rules decide a command. They are part of it, so that a log which an
+/// older version wrote means the same for ever, and so that the nodes of a
+/// cluster that is being upgraded decide alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rules {
+    /// Those of the first version: a command does all of its work at once,
+    /// however many rows that takes.
+    #[default]
+    Whole,
+    /// A command touches a bounded number of rows, and the sweep carries on the
+    /// rest. Refusals for lack of work are not remembered.
+    Stepwise,
 }
 
 /// Names one attempt of one run of a node, so that asking again after a change
@@ -103,9 +119,10 @@ pub enum Command {
     /// `sidecar_reset`
     Reset,
     /// Proposed by the sweep, and by readers that saw a deadline pass: moves
-    /// the clock on and removes at most `limit` rows whose time is over.
+    /// the clock on, and carries on what is due: removes rows whose time is over,
+    /// promotes runs whose time has come, and cancels below cancelled runs.
     Sweep {
-        /// Upper bound of rows removed.
+        /// Upper bound of rows changed.
         limit: u32,
     },
 }
@@ -202,6 +219,16 @@ pub struct ClaimNext {
     pub name: Option<Text>,
     pub tags: BTreeMap<Text, Text>,
     pub claim_ttl_ms: u64,
+    /// Where an earlier attempt stopped searching; nothing at first.
+    pub after: Option<Rank>,
+}
+
+/// A run's place among those that can be claimed at once: higher priority
+/// first, then older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    pub priority: i64,
+    pub created_revision: Revision,
 }
 
 /// A claim shown by its holder.

@@ -35,28 +35,31 @@ fn advance(meta: Meta, envelope: &Envelope) -> Meta {
 }
 
 fn attempt<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decision, V::Error> {
-    let now = meta.clock;
-    let (mut decision, fresh) = match remembered::recall(envelope, view, now)? {
+    let mut draft = Draft::new(view, envelope, meta.clone());
+    let (reply, fresh) = match remembered::recall(envelope, &draft)? {
         Recalled::Attempt(reply) => return Ok(unchanged(reply, meta)),
-        Recalled::Request(reply) => (unchanged(reply, meta), false),
-        Recalled::Nothing => (carry_out(envelope, view, meta)?, true),
+        Recalled::Request(reply) => (reply, false),
+        Recalled::Nothing => (carry_out(envelope, &mut draft, meta)?, true),
     };
-    decision.changes.extend(remembered::remember(envelope, view, now, &decision.reply, fresh)?);
-    Ok(decision)
+    remembered::remember(envelope, &mut draft, &reply, fresh)?;
+    draft.end(reply)
 }
 
-fn carry_out<V: View>(envelope: &Envelope, view: &V, meta: Meta) -> Result<Decision, V::Error> {
-    let mut draft = Draft::new(view, envelope, meta.clone());
-    let reply = rules::carry_out(&mut draft, &envelope.command, envelope.chance)?;
+fn carry_out<V: View>(
+    envelope: &Envelope,
+    draft: &mut Draft<'_, V>,
+    before: Meta,
+) -> Result<Reply, V::Error> {
+    let mut reply = rules::carry_out(draft, &envelope.command, envelope.chance)?;
+    if envelope.state_bytes_max.is_some() && envelope.command.stores_value() {
+        let refusal = over_quota(envelope, &before, &draft.position()?);
+        reply = refusal.map_or(reply, Reply::Refused);
+    }
     // By construction a refusal changes nothing, however far the rule got.
     if let Reply::Refused(_) = reply {
-        return Ok(unchanged(reply, meta));
+        draft.undo(before);
     }
-    let decision = draft.end(reply)?;
-    Ok(match over_quota(envelope, &meta, &decision.meta) {
-        Some(refusal) => unchanged(Reply::Refused(refusal), meta),
-        None => decision,
-    })
+    Ok(reply)
 }
 
 /// Refuses what stores a caller's value where that makes a state larger that is

@@ -2,29 +2,32 @@
 //! started from. Rules read and write through it; a store sees only the
 //! [`Decision`] that it ends as.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::change::{Change, Decision};
-use super::command::Envelope;
+use super::command::{Envelope, Rules};
 use super::describe;
 use super::event::{Action, Chain, Event};
+use super::index::{self, Entry, Search, Searched};
+use super::lookup;
 use super::reply::Reply;
-use super::row::{KeyRow, LeaseRow, Meta, RunRow, SessionRow, StepRow};
-use super::size;
+use super::row::{KeyRow, LeaseRow, Meta, Row, RowId, RunRow, SessionRow};
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
-use super::view::View;
+use super::view::{Page, Range, View};
 
-/// The state as one command sees and changes it.
-///
-/// Keys read back what the command wrote, since a transaction may name one
-/// twice. Every other row is written at most once in a command, after it was
-/// read, so its lookups go straight to the view.
+/// The state as one command sees and changes it. It is a view itself: rows read
+/// back what the command wrote. Searches find what was there before it.
 pub struct Draft<'a, V: View> {
-    pub view: &'a V,
-    actor: Option<&'a Text>,
+    view: &'a V,
+    envelope: &'a Envelope,
     meta: Meta,
-    keys: BTreeMap<Text, Option<KeyRow>>,
-    changes: Vec<Change>,
+    /// Rows as the view has them: each is read from it once.
+    known: RefCell<BTreeMap<RowId, Option<Arc<Row>>>>,
+    written: BTreeMap<RowId, Option<Arc<Row>>>,
+    cleared: bool,
+    dropped_answers: Vec<(u64, u64)>,
     events: Vec<Event>,
 }
 
@@ -34,10 +37,12 @@ impl<'a, V: View> Draft<'a, V> {
     pub fn new(view: &'a V, envelope: &'a Envelope, meta: Meta) -> Self {
         Draft {
             view,
-            actor: envelope.actor.as_ref(),
+            envelope,
             meta,
-            keys: BTreeMap::new(),
-            changes: Vec::new(),
+            known: RefCell::default(),
+            written: BTreeMap::new(),
+            cleared: false,
+            dropped_answers: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -57,18 +62,30 @@ impl<'a, V: View> Draft<'a, V> {
         self.meta.revision
     }
 
+    /// Whether the command leaves to the sweep what it cannot do in one step.
+    pub fn is_stepwise(&self) -> bool {
+        self.envelope.rules >= Rules::Stepwise
+    }
+
     /// The key as it is now, unless its time is over.
-    pub fn key(&self, key: &str) -> Result<Option<KeyRow>, V::Error> {
-        let row = match self.keys.get(key) {
-            Some(row) => row.clone(),
-            None => self.view.key(key)?,
-        };
+    pub fn key(&self, key: &Text) -> Result<Option<KeyRow>, V::Error> {
+        let row = lookup::key(self, key)?;
         Ok(row.filter(|row| row.lives_at(self.now())))
     }
 
     /// The lease, unless its time is over.
-    pub fn lease(&self, resource_id: &str) -> Result<Option<LeaseRow>, V::Error> {
-        Ok(self.view.lease(resource_id)?.filter(|row| row.lives_at(self.now())))
+    pub fn lease(&self, resource_id: &Text) -> Result<Option<LeaseRow>, V::Error> {
+        let row = lookup::lease(self, resource_id)?;
+        Ok(row.filter(|row| row.lives_at(self.now())))
+    }
+
+    /// The run as everybody sees it; see [`lookup::run`].
+    pub fn run(&self, run_id: &Text) -> Result<Option<RunRow>, V::Error> {
+        lookup::run(self, run_id)
+    }
+
+    pub fn session(&self, session_id: &Text) -> Result<Option<SessionRow>, V::Error> {
+        lookup::session(self, session_id)
     }
 
     /// Writes down one change of state and gives the revision that it made.
@@ -87,7 +104,7 @@ impl<'a, V: View> Draft<'a, V> {
         let event = Event {
             revision,
             at: self.meta.wall,
-            actor: agent_id.or(self.actor).cloned(),
+            actor: agent_id.or(self.envelope.actor.as_ref()).cloned(),
             action,
             subject,
             new,
@@ -101,39 +118,22 @@ impl<'a, V: View> Draft<'a, V> {
         revision
     }
 
-    pub fn put_key(&mut self, key: Text, row: KeyRow) {
-        self.keys.insert(key.clone(), Some(row.clone()));
-        self.change(Change::PutKey(key, row));
+    /// Who the events of this command name where it names no agent itself.
+    pub fn actor(&self) -> Option<&Text> {
+        self.envelope.actor.as_ref()
     }
 
-    pub fn drop_key(&mut self, key: Text) {
-        self.keys.insert(key.clone(), None);
-        self.change(Change::DropKey(key));
+    pub fn put(&mut self, row: Row) {
+        self.written.insert(row.id(), Some(Arc::new(row)));
     }
 
-    pub fn put_lease(&mut self, resource_id: Text, row: LeaseRow) {
-        self.change(Change::PutLease(resource_id, row));
+    pub fn remove(&mut self, id: RowId) {
+        self.written.insert(id, None);
     }
 
-    pub fn drop_lease(&mut self, resource_id: Text) {
-        self.change(Change::DropLease(resource_id));
-    }
-
-    pub fn put_step(&mut self, run_id: Text, step: u64, row: StepRow) {
-        self.change(Change::PutStep(run_id, step, row));
-    }
-
-    pub fn put_session(&mut self, session_id: Text, row: SessionRow) {
-        self.change(Change::PutSession(session_id, row));
-    }
-
-    pub fn drop_session(&mut self, session_id: Text) {
-        self.change(Change::DropSession(session_id));
-    }
-
-    /// Any other change.
-    pub fn change(&mut self, change: Change) {
-        self.changes.push(change);
+    /// Drops the answers of a node's session below `lowest`.
+    pub fn drop_answers_below(&mut self, session: u64, lowest: u64) {
+        self.dropped_answers.push((session, lowest));
     }
 
     /// Moves a run from `before` to `after`: writes the event down, stamps the
@@ -150,11 +150,22 @@ impl<'a, V: View> Draft<'a, V> {
         self.put_run(after)
     }
 
-    /// Puts a run, stamped with the newest event.
+    /// Puts a run, stamped with the newest event. What it waits for lies ahead
+    /// then, or it waits for nothing.
     pub fn put_run(&mut self, run: RunRow) -> RunRow {
-        let run = RunRow { revision: self.meta.revision, updated_at: self.meta.wall, ..run };
-        self.change(Change::PutRun(run.clone()));
+        let run = RunRow {
+            revision: self.meta.revision,
+            updated_at: self.meta.wall,
+            promoted: false,
+            ..run
+        };
+        self.put(Row::Run(Box::new(run.clone())));
         run
+    }
+
+    /// Lists a run whose time has come among those that can be claimed at once.
+    pub fn promote(&mut self, run: RunRow) {
+        self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
     }
 
     /// One more `state_set` since the last reset.
@@ -168,16 +179,103 @@ impl<'a, V: View> Draft<'a, V> {
         self.meta.anchor.revision = self.meta.revision;
         self.meta.anchor.chain = self.meta.chain;
         self.meta.sets = 0;
-        self.keys.clear();
-        self.change(Change::Clear);
+        self.meta.uncount_state();
+        self.cleared = true;
+        self.written.clear();
+    }
+
+    /// Everything that the command did is undone; the clocks stay.
+    pub fn undo(&mut self, meta: Meta) {
+        self.meta = meta;
+        self.written.clear();
+        self.cleared = false;
+        self.dropped_answers.clear();
+        self.events.clear();
+    }
+
+    /// The state's position if the command ended here.
+    pub fn position(&self) -> Result<Meta, V::Error> {
+        let mut meta = self.meta.clone();
+        for (id, row) in &self.written {
+            if let Some(old) = self.before(id)? {
+                meta.uncount(&old);
+            }
+            if let Some(new) = row {
+                meta.count(new);
+            }
+        }
+        Ok(meta)
     }
 
     /// What came of it.
     pub fn end(self, reply: Reply) -> Result<Decision, V::Error> {
-        let state_bytes = size::after(self.view, self.meta.state_bytes, &self.changes)?;
-        let meta = Meta { state_bytes, ..self.meta };
-        Ok(Decision { reply, changes: self.changes, events: self.events, meta })
+        let mut meta = self.position()?;
+        meta.rules = meta.rules.max(self.envelope.rules);
+        let mut changes = Vec::new();
+        changes.extend(self.cleared.then_some(Change::Clear));
+        let dropped = self.dropped_answers.iter();
+        changes
+            .extend(dropped.map(|(session, lowest)| Change::DropAnswersBelow(*session, *lowest)));
+        for (id, new) in &self.written {
+            let old = self.before(id)?;
+            relist(&mut changes, old.as_deref(), new.as_deref());
+            match new {
+                Some(row) => changes.push(Change::Put(row.clone())),
+                None if old.is_some() => changes.push(Change::Drop(id.clone())),
+                None => {}
+            }
+        }
+        Ok(Decision { reply, changes, events: self.events, meta })
     }
+
+    /// The row as it was before the command, or after it cleared the state.
+    pub fn before(&self, id: &RowId) -> Result<Option<Arc<Row>>, V::Error> {
+        if self.cleared && !id.outlives_reset() {
+            return Ok(None);
+        }
+        if let Some(row) = self.known.borrow().get(id) {
+            return Ok(row.clone());
+        }
+        let row = self.view.row(id)?;
+        self.known.borrow_mut().insert(id.clone(), row.clone());
+        Ok(row)
+    }
+}
+
+impl<V: View> View for Draft<'_, V> {
+    type Error = V::Error;
+
+    fn meta(&self) -> Result<Meta, V::Error> {
+        Ok(self.meta.clone())
+    }
+
+    fn row(&self, id: &RowId) -> Result<Option<Arc<Row>>, V::Error> {
+        match self.written.get(id) {
+            Some(row) => Ok(row.clone()),
+            None => self.before(id),
+        }
+    }
+
+    fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, V::Error> {
+        self.view.rows(range, page)
+    }
+
+    fn search(&self, search: &Search) -> Result<Searched, V::Error> {
+        self.view.search(search)
+    }
+}
+
+/// Moves the entries of a row from what it was to what it is.
+fn relist(changes: &mut Vec<Change>, old: Option<&Row>, new: Option<&Row>) {
+    let entries = |row: Option<&Row>| row.map(index::entries).unwrap_or_default();
+    let (old, new) = (entries(old), entries(new));
+    if old == new {
+        return;
+    }
+    let (old, new): (BTreeSet<Entry>, BTreeSet<Entry>) =
+        (old.into_iter().collect(), new.into_iter().collect());
+    changes.extend(old.difference(&new).cloned().map(Change::Unlist));
+    changes.extend(new.difference(&old).cloned().map(Change::List));
 }
 
 /// How events name a run.
@@ -188,6 +286,12 @@ pub fn run_subject(run_id: &str) -> Text {
 /// How events name a lease.
 pub fn lease_subject(resource_id: &str) -> Text {
     format!("lease:{resource_id}").into()
+}
+
+/// The run or the lease that an event is about, by how it names it.
+pub fn run_or_lease(subject: &str) -> Option<Text> {
+    let id = subject.strip_prefix("workflow:").or_else(|| subject.strip_prefix("lease:"));
+    id.map(Into::into)
 }
 
 /// How events name a session.

@@ -86,6 +86,14 @@ impl Event {
         self.chain == self.link(previous)
     }
 
+    /// About how much the event holds, by which reading many is bounded.
+    pub fn bytes(&self) -> usize {
+        const FIXED_BYTES: usize = 128;
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+        let actor = self.actor.as_ref().map_or(0, |actor| actor.len());
+        FIXED_BYTES + self.subject.len() + actor + json(&self.new) + json(&self.previous)
+    }
+
     /// Every field goes into the hash behind its own length or presence, so no
     /// two different events give the same bytes.
     fn link(&self, previous: Chain) -> Chain {

@@ -1,130 +1,154 @@
-//! Footprints: which rows a command may touch, known before it is decided. A
-//! store that keeps its rows elsewhere fetches exactly these in one round trip
-//! and locks no more.
-
-use std::collections::BTreeSet;
+//! Footprints: the rows and searches that a command or a question begins with.
+//! A store that keeps its rows elsewhere fetches these in one round trip, and
+//! whatever else turns out to be looked at in a further one. So a footprint is a
+//! guess that saves time; no rule depends on it.
 
 use super::command::{Command, Envelope, Fence, Operation};
+use super::index::{self, Index, Search};
+use super::lookup::{DUE_MAX, UNCOUNTED_MAX};
+use super::query::Question;
+use super::row::RowId;
 use super::rules;
-use super::value::Text;
-use super::view::ClaimFilter;
+use super::value::{ClusterMs, Revision, Text};
+use super::view::{ClaimFilter, Page, Range};
 
-/// What the decision on one command may read or change, besides
-/// [`super::Meta`], which every command does.
-///
-/// Rows that a declared [`Lookup`] returns are part of it.
+/// What is looked at first, besides [`super::Meta`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    pub keys: BTreeSet<Text>,
-    pub leases: BTreeSet<Text>,
-    pub runs: BTreeSet<Text>,
-    /// By run and step.
-    pub steps: BTreeSet<(Text, u64)>,
-    pub sessions: BTreeSet<Text>,
-    /// A remembered request with this key, and the oldest one.
-    pub request: Option<Text>,
-    /// A node's session, and the answer to one sequence of it. Answers to lower
-    /// ones may go, unread.
-    pub origin: Option<(u64, u64)>,
-    pub lookup: Option<Lookup>,
+    pub rows: Vec<RowId>,
+    pub ranges: Vec<(Range, Page)>,
+    /// And the rows that they find.
+    pub searches: Vec<Search>,
 }
 
-/// A look-up whose rows are not known by name. A command needs one at most.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// The best claimable run; it may change.
-    Candidate(ClaimFilter),
-    /// The runs below this one, at any depth; they may change.
-    Descendants(Text),
-    /// At most this many rows that are due; they may go.
-    Due(usize),
-    /// The counts of everything; everything goes.
-    Everything,
-}
-
-/// What `envelope` may touch.
+/// What `envelope` looks at first. Times are those of the envelope.
 pub fn footprint(envelope: &Envelope) -> Footprint {
-    let mut footprint = Footprint {
-        request: envelope.idempotency.as_ref().map(|idempotency| idempotency.key.clone()),
-        origin: envelope.origin.map(|origin| (origin.session, origin.sequence)),
-        ..Footprint::default()
-    };
-    footprint.add(&envelope.command, envelope.chance);
+    let mut footprint = Footprint::default();
+    footprint.rows.extend(envelope.idempotency.as_ref().map(|it| RowId::Request(it.key.clone())));
+    footprint.add(&envelope.command, envelope.chance, envelope.clock);
+    footprint
+}
+
+/// What `question` looks at first, where it is now `now`.
+pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
+    let mut footprint = Footprint::default();
+    let named = |range, page: &Page| vec![(range, page.and_one())];
+    match question {
+        Question::Key { key } => footprint.rows.push(RowId::Key(key.clone())),
+        Question::Run { run_id } => footprint.rows.push(RowId::Run(run_id.clone())),
+        Question::Lease { resource_id } => footprint.rows.push(RowId::Lease(resource_id.clone())),
+        Question::Session { session_id } => {
+            footprint.rows.push(RowId::Session(session_id.clone()));
+        }
+        Question::Request { key } => footprint.rows.push(RowId::Request(key.clone())),
+        Question::Resume { run_id, from_step, page } => {
+            footprint.rows.push(RowId::Run(run_id.clone()));
+            footprint.ranges = named(Range::Steps(run_id.clone(), *from_step), page);
+        }
+        Question::Keys { scan, page } => {
+            footprint.ranges = named(Range::Keys(scan.clone()), page);
+        }
+        Question::Leases { scan, page } => {
+            footprint.ranges = named(Range::Leases(scan.clone()), page);
+        }
+        Question::Sessions { scan, page } => {
+            footprint.ranges = named(Range::Sessions(scan.clone()), page);
+        }
+        Question::Runs { filter, before, page } => {
+            let ready = filter.claimable == Some(true);
+            let limit = page.rows.saturating_add(1).min(DUE_MAX);
+            footprint.searches.push(index::runs(filter, ready, *before, limit));
+            if ready {
+                let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
+                footprint.searches.push(index::waiting(&claim, None, Some(now), DUE_MAX));
+            }
+        }
+        Question::Candidate { filter, .. } => footprint.candidate(filter, now),
+        Question::Counts => {
+            footprint.searches.push(index::over(Index::Deadline, now, UNCOUNTED_MAX));
+        }
+        Question::History { .. } | Question::Changes { .. } => {}
+    }
     footprint
 }
 
 impl Footprint {
-    fn add(&mut self, command: &Command, chance: u64) {
+    fn add(&mut self, command: &Command, chance: u64, now: ClusterMs) {
         match command {
             Command::Set(set) => self.key(&set.key).fence(set.fence.as_ref()),
             Command::Delete(delete) => self.key(&delete.key).fence(delete.fence.as_ref()),
             Command::Transact(transact) => {
                 let operations = transact.then.iter().chain(&transact.otherwise);
-                self.keys.extend(transact.compare.iter().map(|compare| compare.key.clone()));
-                self.keys.extend(operations.map(|operation| operation_key(operation).clone()));
-                self.fence(transact.fence.as_ref())
+                let keys = transact.compare.iter().map(|compare| &compare.key);
+                for key in keys.chain(operations.map(operation_key)) {
+                    self.key(key);
+                }
+                self.fence(transact.fence.as_ref());
             }
             Command::Create(create) => {
-                self.runs.extend(rules::run_ids(chance));
-                self.runs.extend(create.parent_run_id.clone());
-                self
+                let ids = rules::run_ids(chance).into_iter().chain(create.parent_run_id.clone());
+                self.rows.extend(ids.map(RowId::Run));
             }
             Command::Claim(claim) => self.run(&claim.run_id),
-            Command::ClaimNext(claim) => self.lookup(Lookup::Candidate(ClaimFilter {
-                name: claim.name.clone(),
-                tags: claim.tags.clone(),
-            })),
+            Command::ClaimNext(claim) => {
+                let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+                self.candidate(&filter, now);
+            }
             Command::Heartbeat(held) | Command::Release(held) => self.run(&held.run_id),
             Command::Checkpoint(checkpoint) => {
-                self.steps.insert((checkpoint.run_id.clone(), checkpoint.step));
-                self.run(&checkpoint.run_id)
+                self.rows.push(RowId::Step(checkpoint.run_id.clone(), checkpoint.step));
+                self.run(&checkpoint.run_id);
             }
             Command::Complete(complete) => self.run(&complete.run_id),
             Command::Fail(fail) => self.run(&fail.run_id),
             Command::Cancel(cancel) => {
-                self.run(&cancel.run_id).lookup(Lookup::Descendants(cancel.run_id.clone()))
+                self.run(&cancel.run_id);
+                self.rows.push(RowId::Cancellation(cancel.run_id.clone()));
+                self.searches.push(index::children(&cancel.run_id, Revision::ZERO, DUE_MAX));
             }
             Command::Acquire(acquire) => self.lease(&acquire.resource_id),
             Command::Renew(renew) => self.lease(&renew.resource_id),
             Command::ReleaseLease(release) => self.lease(&release.resource_id),
-            Command::SaveSession(save) => self.session(&save.session_id).fence(save.fence.as_ref()),
-            Command::DeleteSession(delete) => self.session(&delete.session_id),
-            Command::Reset => self.lookup(Lookup::Everything),
-            // One more than it may remove, to know whether more are due.
-            Command::Sweep { limit } => {
-                self.lookup(Lookup::Due((*limit).min(rules::SWEEP_MAX) as usize + 1))
+            Command::SaveSession(save) => {
+                self.rows.push(RowId::Session(save.session_id.clone()));
+                self.fence(save.fence.as_ref());
             }
-        };
+            Command::DeleteSession(delete) => {
+                self.rows.push(RowId::Session(delete.session_id.clone()));
+            }
+            Command::Reset => self.searches.push(index::over(Index::Deadline, now, UNCOUNTED_MAX)),
+            Command::Sweep { limit } => {
+                let limit = *limit as usize + 1;
+                let indexes = [Index::Deadline, Index::Request, Index::Origin];
+                self.searches.extend(indexes.map(|index| index::over(index, now, limit)));
+                let any = ClaimFilter::default();
+                self.searches.push(index::waiting(&any, None, Some(now), limit));
+                self.searches.push(index::cancelling(1));
+            }
+        }
     }
 
     fn key(&mut self, key: &Text) -> &mut Self {
-        self.keys.insert(key.clone());
+        self.rows.push(RowId::Key(key.clone()));
         self
     }
 
-    fn lease(&mut self, resource_id: &Text) -> &mut Self {
-        self.leases.insert(resource_id.clone());
-        self
+    fn run(&mut self, run_id: &Text) {
+        self.rows.push(RowId::Run(run_id.clone()));
     }
 
-    fn run(&mut self, run_id: &Text) -> &mut Self {
-        self.runs.insert(run_id.clone());
-        self
+    fn lease(&mut self, resource_id: &Text) {
+        self.rows.push(RowId::Lease(resource_id.clone()));
     }
 
-    fn session(&mut self, session_id: &Text) -> &mut Self {
-        self.sessions.insert(session_id.clone());
-        self
+    fn fence(&mut self, fence: Option<&Fence>) {
+        self.rows.extend(fence.map(|fence| RowId::Lease(fence.resource_id.clone())));
     }
 
-    fn fence(&mut self, fence: Option<&Fence>) -> &mut Self {
-        self.leases.extend(fence.map(|fence| fence.resource_id.clone()));
-        self
-    }
-
-    fn lookup(&mut self, lookup: Lookup) -> &mut Self {
-        self.lookup = Some(lookup);
-        self
+    fn candidate(&mut self, filter: &ClaimFilter, now: ClusterMs) {
+        self.searches.push(index::ready(filter, None, 1));
+        self.searches.push(index::waiting(filter, None, Some(now), DUE_MAX));
+        self.searches.push(index::waiting(filter, Some(now), None, 1));
     }
 }
 

@@ -5,12 +5,13 @@
 mod state;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Decision};
 use super::command::Envelope;
+use super::index::{self, Entry};
 use super::reply::Reply;
-use super::row::{KeyRow, LeaseRow, Meta, OriginRow, RequestRow, RunRow, SessionRow, StepRow};
+use super::row::*;
 use super::value::Text;
 
 /// A whole state, laid out for looking at.
@@ -22,9 +23,11 @@ pub struct Rows {
     pub runs: BTreeMap<Text, RunRow>,
     pub steps: BTreeMap<(Text, u64), StepRow>,
     pub sessions: BTreeMap<Text, SessionRow>,
+    pub cancellations: BTreeMap<Text, CancellationRow>,
     pub requests: BTreeMap<Text, RequestRow>,
     pub origins: BTreeMap<u64, OriginRow>,
     pub answers: BTreeMap<(u64, u64), Reply>,
+    pub entries: BTreeSet<Entry>,
 }
 
 /// One command and what it did.
@@ -54,10 +57,11 @@ pub fn check_step(step: &Step<'_>) -> Vec<Violation> {
 }
 
 impl Rows {
-    /// Lays out a state that is given as the changes that make it.
-    pub fn collect(meta: Meta, rows: impl IntoIterator<Item = Change>) -> Rows {
+    /// Lays out a state.
+    pub fn collect(meta: Meta, rows: impl IntoIterator<Item = Row>) -> Rows {
         let mut all = Rows { meta, ..Rows::default() };
         for row in rows {
+            all.entries.extend(index::entries(&row));
             all.put(row);
         }
         all
@@ -67,34 +71,42 @@ impl Rows {
     pub fn after(&self, decision: &Decision) -> Rows {
         let mut after = self.clone();
         for change in &decision.changes {
-            after.put(change.clone());
+            after.change(change);
         }
         after.meta = decision.meta.clone();
         after
     }
 
-    fn put(&mut self, change: Change) {
+    /// Every row.
+    pub fn rows(&self) -> Vec<Row> {
+        let keys = self.keys.iter().map(|(key, row)| Row::Key(key.clone(), row.clone()));
+        let leases = self.leases.iter().map(|(id, row)| Row::Lease(id.clone(), row.clone()));
+        let runs = self.runs.values().map(|row| Row::Run(Box::new(row.clone())));
+        let steps = self.steps.iter();
+        let steps = steps.map(|((id, step), row)| Row::Step(id.clone(), *step, row.clone()));
+        let sessions = self.sessions.iter().map(|(id, row)| Row::Session(id.clone(), row.clone()));
+        let cancellations = self.cancellations.iter();
+        let cancellations =
+            cancellations.map(|(id, row)| Row::Cancellation(id.clone(), Box::new(row.clone())));
+        let requests = self.requests.iter();
+        let requests = requests.map(|(key, row)| Row::Request(key.clone(), Box::new(row.clone())));
+        let origins = self.origins.iter().map(|(session, row)| Row::Origin(*session, row.clone()));
+        let answers = self.answers.iter();
+        let answers = answers.map(|((session, sequence), reply)| {
+            Row::Answer(*session, *sequence, Box::new(reply.clone()))
+        });
+        let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
+        state.chain(cancellations).chain(requests).chain(origins).chain(answers).collect()
+    }
+
+    fn change(&mut self, change: &Change) {
         match change {
-            Change::PutKey(key, row) => drop(self.keys.insert(key, row)),
-            Change::DropKey(key) => drop(self.keys.remove(&key)),
-            Change::PutLease(id, row) => drop(self.leases.insert(id, row)),
-            Change::DropLease(id) => drop(self.leases.remove(&id)),
-            Change::PutRun(row) => drop(self.runs.insert(row.run_id.clone(), row)),
-            Change::PutStep(run_id, step, row) => drop(self.steps.insert((run_id, step), row)),
-            Change::PutSession(id, row) => drop(self.sessions.insert(id, row)),
-            Change::DropSession(id) => drop(self.sessions.remove(&id)),
-            Change::PutRequest(key, row) => drop(self.requests.insert(key, row)),
-            Change::DropRequest(key) => drop(self.requests.remove(&key)),
-            Change::PutOrigin(session, row) => drop(self.origins.insert(session, row)),
-            Change::DropOrigin(session) => {
-                self.origins.remove(&session);
-                self.answers.retain(|(of, _), _| *of != session);
-            }
-            Change::PutAnswer(session, sequence, reply) => {
-                self.answers.insert((session, sequence), reply);
-            }
+            Change::Put(row) => self.put(Row::clone(row)),
+            Change::Drop(id) => self.remove(id),
+            Change::List(entry) => drop(self.entries.insert(entry.clone())),
+            Change::Unlist(entry) => drop(self.entries.remove(entry)),
             Change::DropAnswersBelow(session, lowest) => {
-                self.answers.retain(|(of, sequence), _| *of != session || *sequence >= lowest);
+                self.answers.retain(|(of, sequence), _| of != session || sequence >= lowest);
             }
             Change::Clear => {
                 self.keys.clear();
@@ -102,6 +114,43 @@ impl Rows {
                 self.runs.clear();
                 self.steps.clear();
                 self.sessions.clear();
+                self.cancellations.clear();
+                self.entries.retain(|entry| index::outlives_reset(entry));
+            }
+        }
+    }
+
+    fn put(&mut self, row: Row) {
+        match row {
+            Row::Key(key, row) => drop(self.keys.insert(key, row)),
+            Row::Lease(id, row) => drop(self.leases.insert(id, row)),
+            Row::Run(row) => drop(self.runs.insert(row.run_id.clone(), *row)),
+            Row::Step(run_id, step, row) => drop(self.steps.insert((run_id, step), row)),
+            Row::Session(id, row) => drop(self.sessions.insert(id, row)),
+            Row::Cancellation(id, row) => drop(self.cancellations.insert(id, *row)),
+            Row::Request(key, row) => drop(self.requests.insert(key, *row)),
+            Row::Origin(session, row) => drop(self.origins.insert(session, row)),
+            Row::Answer(session, sequence, reply) => {
+                self.answers.insert((session, sequence), *reply);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &RowId) {
+        match id {
+            RowId::Key(key) => drop(self.keys.remove(key)),
+            RowId::Lease(id) => drop(self.leases.remove(id)),
+            RowId::Run(id) => drop(self.runs.remove(id)),
+            RowId::Step(run_id, step) => drop(self.steps.remove(&(run_id.clone(), *step))),
+            RowId::Session(id) => drop(self.sessions.remove(id)),
+            RowId::Cancellation(id) => drop(self.cancellations.remove(id)),
+            RowId::Request(key) => drop(self.requests.remove(key)),
+            RowId::Origin(session) => {
+                self.origins.remove(session);
+                self.answers.retain(|(of, _), _| of != session);
+            }
+            RowId::Answer(session, sequence) => {
+                self.answers.remove(&(*session, *sequence));
             }
         }
     }

@@ -2,11 +2,11 @@
 //! changes nothing. Two kinds: a node's own attempts (section 6.3 of Ongaro's
 //! thesis on Raft) and the idempotency keys of agents.
 
-use super::change::Change;
 use super::command::{Envelope, Idempotency, Origin};
+use super::draft::Draft;
+use super::lookup;
 use super::reply::{Refusal, RefusalCode, Reply};
-use super::row::{OriginRow, RequestRow};
-use super::value::ClusterMs;
+use super::row::{OriginRow, RequestRow, Row, RowId};
 use super::view::View;
 
 /// Most requests with an idempotency key that are remembered at a time; the
@@ -25,57 +25,71 @@ pub enum Recalled {
 }
 
 /// Looks for an earlier answer to the command.
-pub fn recall<V: View>(
-    envelope: &Envelope,
-    view: &V,
-    now: ClusterMs,
-) -> Result<Recalled, V::Error> {
+pub fn recall<V: View>(envelope: &Envelope, draft: &Draft<'_, V>) -> Result<Recalled, V::Error> {
     if let Some(origin) = &envelope.origin
-        && let Some(reply) = recall_attempt(origin, view)?
+        && let Some(reply) = recall_attempt(origin, draft)?
     {
         return Ok(Recalled::Attempt(reply));
     }
     let Some(idempotency) = &envelope.idempotency else { return Ok(Recalled::Nothing) };
-    let row = view.request(&idempotency.key)?.filter(|row| row.forgotten_at() > now);
-    Ok(match row {
-        None => Recalled::Nothing,
-        Some(row) if row.digest == idempotency.digest => Recalled::Request(row.reply),
-        Some(_) => Recalled::Request(refuse(format!(
-            "idempotency_key: '{}' was used before with other arguments",
-            idempotency.key
-        ))),
+    let row = draft.row(&RowId::Request(idempotency.key.clone()))?;
+    Ok(match row.as_deref() {
+        Some(Row::Request(_, row)) if row.forgotten_at() > draft.now() => {
+            Recalled::Request(answer_to(idempotency, row))
+        }
+        Some(_) | None => Recalled::Nothing,
     })
 }
 
-/// What is to be changed so that asking again gives `reply`. `fresh` is false
+/// What asking again under a key gives, for whom it was answered so.
+pub fn answer_to(idempotency: &Idempotency, row: &RequestRow) -> Reply {
+    if row.digest == idempotency.digest {
+        return row.reply.clone();
+    }
+    refuse(format!("idempotency_key: '{}' was used before with other arguments", idempotency.key))
+}
+
+/// Writes down what is needed for asking again to give `reply`. `fresh` is false
 /// where the reply itself was remembered.
 pub fn remember<V: View>(
     envelope: &Envelope,
-    view: &V,
-    now: ClusterMs,
+    draft: &mut Draft<'_, V>,
     reply: &Reply,
     fresh: bool,
-) -> Result<Vec<Change>, V::Error> {
-    let mut changes = Vec::new();
+) -> Result<(), V::Error> {
     if let Some(origin) = &envelope.origin {
-        remember_attempt(origin, view, now, reply, &mut changes)?;
+        remember_attempt(origin, draft, reply)?;
     }
-    // A refusal is not remembered: what was asked for never happened, and the
-    // agent may ask again once the cause is gone.
-    let refused = matches!(reply, Reply::Refused(_));
     if let Some(idempotency) = &envelope.idempotency
         && fresh
-        && !refused
+        && is_final(reply, draft.is_stepwise())
     {
-        remember_request(idempotency, view, now, reply, &mut changes)?;
+        remember_request(idempotency, draft, reply)?;
     }
-    Ok(changes)
+    Ok(())
 }
 
-fn recall_attempt<V: View>(origin: &Origin, view: &V) -> Result<Option<Reply>, V::Error> {
-    let Some(row) = view.origin(origin.session)? else { return Ok(None) };
-    if let Some(reply) = view.answer(origin.session, origin.sequence)? {
-        return Ok(Some(reply));
+/// Whether asking again is to give this very reply. Not where nothing happened
+/// because something was in the way, or there was nothing to be had: the agent
+/// may ask again once that has changed.
+fn is_final(reply: &Reply, stepwise: bool) -> bool {
+    match reply {
+        Reply::Refused(_) => false,
+        Reply::Claimed(claimed) => claimed.claimed || claimed.run_id.is_some() || !stepwise,
+        Reply::Acquired(acquired) => acquired.acquired || !stepwise,
+        _ => true,
+    }
+}
+
+fn recall_attempt<V: View>(
+    origin: &Origin,
+    draft: &Draft<'_, V>,
+) -> Result<Option<Reply>, V::Error> {
+    let row = draft.row(&RowId::Origin(origin.session))?;
+    let Some(Row::Origin(_, row)) = row.as_deref() else { return Ok(None) };
+    let answer = draft.row(&RowId::Answer(origin.session, origin.sequence))?;
+    if let Some(Row::Answer(_, _, reply)) = answer.as_deref() {
+        return Ok(Some(Reply::clone(reply)));
     }
     // Its answer has arrived, so this copy was late and nobody waits for it.
     Ok((origin.sequence < row.lowest).then(|| {
@@ -88,37 +102,38 @@ fn recall_attempt<V: View>(origin: &Origin, view: &V) -> Result<Option<Reply>, V
 
 fn remember_attempt<V: View>(
     origin: &Origin,
-    view: &V,
-    now: ClusterMs,
+    draft: &mut Draft<'_, V>,
     reply: &Reply,
-    changes: &mut Vec<Change>,
 ) -> Result<(), V::Error> {
-    let known = view.origin(origin.session)?.map_or(0, |row| row.lowest);
+    // A sweep may just have removed it.
+    let row = draft.before(&RowId::Origin(origin.session))?;
+    let known = match row.as_deref() {
+        Some(Row::Origin(_, row)) => row.lowest,
+        Some(_) | None => 0,
+    };
     // Never above the attempt itself: its own answer is still outstanding.
     let lowest = known.max(origin.lowest.min(origin.sequence));
-    changes.push(Change::PutOrigin(origin.session, OriginRow { lowest, seen_at: now }));
+    let seen_at = draft.now();
+    draft.put(Row::Origin(origin.session, OriginRow { lowest, seen_at }));
     if lowest > known {
-        changes.push(Change::DropAnswersBelow(origin.session, lowest));
+        draft.drop_answers_below(origin.session, lowest);
     }
-    changes.push(Change::PutAnswer(origin.session, origin.sequence, reply.clone()));
+    draft.put(Row::Answer(origin.session, origin.sequence, Box::new(reply.clone())));
     Ok(())
 }
 
 fn remember_request<V: View>(
     idempotency: &Idempotency,
-    view: &V,
-    now: ClusterMs,
+    draft: &mut Draft<'_, V>,
     reply: &Reply,
-    changes: &mut Vec<Change>,
 ) -> Result<(), V::Error> {
-    let (count, oldest) = view.oldest_request()?;
-    if count >= REQUESTS_MAX
-        && let Some(oldest) = oldest
+    if draft.meta()?.counts.requests >= REQUESTS_MAX
+        && let Some(oldest) = lookup::oldest_request(draft)?
     {
-        changes.push(Change::DropRequest(oldest));
+        draft.remove(RowId::Request(oldest));
     }
-    let row = RequestRow { digest: idempotency.digest, reply: reply.clone(), at: now };
-    changes.push(Change::PutRequest(idempotency.key.clone(), row));
+    let row = RequestRow { digest: idempotency.digest, reply: reply.clone(), at: draft.now() };
+    draft.put(Row::Request(idempotency.key.clone(), Box::new(row)));
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Replies: what a decided command says back. A refusal ("held by b") is a
 //! reply like any other; faults of disks and networks are not in here.
 
-use super::row::Status;
+use super::command::Rank;
+use super::row::{LeaseRow, Status};
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// The outcome of one command.
@@ -36,7 +37,7 @@ pub enum Reply {
     SessionDeleted { ok: bool, session_id: Text },
     /// `sidecar_reset`
     Reset { cleared: u64 },
-    /// A sweep removed this many rows; `more` are due already.
+    /// A sweep changed this many rows; `more` are due already.
     Swept { removed: u32, more: bool },
 }
 
@@ -102,6 +103,8 @@ pub struct Claimed {
     pub claim_expires_at: Option<ClusterMs>,
     /// Where refused: when time alone could change the answer.
     pub retry_at: Option<ClusterMs>,
+    /// Where refused: so far has been searched, and there may be more.
+    pub searched: Option<Rank>,
 }
 
 /// The answer to a command that moves a run on without storing a step.
@@ -138,6 +141,8 @@ pub struct Acquired {
     pub fencing_token: Option<Revision>,
     /// Where refused: when the present lease runs out by itself.
     pub retry_at: Option<ClusterMs>,
+    /// Whether this call was granted it, rather than holding it already.
+    pub granted: bool,
 }
 
 /// The answer to `lease_renew`.
@@ -147,4 +152,37 @@ pub struct Renewed {
     pub resource_id: Text,
     pub expires_at: Option<ClusterMs>,
     pub fencing_token: Option<Revision>,
+}
+
+impl Claimed {
+    /// There is nothing to claim, and will not be before `retry_at` by time
+    /// alone.
+    pub fn nothing(retry_at: Option<ClusterMs>) -> Claimed {
+        Claimed {
+            claimed: false,
+            run_id: None,
+            agent_id: None,
+            reason: Some("No workflow is claimable".into()),
+            claim_token: None,
+            claim_expires_at: None,
+            retry_at,
+            searched: None,
+        }
+    }
+}
+
+impl Acquired {
+    /// Another one holds it.
+    pub fn held(resource_id: &Text, lease: &LeaseRow) -> Acquired {
+        Acquired {
+            acquired: false,
+            resource_id: resource_id.clone(),
+            reason: Some(format!("Held by '{}'", lease.holder_id).into()),
+            holder: Some(lease.holder_id.clone()),
+            expires_at: None,
+            fencing_token: None,
+            retry_at: Some(lease.expires_at),
+            granted: false,
+        }
+    }
 }

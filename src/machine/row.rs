@@ -1,9 +1,10 @@
 //! Rows: what the state is made of. A row is only ever replaced whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
+use super::command::Rules;
 use super::event::Chain;
 use super::reply::Reply;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
@@ -28,8 +29,27 @@ pub struct Meta {
     /// `state_set` events since the last reset, which the reference counts
     /// among the things a reset clears.
     pub sets: u64,
-    /// How large the state is; see [`super::size`].
+    /// How large the state is; see [`super::tally`].
     pub state_bytes: u64,
+    /// How many rows there are; see [`super::tally`].
+    pub counts: Counts,
+    /// The newest [`super::command::Rules`] that a command was decided by.
+    pub rules: Rules,
+}
+
+/// How many rows of each kind there are, those included whose time is over and
+/// that no sweep has removed yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub keys: u64,
+    pub runs: u64,
+    pub steps: u64,
+    pub leases: u64,
+    pub sessions: u64,
+    /// Remembered requests.
+    pub requests: u64,
+    /// Cancelled trees of which the sweep has not reached every run yet.
+    pub cancellations: u64,
 }
 
 /// Where the kept history begins.
@@ -37,6 +57,40 @@ pub struct Meta {
 pub struct Anchor {
     pub revision: Revision,
     pub chain: Chain,
+}
+
+/// One row with its id: what a store keeps, and the unit of snapshots and
+/// exports. Large ones are boxed, so that the many small ones stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    Key(Text, KeyRow),
+    Lease(Text, LeaseRow),
+    Run(Box<RunRow>),
+    /// By run and step.
+    Step(Text, u64, StepRow),
+    Session(Text, SessionRow),
+    /// By the `run_id` of the root.
+    Cancellation(Text, Box<CancellationRow>),
+    /// By idempotency key.
+    Request(Text, Box<RequestRow>),
+    /// By a node's session.
+    Origin(u64, OriginRow),
+    /// By a node's session and sequence.
+    Answer(u64, u64, Box<Reply>),
+}
+
+/// By what a row is found. Ids of one kind sort as their names do, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowId {
+    Key(Text),
+    Lease(Text),
+    Run(Text),
+    Step(Text, u64),
+    Session(Text),
+    Cancellation(Text),
+    Request(Text),
+    Origin(u64),
+    Answer(u64, u64),
 }
 
 /// A key's value.
@@ -89,6 +143,27 @@ pub struct RunRow {
     pub result: Option<Json>,
     /// What `workflow_fail` or `workflow_cancel` gave last.
     pub error: Option<Text>,
+    /// It waited for a time, which has come, and is listed among the runs that
+    /// can be claimed at once. Says nothing that the deadlines do not say; see
+    /// [`super::index`].
+    pub promoted: bool,
+    /// How many runs are above it. Zero also for runs that older versions made.
+    pub depth: u32,
+}
+
+/// A tree of runs that was cancelled at its root, as far as the sweep has got.
+/// Every run below the root that is not over counts as cancelled already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancellationRow {
+    /// The revision that cancelled the root; older ones are carried on first.
+    pub revision: Revision,
+    /// Who asked for it, for the events to come.
+    pub actor: Option<Text>,
+    pub reason: Option<Text>,
+    /// Runs whose children are still to be cancelled: those created after the
+    /// revision beside it. The first is the one to go on with; as many as the
+    /// tree is deep at most.
+    pub frames: VecDeque<(Text, Revision)>,
 }
 
 /// A claim on a run. Kept after the run ended, so that an ending asked for
@@ -146,6 +221,51 @@ pub struct OriginRow {
     pub seen_at: ClusterMs,
 }
 
+impl Row {
+    pub fn id(&self) -> RowId {
+        match self {
+            Row::Key(key, _) => RowId::Key(key.clone()),
+            Row::Lease(resource_id, _) => RowId::Lease(resource_id.clone()),
+            Row::Run(run) => RowId::Run(run.run_id.clone()),
+            Row::Step(run_id, step, _) => RowId::Step(run_id.clone(), *step),
+            Row::Session(session_id, _) => RowId::Session(session_id.clone()),
+            Row::Cancellation(run_id, _) => RowId::Cancellation(run_id.clone()),
+            Row::Request(key, _) => RowId::Request(key.clone()),
+            Row::Origin(session, _) => RowId::Origin(*session),
+            Row::Answer(session, sequence, _) => RowId::Answer(*session, *sequence),
+        }
+    }
+}
+
+impl RowId {
+    /// The name of a key, a lease or a session.
+    pub fn name(&self) -> Option<&Text> {
+        match self {
+            RowId::Key(name) | RowId::Lease(name) | RowId::Session(name) => Some(name),
+            RowId::Run(_)
+            | RowId::Step(..)
+            | RowId::Cancellation(_)
+            | RowId::Request(_)
+            | RowId::Origin(_)
+            | RowId::Answer(..) => None,
+        }
+    }
+
+    /// Whether a reset keeps the row: what was answered is remembered across it,
+    /// so that asking again does not do a thing twice.
+    pub fn outlives_reset(&self) -> bool {
+        match self {
+            RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => true,
+            RowId::Key(_)
+            | RowId::Lease(_)
+            | RowId::Run(_)
+            | RowId::Step(..)
+            | RowId::Session(_)
+            | RowId::Cancellation(_) => false,
+        }
+    }
+}
+
 impl KeyRow {
     /// Whether the key is there for a reader at `now`.
     pub fn lives_at(&self, now: ClusterMs) -> bool {
@@ -194,6 +314,12 @@ impl RunRow {
     /// and is ready, or its claim has lapsed.
     pub fn is_claimable(&self, now: ClusterMs) -> bool {
         !self.is_over() && self.claimable_from().is_some_and(|from| from <= now)
+    }
+
+    /// Whether the run is listed among those that can be claimed at once, rather
+    /// than among those that wait for a time.
+    pub fn is_ready(&self) -> bool {
+        self.promoted || (self.status == Status::Created && self.ready_at.is_none())
     }
 
     /// From when on another agent may take the run, if nothing else happens.

@@ -2,86 +2,59 @@
 //! cannot tell which one they run on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::command::Rank;
 use super::event::{Action, Event};
-use super::reply::Reply;
-use super::row::{
-    KeyRow, LeaseRow, Meta, OriginRow, RequestRow, RunRow, SessionRow, Status, StepRow,
-};
+use super::index::{Search, Searched};
+use super::row::{Meta, Row, RowId, RunRow, Status};
 use super::value::{ClusterMs, Revision, Text};
 
-/// Read access to one consistent state. Rows come as they are stored: whether
-/// a deadline has passed is for the rules to judge, except where a method
-/// takes `now` and says otherwise.
+/// Read access to one consistent state: its position, a row by its id, and
+/// ordered scans from a given point on. What can be looked up by what is
+/// [`super::index`]'s, and what is made of it [`super::lookup`]'s; a store knows
+/// neither.
 ///
-/// Lists come in a defined order, never a hash's, and hold at most `limit`.
+/// Rows come as they are stored: whether a deadline has passed is for the rules
+/// to judge.
 pub trait View {
     /// What can go wrong while reading; [`std::convert::Infallible`] in memory.
     type Error;
 
     fn meta(&self) -> Result<Meta, Self::Error>;
-    fn key(&self, key: &str) -> Result<Option<KeyRow>, Self::Error>;
-    fn lease(&self, resource_id: &str) -> Result<Option<LeaseRow>, Self::Error>;
-    fn run(&self, run_id: &str) -> Result<Option<RunRow>, Self::Error>;
-    fn session(&self, session_id: &str) -> Result<Option<SessionRow>, Self::Error>;
-    fn request(&self, key: &str) -> Result<Option<RequestRow>, Self::Error>;
-    fn origin(&self, session: u64) -> Result<Option<OriginRow>, Self::Error>;
-    fn answer(&self, session: u64, sequence: u64) -> Result<Option<Reply>, Self::Error>;
 
-    /// One step of a run. A store that can look it up alone does so.
-    fn step(&self, run_id: &str, step: u64) -> Result<Option<StepRow>, Self::Error> {
-        let steps = self.steps(run_id)?;
-        Ok(steps.into_iter().find(|(number, _)| *number == step).map(|(_, row)| row))
-    }
-    /// A run's steps, in order.
-    fn steps(&self, run_id: &str) -> Result<Vec<(u64, StepRow)>, Self::Error>;
-    /// Runs whose parent this is, oldest first.
-    fn children(&self, run_id: &str) -> Result<Vec<Text>, Self::Error>;
-    /// The best run that is claimable at `now` (highest priority, then
-    /// oldest), or when the first one will be by the passing of time.
-    fn candidate(&self, filter: &ClaimFilter, now: ClusterMs) -> Result<Candidate, Self::Error>;
+    /// The row with this id.
+    fn row(&self, id: &RowId) -> Result<Option<Arc<Row>>, Self::Error>;
 
-    /// Keys that live at `now`, in byte order.
-    fn keys(
-        &self,
-        scan: &Scan,
-        now: ClusterMs,
-        limit: usize,
-    ) -> Result<Vec<(Text, KeyRow)>, Self::Error>;
-    /// Leases that live at `now`, in byte order.
-    fn leases(
-        &self,
-        scan: &Scan,
-        now: ClusterMs,
-        limit: usize,
-    ) -> Result<Vec<(Text, LeaseRow)>, Self::Error>;
-    /// Sessions in byte order.
-    fn sessions(&self, scan: &Scan, limit: usize) -> Result<Vec<(Text, SessionRow)>, Self::Error>;
-    /// Runs created before the revision `before` (any, where none is given),
-    /// newest first.
-    fn runs(
-        &self,
-        filter: &RunFilter,
-        before: Option<Revision>,
-        now: ClusterMs,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, Self::Error>;
+    /// Rows in the order of their ids, those of one [`Range`], read as
+    /// [`Page::read`] reads.
+    fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, Self::Error>;
 
-    /// Rows whose time is over at `now`, or which are remembered for too
-    /// long: earliest first, ties in the order of [`Due`]'s variants and ids.
-    fn due(&self, now: ClusterMs, limit: usize) -> Result<Vec<Due>, Self::Error>;
-    /// The earliest time after `after` at which the passing of time alone would
-    /// change an answer: the deadline of a key, a lease or a claim, or the end
-    /// of a run's delay.
-    fn next_deadline(&self, after: ClusterMs) -> Result<Option<ClusterMs>, Self::Error>;
-    /// How many requests with an idempotency key are remembered, and the
-    /// oldest of them.
-    fn oldest_request(&self) -> Result<(u64, Option<Text>), Self::Error>;
-    /// How much there is at `now`.
-    fn counts(&self, now: ClusterMs) -> Result<Counts, Self::Error>;
+    /// What a search of the entries finds; see [`Search::walk`].
+    fn search(&self, search: &Search) -> Result<Searched, Self::Error>;
 }
 
-/// Read access to the history that is kept.
+/// How much is read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Most rows.
+    pub rows: usize,
+    /// Most bytes of names and values, but for a single row that has more.
+    pub bytes: usize,
+}
+
+/// Rows whose ids stand together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Range {
+    Keys(Scan),
+    Leases(Scan),
+    Sessions(Scan),
+    /// Of one run, from this step on.
+    Steps(Text, u64),
+}
+
+/// Read access to the history that is kept. Events are read as [`Page::read`]
+/// reads.
 pub trait HistoryView {
     type Error;
 
@@ -91,7 +64,7 @@ pub trait HistoryView {
         &self,
         filter: &HistoryFilter,
         before: Option<Revision>,
-        limit: usize,
+        page: Page,
     ) -> Result<Vec<Event>, Self::Error>;
 
     /// Events after the revision `after`, oldest first.
@@ -99,12 +72,12 @@ pub trait HistoryView {
         &self,
         filter: &ChangeFilter,
         after: Revision,
-        limit: usize,
+        page: Page,
     ) -> Result<Vec<Event>, Self::Error>;
 }
 
 /// A range of names: those that start with `prefix` and come after `after`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scan {
     /// Literal and case-sensitive.
     pub prefix: Text,
@@ -121,18 +94,20 @@ pub struct RunFilter {
 }
 
 /// Which runs `workflow_claim_next` may take.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimFilter {
     pub name: Option<Text>,
     pub tags: BTreeMap<Text, Text>,
 }
 
-/// What `candidate` found.
+/// What a search for a run to claim found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidate {
     Ready(Box<RunRow>),
     /// Nothing now, but at this time a run that fits becomes claimable.
     At(ClusterMs),
+    /// Nothing up to this rank, and there may be more behind it.
+    Further(Rank),
     None,
 }
 
@@ -144,30 +119,102 @@ pub struct HistoryFilter {
     pub actor: Option<Text>,
 }
 
-/// Which events `state_wait` looks at: those of keys, by name or prefix.
+/// Which events are waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeFilter {
+    /// Those of one key.
     Key(Text),
+    /// Those of keys that begin so.
     Prefix(Text),
+    /// Those of runs and leases, which may give work or a lease to those who
+    /// wait for it. Asked by nodes of themselves alone.
+    Grants,
 }
 
-/// A row that a sweep would remove.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Due {
-    Key(Text),
-    Lease(Text),
-    Request(Text),
-    Origin(u64),
+impl Page {
+    /// So many rows, whatever they weigh.
+    pub fn of_rows(rows: usize) -> Page {
+        Page { rows, bytes: usize::MAX }
+    }
+
+    /// Reads rows until there are enough: the last one may be one too many for
+    /// the page's bytes, by which [`Page::cut`] knows that there are more. Since
+    /// that keeps the first one however large it is, the second is always read.
+    pub fn read<T, E>(
+        self,
+        rows: impl IntoIterator<Item = Result<T, E>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<Vec<T>, E> {
+        let (mut read, mut total) = (Vec::new(), 0usize);
+        for row in rows.into_iter().take(self.rows) {
+            let row = row?;
+            total = total.saturating_add(bytes(&row));
+            read.push(row);
+            if total > self.bytes && read.len() > 1 {
+                break;
+            }
+        }
+        Ok(read)
+    }
+
+    /// Cuts what was read to the page, one row at least; says whether anything
+    /// was cut off.
+    pub fn cut<T>(self, rows: &mut Vec<T>, bytes: impl Fn(&T) -> usize) -> bool {
+        let mut total = 0usize;
+        let fits = rows.iter().take(self.rows).take_while(|row| {
+            total = total.saturating_add(bytes(row));
+            total <= self.bytes
+        });
+        let kept = fits.count().max(1);
+        let is_cut = kept < rows.len();
+        rows.truncate(kept);
+        is_cut
+    }
+
+    /// The page and one row more, for [`Page::cut`] to cut off.
+    pub fn and_one(self) -> Page {
+        Page { rows: self.rows.saturating_add(1), ..self }
+    }
 }
 
-/// How many live rows of each kind there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub keys: u64,
-    pub runs: u64,
-    pub steps: u64,
-    pub leases: u64,
-    pub sessions: u64,
+impl Range {
+    /// Whether the row belongs to it.
+    pub fn holds(&self, id: &RowId) -> bool {
+        let named = |scan: &Scan, name: &Text| {
+            name.starts_with(&*scan.prefix) && scan.after.as_ref().is_none_or(|after| name > after)
+        };
+        match (self, id) {
+            (Range::Keys(scan), RowId::Key(name))
+            | (Range::Leases(scan), RowId::Lease(name))
+            | (Range::Sessions(scan), RowId::Session(name)) => named(scan, name),
+            (Range::Steps(of, from), RowId::Step(run_id, step)) => of == run_id && step >= from,
+            _ => false,
+        }
+    }
+
+    /// Whether it begins behind this id, which [`Range::start`] may give.
+    pub fn begins_behind(&self, id: &RowId) -> bool {
+        match (self, id) {
+            (Range::Keys(scan), RowId::Key(name))
+            | (Range::Leases(scan), RowId::Lease(name))
+            | (Range::Sessions(scan), RowId::Session(name)) => scan.after.as_ref() == Some(name),
+            _ => false,
+        }
+    }
+
+    /// The first id that it can hold, or the one behind which it begins.
+    pub fn start(&self) -> RowId {
+        let start = |scan: &Scan| match &scan.after {
+            Some(after) if *after >= scan.prefix => after.clone(),
+            Some(_) | None => scan.prefix.clone(),
+        };
+        match self {
+            Range::Keys(scan) => RowId::Key(start(scan)),
+            Range::Leases(scan) => RowId::Lease(start(scan)),
+            Range::Sessions(scan) => RowId::Session(start(scan)),
+            Range::Steps(run_id, from) => RowId::Step(run_id.clone(), *from),
+        }
+    }
 }
 
 impl RunFilter {
@@ -196,18 +243,63 @@ impl HistoryFilter {
 }
 
 impl ChangeFilter {
-    /// Whether `event` is a change of a key that is waited for.
+    /// Whether `event` is waited for.
     pub fn admits(&self, event: &Event) -> bool {
-        let of_a_key =
-            matches!(event.action, Action::StateSet | Action::StateDelete | Action::StateExpire);
-        of_a_key
+        self.actions().contains(&event.action)
             && match self {
                 ChangeFilter::Key(key) => event.subject == *key,
                 ChangeFilter::Prefix(prefix) => event.subject.starts_with(&**prefix),
+                ChangeFilter::Grants => true,
             }
+    }
+
+    /// The actions of such events.
+    pub fn actions(&self) -> &'static [Action] {
+        match self {
+            ChangeFilter::Key(_) | ChangeFilter::Prefix(_) => {
+                &[Action::StateSet, Action::StateDelete, Action::StateExpire]
+            }
+            ChangeFilter::Grants => &[
+                Action::WorkflowCreate,
+                Action::WorkflowClaim,
+                Action::WorkflowRelease,
+                Action::WorkflowRetry,
+                Action::LeaseAcquire,
+                Action::LeaseRenew,
+                Action::LeaseRelease,
+                Action::LeaseExpire,
+                Action::SidecarReset,
+            ],
+        }
     }
 }
 
 fn has_tags(run: &RunRow, wanted: &BTreeMap<Text, Text>) -> bool {
     wanted.iter().all(|(name, value)| run.tags.get(name) == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_between_pages_however_large_rows_are() {
+        for sizes in 0..3usize.pow(5) {
+            let sizes: Vec<usize> = (0..5).map(|at| sizes / 3usize.pow(at) % 3 * 2).collect();
+            for (rows, bytes) in (1..5).flat_map(|rows| (0..9).map(move |bytes| (rows, bytes))) {
+                let page = Page { rows, bytes };
+                let mut left = &sizes[..];
+                while !left.is_empty() {
+                    let rows = left.iter().copied().map(Ok::<_, Infallible>);
+                    let Ok(mut read) = page.and_one().read(rows, |size| *size);
+                    let is_cut = page.cut(&mut read, |size| *size);
+                    assert!(!read.is_empty() && read.len() <= page.rows, "{sizes:?} {page:?}");
+                    left = &left[read.len()..];
+                    assert_eq!(is_cut, !left.is_empty(), "{sizes:?} {page:?}: {left:?} is left");
+                }
+            }
+        }
+    }
 }

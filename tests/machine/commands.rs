@@ -50,7 +50,13 @@ pub fn claim(run_id: &str, agent_id: &str, claim_ttl_ms: u64) -> Command {
 }
 
 pub fn claim_next(agent_id: &str) -> ClaimNext {
-    ClaimNext { agent_id: agent_id.into(), name: None, tags: BTreeMap::new(), claim_ttl_ms: 1_000 }
+    ClaimNext {
+        agent_id: agent_id.into(),
+        name: None,
+        tags: BTreeMap::new(),
+        claim_ttl_ms: 1_000,
+        after: None,
+    }
 }
 
 pub fn held(run_id: &str, agent_id: &str, token: u64) -> Held {

@@ -140,7 +140,7 @@ fn of_runs(chance: &mut Chance, world: &World) -> Command {
         4 | 5 => {
             let name = chance.maybe(30, |chance| chance.text(&NAMES));
             let tags = if chance.percent(30) { tags(chance) } else { Default::default() };
-            Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms })
+            Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms, after: None })
         }
         6 => Command::Heartbeat(held),
         7 => Command::Release(held),

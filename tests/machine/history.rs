@@ -1,6 +1,6 @@
 //! The window of the history: what it finds, what it drops.
 
-use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter};
+use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::window::{Limits, Window};
 
@@ -51,7 +51,10 @@ fn look_ups_agree_with_a_scan_also_after_eviction() {
                 filter.admits(event) && before.is_none_or(|before| event.revision < before)
             });
             let newest: Vec<Event> = newest.take(limit).cloned().collect();
-            assert_eq!(HistoryView::newest(&window, &filter, before, limit), Ok(newest));
+            assert_eq!(
+                HistoryView::newest(&window, &filter, before, Page::of_rows(limit)),
+                Ok(newest)
+            );
             let name = chance.text(&["", "a", "b", "lease:r"]);
             let filter = match chance.percent(50) {
                 true => ChangeFilter::Key(name),
@@ -60,7 +63,11 @@ fn look_ups_agree_with_a_scan_also_after_eviction() {
             let after = *chance.one_of(&[Revision(chance_after(revision)), Revision(u64::MAX)]);
             let since = all.iter().filter(|event| event.revision > after && filter.admits(event));
             let since: Vec<Event> = since.take(limit).cloned().collect();
-            assert_eq!(window.since(&filter, after, limit), Ok(since), "{filter:?} {after:?}");
+            assert_eq!(
+                window.since(&filter, after, Page::of_rows(limit)),
+                Ok(since),
+                "{filter:?} {after:?}"
+            );
         }
         window.evict_to(Revision(u64::MAX));
         assert_eq!((window.len(), window.bytes()), (0, 0));
@@ -111,7 +118,11 @@ fn questions_about_the_history_page_and_know_what_is_gone() {
     }
     let history = |world: &World, before: Option<u64>, limit| {
         let filter = HistoryFilter { subject: Some("k".into()), ..HistoryFilter::default() };
-        match world.ask(Question::History { filter, before: before.map(Revision), limit }) {
+        match world.ask(Question::History {
+            filter,
+            before: before.map(Revision),
+            page: Page::of_rows(limit),
+        }) {
             Answer::History { events, more } => {
                 (events.iter().map(|event| event.revision.0).collect::<Vec<_>>(), more)
             }
@@ -122,8 +133,12 @@ fn questions_about_the_history_page_and_know_what_is_gone() {
     assert_eq!(history(&world, Some(3), 2), (vec![1], false));
     let changes = |world: &World, after| {
         let filter = ChangeFilter::Key("k".into());
-        match world.ask(Question::Changes { filter, after: Revision(after), limit: 10 }) {
-            Answer::Changes { events, complete } => {
+        match world.ask(Question::Changes {
+            filter,
+            after: Revision(after),
+            page: Page::of_rows(10),
+        }) {
+            Answer::Changes { events, complete, .. } => {
                 (events.iter().map(|event| event.revision.0).collect::<Vec<_>>(), complete)
             }
             other => panic!("{other:?}"),

@@ -2,7 +2,8 @@
 
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::view::{Counts, Scan};
+use mcp_state_sidecar::machine::row::Counts;
+use mcp_state_sidecar::machine::view::{Page, Scan};
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;
@@ -17,9 +18,9 @@ fn get(world: &World, key: &str) -> Option<(String, u64)> {
 
 fn names(world: &World, prefix: &str, after: Option<&str>, limit: usize) -> (Vec<String>, bool) {
     let scan = Scan { prefix: prefix.into(), after: after.map(Text::from) };
-    match world.ask(Question::Keys { scan, limit }) {
-        Answer::Keys { rows, more } => {
-            (rows.into_iter().map(|(key, _)| key.to_string()).collect(), more)
+    match world.ask(Question::Keys { scan, page: Page::of_rows(limit) }) {
+        Answer::Keys { rows, next } => {
+            (rows.into_iter().map(|(key, _)| key.to_string()).collect(), next.is_some())
         }
         other => panic!("{other:?}"),
     }
@@ -232,7 +233,8 @@ fn a_reset_counts_what_it_clears_and_revisions_go_on() {
     world.run(Command::SaveSession(save("s", "{}")));
     world.advance_ms(1);
     let Answer::Counts(counts) = world.ask(Question::Counts) else { panic!("no counts") };
-    assert_eq!(counts, Counts { keys: 1, runs: 1, steps: 1, leases: 1, sessions: 1 });
+    let all = Counts { keys: 1, runs: 1, steps: 1, leases: 1, sessions: 1, ..Counts::default() };
+    assert_eq!(counts, all);
     // Five live rows and three sets in the history, as the reference counts.
     assert_eq!(world.run(Command::Reset), Reply::Reset { cleared: 8 });
     assert_eq!((world.revision(), world.history.len()), (8, 0));

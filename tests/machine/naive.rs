@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use mcp_state_sidecar::machine::invariant::Rows;
-use mcp_state_sidecar::machine::row::{RunRow, Status};
+use mcp_state_sidecar::machine::row::{Counts, RunRow, Status};
 use mcp_state_sidecar::machine::view::*;
 use mcp_state_sidecar::machine::*;
 
@@ -12,42 +12,58 @@ use crate::chance::Chance;
 use crate::fleet::tags;
 use crate::world::World;
 
-/// Compares every look-up of a view, with arguments drawn by chance.
+/// Compares every look-up, with arguments drawn by chance.
 pub fn compare(world: &World, chance: &mut Chance) {
     let (rows, tables) = (world.rows(), &world.tables);
-    // Also before and after the present: readers may be late or ahead.
-    let shift_ms = *chance.one_of(&[0, 0, 300, 5_000]);
-    let now = match chance.percent(50) {
-        true => world.clock().plus(shift_ms),
-        false => ClusterMs(world.clock().0.saturating_sub(shift_ms)),
-    };
+    // Also after the present: readers may be ahead of the log's clock.
+    let now = world.clock().plus(*chance.one_of(&[0, 0, 300, 5_000]));
     let limit = 1 + chance.below(5) as usize;
-    let filter = claim_filter(chance);
-    assert_eq!(tables.candidate(&filter, now), Ok(candidate(rows, &filter, now)), "{filter:?}");
-    let filter = run_filter(chance);
-    let before = chance.maybe(30, |chance| Revision(1 + chance.below(world.revision() + 1)));
-    let listed = tables.runs(&filter, before, now, limit);
-    assert_eq!(listed, Ok(runs(rows, &filter, before, now, limit)), "{filter:?} {before:?}");
-    assert_eq!(tables.due(now, limit), Ok(due(rows, now, limit)));
-    assert_eq!(tables.next_deadline(now), Ok(next_deadline(rows, now)));
-    assert_eq!(tables.counts(now), Ok(counts(rows, now)));
+    compare_runs(world, chance, now, limit);
+    assert_eq!(lookup::due_rows(tables, now, limit), Ok(due(rows, now, limit)));
+    assert_eq!(lookup::next_deadline(tables, now), Ok(next_deadline(rows, now)));
+    assert_eq!(lookup::counts(tables, now, usize::MAX), Ok(counts(rows, now)));
     let oldest = rows.requests.iter().min_by_key(|(key, row)| (row.at, (*key).clone()));
-    let count = rows.requests.len() as u64;
-    assert_eq!(tables.oldest_request(), Ok((count, oldest.map(|(key, _)| key.clone()))));
-    for run_id in rows.runs.keys().take(limit) {
-        assert_eq!(tables.children(run_id), Ok(children(rows, run_id)));
-    }
+    assert_eq!(lookup::oldest_request(tables), Ok(oldest.map(|(key, _)| key.clone())));
     let after = chance.maybe(50, |chance| chance.text(&["", "a", "ab", "b", "zz"]));
     let scan = Scan { prefix: chance.text(&["", "a", "ab", "b", "é", "x"]), after };
     let admits = |name: &Text| {
         name.starts_with(&*scan.prefix) && scan.after.as_ref().is_none_or(|after| name > after)
     };
+    let page = Page::of_rows(limit);
     let keys = rows.keys.iter().filter(|(key, row)| admits(key) && row.lives_at(now));
-    let keys: Vec<_> = keys.take(limit).map(|(key, row)| (key.clone(), row.clone())).collect();
-    assert_eq!(tables.keys(&scan, now, limit), Ok(keys), "{scan:?}");
+    let keys: Vec<_> = keys.map(|(key, row)| (key.clone(), row.clone())).collect();
+    let asked = answer(&Question::Keys { scan: scan.clone(), page }, tables, now);
+    let Ok(Answer::Keys { rows: found, next }) = asked else { panic!("{asked:?}") };
+    assert_eq!((&found[..], next.is_some()), (first(&keys, limit), keys.len() > limit));
     let leases = rows.leases.iter().filter(|(id, row)| admits(id) && row.lives_at(now));
-    let leases: Vec<_> = leases.take(limit).map(|(id, row)| (id.clone(), row.clone())).collect();
-    assert_eq!(tables.leases(&scan, now, limit), Ok(leases), "{scan:?}");
+    let leases: Vec<_> = leases.map(|(id, row)| (id.clone(), row.clone())).collect();
+    let asked = answer(&Question::Leases { scan, page }, tables, now);
+    let Ok(Answer::Leases { rows: found, next }) = asked else { panic!("{asked:?}") };
+    assert_eq!((&found[..], next.is_some()), (first(&leases, limit), leases.len() > limit));
+}
+
+fn compare_runs(world: &World, chance: &mut Chance, now: ClusterMs, limit: usize) {
+    let (rows, tables) = (world.rows(), &world.tables);
+    let filter = claim_filter(chance);
+    let asked = answer(&Question::Candidate { filter: filter.clone(), after: None }, tables, now);
+    assert_eq!(asked, Ok(Answer::Candidate(candidate(rows, &filter, now))), "{filter:?}");
+    let filter = run_filter(chance);
+    let before = chance.maybe(30, |chance| Revision(1 + chance.below(world.revision() + 1)));
+    let page = Page::of_rows(limit);
+    let asked = answer(&Question::Runs { filter: filter.clone(), before, page }, tables, now);
+    let Ok(Answer::Runs { rows: found, next }) = asked else { panic!("{asked:?}") };
+    let all = runs(rows, &filter, before, now);
+    assert_eq!(&found[..], first(&all, limit), "{filter:?} {before:?}");
+    assert!(next.is_some() || all.len() <= limit, "{filter:?} {before:?}: {} of all", all.len());
+    for run_id in rows.runs.keys().take(limit) {
+        let Ok(found) = lookup::children(tables, run_id, Revision::ZERO, usize::MAX);
+        let found: Vec<_> = found.into_iter().map(|run| run.run_id).collect();
+        assert_eq!(found, children(rows, run_id));
+    }
+}
+
+fn first<T>(all: &[T], limit: usize) -> &[T] {
+    &all[..all.len().min(limit)]
 }
 
 fn claim_filter(chance: &mut Chance) -> ClaimFilter {
@@ -83,13 +99,7 @@ fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
     next.map_or(Candidate::None, Candidate::At)
 }
 
-fn runs(
-    rows: &Rows,
-    filter: &RunFilter,
-    before: Option<Revision>,
-    now: ClusterMs,
-    limit: usize,
-) -> Vec<RunRow> {
+fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterMs) -> Vec<RunRow> {
     let mut runs: Vec<RunRow> = rows
         .runs
         .values()
@@ -98,18 +108,17 @@ fn runs(
         .cloned()
         .collect();
     runs.sort_by_key(|run| Reverse(run.created_revision));
-    runs.truncate(limit);
     runs
 }
 
-fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<Due> {
-    let keys =
-        rows.keys.iter().filter_map(|(key, row)| Some((row.expires_at?, Due::Key(key.clone()))));
-    let leases = rows.leases.iter().map(|(id, row)| (row.expires_at, Due::Lease(id.clone())));
-    let requests =
-        rows.requests.iter().map(|(key, row)| (row.forgotten_at(), Due::Request(key.clone())));
+fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
+    let keys = rows.keys.iter();
+    let keys = keys.filter_map(|(key, row)| Some((row.expires_at?, RowId::Key(key.clone()))));
+    let leases = rows.leases.iter().map(|(id, row)| (row.expires_at, RowId::Lease(id.clone())));
+    let requests = rows.requests.iter();
+    let requests = requests.map(|(key, row)| (row.forgotten_at(), RowId::Request(key.clone())));
     let origins =
-        rows.origins.iter().map(|(session, row)| (row.forgotten_at(), Due::Origin(*session)));
+        rows.origins.iter().map(|(session, row)| (row.forgotten_at(), RowId::Origin(*session)));
     let all = keys.chain(leases).chain(requests).chain(origins);
     let mut due: Vec<_> = all.filter(|(at, _)| *at <= now).collect();
     due.sort();
@@ -119,7 +128,8 @@ fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<Due> {
 fn next_deadline(rows: &Rows, after: ClusterMs) -> Option<ClusterMs> {
     let keys = rows.keys.values().filter_map(|row| row.expires_at);
     let leases = rows.leases.values().map(|row| row.expires_at);
-    let runs = rows.runs.values().filter_map(RunRow::claimable_from);
+    // Those that were promoted are listed by merit: their time has come.
+    let runs = rows.runs.values().filter(|run| !run.is_ready()).filter_map(RunRow::claimable_from);
     keys.chain(leases).chain(runs).filter(|at| *at > after).min()
 }
 
@@ -130,6 +140,8 @@ fn counts(rows: &Rows, now: ClusterMs) -> Counts {
         steps: rows.steps.len() as u64,
         leases: rows.leases.values().filter(|row| row.lives_at(now)).count() as u64,
         sessions: rows.sessions.len() as u64,
+        requests: rows.requests.len() as u64,
+        cancellations: rows.cancellations.len() as u64,
     }
 }
 

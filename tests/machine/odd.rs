@@ -91,11 +91,14 @@ fn attempts_stop_counting_before_they_overflow() {
     let run = rows.runs.values_mut().next().expect("it was created");
     run.attempts = u32::MAX;
     let run_id = run.run_id.clone();
-    let mut tables = Tables::restore(rows.meta.clone(), [Change::PutRun(run.clone())]);
+    let mut tables = Tables::restore(rows.meta.clone(), [Row::Run(Box::new(run.clone()))]);
     for command in [claim(&run_id, "a", 1_000), fail(&run_id, true, claimant("a", 0))] {
         let Ok(decision) = decide(&world.envelope(command), &tables);
         assert!(!matches!(decision.reply, Reply::Refused(_)), "{:?}", decision.reply);
         tables.apply(&decision);
     }
-    assert_eq!(tables.run(&run_id).unwrap().expect("it is there").attempts, u32::MAX);
+    assert_eq!(
+        lookup::stored_run(&tables, &run_id).unwrap().expect("it is there").attempts,
+        u32::MAX
+    );
 }

@@ -1,5 +1,6 @@
 //! Stories of requests that are asked again, and of rules that fail.
 
+use mcp_state_sidecar::machine::command::Set;
 use mcp_state_sidecar::machine::decide::REQUESTS_MAX;
 use mcp_state_sidecar::machine::reply::*;
 use mcp_state_sidecar::machine::row::{REMEMBERED_MS, RequestRow};
@@ -24,16 +25,39 @@ fn an_idempotency_key_gives_the_first_answer_again() {
 #[test]
 fn an_answer_that_says_no_is_remembered_and_a_refusal_is_not() {
     let mut world = World::default();
-    world.run(acquire("r", "a", 1_000));
-    let no = world.run_as("no", 1, acquire("r", "b", 1_000));
-    world.run(release_lease("r", "a", None));
-    assert_eq!(world.run_as("no", 1, acquire("r", "b", 1_000)), no);
+    world.run(set("k", "1"));
+    let unless = |revision| {
+        let if_revision = Some(Revision(revision));
+        Command::Set(Set { if_revision, ..set_of("k", "2") })
+    };
+    let no = world.run_as("no", 1, unless(7));
+    while world.revision() < 7 {
+        world.run(set("k", "1"));
+    }
+    assert_eq!(world.run_as("no", 1, unless(7)), no);
     let missing = "wf-000000000063";
     world.chance = 98;
     refusal(world.run_as("late", 1, cancel(missing)));
     world.chance = 98;
     created(world.run(create("w")));
     assert!(moved(world.run_as("late", 1, cancel(missing))).ok);
+}
+
+#[test]
+fn that_there_was_nothing_to_be_had_is_not_remembered() {
+    let mut world = World::default();
+    world.run(acquire("r", "a", 1_000));
+    assert!(!acquired(world.run_as("lease", 1, acquire("r", "b", 1_000))).acquired);
+    world.run(release_lease("r", "a", None));
+    let mine = world.run_as("lease", 1, acquire("r", "b", 1_000));
+    assert!(acquired(mine.clone()).acquired);
+    assert_eq!(world.run_as("lease", 1, acquire("r", "b", 1_000)), mine);
+    let next = || Command::ClaimNext(claim_next("a"));
+    assert!(!claimed(world.run_as("work", 1, next())).claimed);
+    world.run(create("w"));
+    let taken = world.run_as("work", 1, next());
+    assert!(claimed(taken.clone()).claimed);
+    assert_eq!(world.run_as("work", 1, next()), taken);
 }
 
 #[test]
@@ -54,7 +78,7 @@ fn an_idempotency_key_is_forgotten_after_an_hour() {
 fn the_oldest_request_makes_room() {
     let reply = Reply::Reset { cleared: 0 };
     let row = |at| RequestRow { digest: [0; 32], reply: reply.clone(), at: ClusterMs(at) };
-    let rows = (0..REQUESTS_MAX).map(|n| Change::PutRequest(format!("{n}").into(), row(n + 1)));
+    let rows = (0..REQUESTS_MAX).map(|n| Row::Request(format!("{n}").into(), Box::new(row(n + 1))));
     let meta = Meta { clock: ClusterMs(REQUESTS_MAX), ..Meta::default() };
     let mut tables = Tables::restore(meta, rows);
     let mut world = World::default();
@@ -63,8 +87,9 @@ fn the_oldest_request_makes_room() {
     envelope.idempotency = Some(command::Idempotency { key: "new".into(), digest: [1; 32] });
     let Ok(decision) = decide(&envelope, &tables);
     tables.apply(&decision);
-    assert_eq!(tables.oldest_request(), Ok((REQUESTS_MAX, Some("1".into()))));
-    assert!(tables.request("new").unwrap().is_some());
+    assert_eq!(tables.meta().counts.requests, REQUESTS_MAX);
+    assert_eq!(lookup::oldest_request(&tables), Ok(Some("1".into())));
+    assert!(tables.row(&RowId::Request("new".into())).unwrap().is_some());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::reply::*;
 use mcp_state_sidecar::machine::row::{RunRow, Status};
+use mcp_state_sidecar::machine::view::Page;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;
@@ -52,8 +53,11 @@ fn a_run_goes_from_created_to_done() {
     let done = moved(world.run(complete(&run_id, claimant("a", token))));
     assert_eq!((done.ok, done.status, done.claim_expires_at), (true, Status::Done, None));
     assert_eq!(run(&world, &run_id).result, Some(Json::new("\"well\"")));
-    let Answer::Resume(Some(resumed)) = world.ask(Question::Resume { run_id: run_id.into() })
-    else {
+    let Answer::Resume(Some(resumed)) = world.ask(Question::Resume {
+        run_id: run_id.into(),
+        from_step: 0,
+        page: Page::of_rows(100),
+    }) else {
         panic!("nothing to resume")
     };
     assert_eq!(resumed.steps.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2]);

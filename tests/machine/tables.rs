@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mcp_state_sidecar::machine::command::Create;
-use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter, Page, RunFilter};
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
@@ -22,6 +22,7 @@ fn apply(tables: &mut Tables, position: u64, command: Command) {
         wall: WallMs(START_MS),
         clock: ClusterMs(START_MS),
         state_bytes_max: None,
+        rules: Rules::Stepwise,
         command,
     };
     let Ok(decision) = decide(&envelope, tables);
@@ -61,13 +62,14 @@ fn looking_for_work_does_not_scan_all_runs() {
     let rare = ClaimFilter { name: Some("rare".into()), ..ClaimFilter::default() };
     for filter in [ClaimFilter::default(), rare] {
         let took = quickest(|| {
-            let found = tables.candidate(&filter, now);
+            let found = lookup::candidate(&tables, &filter, None, &[], now);
             assert!(matches!(found, Ok(Candidate::Ready(_))), "{found:?}");
         });
         assert!(took * 20 < scan, "candidate took {took:?}, a scan {scan:?}");
     }
     let claimable = RunFilter { status: Some(row::Status::Created), ..RunFilter::default() };
-    let took = quickest(|| assert_eq!(tables.runs(&claimable, None, now, 10).unwrap().len(), 1));
+    let listed = || lookup::runs(&tables, &claimable, None, now, Page::of_rows(10)).unwrap().0;
+    let took = quickest(|| assert_eq!(listed().len(), 1));
     assert!(took * 20 < scan, "discovery took {took:?}, a scan {scan:?}");
 }
 
@@ -81,5 +83,5 @@ fn a_hundred_thousand_keys_stay_well_under_a_hundred_megabytes() {
     }
     let took_mb = (allocated_bytes() - before) >> 20;
     assert!((30..60).contains(&took_mb), "100,000 keys of 256 bytes took {took_mb} MB");
-    assert_eq!(tables.counts(ClusterMs(0)).unwrap().keys, 100_000);
+    assert_eq!(tables.meta().counts.keys, 100_000);
 }

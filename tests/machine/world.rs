@@ -1,5 +1,5 @@
 //! A state, a clock and a sharp eye: every command that goes through a world
-//! is checked against all invariants and against its footprint.
+//! is checked against all invariants, and what it looks at is counted.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 use mcp_state_sidecar::store::window::Window;
 
-use crate::fenced::Fenced;
+use crate::counted::{Counted, LOOKS_MAX};
 
 /// When every world begins: a wall clock that looks like one.
 pub const START_MS: u64 = 1_795_356_000_000;
@@ -70,6 +70,7 @@ impl World {
             wall: WallMs(self.now_ms),
             clock: ClusterMs(self.now_ms),
             state_bytes_max: None,
+            rules: Rules::Stepwise,
             command,
         }
     }
@@ -79,13 +80,14 @@ impl World {
         let decision = self.decide(envelope);
         let after = self.rows.after(&decision);
         self.tables.apply(&decision);
-        let stored = Rows::collect(self.tables.meta().clone(), self.tables.rows());
+        let rows = self.tables.rows().map(|row| Row::clone(row));
+        let stored = Rows::collect(self.tables.meta().clone(), rows);
         assert_eq!(stored, after, "the tables hold something else after {:?}", envelope.command);
         let step = Step { before: &self.rows, envelope, decision: &decision, after: &after };
         let mut broken = invariant::check_step(&step);
         broken.extend(invariant::check_state(&after));
         assert!(broken.is_empty(), "{:?} broke {broken:#?}", envelope.command);
-        self.tables.check_indexes().unwrap();
+        self.tables.check_entries().unwrap();
         for event in decision.events {
             self.done.insert(event.action);
             self.history.push(event);
@@ -96,10 +98,10 @@ impl World {
     }
 
     fn decide(&self, envelope: &Envelope) -> Decision {
-        let fenced = Fenced::new(&self.tables, footprint(envelope));
-        let Ok(decision) = decide(envelope, &fenced);
-        let trespasses = fenced.trespasses(&decision);
-        assert!(trespasses.is_empty(), "{:?} went astray: {trespasses:#?}", envelope.command);
+        let counted = Counted::new(&self.tables, footprint(envelope));
+        let Ok(decision) = decide(envelope, &counted);
+        let (looks, changes) = (counted.looks(), decision.changes.len());
+        assert!(looks + changes < LOOKS_MAX, "{:?}: {looks} looks", envelope.command);
         decision
     }
 

@@ -1,10 +1,9 @@
 //! What holds of every state.
 
 use super::{Rows, ensure};
-use crate::machine::change::Change;
+use crate::machine::index;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::{RunRow, Status};
-use crate::machine::size;
+use crate::machine::row::{Meta, RunRow, Status};
 use crate::machine::value::Revision;
 
 type Check = fn(&Rows) -> Result<(), String>;
@@ -20,7 +19,8 @@ pub const ALL: &[(&str, Check)] = &[
     ("remembered answers are outstanding", answers_are_outstanding),
     ("what is remembered is bounded and past", remembered_is_bounded),
     ("the history's anchor lies behind", anchor_lies_behind),
-    ("the state is as large as its rows", size_is_of_rows),
+    ("the state is as large as its rows, and counts them", tally_is_of_rows),
+    ("entries list the rows, and nothing else", entries_follow_from_rows),
 ];
 
 /// Every row was last changed by an event that happened, and no two runs by
@@ -99,14 +99,23 @@ fn families_are_whole(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// A cancel reaches the children there are, and no new one may come.
+/// A cancel reaches the children there are, at once or by the sweep, and no new
+/// one may come.
 fn children_of_cancelled_runs_are_over(rows: &Rows) -> Result<(), String> {
     rows.runs.values().filter(|run| !run.is_over()).try_for_each(|run| {
         let parent = run.parent_run_id.as_ref().and_then(|id| rows.runs.get(id));
-        ensure(parent.is_none_or(|parent| parent.status != Status::Cancelled), || {
+        let cancelled = parent.is_some_and(|parent| parent.status == Status::Cancelled);
+        ensure(!cancelled || is_below_cancellation(rows, run), || {
             format!("run '{}' is {} under a cancelled one", run.run_id, run.status)
         })
     })
+}
+
+/// Whether the sweep is still to reach the run.
+fn is_below_cancellation(rows: &Rows, run: &RunRow) -> bool {
+    let parent = |run: &&RunRow| run.parent_run_id.as_ref().and_then(|id| rows.runs.get(id));
+    let mut above = std::iter::successors(Some(run), parent).skip(1);
+    above.any(|run| rows.cancellations.contains_key(&run.run_id))
 }
 
 /// An answer to a node belongs to a known session and may still be asked for,
@@ -145,18 +154,20 @@ fn anchor_lies_behind(rows: &Rows) -> Result<(), String> {
     ensure(meta.sets <= events, || format!("{} sets in {events} events", meta.sets))
 }
 
-/// The size that a quota is held against is counted on from command to command,
-/// and must be that of the rows.
-fn size_is_of_rows(rows: &Rows) -> Result<(), String> {
-    let keys = rows.keys.iter().map(|(key, row)| Change::PutKey(key.clone(), row.clone()));
-    let leases = rows.leases.iter().map(|(id, row)| Change::PutLease(id.clone(), row.clone()));
-    let runs = rows.runs.values().map(|row| Change::PutRun(row.clone()));
-    let steps = rows.steps.iter();
-    let steps = steps.map(|((id, step), row)| Change::PutStep(id.clone(), *step, row.clone()));
-    let sessions = rows.sessions.iter();
-    let sessions = sessions.map(|(id, row)| Change::PutSession(id.clone(), row.clone()));
-    let all = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
-    let size: u64 = all.map(|row| size::of_put(&row)).sum();
-    let told = rows.meta.state_bytes;
-    ensure(size == told, || format!("the rows are {size} bytes, the state says {told}"))
+/// The size that a quota is held against, and the counts, go on from command to
+/// command, and must be those of the rows.
+fn tally_is_of_rows(rows: &Rows) -> Result<(), String> {
+    let mut meta = Meta::default();
+    rows.rows().iter().for_each(|row| meta.count(row));
+    let (found, told) =
+        ((meta.state_bytes, meta.counts), (rows.meta.state_bytes, rows.meta.counts));
+    ensure(found == told, || format!("the rows are {found:?}, the state says {told:?}"))
+}
+
+fn entries_follow_from_rows(rows: &Rows) -> Result<(), String> {
+    let derived = rows.rows().iter().flat_map(index::entries).collect();
+    ensure(rows.entries == derived, || {
+        let differ: Vec<_> = rows.entries.symmetric_difference(&derived).collect();
+        format!("these entries are too many or missing: {differ:?}")
+    })
 }

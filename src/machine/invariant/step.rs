@@ -4,7 +4,7 @@ use super::{Rows, Step, ensure};
 use crate::machine::change::Change;
 use crate::machine::draft::{lease_subject, run_subject, session_subject};
 use crate::machine::reply::Reply;
-use crate::machine::row::{LeaseRow, RunRow};
+use crate::machine::row::{LeaseRow, Row, RowId, RunRow};
 use crate::machine::value::{Revision, Text};
 
 type Check = fn(&Step<'_>) -> Result<(), String>;
@@ -66,10 +66,14 @@ fn refused_changes_nothing(step: &Step<'_>) -> Result<(), String> {
     ensure(step.before.requests == step.after.requests, || "a refusal was remembered".into())
 }
 
-/// And a change of a row carries the revision of an event about it.
+/// And a change of a row carries the revision of an event about it, unless it is
+/// a promotion, of which nobody can tell.
 fn changes_have_events(step: &Step<'_>) -> Result<(), String> {
     for change in &step.decision.changes {
         let Some((subject, revision)) = about(change) else { continue };
+        if is_promotion(step, change) {
+            continue;
+        }
         let mut events = step.decision.events.iter().filter(|event| event.subject == subject);
         let found = match revision {
             Some(revision) => events.any(|event| event.revision == revision),
@@ -174,32 +178,53 @@ fn was_reset(step: &Step<'_>) -> bool {
 /// Nothing happened but the clocks and what is remembered.
 fn unchanged(step: &Step<'_>) -> Result<(), String> {
     let state = |rows: &Rows| {
-        let Rows { meta, keys, leases, runs, steps, sessions, .. } = rows.clone();
-        (meta.revision, meta.chain, meta.anchor, meta.sets, keys, leases, runs, steps, sessions)
+        let Rows { meta, keys, leases, mut runs, steps, sessions, cancellations, .. } =
+            rows.clone();
+        // A claim that is refused may have promoted some.
+        runs.values_mut().for_each(|run| run.promoted = false);
+        let position = (meta.revision, meta.chain, meta.anchor, meta.sets);
+        (position, keys, leases, runs, steps, sessions, cancellations)
     };
     ensure(state(step.before) == state(step.after), || {
         format!("{:?} changed the state", step.envelope.command)
     })
 }
 
+/// Whether a run is the same but for where it is listed.
+fn is_promotion(step: &Step<'_>, change: &Change) -> bool {
+    let Change::Put(row) = change else { return false };
+    let Row::Run(run) = &**row else { return false };
+    let before = step.before.runs.get(&run.run_id);
+    before.is_some_and(|before| RunRow { promoted: run.promoted, ..before.clone() } == **run)
+        && run.promoted
+        && run.is_claimable(step.after.meta.clock)
+}
+
 /// Which subject a change is about, and the revision of the row that it puts.
 /// Nothing for what has no events of its own.
 fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
+    let named = |id: &RowId| match id {
+        RowId::Key(key) => Some(key.clone()),
+        RowId::Lease(id) => Some(lease_subject(id)),
+        RowId::Run(run_id) | RowId::Step(run_id, _) => Some(run_subject(run_id)),
+        RowId::Session(id) => Some(session_subject(id)),
+        RowId::Cancellation(_) | RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => None,
+    };
     match change {
-        Change::PutKey(key, row) => Some((key.clone(), Some(row.revision))),
-        Change::DropKey(key) => Some((key.clone(), None)),
-        Change::PutLease(id, row) => Some((lease_subject(id), Some(row.revision))),
-        Change::DropLease(id) => Some((lease_subject(id), None)),
-        Change::PutRun(row) => Some((run_subject(&row.run_id), Some(row.revision))),
-        Change::PutStep(run_id, _, row) => Some((run_subject(run_id), Some(row.revision))),
-        Change::PutSession(id, row) => Some((session_subject(id), Some(row.revision))),
-        Change::DropSession(id) => Some((session_subject(id), None)),
-        Change::PutRequest(..)
-        | Change::DropRequest(_)
-        | Change::PutOrigin(..)
-        | Change::DropOrigin(_)
-        | Change::PutAnswer(..)
-        | Change::DropAnswersBelow(..)
-        | Change::Clear => None,
+        Change::Put(row) => {
+            let revision = match &**row {
+                Row::Key(_, row) => row.revision,
+                Row::Lease(_, row) => row.revision,
+                Row::Run(row) => row.revision,
+                Row::Step(_, _, row) => row.revision,
+                Row::Session(_, row) => row.revision,
+                Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => {
+                    return None;
+                }
+            };
+            Some((named(&row.id())?, Some(revision)))
+        }
+        Change::Drop(id) => Some((named(id)?, None)),
+        Change::List(_) | Change::Unlist(_) | Change::DropAnswersBelow(..) | Change::Clear => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::machine::describe;
 use crate::machine::draft::{Draft, run_subject};
 use crate::machine::event::Action;
 use crate::machine::reply::{Checkpointed, Reply};
-use crate::machine::row::{RunRow, Status, StepRow};
+use crate::machine::row::{Row, RowId, RunRow, Status, StepRow};
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
@@ -15,20 +15,23 @@ pub fn checkpoint<V: View>(
     draft: &mut Draft<'_, V>,
     command: &Checkpoint,
 ) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&command.run_id)? else {
+    let Some(run) = draft.run(&command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
     if let Some(reason) = guard::objection(&run, &command.claimant) {
         return Ok(checkpointed(&run, command.step, Some(reason)));
     }
-    let stored = draft.view.step(&command.run_id, command.step)?;
-    let previous = stored.map(|row| describe::step(command.step, &row.output));
+    let stored = draft.row(&RowId::Step(command.run_id.clone(), command.step))?;
+    let previous = match stored.as_deref() {
+        Some(Row::Step(_, step, row)) => Some(describe::step(*step, &row.output)),
+        Some(_) | None => None,
+    };
     let new = Some(describe::step(command.step, &command.output));
     let agent_id = command.claimant.agent_id.as_ref();
     let subject = run_subject(&run.run_id);
     let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
     let output = command.output.clone();
-    draft.put_step(run.run_id.clone(), command.step, StepRow { output, revision });
+    draft.put(Row::Step(run.run_id.clone(), command.step, StepRow { output, revision }));
     let run = draft.put_run(RunRow {
         status: Status::Running,
         last_step: run.last_step.max(command.step),

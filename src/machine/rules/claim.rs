@@ -5,13 +5,14 @@ use crate::machine::command::{Claim, ClaimNext};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::lookup;
 use crate::machine::reply::{Claimed, Reply};
 use crate::machine::row::{ClaimRow, RunRow, Status};
 use crate::machine::value::{ClusterMs, Revision, Text};
 use crate::machine::view::{Candidate, ClaimFilter, View};
 
 pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&claim.run_id)? else {
+    let Some(run) = draft.run(&claim.run_id)? else {
         let reason = describe::no_such_run(&claim.run_id);
         return Ok(refused(Some(claim.run_id.clone()), reason, None));
     };
@@ -36,11 +37,33 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
 
 pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Result<Reply, V::Error> {
     let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
-    let none = || Text::from("No workflow is claimable");
-    Ok(match draft.view.candidate(&filter, draft.now())? {
+    let stepwise = draft.is_stepwise();
+    let due = match claim.after {
+        None => {
+            let limit = if stepwise { lookup::DUE_MAX } else { usize::MAX };
+            lookup::due_runs(draft, &filter, draft.now(), limit)?
+        }
+        // Those that were due have been promoted by the attempt before.
+        Some(_) => Vec::new(),
+    };
+    let mut after = claim.after;
+    let candidate = loop {
+        match lookup::candidate(draft, &filter, after, &due, draft.now())? {
+            Candidate::Further(rank) if !stepwise => after = Some(rank),
+            candidate => break candidate,
+        }
+    };
+    // What this claim has looked at no other one has to look at again.
+    for run in due.into_iter().filter(|_| stepwise) {
+        draft.promote(run);
+    }
+    Ok(match candidate {
         Candidate::Ready(run) => grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms),
-        Candidate::At(at) => refused(None, none(), Some(at)),
-        Candidate::None => refused(None, none(), None),
+        Candidate::At(at) => Reply::Claimed(Claimed::nothing(Some(at))),
+        Candidate::None => Reply::Claimed(Claimed::nothing(None)),
+        Candidate::Further(rank) => {
+            Reply::Claimed(Claimed { searched: Some(rank), ..Claimed::nothing(None) })
+        }
     })
 }
 
@@ -82,6 +105,7 @@ fn granted(run: RunRow) -> Reply {
         claim_token: run.claim.as_ref().map(|claim| claim.token),
         claim_expires_at: run.claim.as_ref().map(|claim| claim.expires_at),
         retry_at: None,
+        searched: None,
     })
 }
 
@@ -94,5 +118,6 @@ fn refused(run_id: Option<Text>, reason: Text, retry_at: Option<ClusterMs>) -> R
         claim_token: None,
         claim_expires_at: None,
         retry_at,
+        searched: None,
     })
 }

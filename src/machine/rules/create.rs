@@ -5,8 +5,9 @@ use crate::machine::command::Create;
 use crate::machine::describe;
 use crate::machine::draft::{Draft, run_subject};
 use crate::machine::event::Action;
+use crate::machine::lookup::{DEPTH_MAX, Trees};
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{RunRow, Status};
+use crate::machine::row::{RowId, RunRow, Status};
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
@@ -25,7 +26,8 @@ pub fn create<V: View>(
     let Some(run_id) = free_id(draft, chance)? else {
         return Ok(refuse(RefusalCode::Internal, "no free run_id was found; ask again"));
     };
-    let run = new_run(draft, command, run_id.clone());
+    let depth = depth(draft, command)?;
+    let run = RunRow { depth, ..new_run(draft, command, run_id.clone()) };
     let new = Some(describe::created_run(&run));
     let revision = draft.record(Action::WorkflowCreate, run_subject(&run_id), new, None, None);
     draft.put_run(RunRow { created_revision: revision, ..run });
@@ -41,20 +43,33 @@ pub fn run_ids(chance: u64) -> Vec<Text> {
 
 fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<Reply>, V::Error> {
     let Some(parent_run_id) = &command.parent_run_id else { return Ok(None) };
-    Ok(match draft.view.run(parent_run_id)? {
-        None => Some(no_such_run(parent_run_id)),
-        // Or a cancel would miss a child that was under way.
-        Some(parent) if parent.status == Status::Cancelled => Some(refuse(
-            RefusalCode::InvalidArgument,
-            format!("parent_run_id: workflow '{parent_run_id}' is cancelled"),
-        )),
-        Some(_) => None,
-    })
+    let Some(parent) = draft.run(parent_run_id)? else {
+        return Ok(Some(no_such_run(parent_run_id)));
+    };
+    // Or a cancel would miss a child that was under way.
+    let cancelled =
+        parent.status == Status::Cancelled || Trees::of(draft)?.is_below_cancelled(&parent)?;
+    let why = if cancelled {
+        "is cancelled".to_owned()
+    } else if draft.is_stepwise() && parent.depth >= DEPTH_MAX {
+        format!("is nested {DEPTH_MAX} deep already")
+    } else {
+        return Ok(None);
+    };
+    let message = format!("parent_run_id: workflow '{parent_run_id}' {why}");
+    Ok(Some(refuse(RefusalCode::InvalidArgument, message)))
+}
+
+/// How many runs are above a child of this one. The first rules did not count.
+fn depth<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<u32, V::Error> {
+    let parent = command.parent_run_id.as_ref().filter(|_| draft.is_stepwise());
+    let parent = parent.map(|run_id| draft.run(run_id)).transpose()?.flatten();
+    Ok(parent.map_or(0, |parent| parent.depth + 1))
 }
 
 fn free_id<V: View>(draft: &Draft<'_, V>, chance: u64) -> Result<Option<Text>, V::Error> {
     for run_id in run_ids(chance) {
-        if draft.view.run(&run_id)?.is_none() {
+        if draft.row(&RowId::Run(run_id.clone()))?.is_none() {
             return Ok(Some(run_id));
         }
     }
@@ -82,6 +97,8 @@ fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> Run
         claim: None,
         result: None,
         error: None,
+        promoted: false,
+        depth: 0,
     }
 }
 

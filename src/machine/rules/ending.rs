@@ -1,17 +1,13 @@
-//! Endings: a run is done, has failed or goes back for another attempt, or is
-//! cancelled with all that it started.
-
-use std::collections::{BTreeSet, VecDeque};
+//! Endings by whoever works on a run: it is done, has failed, or goes back for
+//! another attempt.
 
 use super::held::moved;
 use super::{guard, no_such_run};
-use crate::machine::command::{Cancel, Complete, Fail};
-use crate::machine::describe;
+use crate::machine::command::{Complete, Fail};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::Reply;
 use crate::machine::row::{RunRow, Status};
-use crate::machine::value::Text;
 use crate::machine::view::View;
 
 /// The pause after a first failed attempt; it doubles with each further one.
@@ -21,7 +17,7 @@ const BACKOFF_MS: u64 = 1_000;
 const BACKOFF_MS_MAX: u64 = 300_000;
 
 pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&command.run_id)? else {
+    let Some(run) = draft.run(&command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
     // Asked again: the agent may not have seen the answer.
@@ -44,7 +40,7 @@ pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result
 }
 
 pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&command.run_id)? else {
+    let Some(run) = draft.run(&command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
     if let Some(reason) = guard::objection(&run, &command.claimant) {
@@ -68,51 +64,6 @@ pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, 
     };
     let after = draft.move_run(action, &run, after, command.claimant.agent_id.as_ref());
     Ok(moved(&after, None))
-}
-
-pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&command.run_id)? else {
-        return Ok(no_such_run(&command.run_id));
-    };
-    if run.is_over() {
-        return Ok(moved(&run, Some(describe::taken(&run))));
-    }
-    let cancelled = cancel_one(draft, &run, command);
-    let mut seen = BTreeSet::from([run.run_id.clone()]);
-    let mut queue = VecDeque::from([run.run_id]);
-    // Also below runs that are over: what those started may still go on.
-    while let Some(parent) = queue.pop_front() {
-        for child in draft.view.children(&parent)? {
-            if seen.insert(child.clone()) {
-                cancel_child(draft, &child, command)?;
-                queue.push_back(child);
-            }
-        }
-    }
-    Ok(moved(&cancelled, None))
-}
-
-fn cancel_child<V: View>(
-    draft: &mut Draft<'_, V>,
-    run_id: &Text,
-    command: &Cancel,
-) -> Result<(), V::Error> {
-    if let Some(run) = draft.view.run(run_id)?
-        && !run.is_over()
-    {
-        cancel_one(draft, &run, command);
-    }
-    Ok(())
-}
-
-fn cancel_one<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, command: &Cancel) -> RunRow {
-    let after = RunRow {
-        status: Status::Cancelled,
-        ready_at: None,
-        error: command.reason.clone(),
-        ..run.clone()
-    };
-    draft.move_run(Action::WorkflowCancel, run, after, command.agent_id.as_ref())
 }
 
 /// How long a run waits after its `attempts`th failure.

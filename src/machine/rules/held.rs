@@ -49,7 +49,7 @@ fn move_held<V: View>(
     action: Action,
     change: impl FnOnce(&RunRow, ClusterMs) -> RunRow,
 ) -> Result<Reply, V::Error> {
-    let Some(run) = draft.view.run(&held.run_id)? else { return Ok(no_such_run(&held.run_id)) };
+    let Some(run) = draft.run(&held.run_id)? else { return Ok(no_such_run(&held.run_id)) };
     let claimant =
         Claimant { agent_id: Some(held.agent_id.clone()), claim_token: Some(held.claim_token) };
     if let Some(reason) = guard::objection(&run, &claimant) {

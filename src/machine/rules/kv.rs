@@ -6,7 +6,7 @@ use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::{Reply, Written};
-use crate::machine::row::KeyRow;
+use crate::machine::row::{KeyRow, Row, RowId};
 use crate::machine::value::{Json, Revision, Text};
 use crate::machine::view::View;
 
@@ -48,7 +48,8 @@ pub fn write<V: View>(
     let new = Some(value.clone());
     let revision = draft.record(Action::StateSet, key.clone(), new, previous, agent_id);
     let expires_at = ttl_ms.map(|ttl_ms| draft.now().plus(ttl_ms));
-    draft.put_key(key.clone(), KeyRow { value: value.clone(), revision, expires_at });
+    let row = KeyRow { value: value.clone(), revision, expires_at };
+    draft.put(Row::Key(key.clone(), row));
     draft.count_set();
     revision
 }
@@ -62,7 +63,7 @@ pub fn remove<V: View>(
 ) -> Revision {
     let previous = Some(current.value);
     let revision = draft.record(Action::StateDelete, key.clone(), None, previous, agent_id);
-    draft.drop_key(key.clone());
+    draft.remove(RowId::Key(key.clone()));
     revision
 }
 

@@ -6,27 +6,23 @@ use crate::machine::describe;
 use crate::machine::draft::{Draft, lease_subject};
 use crate::machine::event::Action;
 use crate::machine::reply::{Acquired, Renewed, Reply};
-use crate::machine::row::LeaseRow;
+use crate::machine::row::{LeaseRow, Row, RowId};
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
 pub fn acquire<V: View>(draft: &mut Draft<'_, V>, command: &Acquire) -> Result<Reply, V::Error> {
     let Acquire { resource_id, holder_id, ttl_ms } = command;
     Ok(match draft.lease(resource_id)? {
-        None => acquired(resource_id, grant(draft, resource_id, holder_id, *ttl_ms)),
+        None => {
+            // Whoever decides by the first rules does not know of the word.
+            let granted = draft.is_stepwise();
+            acquired(resource_id, grant(draft, resource_id, holder_id, *ttl_ms), granted)
+        }
         // The holder may not have seen the answer, so it keeps its token.
         Some(lease) if lease.holder_id == *holder_id => {
-            acquired(resource_id, prolong(draft, resource_id, &lease, *ttl_ms))
+            acquired(resource_id, prolong(draft, resource_id, &lease, *ttl_ms), false)
         }
-        Some(lease) => Reply::Acquired(Acquired {
-            acquired: false,
-            resource_id: resource_id.clone(),
-            reason: Some(format!("Held by '{}'", lease.holder_id).into()),
-            holder: Some(lease.holder_id),
-            expires_at: None,
-            fencing_token: None,
-            retry_at: Some(lease.expires_at),
-        }),
+        Some(lease) => Reply::Acquired(Acquired::held(resource_id, &lease)),
     })
 }
 
@@ -52,7 +48,7 @@ pub fn release<V: View>(
         let previous = Some(describe::lease(lease));
         let subject = lease_subject(resource_id);
         draft.record(Action::LeaseRelease, subject, None, previous, Some(holder_id));
-        draft.drop_lease(resource_id.clone());
+        draft.remove(RowId::Lease(resource_id.clone()));
     }
     Ok(Reply::LeaseReleased { released: held.is_some(), resource_id: resource_id.clone() })
 }
@@ -60,7 +56,7 @@ pub fn release<V: View>(
 /// The lease, if this holder has it now, with this token where one is given.
 fn held<V: View>(
     draft: &Draft<'_, V>,
-    resource_id: &str,
+    resource_id: &Text,
     holder_id: &Text,
     token: Option<Revision>,
 ) -> Result<Option<LeaseRow>, V::Error> {
@@ -81,7 +77,7 @@ fn grant<V: View>(
     let lease = LeaseRow { holder_id: holder_id.clone(), token, revision: token, expires_at };
     let new = Some(describe::lease(&lease));
     draft.record(Action::LeaseAcquire, lease_subject(resource_id), new, None, Some(holder_id));
-    draft.put_lease(resource_id.clone(), lease.clone());
+    draft.put(Row::Lease(resource_id.clone(), lease.clone()));
     lease
 }
 
@@ -96,11 +92,11 @@ fn prolong<V: View>(
     let (new, previous) = (Some(describe::lease(&after)), Some(describe::lease(before)));
     let holder = Some(&after.holder_id);
     draft.record(Action::LeaseRenew, lease_subject(resource_id), new, previous, holder);
-    draft.put_lease(resource_id.clone(), after.clone());
+    draft.put(Row::Lease(resource_id.clone(), after.clone()));
     after
 }
 
-fn acquired(resource_id: &Text, lease: LeaseRow) -> Reply {
+fn acquired(resource_id: &Text, lease: LeaseRow, granted: bool) -> Reply {
     Reply::Acquired(Acquired {
         acquired: true,
         resource_id: resource_id.clone(),
@@ -109,5 +105,6 @@ fn acquired(resource_id: &Text, lease: LeaseRow) -> Reply {
         reason: None,
         fencing_token: Some(lease.token),
         retry_at: None,
+        granted,
     })
 }

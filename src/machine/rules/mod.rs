@@ -1,6 +1,7 @@
 //! The rules, one noun a file. Each reads and writes through a
 //! [`super::draft::Draft`]; none knows a clock, a store or another command.
 
+mod cancel;
 mod checkpoint;
 mod claim;
 mod create;
@@ -22,7 +23,6 @@ use super::reply::{Refusal, RefusalCode, Reply};
 use super::view::View;
 
 pub use create::run_ids;
-pub use sweep::SWEEP_MAX;
 
 /// Carries out `command` on `draft`. What comes back as [`Reply::Refused`] is
 /// to be dropped whole.
@@ -43,7 +43,7 @@ pub fn carry_out<V: View>(
         Command::Checkpoint(checkpoint) => checkpoint::checkpoint(draft, checkpoint),
         Command::Complete(complete) => ending::complete(draft, complete),
         Command::Fail(fail) => ending::fail(draft, fail),
-        Command::Cancel(cancel) => ending::cancel(draft, cancel),
+        Command::Cancel(cancel) => cancel::cancel(draft, cancel),
         Command::Acquire(acquire) => lease::acquire(draft, acquire),
         Command::Renew(renew) => lease::renew(draft, renew),
         Command::ReleaseLease(release) => lease::release(draft, release),

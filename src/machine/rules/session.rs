@@ -6,13 +6,13 @@ use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::draft::{Draft, session_subject};
 use crate::machine::event::Action;
 use crate::machine::reply::Reply;
-use crate::machine::row::SessionRow;
+use crate::machine::row::{Row, RowId, SessionRow};
 use crate::machine::value::Revision;
 use crate::machine::view::View;
 
 pub fn save<V: View>(draft: &mut Draft<'_, V>, command: &SaveSession) -> Result<Reply, V::Error> {
     let SaveSession { session_id, context, agent_id, fence } = command;
-    let current = draft.view.session(session_id)?;
+    let current = draft.session(session_id)?;
     if let Some(reason) = fence::objection(draft, fence.as_ref())? {
         return Ok(Reply::SessionSaved {
             ok: false,
@@ -26,7 +26,7 @@ pub fn save<V: View>(draft: &mut Draft<'_, V>, command: &SaveSession) -> Result<
     let subject = session_subject(session_id);
     let revision = draft.record(Action::SessionSave, subject, new, previous, agent_id.as_ref());
     let row = SessionRow { context: context.clone(), revision, saved_at, updated_at: draft.wall() };
-    draft.put_session(session_id.clone(), row);
+    draft.put(Row::Session(session_id.clone(), row));
     Ok(Reply::SessionSaved { ok: true, session_id: session_id.clone(), revision, reason: None })
 }
 
@@ -35,12 +35,12 @@ pub fn delete<V: View>(
     command: &DeleteSession,
 ) -> Result<Reply, V::Error> {
     let DeleteSession { session_id, agent_id } = command;
-    let current = draft.view.session(session_id)?;
+    let current = draft.session(session_id)?;
     let ok = current.is_some();
     if let Some(row) = current {
         let (subject, previous) = (session_subject(session_id), Some(row.context));
         draft.record(Action::SessionDelete, subject, None, previous, agent_id.as_ref());
-        draft.drop_session(session_id.clone());
+        draft.remove(RowId::Session(session_id.clone()));
     }
     Ok(Reply::SessionDeleted { ok, session_id: session_id.clone() })
 }
