@@ -3,8 +3,10 @@
 use super::CodecError;
 use super::row::*;
 use super::value::*;
+use crate::machine::ClusterMs;
 use crate::machine::query::{Answer, Resumed};
-use crate::machine::view::Counts;
+use crate::machine::row::{Counts, RequestRow};
+use crate::machine::view::Candidate;
 use crate::proto::state as proto;
 use proto::answer::Answer as Form;
 
@@ -12,35 +14,45 @@ impl From<&Answer> for proto::Answer {
     fn from(answer: &Answer) -> Self {
         let form = match answer {
             Answer::Key(row) => Form::Key(proto::KeyAnswer { row: row.as_ref().map(Into::into) }),
-            Answer::Keys { rows, more } => Form::Keys(proto::KeysAnswer {
+            Answer::Keys { rows, next } => Form::Keys(proto::KeysAnswer {
                 rows: rows.iter().map(|(key, row)| key_entry(key, row)).collect(),
-                more: *more,
+                more: next.is_some(),
+                next: text_opt(next),
             }),
-            Answer::Runs { rows, more } => Form::Runs(proto::RunsAnswer {
+            Answer::Runs { rows, next } => Form::Runs(proto::RunsAnswer {
                 rows: rows.iter().map(Into::into).collect(),
-                more: *more,
+                more: next.is_some(),
+                next: revision_opt(*next),
             }),
             Answer::Run(row) => Form::Run(proto::RunAnswer { row: row.as_deref().map(Into::into) }),
             Answer::Resume(resumed) => Form::Resume(resume_answer(resumed.as_deref())),
-            Answer::Leases { rows, more } => Form::Leases(proto::LeasesAnswer {
+            Answer::Leases { rows, next } => Form::Leases(proto::LeasesAnswer {
                 rows: rows.iter().map(|(id, row)| lease_entry(id, row)).collect(),
-                more: *more,
+                more: next.is_some(),
+                next: text_opt(next),
             }),
             Answer::Session(row) => {
                 Form::Session(proto::SessionAnswer { row: row.as_ref().map(Into::into) })
             }
-            Answer::Sessions { rows, more } => Form::Sessions(proto::SessionsAnswer {
+            Answer::Sessions { rows, next } => Form::Sessions(proto::SessionsAnswer {
                 rows: rows.iter().map(|(id, row)| session_entry(id, row)).collect(),
-                more: *more,
+                more: next.is_some(),
+                next: text_opt(next),
             }),
+            Answer::Candidate(candidate) => Form::Candidate(candidate.into()),
+            Answer::Lease(row) => {
+                Form::Lease(proto::LeaseAnswer { row: row.as_ref().map(Into::into) })
+            }
+            Answer::Request(row) => Form::Request(request_answer(row.as_deref())),
             Answer::Counts(counts) => Form::Counts(counts.into()),
             Answer::History { events, more } => Form::History(proto::HistoryAnswer {
                 events: events.iter().map(Into::into).collect(),
                 more: *more,
             }),
-            Answer::Changes { events, complete } => Form::Changes(proto::ChangesAnswer {
+            Answer::Changes { events, complete, more } => Form::Changes(proto::ChangesAnswer {
                 events: events.iter().map(Into::into).collect(),
                 complete: *complete,
+                more: *more,
             }),
         };
         proto::Answer { answer: Some(form) }
@@ -53,27 +65,36 @@ impl TryFrom<proto::Answer> for Answer {
     fn try_from(answer: proto::Answer) -> Result<Self, CodecError> {
         Ok(match required("Answer", "answer", answer.answer)? {
             Form::Key(proto::KeyAnswer { row }) => Answer::Key(row.map(Into::into)),
-            Form::Keys(proto::KeysAnswer { rows, more }) => {
-                Answer::Keys { rows: each(rows, to_key_entry)?, more }
+            Form::Keys(answer) => {
+                let rows = each(answer.rows, to_key_entry)?;
+                Answer::Keys { rows, next: to_text_opt(answer.next) }
             }
-            Form::Runs(proto::RunsAnswer { rows, more }) => Answer::Runs { rows: all(rows)?, more },
+            Form::Runs(answer) => {
+                let rows = all(answer.rows)?;
+                Answer::Runs { rows, next: to_revision_opt(answer.next) }
+            }
             Form::Run(proto::RunAnswer { row }) => {
                 Answer::Run(row.map(TryInto::try_into).transpose()?.map(Box::new))
             }
             Form::Resume(answer) => Answer::Resume(to_resumed(answer)?.map(Box::new)),
-            Form::Leases(proto::LeasesAnswer { rows, more }) => {
-                Answer::Leases { rows: each(rows, to_lease_entry)?, more }
+            Form::Candidate(answer) => Answer::Candidate(answer.try_into()?),
+            Form::Lease(proto::LeaseAnswer { row }) => Answer::Lease(row.map(Into::into)),
+            Form::Leases(answer) => {
+                let rows = each(answer.rows, to_lease_entry)?;
+                Answer::Leases { rows, next: to_text_opt(answer.next) }
             }
             Form::Session(proto::SessionAnswer { row }) => Answer::Session(row.map(Into::into)),
-            Form::Sessions(proto::SessionsAnswer { rows, more }) => {
-                Answer::Sessions { rows: each(rows, to_session_entry)?, more }
+            Form::Sessions(answer) => {
+                let rows = each(answer.rows, to_session_entry)?;
+                Answer::Sessions { rows, next: to_text_opt(answer.next) }
             }
+            Form::Request(answer) => Answer::Request(to_request(answer)?.map(Box::new)),
             Form::Counts(counts) => Answer::Counts(counts.into()),
             Form::History(proto::HistoryAnswer { events, more }) => {
                 Answer::History { events: all(events)?, more }
             }
-            Form::Changes(proto::ChangesAnswer { events, complete }) => {
-                Answer::Changes { events: all(events)?, complete }
+            Form::Changes(proto::ChangesAnswer { events, complete, more }) => {
+                Answer::Changes { events: all(events)?, complete, more }
             }
         })
     }
@@ -81,7 +102,7 @@ impl TryFrom<proto::Answer> for Answer {
 
 impl From<&Counts> for proto::CountsAnswer {
     fn from(counts: &Counts) -> Self {
-        let Counts { keys, runs, steps, leases, sessions } = *counts;
+        let Counts { keys, runs, steps, leases, sessions, .. } = *counts;
         proto::CountsAnswer { keys, runs, steps, leases, sessions }
     }
 }
@@ -89,8 +110,55 @@ impl From<&Counts> for proto::CountsAnswer {
 impl From<proto::CountsAnswer> for Counts {
     fn from(counts: proto::CountsAnswer) -> Self {
         let proto::CountsAnswer { keys, runs, steps, leases, sessions } = counts;
-        Counts { keys, runs, steps, leases, sessions }
+        Counts { keys, runs, steps, leases, sessions, ..Counts::default() }
     }
+}
+
+impl From<&Candidate> for proto::CandidateAnswer {
+    fn from(candidate: &Candidate) -> Self {
+        let none = proto::CandidateAnswer::default();
+        match candidate {
+            Candidate::Ready(run) => {
+                proto::CandidateAnswer { ready: Some((&**run).into()), ..none }
+            }
+            Candidate::At(at) => proto::CandidateAnswer { at_ms: Some(at.0), ..none },
+            Candidate::Further(after) => {
+                proto::CandidateAnswer { further: Some(rank(*after)), ..none }
+            }
+            Candidate::None => none,
+        }
+    }
+}
+
+impl TryFrom<proto::CandidateAnswer> for Candidate {
+    type Error = CodecError;
+
+    fn try_from(answer: proto::CandidateAnswer) -> Result<Self, CodecError> {
+        let proto::CandidateAnswer { ready, at_ms, further } = answer;
+        Ok(match (ready, at_ms, further) {
+            (Some(run), None, None) => Candidate::Ready(Box::new(run.try_into()?)),
+            (None, Some(at_ms), None) => Candidate::At(ClusterMs(at_ms)),
+            (None, None, Some(after)) => Candidate::Further(to_rank(after)),
+            (None, None, None) => Candidate::None,
+            _ => return Err(CodecError::Missing { message: "CandidateAnswer", field: "ready" }),
+        })
+    }
+}
+
+fn request_answer(row: Option<&RequestRow>) -> proto::RequestAnswer {
+    row.map_or_else(proto::RequestAnswer::default, |row| proto::RequestAnswer {
+        digest: hash(&row.digest),
+        reply: Some((&row.reply).into()),
+        at_ms: row.at.0,
+    })
+}
+
+fn to_request(answer: proto::RequestAnswer) -> Result<Option<RequestRow>, CodecError> {
+    let proto::RequestAnswer { digest, reply: Some(reply), at_ms } = answer else {
+        return Ok(None);
+    };
+    let digest = to_hash("RequestAnswer", "digest", &digest)?;
+    Ok(Some(RequestRow { digest, reply: reply.try_into()?, at: ClusterMs(at_ms) }))
 }
 
 fn resume_answer(resumed: Option<&Resumed>) -> proto::ResumeAnswer {
@@ -98,13 +166,17 @@ fn resume_answer(resumed: Option<&Resumed>) -> proto::ResumeAnswer {
     proto::ResumeAnswer {
         run: resumed.map(|resumed| (&resumed.run).into()),
         steps: steps.iter().map(|(step, row)| step_entry(*step, row)).collect(),
+        next_step: resumed.and_then(|resumed| resumed.next_step),
     }
 }
 
 fn to_resumed(answer: proto::ResumeAnswer) -> Result<Option<Resumed>, CodecError> {
     let steps = each(answer.steps, to_step_entry)?;
     match answer.run {
-        Some(run) => Ok(Some(Resumed { run: run.try_into()?, steps })),
+        Some(run) => {
+            let next_step = answer.next_step;
+            Ok(Some(Resumed { run: run.try_into()?, steps, next_step }))
+        }
         None if steps.is_empty() => Ok(None),
         None => Err(CodecError::Missing { message: "ResumeAnswer", field: "run" }),
     }

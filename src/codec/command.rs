@@ -119,6 +119,7 @@ impl From<&ClaimNext> for proto::ClaimNext {
             name: text_opt(&next.name),
             tags: tags(&next.tags),
             claim_ttl_ms: next.claim_ttl_ms,
+            after: next.after.map(rank),
         }
     }
 }
@@ -130,6 +131,7 @@ impl TryFrom<proto::ClaimNext> for ClaimNext {
         Ok(ClaimNext {
             agent_id: next.agent_id.into(),
             name: to_text_opt(next.name),
+            after: next.after.map(to_rank),
             tags: to_tags("ClaimNext", next.tags)?,
             claim_ttl_ms: next.claim_ttl_ms,
         })

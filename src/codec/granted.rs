@@ -16,6 +16,7 @@ impl From<&Claimed> for proto::Claimed {
             claim_token: revision_opt(claimed.claim_token),
             claim_expires_at_ms: clock_opt(claimed.claim_expires_at),
             retry_at_ms: clock_opt(claimed.retry_at),
+            searched: claimed.searched.map(rank),
         }
     }
 }
@@ -30,6 +31,7 @@ impl From<proto::Claimed> for Claimed {
             claim_token: to_revision_opt(claimed.claim_token),
             claim_expires_at: to_clock_opt(claimed.claim_expires_at_ms),
             retry_at: to_clock_opt(claimed.retry_at_ms),
+            searched: claimed.searched.map(to_rank),
         }
     }
 }
@@ -94,6 +96,7 @@ impl From<&Acquired> for proto::Acquired {
             reason: text_opt(&acquired.reason),
             fencing_token: revision_opt(acquired.fencing_token),
             retry_at_ms: clock_opt(acquired.retry_at),
+            granted: acquired.granted,
         }
     }
 }
@@ -108,6 +111,7 @@ impl From<proto::Acquired> for Acquired {
             reason: to_text_opt(acquired.reason),
             fencing_token: to_revision_opt(acquired.fencing_token),
             retry_at: to_clock_opt(acquired.retry_at_ms),
+            granted: acquired.granted,
         }
     }
 }

@@ -5,8 +5,8 @@ use super::event::{action, to_action};
 use super::row::{status, to_status};
 use super::value::*;
 use crate::machine::Revision;
-use crate::machine::query::Question;
-use crate::machine::view::{ChangeFilter, HistoryFilter, RunFilter, Scan};
+use crate::machine::query::{PAGE_MAX, Question};
+use crate::machine::view::{ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan};
 use crate::proto::state as proto;
 use proto::change_filter::Filter as FilterForm;
 use proto::question::Question as Form;
@@ -15,35 +15,53 @@ impl From<&Question> for proto::Question {
     fn from(question: &Question) -> Self {
         let form = match question {
             Question::Key { key } => Form::Key(proto::KeyQuestion { key: text(key) }),
-            Question::Keys { scan, limit } => Form::Keys(scan_question(scan, *limit)),
-            Question::Runs { filter, before, limit } => Form::Runs(proto::RunsQuestion {
+            Question::Keys { scan, page } => Form::Keys(scan_question(scan, *page)),
+            Question::Runs { filter, before, page } => Form::Runs(proto::RunsQuestion {
                 tags: tags(&filter.tags),
                 status: filter.status.map(|of| status(of).into()),
                 claimable: filter.claimable,
                 before: revision_opt(*before),
-                limit: *limit as u64,
+                limit: page.rows as u64,
+                bytes: bytes(*page),
             }),
-            Question::Run { run_id } => Form::Run(proto::RunQuestion { run_id: text(run_id) }),
-            Question::Resume { run_id } => {
-                Form::Resume(proto::RunQuestion { run_id: text(run_id) })
+            Question::Run { run_id } => {
+                let run_id = text(run_id);
+                Form::Run(proto::RunQuestion { run_id, ..Default::default() })
             }
-            Question::Leases { scan, limit } => Form::Leases(scan_question(scan, *limit)),
+            Question::Resume { run_id, from_step, page } => Form::Resume(proto::RunQuestion {
+                run_id: text(run_id),
+                from_step: *from_step,
+                limit: Some(page.rows as u64),
+                bytes: bytes(*page),
+            }),
+            Question::Candidate { filter, after } => Form::Candidate(proto::CandidateQuestion {
+                name: text_opt(&filter.name),
+                tags: tags(&filter.tags),
+                after: after.map(rank),
+            }),
+            Question::Lease { resource_id } => {
+                Form::Lease(proto::LeaseQuestion { resource_id: text(resource_id) })
+            }
+            Question::Leases { scan, page } => Form::Leases(scan_question(scan, *page)),
             Question::Session { session_id } => {
                 Form::Session(proto::SessionQuestion { session_id: text(session_id) })
             }
-            Question::Sessions { scan, limit } => Form::Sessions(scan_question(scan, *limit)),
+            Question::Sessions { scan, page } => Form::Sessions(scan_question(scan, *page)),
+            Question::Request { key } => Form::Request(proto::RequestQuestion { key: text(key) }),
             Question::Counts => Form::Counts(proto::CountsQuestion {}),
-            Question::History { filter, before, limit } => Form::History(proto::HistoryQuestion {
+            Question::History { filter, before, page } => Form::History(proto::HistoryQuestion {
                 subject: text_opt(&filter.subject),
                 action: filter.action.map(|of| action(of).into()),
                 actor: text_opt(&filter.actor),
                 before: revision_opt(*before),
-                limit: *limit as u64,
+                limit: page.rows as u64,
+                bytes: bytes(*page),
             }),
-            Question::Changes { filter, after, limit } => Form::Changes(proto::ChangesQuestion {
+            Question::Changes { filter, after, page } => Form::Changes(proto::ChangesQuestion {
                 filter: Some(filter.into()),
                 after: after.0,
-                limit: *limit as u64,
+                limit: page.rows as u64,
+                bytes: bytes(*page),
             }),
         };
         proto::Question { question: Some(form) }
@@ -57,31 +75,46 @@ impl TryFrom<proto::Question> for Question {
         Ok(match required("Question", "question", question.question)? {
             Form::Key(proto::KeyQuestion { key }) => Question::Key { key: key.into() },
             Form::Keys(question) => {
-                let (scan, limit) = to_scan(question)?;
-                Question::Keys { scan, limit }
+                let (scan, page) = to_scan(question)?;
+                Question::Keys { scan, page }
             }
             Form::Runs(question) => to_runs(question)?,
-            Form::Run(proto::RunQuestion { run_id }) => Question::Run { run_id: run_id.into() },
-            Form::Resume(proto::RunQuestion { run_id }) => {
-                Question::Resume { run_id: run_id.into() }
-            }
+            Form::Run(question) => Question::Run { run_id: question.run_id.into() },
+            Form::Resume(question) => Question::Resume {
+                run_id: question.run_id.into(),
+                from_step: question.from_step,
+                page: to_page(
+                    "RunQuestion",
+                    question.limit.unwrap_or(PAGE_MAX as u64),
+                    question.bytes,
+                )?,
+            },
+            Form::Candidate(question) => Question::Candidate {
+                filter: ClaimFilter {
+                    name: to_text_opt(question.name),
+                    tags: to_tags("CandidateQuestion", question.tags)?,
+                },
+                after: question.after.map(to_rank),
+            },
+            Form::Lease(question) => Question::Lease { resource_id: question.resource_id.into() },
+            Form::Request(question) => Question::Request { key: question.key.into() },
             Form::Leases(question) => {
-                let (scan, limit) = to_scan(question)?;
-                Question::Leases { scan, limit }
+                let (scan, page) = to_scan(question)?;
+                Question::Leases { scan, page }
             }
             Form::Session(proto::SessionQuestion { session_id }) => {
                 Question::Session { session_id: session_id.into() }
             }
             Form::Sessions(question) => {
-                let (scan, limit) = to_scan(question)?;
-                Question::Sessions { scan, limit }
+                let (scan, page) = to_scan(question)?;
+                Question::Sessions { scan, page }
             }
             Form::Counts(proto::CountsQuestion {}) => Question::Counts,
             Form::History(question) => to_history(question)?,
             Form::Changes(question) => Question::Changes {
                 filter: required("ChangesQuestion", "filter", question.filter)?.try_into()?,
                 after: Revision(question.after),
-                limit: to_limit("ChangesQuestion", question.limit)?,
+                page: to_page("ChangesQuestion", question.limit, question.bytes)?,
             },
         })
     }
@@ -92,6 +125,7 @@ impl From<&ChangeFilter> for proto::ChangeFilter {
         let form = match filter {
             ChangeFilter::Key(key) => FilterForm::Key(text(key)),
             ChangeFilter::Prefix(prefix) => FilterForm::Prefix(text(prefix)),
+            ChangeFilter::Grants => FilterForm::Grants(proto::Grants {}),
         };
         proto::ChangeFilter { filter: Some(form) }
     }
@@ -104,21 +138,23 @@ impl TryFrom<proto::ChangeFilter> for ChangeFilter {
         Ok(match required("ChangeFilter", "filter", filter.filter)? {
             FilterForm::Key(key) => ChangeFilter::Key(key.into()),
             FilterForm::Prefix(prefix) => ChangeFilter::Prefix(prefix.into()),
+            FilterForm::Grants(proto::Grants {}) => ChangeFilter::Grants,
         })
     }
 }
 
-fn scan_question(scan: &Scan, limit: usize) -> proto::ScanQuestion {
+fn scan_question(scan: &Scan, page: Page) -> proto::ScanQuestion {
     proto::ScanQuestion {
         prefix: text(&scan.prefix),
         after: text_opt(&scan.after),
-        limit: limit as u64,
+        limit: page.rows as u64,
+        bytes: bytes(page),
     }
 }
 
-fn to_scan(question: proto::ScanQuestion) -> Result<(Scan, usize), CodecError> {
-    let limit = to_limit("ScanQuestion", question.limit)?;
-    Ok((Scan { prefix: question.prefix.into(), after: to_text_opt(question.after) }, limit))
+fn to_scan(question: proto::ScanQuestion) -> Result<(Scan, Page), CodecError> {
+    let page = to_page("ScanQuestion", question.limit, question.bytes)?;
+    Ok((Scan { prefix: question.prefix.into(), after: to_text_opt(question.after) }, page))
 }
 
 fn to_runs(question: proto::RunsQuestion) -> Result<Question, CodecError> {
@@ -127,8 +163,8 @@ fn to_runs(question: proto::RunsQuestion) -> Result<Question, CodecError> {
         status: question.status.map(|of| to_status("RunsQuestion", of)).transpose()?,
         claimable: question.claimable,
     };
-    let limit = to_limit("RunsQuestion", question.limit)?;
-    Ok(Question::Runs { filter, before: to_revision_opt(question.before), limit })
+    let page = to_page("RunsQuestion", question.limit, question.bytes)?;
+    Ok(Question::Runs { filter, before: to_revision_opt(question.before), page })
 }
 
 fn to_history(question: proto::HistoryQuestion) -> Result<Question, CodecError> {
@@ -137,11 +173,19 @@ fn to_history(question: proto::HistoryQuestion) -> Result<Question, CodecError> 
         action: question.action.map(|of| to_action("HistoryQuestion", of)).transpose()?,
         actor: to_text_opt(question.actor),
     };
-    let limit = to_limit("HistoryQuestion", question.limit)?;
-    Ok(Question::History { filter, before: to_revision_opt(question.before), limit })
+    let page = to_page("HistoryQuestion", question.limit, question.bytes)?;
+    Ok(Question::History { filter, before: to_revision_opt(question.before), page })
 }
 
-fn to_limit(message: &'static str, limit: u64) -> Result<usize, CodecError> {
-    let range = |_| CodecError::Range { message, field: "limit", found: limit };
-    usize::try_from(limit).map_err(range)
+/// Left out where there is no bound, as by programs that do not know of it.
+fn bytes(page: Page) -> Option<u64> {
+    (page.bytes != usize::MAX).then_some(page.bytes as u64)
+}
+
+fn to_page(message: &'static str, rows: u64, bytes: Option<u64>) -> Result<Page, CodecError> {
+    let number = |field, found| {
+        usize::try_from(found).map_err(|_| CodecError::Range { message, field, found })
+    };
+    let bytes = bytes.map_or(Ok(usize::MAX), |bytes| number("bytes", bytes))?;
+    Ok(Page { rows: number("limit", rows)?, bytes })
 }

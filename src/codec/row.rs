@@ -163,6 +163,8 @@ impl From<&RunRow> for proto::RunRow {
             claim: row.claim.as_ref().map(Into::into),
             result: json_opt(&row.result),
             error: text_opt(&row.error),
+            promoted: row.promoted,
+            depth: row.depth,
         }
     }
 }
@@ -191,6 +193,8 @@ impl TryFrom<proto::RunRow> for RunRow {
             claim: row.claim.map(Into::into),
             result: to_json_opt(row.result),
             error: to_text_opt(row.error),
+            promoted: row.promoted,
+            depth: row.depth,
         })
     }
 }

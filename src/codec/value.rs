@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::CodecError;
-use crate::machine::command::Fence;
+use crate::machine::command::{Fence, Rank};
 use crate::machine::event::Chain;
 use crate::machine::{ClusterMs, Json, Revision, Text};
 use crate::proto::state as proto;
@@ -33,6 +33,14 @@ pub(super) fn revision_opt(opt: Option<Revision>) -> Option<u64> {
 
 pub(super) fn clock_opt(opt: Option<ClusterMs>) -> Option<u64> {
     opt.map(|clock| clock.0)
+}
+
+pub(super) fn rank(rank: Rank) -> proto::Rank {
+    proto::Rank { priority: rank.priority, created_revision: rank.created_revision.0 }
+}
+
+pub(super) fn to_rank(rank: proto::Rank) -> Rank {
+    Rank { priority: rank.priority, created_revision: Revision(rank.created_revision) }
 }
 
 pub(super) fn tags(tags: &BTreeMap<Text, Text>) -> Vec<proto::Tag> {

@@ -101,6 +101,10 @@ impl Any {
         self.list(|any| (any.text(), any.text())).into_iter().collect()
     }
 
+    fn rank(&mut self) -> Rank {
+        Rank { priority: self.number() as i64, created_revision: self.revision() }
+    }
+
     fn fence(&mut self) -> Fence {
         Fence { resource_id: self.text(), token: self.revision() }
     }
@@ -214,6 +218,7 @@ impl Any {
                 name: self.opt(Any::text),
                 tags: self.tags(),
                 claim_ttl_ms: self.number(),
+                after: self.opt(Any::rank),
             }),
             Command::Heartbeat(self.held()),
             Command::Release(self.held()),
@@ -256,6 +261,7 @@ impl Any {
             idempotency: self.opt(Any::idempotency),
             actor: self.opt(Any::text),
             chance: self.number(),
+            attempt: self.flag(),
             command,
         }
     }
@@ -263,6 +269,7 @@ impl Any {
     pub fn envelope(&mut self, command: Command) -> Envelope {
         let (wall, clock) = (self.wall(), self.clock());
         let state_bytes_max = Some(self.number()).filter(|bytes| bytes % 2 == 0);
-        self.request(command).stamp(wall, clock, state_bytes_max)
+        let rules = self.pick(&[Rules::Whole, Rules::Stepwise]);
+        self.request(command).stamp(wall, clock, state_bytes_max, rules)
     }
 }

@@ -6,8 +6,8 @@ use crate::machine::command::*;
 use crate::machine::event::{Action, Chain};
 use crate::machine::reply::{Claimed, Refusal, RefusalCode};
 use crate::machine::row::{Anchor, ClaimRow, KeyRow, Meta, RunRow, Status};
-use crate::machine::view::Scan;
-use crate::machine::{ClusterMs, Json, Revision, WallMs};
+use crate::machine::view::{Page, Scan};
+use crate::machine::{ClusterMs, Json, Revision, Row, WallMs};
 use crate::proto::state;
 
 fn same(bytes: Bytes, golden: &str) {
@@ -36,6 +36,7 @@ fn an_envelope() {
         wall: WallMs(1_700_000_000_000),
         clock: ClusterMs(1_700_000_000_001),
         state_bytes_max: Some(8),
+        rules: Rules::Whole,
         command: set(),
     };
     same(
@@ -54,13 +55,21 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         agent_id: "w".into(),
         claim_ttl_ms: 300_000,
     });
-    let request = Request { origin: None, idempotency: None, actor: None, chance: 0, command };
+    let request = Request {
+        origin: None,
+        idempotency: None,
+        actor: None,
+        chance: 0,
+        attempt: false,
+        command,
+    };
     same(encode_request(&request), "012a0f2a0d0a0477662d3112017718e0a712");
     let request = Request {
         origin: None,
         idempotency: None,
         actor: None,
         chance: 0,
+        attempt: false,
         command: Command::Reset,
     };
     same(encode_request(&request), "012a03920100");
@@ -76,6 +85,7 @@ fn replies() {
         claim_token: Some(Revision(12)),
         claim_expires_at: Some(ClusterMs(1000)),
         retry_at: None,
+        searched: None,
     });
     same(encode_reply(&claimed), "0132100801120477662d311a0177280c30e807");
     let refused = Refusal { code: RefusalCode::NotFound, message: "no".into() };
@@ -111,6 +121,7 @@ fn rows() {
         anchor: Anchor { revision: Revision(2), chain: Chain([2; 32]) },
         sets: 6,
         state_bytes: 7,
+        ..Meta::default()
     };
     same(
         encode_state_record(&StateRecord::Meta(meta)),
@@ -119,7 +130,10 @@ fn rows() {
          0202020202020238064007",
     );
     let key = KeyRow { value: Json::null(), revision: Revision(8), expires_at: None };
-    same(encode_state_record(&StateRecord::Key("".into(), key)), "01120a12080a046e756c6c1008");
+    same(
+        encode_state_record(&StateRecord::Row(Row::Key("".into(), key))),
+        "01120a12080a046e756c6c1008",
+    );
     let run = RunRow {
         run_id: "wf-1".into(),
         name: "n".into(),
@@ -140,9 +154,11 @@ fn rows() {
         claim: Some(ClaimRow { token: Revision(2), ttl_ms: 7, expires_at: ClusterMs(8) }),
         result: Some(Json::new("2")),
         error: Some("e".into()),
+        promoted: false,
+        depth: 0,
     };
     same(
-        encode_state_record(&StateRecord::Run(run)),
+        encode_state_record(&StateRecord::Row(Row::Run(Box::new(run)))),
         "01224b0a0477662d3112016e180322060a016112013122060a01621201322a013130013a \
          0477662d3040014802500358046005680170027806820101778a01060802100718089201 \
          01329a010165",
@@ -152,11 +168,14 @@ fn rows() {
 #[test]
 fn a_question_and_its_answer() {
     let scan = Scan { prefix: "p".into(), after: Some("pa".into()) };
-    same(encode_question(&Question::Keys { scan, limit: 200 }), "01120a0a01701202706118c801");
+    same(
+        encode_question(&Question::Keys { scan, page: Page::of_rows(200) }),
+        "01120a0a01701202706118c801",
+    );
     let key = KeyRow { value: Json::null(), revision: Revision(8), expires_at: Some(ClusterMs(9)) };
     same(
-        encode_answer(&Answer::Keys { rows: vec![("pb".into(), key)], more: true }),
-        "0112140a100a027062120a0a046e756c6c100818091001",
+        encode_answer(&Answer::Keys { rows: vec![("pb".into(), key)], next: Some("pb".into()) }),
+        "0112180a100a027062120a0a046e756c6c1008180910011a027062",
     );
 }
 

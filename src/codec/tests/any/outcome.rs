@@ -4,11 +4,15 @@ use rand::RngExt;
 
 use super::Any;
 use crate::codec::StateRecord;
+use crate::machine::Row;
+use crate::machine::command::Rules;
 use crate::machine::event::{Action, Event};
 use crate::machine::query::{Answer, Question, Resumed};
 use crate::machine::reply::*;
 use crate::machine::row::*;
-use crate::machine::view::{ChangeFilter, Counts, HistoryFilter, RunFilter, Scan};
+use crate::machine::view::{
+    Candidate, ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan,
+};
 
 impl Any {
     fn written(&mut self) -> Written {
@@ -48,6 +52,7 @@ impl Any {
                 claim_token: self.opt(Any::revision),
                 claim_expires_at: self.opt(Any::clock),
                 retry_at: self.opt(Any::clock),
+                searched: self.opt(Any::rank),
             }),
             Reply::Moved(Moved {
                 ok: self.flag(),
@@ -71,6 +76,7 @@ impl Any {
                 reason: self.opt(Any::text),
                 fencing_token: self.opt(Any::revision),
                 retry_at: self.opt(Any::clock),
+                granted: self.flag(),
             }),
             Reply::Renewed(Renewed {
                 renewed: self.flag(),
@@ -152,6 +158,29 @@ impl Any {
             claim: self.opt(Any::claim_row),
             result: self.opt(Any::json),
             error: self.opt(Any::text),
+            promoted: self.flag(),
+            depth: self.number32(),
+        }
+    }
+
+    fn cancellation_row(&mut self) -> CancellationRow {
+        CancellationRow {
+            revision: self.revision(),
+            actor: self.opt(Any::text),
+            reason: self.opt(Any::text),
+            frames: self.list(|any| (any.text(), any.revision())).into(),
+        }
+    }
+
+    fn counts(&mut self) -> Counts {
+        Counts {
+            keys: self.number(),
+            runs: self.number(),
+            steps: self.number(),
+            leases: self.number(),
+            sessions: self.number(),
+            requests: self.number(),
+            cancellations: self.number(),
         }
     }
 
@@ -166,22 +195,26 @@ impl Any {
                 anchor: Anchor { revision: self.revision(), chain: self.chain() },
                 sets: self.number(),
                 state_bytes: self.number(),
+                counts: self.opt(Any::counts).unwrap_or_default(),
+                rules: self.pick(&[Rules::Whole, Rules::Stepwise]),
             }),
-            StateRecord::Key(self.text(), self.key_row()),
-            StateRecord::Lease(self.text(), self.lease_row()),
-            StateRecord::Run(self.run_row()),
-            StateRecord::Step(self.text(), self.number(), self.step_row()),
-            StateRecord::Session(self.text(), self.session_row()),
-            StateRecord::Request(
-                self.text(),
-                RequestRow { digest: self.rng.random(), reply: self.reply(), at: self.clock() },
-            ),
-            StateRecord::Origin(
+            StateRecord::Row(Row::Key(self.text(), self.key_row())),
+            StateRecord::Row(Row::Lease(self.text(), self.lease_row())),
+            StateRecord::Row(Row::Run(Box::new(self.run_row()))),
+            StateRecord::Row(Row::Step(self.text(), self.number(), self.step_row())),
+            StateRecord::Row(Row::Session(self.text(), self.session_row())),
+            StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),
+            StateRecord::Row(Row::Request(self.text(), Box::new(self.request_row()))),
+            StateRecord::Row(Row::Origin(
                 self.number(),
                 OriginRow { lowest: self.number(), seen_at: self.clock() },
-            ),
-            StateRecord::Answer(self.number(), self.number(), self.reply()),
+            )),
+            StateRecord::Row(Row::Answer(self.number(), self.number(), Box::new(self.reply()))),
         ]
+    }
+
+    fn request_row(&mut self) -> RequestRow {
+        RequestRow { digest: self.rng.random(), reply: self.reply(), at: self.clock() }
     }
 
     fn action(&mut self) -> Action {
@@ -206,16 +239,18 @@ impl Any {
     }
 
     fn change_filter(&mut self) -> ChangeFilter {
-        let all = [ChangeFilter::Key(self.text()), ChangeFilter::Prefix(self.text())];
+        let (key, prefix) = (self.text(), self.text());
+        let all = [ChangeFilter::Key(key), ChangeFilter::Prefix(prefix), ChangeFilter::Grants];
         self.pick(&all)
     }
 
     /// One of each kind.
     pub fn questions(&mut self) -> Vec<Question> {
-        let limit = self.number() as usize;
+        let bytes = self.opt(Any::number).map_or(usize::MAX, |bytes| bytes as usize);
+        let page = Page { rows: self.number() as usize, bytes };
         vec![
             Question::Key { key: self.text() },
-            Question::Keys { scan: self.scan(), limit },
+            Question::Keys { scan: self.scan(), page },
             Question::Runs {
                 filter: RunFilter {
                     tags: self.tags(),
@@ -223,13 +258,19 @@ impl Any {
                     claimable: self.opt(Any::flag),
                 },
                 before: self.opt(Any::revision),
-                limit,
+                page,
             },
             Question::Run { run_id: self.text() },
-            Question::Resume { run_id: self.text() },
-            Question::Leases { scan: self.scan(), limit },
+            Question::Resume { run_id: self.text(), from_step: self.number(), page },
+            Question::Candidate {
+                filter: ClaimFilter { name: self.opt(Any::text), tags: self.tags() },
+                after: self.opt(Any::rank),
+            },
+            Question::Lease { resource_id: self.text() },
+            Question::Request { key: self.text() },
+            Question::Leases { scan: self.scan(), page },
             Question::Session { session_id: self.text() },
-            Question::Sessions { scan: self.scan(), limit },
+            Question::Sessions { scan: self.scan(), page },
             Question::Counts,
             Question::History {
                 filter: HistoryFilter {
@@ -238,38 +279,44 @@ impl Any {
                     actor: self.opt(Any::text),
                 },
                 before: self.opt(Any::revision),
-                limit,
+                page,
             },
-            Question::Changes { filter: self.change_filter(), after: self.revision(), limit },
+            Question::Changes { filter: self.change_filter(), after: self.revision(), page },
         ]
     }
 
     fn resumed(&mut self) -> Box<Resumed> {
         let steps = self.list(|any| (any.number(), any.step_row()));
-        Box::new(Resumed { run: self.run_row(), steps })
+        Box::new(Resumed { run: self.run_row(), steps, next_step: self.opt(Any::number) })
     }
 
     /// One of each kind.
     pub fn answers(&mut self) -> Vec<Answer> {
-        let more = self.flag();
+        let (more, name) = (self.flag(), self.opt(Any::text));
+        let candidates = [
+            Candidate::Ready(Box::new(self.run_row())),
+            Candidate::At(self.clock()),
+            Candidate::Further(self.rank()),
+            Candidate::None,
+        ];
         vec![
             Answer::Key(self.opt(Any::key_row)),
-            Answer::Keys { rows: self.list(|any| (any.text(), any.key_row())), more },
-            Answer::Runs { rows: self.list(Any::run_row), more },
+            Answer::Keys { rows: self.list(|any| (any.text(), any.key_row())), next: name.clone() },
+            Answer::Runs { rows: self.list(Any::run_row), next: self.opt(Any::revision) },
             Answer::Run(self.opt(|any| Box::new(any.run_row()))),
             Answer::Resume(self.opt(Any::resumed)),
-            Answer::Leases { rows: self.list(|any| (any.text(), any.lease_row())), more },
+            Answer::Leases {
+                rows: self.list(|any| (any.text(), any.lease_row())),
+                next: name.clone(),
+            },
             Answer::Session(self.opt(Any::session_row)),
-            Answer::Sessions { rows: self.list(|any| (any.text(), any.session_row())), more },
-            Answer::Counts(Counts {
-                keys: self.number(),
-                runs: self.number(),
-                steps: self.number(),
-                leases: self.number(),
-                sessions: self.number(),
-            }),
+            Answer::Sessions { rows: self.list(|any| (any.text(), any.session_row())), next: name },
+            Answer::Counts(Counts { requests: 0, cancellations: 0, ..self.counts() }),
+            Answer::Candidate(self.pick(&candidates)),
+            Answer::Lease(self.opt(Any::lease_row)),
+            Answer::Request(self.opt(|any| Box::new(any.request_row()))),
             Answer::History { events: self.list(Any::event), more },
-            Answer::Changes { events: self.list(Any::event), complete: more },
+            Answer::Changes { events: self.list(Any::event), complete: more, more: self.flag() },
         ]
     }
 }
