@@ -14,20 +14,22 @@
 //! Questions are answered beside the writer, each from one snapshot.
 
 mod batch;
+mod bring_up;
 mod commit;
 mod error;
 mod export;
 mod history;
 mod intake;
+mod leftovers;
 mod move_in;
 mod open;
-mod range;
 mod reader;
 mod rows;
-mod runs;
 mod schema;
 mod shared;
+mod table;
 mod view;
+mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -62,7 +64,7 @@ pub struct Options {
     /// least one.
     pub readers: u32,
     /// How large the state may become by what this process orders, in bytes as
-    /// [`crate::machine::size`] counts them.
+    /// [`crate::machine::tally`] counts them.
     pub state_bytes_max: Option<u64>,
 }
 
@@ -86,7 +88,8 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the file at `path`, or makes it; its folder must exist. A file of
-    /// the Python reference becomes ours, and a copy of it is kept beside.
+    /// the Python reference becomes ours, and a copy of it is kept beside. One of
+    /// an older version of ours is brought up.
     ///
     /// Blocks for some milliseconds, longer while other processes hold the
     /// file or a large one is converted.
@@ -97,7 +100,7 @@ impl SqliteStore {
         let now = ClusterMs(clock.wall_ms());
         let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| OpenError::of(&path, error);
-        let meta = Tables::load(&conn).map_err(fail)?.position.meta;
+        let meta = Tables::load(&conn).map_err(fail)?.meta;
         let shared = Arc::new(Shared::new(clock, &meta, options.state_bytes_max));
         let (end, ended) = watch::channel(());
         let writer = Writer::new(conn, shared.clone(), end).map_err(fail)?;
@@ -149,7 +152,8 @@ impl Store for SqliteStore {
         };
         loop {
             match self.readers.ask(&question, as_of, deadline).await? {
-                Found::Answer(answer, meta) => {
+                Found::Answer(found) => {
+                    let (answer, meta) = *found;
                     self.shared.standing.publish(&meta);
                     return Ok(Answered {
                         answer,
@@ -196,8 +200,7 @@ impl SqliteStore {
     /// Moves the state's clock to the present, so that what was seen to be over
     /// stays over.
     async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
-        let command = Command::Sweep { limit: 0 };
-        let request = Request { command, idempotency: None, actor: None, chance: 0 };
+        let request = Request::own(Command::Sweep { limit: 0 });
         self.shared.queue.submit(request, deadline, file_kept).await.map(drop)
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Set};
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Answer, Chain, Command, Event, Json, Question, Reply, Revision};
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError, clock};
@@ -23,7 +23,7 @@ pub fn open(path: &Path) -> SqliteStore {
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: seed_now() }
+    Request { command, idempotency: None, actor: None, chance: seed_now(), attempt: false }
 }
 
 pub fn set(key: &str, value: impl ToString) -> Command {
@@ -62,6 +62,7 @@ pub fn claim_next(agent_id: &str) -> Command {
         name: None,
         tags: Default::default(),
         claim_ttl_ms: 600_000,
+        after: None,
     })
 }
 
@@ -95,8 +96,11 @@ pub async fn history(store: &SqliteStore) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let before = events.last().map(|event| event.revision);
-        let question =
-            Question::History { filter: HistoryFilter::default(), before, limit: 10_000 };
+        let question = Question::History {
+            filter: HistoryFilter::default(),
+            before,
+            page: Page::of_rows(10_000),
+        };
         match ask(store, question).await {
             Answer::History { events: page, more } => {
                 events.extend(page);

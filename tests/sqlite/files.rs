@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore, export_file};
+use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore};
 use mcp_state_sidecar::store::{Store, clock};
 use rusqlite::Connection;
 
@@ -83,37 +83,9 @@ async fn a_newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     made(&file).await;
-    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
-}
-
-/// A file of format 1 did not say how large its state is.
-#[tokio::test]
-async fn an_older_file_is_brought_up_and_its_rows_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("state.db");
-    made(&file).await;
-    let store = open(&file);
-    let before = store.health().await;
-    store.close().await;
-    assert!(before.state_bytes > 200 * "key-0".len() as u64, "{before:?}");
-    let older = Connection::open(&file).unwrap();
-    older
-        .execute_batch("ALTER TABLE meta DROP COLUMN state_bytes; PRAGMA user_version = 1")
-        .unwrap();
-    drop(older);
-    // Reading it out must not change it.
-    let contents_before = contents(folder.path());
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
-    let refused = export_file(&file, deadline).await.err().expect("an older file is not exported");
-    assert!(refused.to_string().contains("serve it once with this program"), "{refused}");
-    assert!(contents(folder.path()) == contents_before);
-    let store = open(&file);
-    let after = store.health().await;
-    assert_eq!((after.state_bytes, after.chain), (before.state_bytes, before.chain));
-    assert_eq!(get(&store, "key-199").await.0.as_deref(), Some("199"));
-    store.close().await;
+    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! processes on one file see of one another, which files are refused.
 
 mod batch;
+mod brought_up;
 mod child;
 mod common;
 mod crash;

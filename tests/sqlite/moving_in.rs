@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 
 use mcp_state_sidecar::machine::row::Status;
-use mcp_state_sidecar::machine::view::Scan;
+use mcp_state_sidecar::machine::view::{Page, Scan};
 use mcp_state_sidecar::machine::{Answer, ClusterMs, Question, Revision, WallMs};
 use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore};
 use mcp_state_sidecar::store::{Store, clock};
@@ -97,14 +97,23 @@ async fn the_recorded_file_opens_as_it_is() {
         Answer::Key(Some(row)) => assert_eq!(row.expires_at, Some(ClusterMs(1_826_892_416_000))),
         other => panic!("{other:?}"),
     }
-    match ask(&store, Question::Leases { scan: Scan::default(), limit: 10 }).await {
+    match ask(&store, Question::Leases { scan: Scan::default(), page: Page::of_rows(10) }).await {
         Answer::Leases { rows: leases, .. } => {
             assert_eq!((&*leases[0].0, &*leases[0].1.holder_id), ("db/main", "worker-1"));
             assert_eq!(leases[0].1.expires_at, ClusterMs(1_826_892_416_393));
         }
         other => panic!("{other:?}"),
     }
-    match ask(&store, Question::Resume { run_id: "wf-c61834b90859".into() }).await {
+    match ask(
+        &store,
+        Question::Resume {
+            run_id: "wf-c61834b90859".into(),
+            from_step: 0,
+            page: Page::of_rows(10),
+        },
+    )
+    .await
+    {
         Answer::Resume(Some(found)) => {
             let (run, steps) = (found.run, found.steps);
             assert_eq!((run.status, run.agent_id.as_deref()), (Status::Running, Some("worker-1")));

@@ -9,7 +9,8 @@ use rusqlite::Result;
 use super::error::fault;
 use super::shared::Shared;
 use super::view::Tables;
-use crate::machine::{self, ClusterMs, Envelope, Reply, View};
+use super::write;
+use crate::machine::{self, ClusterMs, Envelope, Reply, lookup};
 use crate::store::StoreError;
 use crate::store::queue::Job;
 
@@ -44,7 +45,7 @@ impl Batch {
     /// # Errors
     /// Where the transaction as a whole cannot go on.
     pub(super) fn decide(&mut self, tables: &mut Tables<'_>, shared: &Shared) -> Result<()> {
-        let before = tables.position.clone();
+        let before = tables.meta.clone();
         let started = Instant::now();
         let mut written_bytes = 0;
         let mut changed = false;
@@ -69,14 +70,14 @@ impl Batch {
             self.taken.push(Taken { job, envelope, outcome });
             if faulted {
                 savepoint(tables, "ROLLBACK TO whole")?;
-                tables.position = before.clone();
+                tables.meta = before.clone();
                 changed = self.decide_one_by_one(tables)?;
                 break;
             }
         }
         savepoint(tables, "RELEASE whole")?;
-        if changed || clock_matters(tables, before.meta.clock)? {
-            tables.save_position()?;
+        if changed || clock_matters(tables, before.clock)? {
+            write::meta(tables.conn, &tables.meta)?;
         }
         Ok(())
     }
@@ -86,7 +87,7 @@ impl Batch {
     fn decide_one_by_one(&mut self, tables: &mut Tables<'_>) -> Result<bool> {
         let mut changed = false;
         for taken in &mut self.taken {
-            let before = tables.position.clone();
+            let before = tables.meta.clone();
             savepoint(tables, "SAVEPOINT one")?;
             taken.outcome = match carry_out(tables, &taken.envelope) {
                 Ok(done) => {
@@ -96,7 +97,7 @@ impl Batch {
                 Err(error) => {
                     // Fails where the fault has ended the transaction.
                     savepoint(tables, "ROLLBACK TO one")?;
-                    tables.position = before;
+                    tables.meta = before;
                     let fault = fault(&error);
                     tracing::warn!(error = %fault, "a command was rolled back");
                     Err(fault)
@@ -150,7 +151,7 @@ fn carry_out(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<Done> {
 /// has passed, so somebody may have been told that a key was gone, and it must
 /// not come back if the machine's clock is set back.
 fn clock_matters(tables: &Tables<'_>, before: ClusterMs) -> Result<bool> {
-    Ok(tables.next_deadline(before)?.is_some_and(|at| at <= tables.position.meta.clock))
+    Ok(lookup::next_deadline(tables, before)?.is_some_and(|at| at <= tables.meta.clock))
 }
 
 fn savepoint(tables: &Tables<'_>, sql: &str) -> Result<()> {

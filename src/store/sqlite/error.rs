@@ -47,6 +47,15 @@ pub enum OpenError {
     /// Written by a newer version of this program.
     #[error("{path}: format {found} is newer than {known}, the newest known here")]
     Newer { path: PathBuf, found: i32, known: i32 },
+    /// Written by an older version, where nothing is to be changed.
+    #[error("{path}: it has the older format {found}; serve it once with this program")]
+    Older { path: PathBuf, found: i32 },
+    /// Written by an older version, and somebody has it open.
+    #[error(
+        "{0}: written by an older version of this program, which or another program has it open \
+         still; stop that, and start this again to bring the file up"
+    )]
+    OlderRuns(PathBuf),
     /// Ours once, but it does not hang together.
     #[error("{path}: damaged: {reason}")]
     Damaged { path: PathBuf, reason: String },

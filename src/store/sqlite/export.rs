@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Params};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,10 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{OpenError, describe, is_busy};
 use super::open;
-use super::rows;
+use super::table;
 use super::view::Tables;
-use crate::codec::StateRecord;
-use crate::machine::Meta;
+use crate::machine::{Meta, Row};
 use crate::store::StoreError;
 use crate::store::transfer::{Export, Feed, Part, feed};
 
@@ -54,7 +53,9 @@ impl Exports {
             let read = loop {
                 let told = |meta: Meta| {
                     // Fails where the caller has given up.
-                    let _ = tell.take().map(|tell| tell.send(Ok(meta)));
+                    if let Some(tell) = tell.take() {
+                        let _ = tell.send(Ok(meta));
+                    }
                 };
                 let read = connect().map_err(Fault::from);
                 match read.and_then(|conn| read_out(&conn, &mut feed, told)) {
@@ -118,10 +119,13 @@ pub enum ExportError {
 fn read_out(conn: &Connection, feed: &mut Feed, begun: impl FnOnce(Meta)) -> Result<(), Fault> {
     let state = conn.unchecked_transaction()?;
     let tables = Tables::load(&state)?;
-    begun(tables.position.meta.clone());
+    begun(tables.meta.clone());
     each_row(&state, &mut |row| feed.push(Part::Row(row)).map_err(Fault::Feed))?;
-    let sql = format!("SELECT {} FROM event ORDER BY revision", rows::EVENT);
-    each(&state, &sql, rows::event, &mut |event| feed.push(Part::Event(event)).map_err(Fault::Feed))
+    // Up to the anchor are leftovers of a reset.
+    let sql = format!("{} WHERE revision > ?1 ORDER BY revision", table::EVENT.select);
+    each(&state, &sql, [tables.meta.anchor.revision.0], table::EVENT.read, &mut |event| {
+        feed.push(Part::Event(event)).map_err(Fault::Feed)
+    })
 }
 
 /// The file failed, or nobody listens.
@@ -136,39 +140,27 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Reads every row, in the order of the tables in memory, so that equal states
-/// make equal exports.
+/// Reads every row, in the order of their ids, so that equal states make equal
+/// exports.
 pub(super) fn each_row<E: From<rusqlite::Error>>(
     conn: &Connection,
-    take: &mut impl FnMut(StateRecord) -> Result<(), E>,
+    take: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), E> {
-    let kv = |row: &Row<'_>| rows::kv(row).map(|(key, row)| StateRecord::Key(key, row));
-    each(conn, &format!("SELECT {} FROM kv ORDER BY key", rows::KV), kv, take)?;
-    let lease = |row: &Row<'_>| rows::lease(row).map(|(id, row)| StateRecord::Lease(id, row));
-    each(conn, &format!("SELECT {} FROM lease ORDER BY resource_id", rows::LEASE), lease, take)?;
-    let run = |row: &Row<'_>| rows::run(row).map(StateRecord::Run);
-    each(conn, &format!("SELECT {} FROM run ORDER BY run_id", rows::RUN), run, take)?;
-    let step = |row: &Row<'_>| {
-        let (step, step_row) = rows::step(row)?;
-        Ok(StateRecord::Step(row.get(3)?, step, step_row))
-    };
-    let steps = format!("SELECT {}, run_id FROM step ORDER BY run_id, step", rows::STEP);
-    each(conn, &steps, step, take)?;
-    let session = |row: &Row<'_>| rows::session(row).map(|(id, row)| StateRecord::Session(id, row));
-    let sessions = format!("SELECT {} FROM session ORDER BY session_id", rows::SESSION);
-    each(conn, &sessions, session, take)?;
-    let request = |row: &Row<'_>| Ok(StateRecord::Request(row.get(3)?, rows::request(row)?));
-    each(conn, "SELECT digest, reply, at_ms, key FROM request ORDER BY key", request, take)
+    table::ALL.iter().try_for_each(|table| {
+        let sql = format!("{} ORDER BY {}", table.select, table.id);
+        each(conn, &sql, [], table.read, take)
+    })
 }
 
 fn each<T, E: From<rusqlite::Error>>(
     conn: &Connection,
     sql: &str,
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    params: impl Params,
+    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     take: &mut impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut statement = conn.prepare(sql)?;
-    for row in statement.query_map([], read)? {
+    for row in statement.query_map(params, read)? {
         take(row?)?;
     }
     Ok(())

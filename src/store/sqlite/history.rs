@@ -1,13 +1,12 @@
 //! The history as it is asked about: by what it happened to, by whom and by
-//! kind, and as a feed of changes of keys.
+//! kind, and as a feed of changes.
 
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Result, params, params_from_iter};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Result, params_from_iter};
 
-use super::range::{Range, starting_with};
-use super::rows::{self, bound};
+use super::table::{EVENT, bound};
 use super::view::Tables;
-use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView};
+use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView, Page};
 use crate::machine::{Event, Revision};
 
 impl HistoryView for Tables<'_> {
@@ -19,59 +18,68 @@ impl HistoryView for Tables<'_> {
         &self,
         filter: &HistoryFilter,
         before: Option<Revision>,
-        limit: usize,
+        page: Page,
     ) -> Result<Vec<Event>> {
         let before = before.map_or(u64::MAX, |revision| revision.0);
-        let mut params = vec![bound(before), bound(limit as u64)];
+        let mut params = vec![bound(before), bound(self.meta.anchor.revision.0)];
         let wanted = [
             ("subject", filter.subject.as_deref()),
             ("actor", filter.actor.as_deref()),
             ("action", filter.action.map(|action| action.as_str())),
         ];
         let mut conditions = String::new();
-        let mut source = "event NOT INDEXED".to_owned();
+        let mut index = "NOT INDEXED".to_owned();
         for (column, value) in wanted {
             let Some(value) = value else { continue };
             if conditions.is_empty() {
-                source = format!("event INDEXED BY event_by_{column}");
+                index = format!("INDEXED BY event_by_{column}");
             }
             params.push(ToSqlOutput::from(value));
             conditions += &format!(" AND {column} = ?{}", params.len());
         }
         let sql = format!(
-            "SELECT {} FROM {source} WHERE revision < ?1{conditions} \
-             ORDER BY revision DESC LIMIT ?2",
-            rows::EVENT
+            "{} {index} WHERE revision < ?1 AND revision > ?2{conditions} ORDER BY revision DESC",
+            EVENT.select
         );
-        self.many(&sql, params_from_iter(params), rows::event)
+        self.events(&sql, params, page)
     }
 
-    /// One key's events come from its index. Those of a prefix are picked from
-    /// all that came after: a feed is read from near its end.
-    fn since(&self, filter: &ChangeFilter, after: Revision, limit: usize) -> Result<Vec<Event>> {
-        const OF_KEYS: &str = "action IN ('state_set', 'state_delete', 'state_expire')";
-        let (after, limit) = (bound(after.0), bound(limit as u64));
-        match filter {
+    /// One key's events come from its index. Others are picked from all that
+    /// came after: a feed is read from near its end.
+    fn since(&self, filter: &ChangeFilter, after: Revision, page: Page) -> Result<Vec<Event>> {
+        let mut params = vec![bound(after.max(self.meta.anchor.revision).0)];
+        let (index, condition) = match filter {
             ChangeFilter::Key(key) => {
-                let sql = format!(
-                    "SELECT {} FROM event INDEXED BY event_by_subject WHERE subject = ?3 \
-                     AND revision > ?1 AND {OF_KEYS} ORDER BY revision LIMIT ?2",
-                    rows::EVENT
-                );
-                self.many(&sql, params![after, limit, key], rows::event)
+                params.push(ToSqlOutput::from(&**key));
+                ("INDEXED BY event_by_subject", " AND subject = ?2")
             }
             ChangeFilter::Prefix(prefix) => {
-                let range = Range::of(&starting_with(prefix), "subject", 3);
-                let sql = format!(
-                    "SELECT {} FROM event NOT INDEXED WHERE revision > ?1 AND {} AND {OF_KEYS} \
-                     ORDER BY revision LIMIT ?2",
-                    rows::EVENT,
-                    range.condition()
-                );
-                let mut params = vec![after, limit];
-                params.extend(range.bounds());
-                self.many(&sql, params_from_iter(params), rows::event)
+                params.push(ToSqlOutput::from(&**prefix));
+                ("NOT INDEXED", " AND subject >= ?2 AND subject < ?3")
             }
-        }
+            ChangeFilter::Grants => ("NOT INDEXED", ""),
+        };
+        // No text has this byte, so all that begin with the prefix come before.
+        // LIKE and GLOB would read it as a pattern.
+        let end = match filter {
+            ChangeFilter::Prefix(prefix) => Some([prefix.as_bytes(), &[u8::MAX]].concat()),
+            ChangeFilter::Key(_) | ChangeFilter::Grants => None,
+        };
+        params.extend(end.iter().map(|end| ToSqlOutput::Borrowed(ValueRef::Text(end))));
+        let actions: Vec<_> =
+            filter.actions().iter().map(|action| format!("'{}'", action.as_str())).collect();
+        let sql = format!(
+            "{} {index} WHERE revision > ?1{condition} AND action IN ({}) ORDER BY revision",
+            EVENT.select,
+            actions.join(", ")
+        );
+        self.events(&sql, params, page)
+    }
+}
+
+impl Tables<'_> {
+    fn events(&self, sql: &str, params: Vec<ToSqlOutput<'_>>, page: Page) -> Result<Vec<Event>> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        page.read(statement.query_map(params_from_iter(params), EVENT.read)?, Event::bytes)
     }
 }

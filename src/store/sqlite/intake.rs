@@ -9,14 +9,11 @@ use rusqlite::Connection;
 
 use super::batch;
 use super::error::{OpenError, describe, is_busy};
-use super::open;
-use super::rows::Position;
-use super::schema;
 use super::view::Tables;
-use crate::codec::StateRecord;
-use crate::machine::{Change, Meta};
+use super::{leftovers, open, schema, write};
+use crate::machine::Meta;
+use crate::machine::row::Counts;
 use crate::store::StoreError;
-use crate::store::row_record;
 use crate::store::transfer::{Intake, NotEmpty, Part};
 
 /// How long an import waits for the lock that other processes take for their
@@ -29,9 +26,6 @@ const ALONE_WAIT: Duration = Duration::from_secs(2);
 
 /// Between two attempts.
 const RETRY: Duration = Duration::from_millis(5);
-
-/// The tables that an import fills; the history comes last.
-const TABLES: [&str; 7] = ["kv", "lease", "run", "step", "session", "request", "event"];
 
 /// Why a file takes no import. It is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +54,7 @@ pub struct SqliteIntake {
     /// Closing it rolls back.
     conn: Option<Connection>,
     meta: Meta,
-    taken: Taken,
 }
-
-/// Parts by the table that holds them, in the order of [`TABLES`].
-#[derive(Clone, Copy, Default)]
-struct Taken([u64; TABLES.len()]);
 
 /// Begins an import into the file at `path`. See [`super::SqliteStore::intake`].
 pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteIntake, IntakeError> {
@@ -90,47 +79,49 @@ pub(super) fn intake(path: &Path, meta: Meta, replace: bool) -> Result<SqliteInt
         Err(error) => return Err(fail(error)),
         Ok(()) => {}
     }
-    let found = Tables::load(&conn).map_err(fail)?.position.meta.revision;
-    let rows = count_rows(&conn).map_err(fail)?;
-    if !replace && (rows > 0 || found.0 > 0) {
-        let refused = NotEmpty { found, rows, incoming: meta.revision };
+    let there = Tables::load(&conn).map_err(fail)?.meta;
+    let Counts { keys, runs, steps, leases, sessions, requests, cancellations } = there.counts;
+    let rows = keys + runs + steps + leases + sessions + requests + cancellations;
+    if !replace && (rows > 0 || there.revision.0 > 0) {
+        let refused = NotEmpty { found: there.revision, rows, incoming: meta.revision };
         return Err(IntakeError::NotEmpty { path, refused });
     }
-    for table in TABLES.into_iter().chain(["run_tag"]) {
-        conn.execute(&format!("DELETE FROM {table}"), []).map_err(fail)?;
-    }
+    empty(&conn).map_err(fail)?;
     // Counted as the rows come.
-    let meta = Meta { state_bytes: 0, ..meta };
-    Ok(SqliteIntake { conn: Some(conn), meta, taken: Taken::default() })
+    let mut meta = meta;
+    meta.uncount_all();
+    Ok(SqliteIntake { conn: Some(conn), meta })
+}
+
+fn empty(conn: &Connection) -> rusqlite::Result<()> {
+    leftovers::delete_all(conn)?;
+    schema::table_names().try_for_each(|table| conn.execute_batch(&format!("DELETE FROM {table}")))
 }
 
 #[async_trait]
 impl Intake for SqliteIntake {
     async fn take(&mut self, parts: Vec<Part>) -> Result<(), StoreError> {
-        let (meta, mut taken) = (self.meta.clone(), self.taken);
-        (self.taken, self.meta.state_bytes) = self
+        let meta = self.meta.clone();
+        self.meta = self
             .work(move |conn| {
-                let mut tables = Tables { conn, position: Position { meta, requests: 0 } };
+                let mut tables = Tables { conn, meta };
                 for part in parts {
-                    taken.count(&part);
-                    if let Part::Row(row) = &part {
-                        tables.position.meta.state_bytes += row_record::bytes(row);
-                    }
-                    put(&mut tables, part).map_err(|error| storage(&error))?;
+                    let put = match &part {
+                        Part::Row(row) => tables.add(row),
+                        Part::Event(event) => write::event(conn, event),
+                    };
+                    put.map_err(|error| storage(&error))?;
                 }
-                Ok((taken, tables.position.meta.state_bytes))
+                Ok(tables.meta)
             })
             .await?;
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
-        let (meta, taken) = (self.meta.clone(), self.taken);
+        let meta = self.meta.clone();
         self.work(move |conn| {
-            taken.check(conn)?;
-            let position = Position { meta, requests: taken.of("request") };
-            let tables = Tables { conn, position };
-            tables.save_position().map_err(|error| storage(&error))?;
+            write::meta(conn, &meta).map_err(|error| storage(&error))?;
             if let Some(why) = schema::inspect(conn, false).map_err(|error| storage(&error))? {
                 return Err(StoreError::Storage(why));
             }
@@ -159,66 +150,6 @@ impl SqliteIntake {
         self.conn = Some(conn);
         Ok(done)
     }
-}
-
-/// Writes one part. The tables' position is not touched for good.
-pub(super) fn put(tables: &mut Tables<'_>, part: Part) -> rusqlite::Result<()> {
-    match part {
-        Part::Event(event) => tables.append(&event),
-        Part::Row(row) => match row_record::row(row) {
-            // No run is there yet, so none is to be updated.
-            Some(Change::PutRun(run)) => tables.insert_run(&run),
-            Some(change) => tables.change(&change),
-            None => Ok(()),
-        },
-    }
-}
-
-impl Taken {
-    fn count(&mut self, part: &Part) {
-        let table = match part {
-            Part::Row(StateRecord::Key(..)) => "kv",
-            Part::Row(StateRecord::Lease(..)) => "lease",
-            Part::Row(StateRecord::Run(..)) => "run",
-            Part::Row(StateRecord::Step(..)) => "step",
-            Part::Row(StateRecord::Session(..)) => "session",
-            Part::Row(StateRecord::Request(..)) => "request",
-            Part::Event(_) => "event",
-            // Refused when it is written.
-            Part::Row(StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..)) => {
-                return;
-            }
-        };
-        for (name, count) in TABLES.into_iter().zip(&mut self.0) {
-            *count += u64::from(name == table);
-        }
-    }
-
-    fn of(&self, table: &str) -> u64 {
-        TABLES.into_iter().zip(self.0).find(|(name, _)| *name == table).map_or(0, |(_, n)| n)
-    }
-
-    /// A name that came twice would have left one row of two.
-    fn check(&self, conn: &Connection) -> Result<(), StoreError> {
-        for (table, taken) in TABLES.into_iter().zip(self.0) {
-            let there = count(conn, table).map_err(|error| storage(&error))?;
-            if there != taken {
-                let why = format!("{taken} rows came for '{table}', but a name came twice");
-                return Err(StoreError::Storage(why));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Every row that an import would lose, the history aside.
-fn count_rows(conn: &Connection) -> rusqlite::Result<u64> {
-    let rows = TABLES.into_iter().filter(|table| *table != "event");
-    rows.map(|table| count(conn, table)).sum()
-}
-
-fn count(conn: &Connection, table: &str) -> rusqlite::Result<u64> {
-    conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))
 }
 
 /// Again while the file is busy.

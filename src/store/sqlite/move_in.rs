@@ -15,20 +15,17 @@ mod read;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::copy::Copy;
 use self::read::ReadError;
 use super::error::OpenError;
-use super::intake::put;
-use super::open::keep_log;
-use super::rows::Position;
-use super::schema::{self, Contents, Purpose};
+use super::open::{fold_log, open_alone};
+use super::schema::{self, Contents};
 use super::view::Tables;
+use super::write;
 use crate::machine::ClusterMs;
 use crate::store::reference::{self, Converted, Reference};
-use crate::store::transfer::Part;
 
 pub(super) use self::read::is_the_references;
 
@@ -39,7 +36,7 @@ pub(super) use self::read::is_the_references;
 /// process has it open.
 pub(super) fn move_in(path: &Path, now: ClusterMs) -> Result<(), OpenError> {
     let fail = |error| OpenError::of(path, error);
-    let mut conn = lock(path).map_err(fail)?;
+    let mut conn = open_alone(path).map_err(fail)?;
     if schema::contents(&conn).map_err(fail)? != Contents::Reference {
         return Ok(());
     }
@@ -59,23 +56,9 @@ pub(super) fn move_in(path: &Path, now: ClusterMs) -> Result<(), OpenError> {
         }
         return Err(fail(error));
     }
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
+    fold_log(&conn).map_err(fail)?;
     announce(path, copy.path(), &found, &converted);
     Ok(())
-}
-
-/// A connection that nobody else can be beside.
-fn lock(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    // Until it is converted, its log stays as it is.
-    keep_log(path, &conn)?;
-    schema::configure(&conn, Purpose::Write)?;
-    // Kept from the first look on until the connection is closed. In any other
-    // mode a process that only has the file open would not be noticed.
-    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-    Ok(conn)
 }
 
 /// The one transaction.
@@ -83,13 +66,12 @@ fn write(conn: &mut Connection, converted: &Converted) -> rusqlite::Result<()> {
     let all = Transaction::new(conn, TransactionBehavior::Immediate)?;
     read::drop_tables(&all)?;
     schema::create(&all)?;
-    let position = Position { meta: converted.meta.clone(), requests: 0 };
-    let mut tables = Tables { conn: &all, position };
-    let rows = converted.rows.iter().cloned().map(Part::Row);
-    for part in rows.chain(converted.events.iter().cloned().map(Part::Event)) {
-        put(&mut tables, part)?;
-    }
-    tables.save_position()?;
+    let mut tables = Tables { conn: &all, meta: converted.meta.clone() };
+    // Counted as they are added.
+    tables.meta.uncount_all();
+    converted.rows.iter().try_for_each(|row| tables.add(row))?;
+    converted.events.iter().try_for_each(|event| write::event(&all, event))?;
+    write::meta(&all, &tables.meta)?;
     all.commit()
 }
 

@@ -1,6 +1,6 @@
-//! Opening a file: ours is opened, an empty one becomes ours, one of the
-//! Python reference is converted ([`move_in`]), everything else is refused as
-//! it was found.
+//! Opening a file: ours is opened, an empty one becomes ours, one of an older
+//! version is brought up ([`bring_up`]), one of the Python reference is converted
+//! ([`move_in`]), everything else is refused as it was found.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use super::bring_up::bring_up;
 use super::error::{OpenError, is_busy};
 use super::move_in::move_in;
 use super::schema::{self, Contents, Purpose};
@@ -39,6 +40,10 @@ pub(super) fn open(
     patiently(path, |path| match (attempt(path), now) {
         (Err(OpenError::Unconverted(_)), Some(now)) => {
             move_in(path, now)?;
+            attempt(path)
+        }
+        (Err(OpenError::Older { .. }), _) => {
+            bring_up(path)?;
             attempt(path)
         }
         (outcome, _) => outcome,
@@ -98,15 +103,36 @@ fn patiently(
     }
 }
 
-/// Somebody keeps the file. One of the reference is converted only while nobody
-/// else so much as has it open.
+/// Somebody keeps the file. One of the reference is converted, and one of an
+/// older version brought up, only while nobody else so much as has it open.
 fn locked(path: PathBuf) -> OpenError {
     match look(&path) {
         Ok(Contents::Reference) => OpenError::ReferenceRuns(path),
+        Ok(Contents::Ours(found)) if found < schema::FORMAT => OpenError::OlderRuns(path),
         Ok(Contents::Empty | Contents::Ours(_) | Contents::Foreign) | Err(_) => {
             OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() }
         }
     }
+}
+
+/// A connection that nobody else can be beside, to a file that is to be changed
+/// whole or to be left as it is.
+pub(super) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    // Until it is changed, its log stays as it is.
+    keep_log(path, &conn)?;
+    schema::configure(&conn, Purpose::Write)?;
+    // Kept from the first look on until the connection is closed. In any other
+    // mode a process that only has the file open would not be noticed.
+    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+    Ok(conn)
+}
+
+/// From now on closing the connection folds the log into the file.
+pub(super) fn fold_log(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// One more connection to a file that [`open`] has accepted.
@@ -132,8 +158,7 @@ fn attempt(path: &Path) -> Result<Connection, OpenError> {
     keep_log(path, &conn).map_err(fail)?;
     schema::configure(&conn, Purpose::Write).map_err(fail)?;
     accept(path, &mut conn)?;
-    let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    conn.set_db_config(no_checkpoint, false).map_err(fail)?;
+    fold_log(&conn).map_err(fail)?;
     Ok(conn)
 }
 
@@ -157,13 +182,6 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
         let all = Transaction::new(conn, TransactionBehavior::Exclusive).map_err(fail)?;
         if schema::contents(&all).map_err(fail)? == Contents::Empty {
             schema::create(&all).map_err(fail)?;
-        }
-        all.commit().map_err(fail)?;
-    }
-    if schema::contents(conn).map_err(fail)? == Contents::Ours(schema::FORMAT - 1) {
-        let all = Transaction::new(conn, TransactionBehavior::Exclusive).map_err(fail)?;
-        if schema::contents(&all).map_err(fail)? == Contents::Ours(schema::FORMAT - 1) {
-            schema::bring_up(&all).map_err(fail)?;
         }
         all.commit().map_err(fail)?;
     }
@@ -216,7 +234,7 @@ fn peek(path: &Path) -> Result<(), OpenError> {
     }
     match look(path) {
         Ok(Contents::Foreign) => Err(OpenError::Foreign(path.to_owned())),
-        Ok(Contents::Ours(found)) if !(schema::FORMAT - 1..=schema::FORMAT).contains(&found) => {
+        Ok(Contents::Ours(found)) if !(1..=schema::FORMAT).contains(&found) => {
             Err(other_format(path, found))
         }
         // Another process is in the middle of writing, or the file is damaged.
@@ -252,10 +270,8 @@ fn other_format(path: &Path, found: i32) -> OpenError {
     let path = path.to_owned();
     if found > schema::FORMAT {
         OpenError::Newer { path, found, known: schema::FORMAT }
-    } else if found == schema::FORMAT - 1 {
-        // Reading it out must not change it.
-        let reason = format!("it has the older format {found}; serve it once with this program");
-        OpenError::Failed { path, reason, source: None }
+    } else if found >= 1 {
+        OpenError::Older { path, found }
     } else {
         let reason = format!("format {found} was never written");
         OpenError::Damaged { path, reason }

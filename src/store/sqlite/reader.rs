@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use super::error::{describe, is_busy};
 use super::open::open_reader;
 use super::view::Tables;
-use crate::machine::{self, Answer, ClusterMs, Meta, Question, View};
+use super::writer::others;
+use crate::machine::{self, Answer, ClusterMs, Meta, Question, lookup};
 use crate::store::StoreError;
 
 /// Between two attempts while another process repairs the log or closes the
@@ -32,7 +33,7 @@ pub(super) enum AsOf {
 
 /// What a reader found.
 pub(super) enum Found {
-    Answer(Answer, Meta),
+    Answer(Box<(Answer, Meta)>),
     /// The state's clock has to pass a deadline first.
     Late,
 }
@@ -40,9 +41,24 @@ pub(super) enum Found {
 /// The connections that read.
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Reader>>,
     free: Arc<Semaphore>,
     count: u32,
+}
+
+/// One of them, with what it knows of the file.
+struct Reader {
+    conn: Connection,
+    /// What questions have in common, looked up once until somebody commits.
+    seen: Option<Seen>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    /// See [`others`].
+    others: i64,
+    meta: Meta,
+    next_deadline: Option<ClusterMs>,
 }
 
 impl Readers {
@@ -59,7 +75,7 @@ impl Readers {
         deadline: Instant,
     ) -> std::result::Result<Found, StoreError> {
         let question = question.clone();
-        self.run(move |conn| answer(conn, &question, as_of), deadline).await
+        self.run(move |reader| answer(reader, &question, as_of), deadline).await
     }
 
     /// Whether rows are due for removal at `now`.
@@ -68,13 +84,13 @@ impl Readers {
         now: ClusterMs,
         deadline: Instant,
     ) -> std::result::Result<bool, StoreError> {
-        self.run(move |conn| is_due(conn, now), deadline).await
+        self.run(move |reader| is_due(&reader.conn, now), deadline).await
     }
 
     /// Reads in a thread for blocking work, until `deadline`.
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl Fn(&Connection) -> Result<T> + Send + 'static,
+        work: impl Fn(&mut Reader) -> Result<T> + Send + 'static,
         deadline: Instant,
     ) -> std::result::Result<T, StoreError> {
         let permit = match timeout_at(deadline, self.free.clone().acquire_owned()).await {
@@ -97,7 +113,7 @@ impl Readers {
 
     fn read<T>(
         &self,
-        work: &impl Fn(&Connection) -> Result<T>,
+        work: &impl Fn(&mut Reader) -> Result<T>,
         deadline: std::time::Instant,
     ) -> std::result::Result<T, StoreError> {
         loop {
@@ -115,14 +131,14 @@ impl Readers {
     }
 
     /// A connection that met a fault is not used again.
-    fn attempt<T>(&self, work: &impl Fn(&Connection) -> Result<T>) -> Result<T> {
+    fn attempt<T>(&self, work: &impl Fn(&mut Reader) -> Result<T>) -> Result<T> {
         let idle = self.idle().pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => open_reader(&self.path)?,
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader { conn: open_reader(&self.path)?, seen: None },
         };
-        let found = work(&conn)?;
-        self.idle().push(conn);
+        let found = work(&mut reader)?;
+        self.idle().push(reader);
         Ok(found)
     }
 
@@ -135,41 +151,50 @@ impl Readers {
         self.idle().clear();
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
         // Nothing under the lock can leave it half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One read transaction.
-fn answer(conn: &Connection, question: &Question, as_of: AsOf) -> Result<Found> {
+fn answer(reader: &mut Reader, question: &Question, as_of: AsOf) -> Result<Found> {
+    let Reader { conn, seen } = reader;
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let tables = Tables::load(&state)?;
-    let meta = tables.position.meta.clone();
+    let Seen { meta, next_deadline, .. } = look(&state, seen)?;
+    let tables = Tables { conn: &state, meta: meta.clone() };
     if question.is_about_history() {
         let answer = machine::answer_history(question, &tables, &meta)?;
-        return Ok(Found::Answer(answer, meta));
+        return Ok(Found::Answer(Box::new((answer, meta))));
     }
     let now = match as_of {
-        AsOf::Log(present) if passed(&tables, present)? => return Ok(Found::Late),
+        // A deadline lies between the state's clock and the present.
+        AsOf::Log(present) if next_deadline.is_some_and(|at| at <= present) => {
+            return Ok(Found::Late);
+        }
         AsOf::Log(_) => meta.clock,
         AsOf::Here(present) => present.max(meta.clock),
     };
-    Ok(Found::Answer(machine::answer(question, &tables, now)?, meta))
+    let answer = machine::answer(question, &tables, now)?;
+    Ok(Found::Answer(Box::new((answer, meta))))
 }
 
 /// One read transaction too.
 fn is_due(conn: &Connection, now: ClusterMs) -> Result<bool> {
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let tables = Tables::load(&state)?;
-    let now = now.max(tables.position.meta.clock);
-    Ok(!tables.due(now, 1)?.is_empty())
+    lookup::is_due(&tables, now.max(tables.meta.clock))
 }
 
-/// Whether a deadline lies between the state's clock and the present.
-fn passed(tables: &Tables<'_>, present: ClusterMs) -> Result<bool> {
-    let next = tables.next_deadline(tables.position.meta.clock)?;
-    Ok(next.is_some_and(|at| at <= present))
+/// What the transaction that is open on `conn` finds.
+fn look(conn: &Connection, seen: &mut Option<Seen>) -> Result<Seen> {
+    let others = others(conn)?;
+    if let Some(seen) = seen.as_ref().filter(|seen| seen.others == others) {
+        return Ok(seen.clone());
+    }
+    let tables = Tables::load(conn)?;
+    let next_deadline = lookup::next_deadline(&tables, tables.meta.clock)?;
+    Ok(seen.insert(Seen { others, meta: tables.meta, next_deadline }).clone())
 }
 
 fn late(why: &str) -> StoreError {

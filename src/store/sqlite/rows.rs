@@ -1,79 +1,67 @@
-//! Rows as columns and back. Reading judges what it finds: a value that this
-//! program cannot have written is an error that names the column.
+//! Rows out of columns. Reading judges what it finds: a value that this program
+//! cannot have written is an error that names the column.
 
-use std::collections::BTreeMap;
-
-use rusqlite::types::{ToSqlOutput, Type, Value};
-use rusqlite::{Error, Result, Row};
+use rusqlite::types::Type;
+use rusqlite::{Error, Result, Row as Columns};
+use serde::de::DeserializeOwned;
 
 use crate::codec;
+use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::row::{
-    Anchor, ClaimRow, KeyRow, LeaseRow, Meta, RequestRow, RunRow, SessionRow, StepRow,
+    Anchor, CancellationRow, ClaimRow, Counts, KeyRow, LeaseRow, Meta, RequestRow, Row, RunRow,
+    SessionRow, StepRow,
 };
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 
-pub(super) const KV: &str = "key, value, revision, expires_at_ms";
-pub(super) const LEASE: &str = "resource_id, holder_id, token, revision, expires_at_ms";
-pub(super) const RUN: &str = "run.created_revision, run.run_id, run.name, run.status, run.tags, \
-     run.input, run.priority, run.parent_run_id, run.revision, run.created_at_ms, \
-     run.updated_at_ms, run.last_step, run.attempts, run.max_attempts, run.ready_at_ms, \
-     run.agent_id, run.claim_token, run.claim_ttl_ms, run.claim_expires_at_ms, run.result, \
-     run.error";
-pub(super) const STEP: &str = "step, output, revision";
-pub(super) const SESSION: &str = "session_id, context, revision, saved_at_ms, updated_at_ms";
-pub(super) const EVENT: &str =
-    "revision, at_ms, actor, action, subject, new_value, previous_value, chain";
-pub(super) const META: &str = "revision, chain, clock_ms, wall_ms, anchor_revision, \
-     anchor_chain, sets, requests, state_bytes";
-
-/// The state's position, and how many requests are remembered: counting them
-/// anew for each command would cost more than the command.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    pub meta: Meta,
-    pub requests: u64,
-}
-
-pub(super) fn position(row: &Row<'_>) -> Result<Position> {
-    let meta = Meta {
-        revision: Revision(row.get(0)?),
-        chain: chain(row, 1)?,
-        clock: ClusterMs(row.get(2)?),
-        wall: WallMs(row.get(3)?),
-        anchor: Anchor { revision: Revision(row.get(4)?), chain: chain(row, 5)? },
-        sets: row.get(6)?,
+pub(super) fn meta(row: &Columns<'_>) -> Result<Meta> {
+    Ok(Meta {
+        revision: Revision(row.get(1)?),
+        chain: chain(row, 2)?,
+        clock: ClusterMs(row.get(3)?),
+        wall: WallMs(row.get(4)?),
+        anchor: Anchor { revision: Revision(row.get(5)?), chain: chain(row, 6)? },
+        sets: row.get(7)?,
         state_bytes: row.get(8)?,
-    };
-    Ok(Position { meta, requests: row.get(7)? })
+        counts: Counts {
+            keys: row.get(9)?,
+            runs: row.get(10)?,
+            steps: row.get(11)?,
+            leases: row.get(12)?,
+            sessions: row.get(13)?,
+            requests: row.get(14)?,
+            cancellations: row.get(15)?,
+        },
+        rules: rules(row, 16)?,
+    })
 }
 
-pub(super) fn kv(row: &Row<'_>) -> Result<(Text, KeyRow)> {
+pub(super) fn kv(row: &Columns<'_>) -> Result<Row> {
     let value = KeyRow {
         value: json(row, 1)?,
         revision: Revision(row.get(2)?),
         expires_at: deadline(row, 3)?,
     };
-    Ok((row.get(0)?, value))
+    Ok(Row::Key(row.get(0)?, value))
 }
 
-pub(super) fn lease(row: &Row<'_>) -> Result<(Text, LeaseRow)> {
+pub(super) fn lease(row: &Columns<'_>) -> Result<Row> {
     let lease = LeaseRow {
         holder_id: row.get(1)?,
         token: Revision(row.get(2)?),
         revision: Revision(row.get(3)?),
         expires_at: ClusterMs(row.get(4)?),
     };
-    Ok((row.get(0)?, lease))
+    Ok(Row::Lease(row.get(0)?, lease))
 }
 
-pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
-    Ok(RunRow {
-        created_revision: Revision(row.get(0)?),
-        run_id: row.get(1)?,
+pub(super) fn run(row: &Columns<'_>) -> Result<Row> {
+    Ok(Row::Run(Box::new(RunRow {
+        run_id: row.get(0)?,
+        created_revision: Revision(row.get(1)?),
         name: row.get(2)?,
         status: parsed(row, 3)?,
-        tags: tags(row, 4)?,
+        tags: from_json(row, 4)?,
         input: row.get::<_, Option<Text>>(5)?.map(Json::new),
         priority: row.get(6)?,
         parent_run_id: row.get(7)?,
@@ -88,11 +76,13 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow> {
         claim: claim(row)?,
         result: row.get::<_, Option<Text>>(19)?.map(Json::new),
         error: row.get(20)?,
-    })
+        promoted: row.get(21)?,
+        depth: row.get(22)?,
+    })))
 }
 
 /// All of a claim's columns are there, or none.
-fn claim(row: &Row<'_>) -> Result<Option<ClaimRow>> {
+fn claim(row: &Columns<'_>) -> Result<Option<ClaimRow>> {
     let Some(token) = row.get::<_, Option<u64>>(16)? else { return Ok(None) };
     Ok(Some(ClaimRow {
         token: Revision(token),
@@ -101,28 +91,41 @@ fn claim(row: &Row<'_>) -> Result<Option<ClaimRow>> {
     }))
 }
 
-pub(super) fn step(row: &Row<'_>) -> Result<(u64, StepRow)> {
-    Ok((row.get(0)?, StepRow { output: json(row, 1)?, revision: Revision(row.get(2)?) }))
+pub(super) fn step(row: &Columns<'_>) -> Result<Row> {
+    let step = StepRow { output: json(row, 2)?, revision: Revision(row.get(3)?) };
+    Ok(Row::Step(row.get(0)?, row.get(1)?, step))
 }
 
-pub(super) fn session(row: &Row<'_>) -> Result<(Text, SessionRow)> {
+pub(super) fn session(row: &Columns<'_>) -> Result<Row> {
     let session = SessionRow {
         context: json(row, 1)?,
         revision: Revision(row.get(2)?),
         saved_at: WallMs(row.get(3)?),
         updated_at: WallMs(row.get(4)?),
     };
-    Ok((row.get(0)?, session))
+    Ok(Row::Session(row.get(0)?, session))
 }
 
-pub(super) fn request(row: &Row<'_>) -> Result<RequestRow> {
-    let bytes: Vec<u8> = row.get(1)?;
+pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {
+    let frames: Vec<(Text, u64)> = from_json(row, 4)?;
+    let cancellation = CancellationRow {
+        revision: Revision(row.get(1)?),
+        actor: row.get(2)?,
+        reason: row.get(3)?,
+        frames: frames.into_iter().map(|(run_id, after)| (run_id, Revision(after))).collect(),
+    };
+    Ok(Row::Cancellation(row.get(0)?, Box::new(cancellation)))
+}
+
+pub(super) fn request(row: &Columns<'_>) -> Result<Row> {
+    let bytes: Vec<u8> = row.get(2)?;
     let reply = codec::decode_reply(&bytes.into())
-        .map_err(|error| Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error)))?;
-    Ok(RequestRow { digest: row.get(0)?, reply, at: ClusterMs(row.get(2)?) })
+        .map_err(|error| Error::FromSqlConversionFailure(2, Type::Blob, Box::new(error)))?;
+    let request = RequestRow { digest: row.get(1)?, reply, at: ClusterMs(row.get(3)?) };
+    Ok(Row::Request(row.get(0)?, Box::new(request)))
 }
 
-pub(super) fn event(row: &Row<'_>) -> Result<Event> {
+pub(super) fn event(row: &Columns<'_>) -> Result<Event> {
     Ok(Event {
         revision: Revision(row.get(0)?),
         at: WallMs(row.get(1)?),
@@ -135,16 +138,6 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
     })
 }
 
-/// A bound to compare a column with: no column holds what is beyond it.
-pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
-    ToSqlOutput::Owned(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
-}
-
-/// Tags as the JSON object that the `tags` column holds.
-pub(super) fn tags_text(tags: &BTreeMap<Text, Text>) -> Result<String> {
-    serde_json::to_string(tags).map_err(|error| Error::ToSqlConversionFailure(Box::new(error)))
-}
-
 /// A chain value as the columns hold it: 64 hexadecimal digits.
 pub(super) fn chain_text(chain: Chain) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -152,7 +145,7 @@ pub(super) fn chain_text(chain: Chain) -> String {
     chain.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn chain(row: &Row<'_>, column: usize) -> Result<Chain> {
+fn chain(row: &Columns<'_>, column: usize) -> Result<Chain> {
     let text: Text = row.get(column)?;
     let mut chain = Chain::default();
     let digits = text.as_bytes();
@@ -169,20 +162,28 @@ fn chain(row: &Row<'_>, column: usize) -> Result<Chain> {
     Ok(chain)
 }
 
-fn json(row: &Row<'_>, column: usize) -> Result<Json> {
+fn rules(row: &Columns<'_>, column: usize) -> Result<Rules> {
+    match row.get(column)? {
+        0 => Ok(Rules::Whole),
+        1 => Ok(Rules::Stepwise),
+        other => Err(strange(column, &i64::to_string(&other))),
+    }
+}
+
+fn json(row: &Columns<'_>, column: usize) -> Result<Json> {
     Ok(Json::new(row.get::<_, Text>(column)?))
 }
 
-fn deadline(row: &Row<'_>, column: usize) -> Result<Option<ClusterMs>> {
+fn deadline(row: &Columns<'_>, column: usize) -> Result<Option<ClusterMs>> {
     Ok(row.get::<_, Option<u64>>(column)?.map(ClusterMs))
 }
 
-fn tags(row: &Row<'_>, column: usize) -> Result<BTreeMap<Text, Text>> {
+fn from_json<T: DeserializeOwned>(row: &Columns<'_>, column: usize) -> Result<T> {
     let text: Text = row.get(column)?;
     serde_json::from_str(&text).map_err(|_| strange(column, &text))
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> Result<T> {
+fn parsed<T: std::str::FromStr>(row: &Columns<'_>, column: usize) -> Result<T> {
     let text: Text = row.get(column)?;
     text.parse().map_err(|_| strange(column, &text))
 }

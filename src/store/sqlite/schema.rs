@@ -1,17 +1,18 @@
-//! The file: its tables, its format number, and how a connection to it is set
-//! up. What the rows hold is `rows`'s; whether a file is ours is `open`'s.
+//! The file: its format number, how its tables are made, and how a connection to
+//! it is set up. What the tables hold is `table`'s; whether a file is ours is
+//! `open`'s.
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{export, move_in};
-use crate::store::row_record;
+use super::{move_in, table, write};
+use crate::machine::Meta;
 
 /// `MSSC` in the file's header: tells our files from everybody else's.
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5343;
 
 /// The file's format, in `user_version`. A program refuses what is newer than
 /// it knows.
-pub(super) const FORMAT: i32 = 2;
+pub(super) const FORMAT: i32 = 3;
 
 /// Pages that a writer keeps in memory, in KiB: the inner pages of some
 /// millions of rows, so that a commit does not read before it writes.
@@ -33,133 +34,38 @@ const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 /// each is parsed once.
 const STATEMENTS_MAX: usize = 256;
 
-/// Every table and index. Names are singular, which keeps them apart from the
-/// tables of the reference (`leases`, `sessions`, ...): a conversion can read
-/// the old and write the new in one transaction.
+/// What stands beside the tables in `table`. Names are singular, which keeps them
+/// apart from the tables of the reference (`leases`, `sessions`, ...): a
+/// conversion can read the old and write the new in one transaction.
 ///
 /// - Times are milliseconds since 1970, JSON is the text that was received,
 ///   chain values are hexadecimal.
 /// - Columns compare bytes (`BINARY`, the default): the order of the rules.
-/// - STRICT: a column holds what it says, whoever else edits the file.
 /// - No foreign keys: the rules decide what belongs to what, a reset empties
 ///   all tables, and a second judge could only disagree.
-/// - No origins: nothing between a caller and this store asks again by itself,
-///   so no command carries one.
-const TABLES: &str = "
-CREATE TABLE meta (
-    id              INTEGER PRIMARY KEY CHECK (id = 1),
-    revision        INTEGER NOT NULL,
-    chain           TEXT    NOT NULL,
-    clock_ms        INTEGER NOT NULL,
-    wall_ms         INTEGER NOT NULL,
-    anchor_revision INTEGER NOT NULL,
-    anchor_chain    TEXT    NOT NULL,
-    sets            INTEGER NOT NULL,
-    requests        INTEGER NOT NULL,
-    state_bytes     INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE kv (
-    key           TEXT    NOT NULL PRIMARY KEY,
-    value         TEXT    NOT NULL,
-    revision      INTEGER NOT NULL,
-    expires_at_ms INTEGER
-) STRICT;
-CREATE INDEX kv_by_expiry ON kv (expires_at_ms, key) WHERE expires_at_ms IS NOT NULL;
-
-CREATE TABLE lease (
-    resource_id   TEXT    NOT NULL PRIMARY KEY,
-    holder_id     TEXT    NOT NULL,
-    token         INTEGER NOT NULL,
-    revision      INTEGER NOT NULL,
-    expires_at_ms INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX lease_by_expiry ON lease (expires_at_ms);
-
-CREATE TABLE run (
-    created_revision    INTEGER PRIMARY KEY,
-    run_id              TEXT    NOT NULL UNIQUE,
-    name                TEXT    NOT NULL,
-    status              TEXT    NOT NULL,
-    tags                TEXT    NOT NULL,
-    input               TEXT,
-    priority            INTEGER NOT NULL,
-    parent_run_id       TEXT,
-    revision            INTEGER NOT NULL,
-    created_at_ms       INTEGER NOT NULL,
-    updated_at_ms       INTEGER NOT NULL,
-    last_step           INTEGER NOT NULL,
-    attempts            INTEGER NOT NULL,
-    max_attempts        INTEGER NOT NULL,
-    ready_at_ms         INTEGER,
-    agent_id            TEXT,
-    claim_token         INTEGER,
-    claim_ttl_ms        INTEGER,
-    claim_expires_at_ms INTEGER,
-    result              TEXT,
-    error               TEXT
-) STRICT;
--- Lists come newest first: within a status by the row's number, which every index ends with.
-CREATE INDEX run_by_status ON run (status);
-CREATE INDEX run_by_parent ON run (parent_run_id) WHERE parent_run_id IS NOT NULL;
--- The best run that waits is the first entry that is ready.
-CREATE INDEX run_waiting ON run (priority DESC, created_revision, name, ready_at_ms)
-    WHERE status = 'created';
-CREATE INDEX run_waiting_by_name ON run (name, priority DESC, created_revision, ready_at_ms)
-    WHERE status = 'created';
-CREATE INDEX run_by_ready ON run (ready_at_ms)
-    WHERE status = 'created' AND ready_at_ms IS NOT NULL;
-CREATE INDEX run_by_claim_end ON run (claim_expires_at_ms)
-    WHERE status IN ('claimed', 'running');
-
--- The tags again, one a row, to be found by: tags never change.
-CREATE TABLE run_tag (
-    created_revision INTEGER NOT NULL,
-    name             TEXT    NOT NULL,
-    value            TEXT    NOT NULL,
-    PRIMARY KEY (created_revision, name)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX run_tag_by_value ON run_tag (name, value, created_revision);
-
-CREATE TABLE step (
-    run_id   TEXT    NOT NULL,
-    step     INTEGER NOT NULL,
-    output   TEXT    NOT NULL,
-    revision INTEGER NOT NULL,
-    PRIMARY KEY (run_id, step)
-) STRICT;
-
-CREATE TABLE session (
-    session_id    TEXT    NOT NULL PRIMARY KEY,
-    context       TEXT    NOT NULL,
-    revision      INTEGER NOT NULL,
-    saved_at_ms   INTEGER NOT NULL,
-    updated_at_ms INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE event (
-    revision       INTEGER PRIMARY KEY,
-    at_ms          INTEGER NOT NULL,
-    actor          TEXT,
-    action         TEXT    NOT NULL,
-    subject        TEXT    NOT NULL,
-    new_value      TEXT,
-    previous_value TEXT,
-    chain          TEXT    NOT NULL
-) STRICT;
+/// - All indexes of rows are entries, ordered bytes, which
+///   [`crate::machine::index`] alone can read: what a reset removes, and what
+///   outlives it.
+const ENTRIES: &str = "
+CREATE TABLE entry (entry BLOB NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE entry_remembered (entry BLOB NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+";
+const HISTORY: &str = "
 CREATE INDEX event_by_subject ON event (subject);
 CREATE INDEX event_by_actor ON event (actor) WHERE actor IS NOT NULL;
 CREATE INDEX event_by_action ON event (action);
-
--- Answers to requests with an idempotency key.
-CREATE TABLE request (
-    key    TEXT    NOT NULL PRIMARY KEY,
-    digest BLOB    NOT NULL,
-    reply  BLOB    NOT NULL,
-    at_ms  INTEGER NOT NULL
-) STRICT;
-CREATE INDEX request_by_age ON request (at_ms, key);
 ";
+
+/// The tables that a reset empties, each with the columns that tell rows apart.
+pub(super) fn cleared() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tables = table::ALL.iter().filter(|table| table.name != "request");
+    tables.map(|table| (table.name, &*table.id)).chain([("entry", "entry")])
+}
+
+/// Every table but `meta`.
+pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
+    cleared().map(|(table, _)| table).chain(["request", "entry_remembered", "event"])
+}
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,27 +144,42 @@ pub(super) fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
 /// Makes our tables, within the caller's transaction: so a file is ours as a
 /// whole, or still empty.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch(TABLES)?;
-    let no_chain = "0".repeat(64);
-    conn.execute(
-        "INSERT INTO meta VALUES (1, 0, ?1, 0, 0, 0, ?1, 0, 0, 0)",
-        rusqlite::params![no_chain],
-    )?;
+    let tables = table::ALL.iter().map(|table| &table.create);
+    tables
+        .chain([&table::META.create, &table::EVENT.create])
+        .try_for_each(|sql| conn.execute_batch(sql))?;
+    conn.execute_batch(HISTORY)?;
+    conn.execute_batch(ENTRIES)?;
+    write::meta(conn, &Meta::default())?;
     set(conn, "application_id", i64::from(APPLICATION_ID))?;
     set(conn, "user_version", i64::from(FORMAT))
 }
 
-/// Brings a file of format 1 to this one, within the caller's transaction: it
-/// did not say how large the state is, so its rows are counted.
+/// Brings the tables of an older format to this one, within the caller's
+/// transaction. How rows are counted and listed is left to the caller.
 pub(super) fn bring_up(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch("ALTER TABLE meta ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0")?;
-    let mut bytes = 0;
-    export::each_row(conn, &mut |row| {
-        bytes += row_record::bytes(&row);
-        Ok::<(), rusqlite::Error>(())
-    })?;
-    conn.execute("UPDATE meta SET state_bytes = ?1", [bytes])?;
+    conn.execute_batch("DROP TABLE run_tag")?;
+    for table in table::ALL {
+        rebuild(conn, table.name, &table.create)?;
+    }
+    rebuild(conn, "meta", &table::META.create)?;
+    conn.execute_batch(ENTRIES)?;
     set(conn, "user_version", i64::from(FORMAT))
+}
+
+/// Makes a table anew, with the columns that it has now and without the indexes
+/// that it had, and keeps its rows.
+fn rebuild(conn: &Connection, name: &str, create: &str) -> rusqlite::Result<()> {
+    let mut columns = conn.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let columns = columns.query_map([name], |row| row.get(0))?;
+    let columns = columns.collect::<rusqlite::Result<Vec<String>>>()?.join(", ");
+    if columns.is_empty() {
+        return conn.execute_batch(create);
+    }
+    conn.execute_batch(&format!(
+        "ALTER TABLE {name} RENAME TO old_{name}; {create}; \
+         INSERT INTO {name} ({columns}) SELECT {columns} FROM old_{name}; DROP TABLE old_{name}"
+    ))
 }
 
 /// What is wrong with the file's pages, if anything: reads all of them.
@@ -273,7 +194,7 @@ pub(super) fn inspect(conn: &Connection, thorough: bool) -> rusqlite::Result<Opt
     if thorough && let Some(reason) = damage(conn)? {
         return Ok(Some(reason));
     }
-    for table in ["kv", "lease", "run", "run_tag", "step", "session", "event", "request"] {
+    for table in table_names() {
         let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         if conn.query_row(sql, [table], |_| Ok(())).optional()?.is_none() {
             return Ok(Some(format!("table '{table}' is missing")));
@@ -283,11 +204,11 @@ pub(super) fn inspect(conn: &Connection, thorough: bool) -> rusqlite::Result<Opt
         conn.query_row("SELECT revision, chain, anchor_revision FROM meta", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    let newest: Option<(i64, String)> = conn
-        .query_row("SELECT revision, chain FROM event ORDER BY revision DESC LIMIT 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
+    // Up to the anchor are leftovers of a reset.
+    let sql =
+        "SELECT revision, chain FROM event WHERE revision > ?1 ORDER BY revision DESC LIMIT 1";
+    let newest: Option<(i64, String)> =
+        conn.query_row(sql, [anchor], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(match newest {
         Some(newest) if newest != (revision, chain) => {
             Some(format!("the history ends at revision {}, the state is at {revision}", newest.0))

@@ -7,19 +7,26 @@ mod draw;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use self::draw::{Draw, NAMES};
+use super::export::each_row;
 use super::view::Tables;
-use super::{Options, SqliteStore, schema};
-use crate::machine::view::{HistoryView, View};
-use crate::machine::{Action, Answer, ClusterMs, Command, Envelope, Question, WallMs, decide};
+use super::{Options, SqliteStore, leftovers, schema};
+use crate::machine::command::Rank;
+use crate::machine::index::{self, Index};
+use crate::machine::view::{HistoryView, Page, Range, View};
+use crate::machine::{
+    Action, Answer, ClusterMs, Command, Decision, Envelope, Question, Reply, Revision, Row, Rules,
+    WallMs, decide, lookup,
+};
 use crate::store::clock::Manual;
 use crate::store::memory::State;
-use crate::store::{Consistency, Request, Store};
+use crate::store::{Consistency, Request, Store, tables};
 
 /// Choices by the seed in the environment, or by a fresh one; printed.
 fn seeded(test: &str) -> Draw<'static> {
@@ -49,6 +56,7 @@ fn the_same_commands_give_the_same_rows() {
             wall: WallMs(clock_ms),
             clock: ClusterMs(clock_ms),
             state_bytes_max: (step % 3 == 0).then_some(20_000),
+            rules: Rules::Stepwise,
             command: Command::Reset,
         };
         let (command, idempotency) = draw.command(&theirs.tables);
@@ -58,11 +66,11 @@ fn the_same_commands_give_the_same_rows() {
         ours.apply(&decision).unwrap();
         let reply = theirs.step(&envelope);
         assert_eq!(decision.reply, reply, "step {step}: {envelope:?}");
-        assert_eq!(ours.position.meta, *theirs.tables.meta(), "step {step}: {envelope:?}");
+        assert_eq!(ours.meta, *theirs.tables.meta(), "step {step}: {envelope:?}");
         if step % 10 == 0 {
-            ours.save_position().unwrap();
+            super::write::meta(&conn, &ours.meta).unwrap();
             ours = Tables::load(&conn).unwrap();
-            check_leftovers(&ours);
+            while leftovers::delete_piece(&conn).unwrap() {}
             compare(&mut draw, &ours, &theirs, ClusterMs(clock_ms), step);
         }
     }
@@ -70,62 +78,73 @@ fn the_same_commands_give_the_same_rows() {
     assert_eq!(acted, all, "some rule was never carried out");
 }
 
-/// Nothing is left of rows that are gone, and what is counted is there.
-fn check_leftovers(tables: &Tables<'_>) {
-    let sql = "SELECT (SELECT COUNT(*) FROM run_tag WHERE created_revision NOT IN \
-             (SELECT created_revision FROM run)), \
-         (SELECT COUNT(*) FROM step WHERE run_id NOT IN (SELECT run_id FROM run)), \
-         (SELECT COUNT(*) FROM request)";
-    let found: (u64, u64, u64) =
-        tables.conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    assert_eq!(found, (0, 0, tables.position.requests));
+/// Every row, by which all entries and counts are derived anew.
+fn restored(ours: &Tables<'_>) -> tables::Tables {
+    let mut rows = Vec::new();
+    each_row(ours.conn, &mut |row| {
+        rows.push(row);
+        Ok::<(), rusqlite::Error>(())
+    })
+    .unwrap();
+    tables::Tables::restore(ours.meta.clone(), rows)
 }
 
-/// Asks both all that can be asked, with drawn arguments.
+/// All entries that there are, in order.
+fn entries(conn: &Connection) -> Vec<Vec<u8>> {
+    let sql = "SELECT entry FROM entry UNION ALL SELECT entry FROM entry_remembered ORDER BY 1";
+    let mut statement = conn.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Compares all that there is, and asks both all that can be asked, with drawn
+/// arguments.
 fn compare(draw: &mut Draw<'_>, ours: &Tables<'_>, theirs: &State, clock: ClusterMs, step: u32) {
     let (rows, history) = (&theirs.tables, &theirs.history);
+    assert_eq!(restored(ours), *rows, "rows at step {step}");
+    let derived = rows.rows().flat_map(|row| index::entries(row));
+    let derived: BTreeSet<Vec<u8>> = derived.map(|entry| entry.to_vec()).collect();
+    assert!(entries(ours.conn).into_iter().eq(derived), "entries at step {step}");
     let now = ClusterMs(clock.0 + draw.pause_ms());
     let limit = [1, 2, 7, 10_000][draw.below(4) as usize];
-    let scan = draw.scan();
+    let page = Page { rows: limit, bytes: [200, 1_000, usize::MAX][draw.below(3) as usize] };
     let same = Same { step };
-    same.check("meta", ours.meta(), View::meta(rows));
-    same.check("keys", ours.keys(&scan, now, limit), rows.keys(&scan, now, limit));
-    same.check("leases", ours.leases(&scan, now, limit), rows.leases(&scan, now, limit));
-    same.check("sessions", ours.sessions(&scan, limit), rows.sessions(&scan, limit));
-    same.check("due", ours.due(now, limit), rows.due(now, limit));
-    same.check("counts", ours.counts(now), rows.counts(now));
-    same.check("requests", ours.oldest_request(), rows.oldest_request());
-    for after in [ClusterMs(0), clock, now] {
-        same.check("deadline", ours.next_deadline(after), rows.next_deadline(after));
+    for row in rows.rows() {
+        same.check("row", ours.row(&row.id()), View::row(rows, &row.id()));
+        if let Row::Run(run) = &**row {
+            let range = Range::Steps(run.run_id.clone(), draw.below(4));
+            same.check("steps", ours.rows(&range, page), View::rows(rows, &range, page));
+        }
     }
-    let filter = draw.claim_filter();
-    same.check("candidate", ours.candidate(&filter, now), rows.candidate(&filter, now));
-    let filter = draw.run_filter();
-    let before = draw.revision(ours.position.meta.revision);
-    let Ok(found) = rows.runs(&filter, before, now, limit);
-    same.check("runs", ours.runs(&filter, before, now, limit), Ok::<_, ()>(found.clone()));
-    for run in found {
-        let id = &run.run_id;
-        same.check("run", ours.run(id), rows.run(id));
-        same.check("steps", ours.steps(id), rows.steps(id));
-        same.check("step", ours.step(id, 2), rows.step(id, 2));
-        same.check("children", ours.children(id), rows.children(id));
+    for range in [Range::Keys, Range::Leases, Range::Sessions] {
+        let range = range(draw.scan());
+        same.check("rows", ours.rows(&range, page), View::rows(rows, &range, page));
     }
-    for name in NAMES {
-        same.check("key", ours.key(name), rows.key(name));
-        same.check("lease", ours.lease(name), rows.lease(name));
-        same.check("session", ours.session(name), rows.session(name));
-        same.check("request", ours.request(name), rows.request(name));
+    let before = draw.revision(ours.meta.revision);
+    let (filter, runs) = (draw.claim_filter(), draw.run_filter());
+    let after = before.map(|created_revision| Rank { priority: 0, created_revision });
+    let searches = [
+        index::over(Index::Deadline, now, limit),
+        index::over(Index::Request, now, limit),
+        index::ready(&filter, after, limit),
+        index::waiting(&filter, Some(clock), None, limit),
+        index::waiting(&filter, None, Some(now), limit),
+        index::runs(&runs, false, before, limit),
+        index::runs(&runs, true, before, limit),
+        index::remembered(limit),
+        index::cancelling(limit),
+    ];
+    for search in searches.iter().chain(&index::deadlines(clock)) {
+        same.check("search", ours.search(search), rows.search(search));
     }
+    same.check("due", lookup::is_due(ours, now), lookup::is_due(rows, now));
     let filter = draw.history_filter(rows);
     same.check(
         "history",
-        ours.newest(&filter, before, limit),
-        HistoryView::newest(history, &filter, before, limit),
+        ours.newest(&filter, before, page),
+        HistoryView::newest(history, &filter, before, page),
     );
-    let after = before.unwrap_or_default();
-    let filter = draw.change_filter();
-    same.check("changes", ours.since(&filter, after, limit), history.since(&filter, after, limit));
+    let (after, filter) = (before.unwrap_or_default(), draw.change_filter());
+    same.check("changes", ours.since(&filter, after, page), history.since(&filter, after, page));
 }
 
 struct Same {
@@ -143,28 +162,97 @@ impl Same {
     }
 }
 
-/// However many rows there are.
-#[test]
-fn the_next_deadline_is_a_look_up() {
+/// A file with so many keys and runs, each with an event.
+fn filled(rows: u64) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
-    conn.execute_batch(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
-         INSERT INTO run SELECT i, 'wf-' || i, 'n', iif(i % 2, 'created', 'claimed'), '{}', NULL,
-             0, NULL, i, 0, 0, 0, 0, 1, i, NULL, i, 1, i, NULL, NULL FROM n;
-         INSERT INTO kv SELECT run_id, '1', 1, created_revision FROM run;
-         INSERT INTO lease SELECT run_id, 'h', 1, 1, created_revision FROM run;",
-    )
-    .unwrap();
-    let mut statement = conn.prepare(super::view::NEXT_DEADLINE).unwrap();
-    let next: u64 = statement.query_row([5_000], |row| row.get(0)).unwrap();
-    assert_eq!(next, 5_001);
-    let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
-    assert!(steps < 200, "{steps} steps");
+    conn.execute_batch("BEGIN").unwrap();
+    let mut state = Tables::load(&conn).unwrap();
+    for _ in 0..rows {
+        let command = draw::set(&format!("key-{}", state.meta.revision), Some(5_000));
+        commit(&mut state, command);
+    }
+    super::write::meta(&conn, &state.meta).unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    conn
+}
+
+fn commit(state: &mut Tables<'_>, command: Command) -> Reply {
+    let envelope = Envelope {
+        origin: None,
+        idempotency: None,
+        actor: None,
+        chance: 0,
+        wall: WallMs(1),
+        clock: ClusterMs(state.meta.revision.0),
+        state_bytes_max: None,
+        rules: Rules::Stepwise,
+        command,
+    };
+    let decision: Decision = decide(&envelope, state).unwrap();
+    state.apply(&decision).unwrap();
+    decision.reply
+}
+
+/// However many rows there are, an id and a place in the index are looked up.
+#[test]
+fn nothing_is_looked_through() {
+    let conn = Connection::open_in_memory().unwrap();
+    schema::create(&conn).unwrap();
+    let mut plans = Vec::new();
+    for table in super::table::ALL {
+        plans.extend([&table.one, &table.from, &table.drop].map(String::clone));
+    }
+    plans.extend(super::view::ENTRIES.map(String::from));
+    for sql in plans {
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let given = vec![1; statement.parameter_count()];
+        let mut plan = statement.query(rusqlite::params_from_iter(given)).unwrap();
+        while let Some(step) = plan.next().unwrap() {
+            let step: String = step.get(3).unwrap();
+            assert!(step.starts_with("SEARCH"), "{sql}: {step}");
+        }
+    }
+}
+
+/// What was there is gone at once, and deleted bit by bit.
+#[test]
+fn a_reset_of_a_large_state_leaves_tables_to_be_deleted() {
+    let conn = filled(3_000);
+    let mut state = Tables::load(&conn).unwrap();
+    let request = "INSERT INTO entry_remembered VALUES (?1)";
+    conn.execute(request, params![[Index::Request as u8, 0]]).unwrap();
+    commit(&mut state, Command::Reset);
+    super::write::meta(&conn, &state.meta).unwrap();
+    let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    let aside = "SELECT COUNT(*) FROM sqlite_schema WHERE name GLOB 'gone_*' AND type = 'table'";
+    assert_eq!(count(aside), schema::cleared().count() as u64);
+    assert_eq!(count("SELECT (SELECT COUNT(*) FROM kv) + (SELECT COUNT(*) FROM entry)"), 0);
+    assert_eq!(count("SELECT COUNT(*) FROM entry_remembered"), 1);
+    assert!(schema::inspect(&conn, true).unwrap().is_none());
+    let nothing = state.newest(&Default::default(), None, Page::of_rows(9)).unwrap();
+    assert_eq!(nothing, [], "history from before the reset");
+    commit(&mut state, draw::set("key-0", Some(1)));
+    super::write::meta(&conn, &state.meta).unwrap();
+    let mut longest = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        let more = leftovers::delete_piece(&conn).unwrap();
+        longest = longest.max(began.elapsed());
+        if !more {
+            break;
+        }
+    }
+    assert!(longest < Duration::from_millis(500), "{longest:?}");
+    assert_eq!(count(aside), 0);
+    assert_eq!(count("SELECT COUNT(*) FROM kv"), 1);
+    let kept = state.newest(&Default::default(), None, Page::of_rows(9)).unwrap();
+    assert_eq!(kept.len() as u64, count("SELECT COUNT(*) FROM event"));
+    assert_eq!(kept.first().map(|event| event.revision), Some(Revision(3_002)));
 }
 
 fn soon() -> tokio::time::Instant {
-    tokio::time::Instant::now() + std::time::Duration::from_secs(60)
+    tokio::time::Instant::now() + Duration::from_secs(60)
 }
 
 /// After the file was closed and the machine's clock was set back.
@@ -176,8 +264,7 @@ async fn a_key_seen_expired_stays_so() {
     let clock = Manual::at(1_000_000);
     let store = SqliteStore::open(&path, Options::default(), clock.clone()).unwrap();
     let set = draw::set("k", Some(5_000));
-    let request = Request { command: set, idempotency: None, actor: None, chance: 0 };
-    store.submit(request, soon()).await.unwrap();
+    store.submit(Request::own(set), soon()).await.unwrap();
     clock.advance_ms(5_000);
     for consistency in [Consistency::Local, Consistency::Linearizable] {
         let seen = store.ask(key(), consistency, soon()).await.unwrap();

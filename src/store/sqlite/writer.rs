@@ -2,16 +2,17 @@
 //! that wait. What happens within it is `batch`'s.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::batch::{self, Batch};
 use super::error::{describe, fault, is_busy};
-use super::rows::Position;
+use super::leftovers;
 use super::shared::Shared;
 use super::view::Tables;
+use crate::machine::Meta;
 use crate::store::StoreError;
 use crate::store::queue::Wake;
 
@@ -32,11 +33,17 @@ const LOCK_RETRY: Duration = Duration::from_micros(300);
 /// others gaps too short to find.
 const COURTESY: Duration = Duration::from_micros(500);
 
+/// Between two pieces of what a reset has left, so many times what the last one
+/// took: others lose a fifth of their throughput at most.
+const LEFTOVERS_REST: u32 = 4;
+
 pub(super) struct Writer {
     conn: Connection,
     shared: Arc<Shared>,
     /// SQLite's count of the commits of others, as it was last looked at.
     others: i64,
+    /// When to go on deleting what a reset has left, as long as there is any.
+    leftovers: Option<Instant>,
     /// Dropped when the thread has ended, however it did.
     _ended: watch::Sender<()>,
 }
@@ -55,7 +62,8 @@ impl Writer {
         ended: watch::Sender<()>,
     ) -> rusqlite::Result<Writer> {
         let others = others(&conn)?;
-        Ok(Writer { conn, shared, others, _ended: ended })
+        // A process that died may not have come to the end of it.
+        Ok(Writer { conn, shared, others, leftovers: Some(Instant::now()), _ended: ended })
     }
 
     /// Works until the queue is closed and empty; then folds the log into the
@@ -64,10 +72,15 @@ impl Writer {
         let abandon = Abandon(self.shared.clone());
         loop {
             let watched = self.shared.standing.is_watched();
-            match self.shared.queue.wait(if watched { LOOK_WATCHED } else { LOOK_UNWATCHED }) {
+            let look = if watched { LOOK_WATCHED } else { LOOK_UNWATCHED };
+            let leftovers = self.leftovers.map(|at| at.saturating_duration_since(Instant::now()));
+            match self.shared.queue.wait(leftovers.map_or(look, |rest| rest.min(look))) {
                 Wake::Work => self.work(),
                 Wake::Look => self.look(),
                 Wake::Close => break,
+            }
+            if self.leftovers.is_some_and(|at| at <= Instant::now()) {
+                self.delete_leftovers();
             }
         }
         // Others may be reading: then the last of all processes does it.
@@ -111,13 +124,16 @@ impl Writer {
     fn transaction(&mut self) {
         let mut batch = Batch::default();
         let prepared = self.prepare(&mut batch);
-        let committed = prepared.and_then(|(others, position)| {
+        let committed = prepared.and_then(|prepared| {
             self.execute("COMMIT").map_err(batch::commit_error)?;
-            Ok((others, position))
+            Ok(prepared)
         });
         match committed {
-            Ok((others, position)) => {
-                self.shared.standing.publish(&position.meta);
+            Ok((others, meta, was_reset)) => {
+                if was_reset {
+                    self.leftovers = Some(Instant::now());
+                }
+                self.shared.standing.publish(&meta);
                 self.shared.standing.set_fault(None);
                 batch.answer();
                 if others != self.others {
@@ -126,12 +142,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // After some faults SQLite has rolled back by itself.
-                if !self.conn.is_autocommit()
-                    && let Err(error) = self.execute("ROLLBACK")
-                {
-                    tracing::error!(error = describe(&error), "rollback failed");
-                }
+                self.roll_back();
                 self.failed(&error);
                 batch.fail(&error);
             }
@@ -143,20 +154,57 @@ impl Writer {
         self.shared.standing.set_fault(Some(error.to_string()));
     }
 
-    /// All that is to be done before `COMMIT`.
-    fn prepare(&self, batch: &mut Batch) -> Result<(i64, Position), StoreError> {
+    /// All that is to be done before `COMMIT`: what others have committed, the
+    /// position then, and whether there was a reset.
+    fn prepare(&self, batch: &mut Batch) -> Result<(i64, Meta, bool), StoreError> {
         let storage = |error| fault(&error);
         let others = others(&self.conn).map_err(storage)?;
         let mut tables = Tables::load(&self.conn).map_err(storage)?;
+        let anchor = tables.meta.anchor.revision;
         batch.decide(&mut tables, &self.shared).map_err(storage)?;
-        Ok((others, tables.position))
+        let was_reset = tables.meta.anchor.revision > anchor;
+        Ok((others, tables.meta, was_reset))
+    }
+
+    /// Deletes a piece of what a reset has left, after the answers, so that no
+    /// command depends on it.
+    fn delete_leftovers(&mut self) {
+        let began = Instant::now();
+        let deleted = self.execute("BEGIN IMMEDIATE").and_then(|()| {
+            let more = leftovers::delete_piece(&self.conn)?;
+            self.execute("COMMIT")?;
+            // Folded in bit by bit, or the commit of some command would have to
+            // copy thousands of pages at once.
+            self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+            Ok(more)
+        });
+        let next = Instant::now() + began.elapsed() * LEFTOVERS_REST;
+        match deleted {
+            Ok(more) => self.leftovers = more.then_some(next),
+            Err(error) if is_busy(&error) => self.leftovers = Some(next + COURTESY),
+            Err(error) => {
+                // Tried again at the next reset or start.
+                self.leftovers = None;
+                tracing::warn!(error = describe(&error), "what a reset left was not deleted");
+            }
+        }
+        self.roll_back();
+    }
+
+    fn roll_back(&self) {
+        // After some faults SQLite has rolled back by itself.
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(error = describe(&error), "rollback failed");
+        }
     }
 
     /// Looks whether another process has committed.
     fn look(&mut self) {
         let looked = others(&self.conn).and_then(|others| {
             if others != self.others {
-                self.shared.standing.publish(&Tables::load(&self.conn)?.position.meta);
+                self.shared.standing.publish(&Tables::load(&self.conn)?.meta);
                 self.others = others;
             }
             Ok(())
@@ -173,7 +221,7 @@ impl Writer {
 }
 
 /// Changes when another connection has committed: the cheapest way to know.
-fn others(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn others(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 

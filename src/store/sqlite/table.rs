@@ -1,0 +1,151 @@
+//! The tables by name, with the statements about each.
+
+use std::sync::LazyLock;
+
+use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::{Result, Row as Columns};
+
+use super::rows;
+use crate::machine::{Event, Meta, Row, RowId};
+
+/// A table and the statements about it.
+pub(super) struct Table<T> {
+    pub name: &'static str,
+    /// The columns that tell rows apart.
+    pub id: String,
+    pub create: String,
+    /// Rows in no order and under no condition.
+    pub select: String,
+    /// The row with an id.
+    pub one: String,
+    /// The rows from an id on, in order.
+    pub from: String,
+    /// A row whose id is not there yet.
+    pub insert: String,
+    /// A row, in place of the one with its id.
+    pub put: String,
+    pub drop: String,
+    pub read: fn(&Columns<'_>) -> Result<T>,
+}
+
+type Lazy<T> = LazyLock<Table<T>>;
+
+// Columns by name and type; which of them make the id says the number behind.
+pub(super) static KV: Lazy<Row> = Lazy::new(|| {
+    let columns = "key TEXT NOT NULL, value TEXT NOT NULL, revision INTEGER NOT NULL, \
+         expires_at_ms INTEGER";
+    table("kv", columns, 1, rows::kv)
+});
+pub(super) static LEASE: Lazy<Row> = Lazy::new(|| {
+    let columns = "resource_id TEXT NOT NULL, holder_id TEXT NOT NULL, token INTEGER NOT NULL, \
+         revision INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL";
+    table("lease", columns, 1, rows::lease)
+});
+pub(super) static RUN: Lazy<Row> = Lazy::new(|| {
+    let columns = "run_id TEXT NOT NULL, created_revision INTEGER NOT NULL, name TEXT NOT NULL, \
+         status TEXT NOT NULL, tags TEXT NOT NULL, input TEXT, priority INTEGER NOT NULL, \
+         parent_run_id TEXT, revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL, \
+         updated_at_ms INTEGER NOT NULL, last_step INTEGER NOT NULL, attempts INTEGER NOT NULL, \
+         max_attempts INTEGER NOT NULL, ready_at_ms INTEGER, agent_id TEXT, claim_token INTEGER, \
+         claim_ttl_ms INTEGER, claim_expires_at_ms INTEGER, result TEXT, error TEXT, \
+         promoted INTEGER NOT NULL DEFAULT 0, depth INTEGER NOT NULL DEFAULT 0";
+    table("run", columns, 1, rows::run)
+});
+pub(super) static STEP: Lazy<Row> = Lazy::new(|| {
+    let columns = "run_id TEXT NOT NULL, step INTEGER NOT NULL, output TEXT NOT NULL, \
+         revision INTEGER NOT NULL";
+    table("step", columns, 2, rows::step)
+});
+pub(super) static SESSION: Lazy<Row> = Lazy::new(|| {
+    let columns = "session_id TEXT NOT NULL, context TEXT NOT NULL, revision INTEGER NOT NULL, \
+         saved_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL";
+    table("session", columns, 1, rows::session)
+});
+// Frames are JSON: [[run_id, created after], ...].
+pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
+    let columns = "run_id TEXT NOT NULL, revision INTEGER NOT NULL, actor TEXT, reason TEXT, \
+         frames TEXT NOT NULL";
+    table("cancellation", columns, 1, rows::cancellation)
+});
+// Answers to requests with an idempotency key.
+pub(super) static REQUEST: Lazy<Row> = Lazy::new(|| {
+    let columns = "key TEXT NOT NULL, digest BLOB NOT NULL, reply BLOB NOT NULL, \
+         at_ms INTEGER NOT NULL";
+    table("request", columns, 1, rows::request)
+});
+pub(super) static EVENT: Lazy<Event> = Lazy::new(|| {
+    let columns = "revision INTEGER NOT NULL, at_ms INTEGER NOT NULL, actor TEXT, \
+         action TEXT NOT NULL, subject TEXT NOT NULL, new_value TEXT, previous_value TEXT, \
+         chain TEXT NOT NULL";
+    table("event", columns, 1, rows::event)
+});
+// Of the position there is one; behind it is how many rows there are.
+pub(super) static META: Lazy<Meta> = Lazy::new(|| {
+    let columns = "id INTEGER NOT NULL CHECK (id = 1), revision INTEGER NOT NULL, \
+         chain TEXT NOT NULL, clock_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, \
+         anchor_revision INTEGER NOT NULL, anchor_chain TEXT NOT NULL, sets INTEGER NOT NULL, \
+         state_bytes INTEGER NOT NULL DEFAULT 0, keys INTEGER NOT NULL DEFAULT 0, \
+         runs INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0, \
+         leases INTEGER NOT NULL DEFAULT 0, sessions INTEGER NOT NULL DEFAULT 0, \
+         requests INTEGER NOT NULL, cancellations INTEGER NOT NULL DEFAULT 0, \
+         rules INTEGER NOT NULL DEFAULT 0";
+    table("meta", columns, 1, rows::meta)
+});
+
+/// Every table of rows, in the order of [`RowId`].
+pub(super) static ALL: [&Lazy<Row>; 7] =
+    [&KV, &LEASE, &RUN, &STEP, &SESSION, &CANCELLATION, &REQUEST];
+
+/// STRICT: a column holds what it says, whoever else edits the file.
+fn table<T>(
+    name: &'static str,
+    columns: &str,
+    id: usize,
+    read: fn(&Columns<'_>) -> Result<T>,
+) -> Table<T> {
+    let names: Vec<&str> =
+        columns.split(", ").map(|column| column.split(' ').next().unwrap_or(column)).collect();
+    let marks = |count| (1..=count).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
+    let (ids, id_marks, all) = (names[..id].join(", "), marks(id), names.join(", "));
+    let set = names[id..].iter().map(|name| format!("{name} = excluded.{name}"));
+    let set = set.collect::<Vec<_>>().join(", ");
+    let select = format!("SELECT {all} FROM {name}");
+    let insert = format!("INSERT INTO {name} ({all}) VALUES ({})", marks(names.len()));
+    Table {
+        name,
+        create: format!("CREATE TABLE {name} ({columns}, PRIMARY KEY ({ids})) STRICT"),
+        one: format!("{select} WHERE ({ids}) = ({id_marks})"),
+        from: format!("{select} WHERE ({ids}) >= ({id_marks}) ORDER BY {ids}"),
+        put: format!("{insert} ON CONFLICT ({ids}) DO UPDATE SET {set}"),
+        drop: format!("DELETE FROM {name} WHERE ({ids}) = ({id_marks})"),
+        id: ids,
+        select,
+        insert,
+        read,
+    }
+}
+
+/// The table that holds rows with such an id, and the id as the parameters of
+/// its statements. Nothing for those that this store does not keep: nothing
+/// between a caller and this store asks again by itself, so no command carries
+/// an origin.
+pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<'_>>)> {
+    let (table, name, step) = match id {
+        RowId::Key(key) => (&KV, key, None),
+        RowId::Lease(resource_id) => (&LEASE, resource_id, None),
+        RowId::Run(run_id) => (&RUN, run_id, None),
+        RowId::Step(run_id, step) => (&STEP, run_id, Some(*step)),
+        RowId::Session(session_id) => (&SESSION, session_id, None),
+        RowId::Cancellation(run_id) => (&CANCELLATION, run_id, None),
+        RowId::Request(key) => (&REQUEST, key, None),
+        RowId::Origin(_) | RowId::Answer(..) => return None,
+    };
+    let mut params = vec![ToSqlOutput::from(&**name)];
+    params.extend(step.map(bound));
+    Some((table, params))
+}
+
+/// A bound to compare a column with: no column holds what is beyond it.
+pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
+    ToSqlOutput::Owned(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,132 @@
+//! Rows, events and the position into columns.
+
+use rusqlite::{Connection, Error, Result, ToSql, params};
+
+use super::rows::chain_text;
+use super::table::{CANCELLATION, EVENT, KV, LEASE, META, REQUEST, RUN, SESSION, STEP, Table};
+use crate::codec;
+use crate::machine::command::Rules;
+use crate::machine::row::{LeaseRow, SessionRow};
+use crate::machine::{Event, Json, Meta, Row};
+
+/// Writes a row by the statement that `which` chooses.
+pub(super) fn row(conn: &Connection, row: &Row, which: fn(&Table<Row>) -> &String) -> Result<()> {
+    let execute = |table: &Table<Row>, params: &[&dyn ToSql]| {
+        conn.prepare_cached(which(table))?.execute(params).map(drop)
+    };
+    match row {
+        Row::Key(key, row) => {
+            let expires_at_ms = row.expires_at.map(|at| at.0);
+            execute(&KV, params![key, row.value.as_str(), row.revision.0, expires_at_ms])
+        }
+        Row::Lease(resource_id, row) => {
+            let LeaseRow { holder_id, token, revision, expires_at } = row;
+            execute(&LEASE, params![resource_id, holder_id, token.0, revision.0, expires_at.0])
+        }
+        Row::Run(run) => execute(
+            &RUN,
+            params![
+                run.run_id,
+                run.created_revision.0,
+                run.name,
+                run.status.as_str(),
+                json_text(&run.tags)?,
+                run.input.as_ref().map(Json::as_str),
+                run.priority,
+                run.parent_run_id,
+                run.revision.0,
+                run.created_at.0,
+                run.updated_at.0,
+                run.last_step,
+                run.attempts,
+                run.max_attempts,
+                run.ready_at.map(|at| at.0),
+                run.agent_id,
+                run.claim.as_ref().map(|claim| claim.token.0),
+                run.claim.as_ref().map(|claim| claim.ttl_ms),
+                run.claim.as_ref().map(|claim| claim.expires_at.0),
+                run.result.as_ref().map(Json::as_str),
+                run.error,
+                run.promoted,
+                run.depth,
+            ],
+        ),
+        Row::Step(run_id, step, row) => {
+            execute(&STEP, params![run_id, step, row.output.as_str(), row.revision.0])
+        }
+        Row::Session(session_id, row) => {
+            let SessionRow { context, revision, saved_at, updated_at } = row;
+            let params =
+                params![session_id, context.as_str(), revision.0, saved_at.0, updated_at.0];
+            execute(&SESSION, params)
+        }
+        Row::Cancellation(run_id, row) => {
+            let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();
+            let params =
+                params![run_id, row.revision.0, row.actor, row.reason, json_text(&frames)?];
+            execute(&CANCELLATION, params)
+        }
+        Row::Request(key, row) => {
+            let reply = codec::encode_reply(&row.reply);
+            execute(&REQUEST, params![key, row.digest, &*reply, row.at.0])
+        }
+        Row::Origin(..) | Row::Answer(..) => Err(no_origins()),
+    }
+}
+
+/// Writes the position.
+pub(super) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
+    let counts = &meta.counts;
+    let params = params![
+        1,
+        meta.revision.0,
+        chain_text(meta.chain),
+        meta.clock.0,
+        meta.wall.0,
+        meta.anchor.revision.0,
+        chain_text(meta.anchor.chain),
+        meta.sets,
+        meta.state_bytes,
+        counts.keys,
+        counts.runs,
+        counts.steps,
+        counts.leases,
+        counts.sessions,
+        counts.requests,
+        counts.cancellations,
+        rules_number(meta.rules),
+    ];
+    conn.prepare_cached(&META.put)?.execute(params).map(drop)
+}
+
+/// Adds an event to the history.
+pub(super) fn event(conn: &Connection, event: &Event) -> Result<()> {
+    let params = params![
+        event.revision.0,
+        event.at.0,
+        event.actor,
+        event.action.as_str(),
+        event.subject,
+        event.new.as_ref().map(Json::as_str),
+        event.previous.as_ref().map(Json::as_str),
+        chain_text(event.chain),
+    ];
+    conn.prepare_cached(&EVENT.insert)?.execute(params).map(drop)
+}
+
+/// Only a cluster's nodes ask again by themselves.
+pub(super) fn no_origins() -> Error {
+    Error::ToSqlConversionFailure("this store keeps no origins".into())
+}
+
+fn rules_number(rules: Rules) -> i64 {
+    match rules {
+        Rules::Whole => 0,
+        Rules::Stepwise => 1,
+    }
+}
+
+/// A structure of ours as the JSON that a column holds.
+fn json_text(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::ToSqlConversionFailure(Box::new(error)))
+}
