@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   commands wait ──► writer                     questions
-//!                       │ fetch.lua: the rows that the batch names,   │
-//!                       │ and whether it is this sidecar's turn       │ fetch.lua
+//!                       │ fetch.lua: rows, ranges and searches of     │
+//!                       │ the batch, and whether it is our turn       │ fetch.lua
 //!                       ▼                                             ▼
 //!                  decide, one after another                        answer
 //!                       │
@@ -32,23 +32,22 @@
 
 mod ask;
 mod batch;
-mod count;
+mod bring_up;
 mod entry;
 mod error;
 mod export;
 mod fetch;
-mod index;
 mod intake;
 mod layout;
 mod link;
 mod listener;
 mod move_in;
+mod needs;
 mod open;
 mod pages;
 mod retry;
 mod shared;
 mod target;
-mod touched;
 mod working;
 mod writer;
 mod writes;
@@ -62,18 +61,26 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use error::OpenError;
-use fetch::{Fetch, Fetched};
+use fetch::PRESENT;
 pub use intake::{IntakeError, RedisIntake};
 use link::Link;
 pub use move_in::MoveIn;
+use needs::Needs;
 pub use open::{Options, is_prefix, is_url};
-use retry::read_by;
 pub use shared::RedisClock;
 use shared::Shared;
+use working::Working;
 
 use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
+use crate::machine::{Command, Question, Reply, Revision, lookup};
+
+/// Rows that one sweep changes at most. Redis does nothing else for the few
+/// milliseconds that it takes to write them; what is left is due again at once.
+const SWEEP_MAX: u32 = 200;
+
+/// How long looking for something to sweep may take; it is done once a second.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A state in a Redis.
 pub struct RedisStore {
@@ -86,7 +93,10 @@ pub struct RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+    async fn submit(&self, mut request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        if let Command::Sweep { limit } = &mut request.command {
+            *limit = SWEEP_MAX.min(*limit);
+        }
         self.shared.queue.submit(request, deadline, || self.shared.why_late()).await
     }
 
@@ -96,22 +106,7 @@ impl Store for RedisStore {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Answered, StoreError> {
-        let fetch = ask::fetch(&question);
-        let mut fetched = self.read(&fetch, self.shared.given_now(), deadline).await?;
-        // Taken once: then one sweep is enough, however long it takes.
-        let present = fetched.now;
-        let now = match consistency {
-            Consistency::Local => present,
-            Consistency::Linearizable => {
-                if fetched.late {
-                    self.pass_deadlines(deadline).await?;
-                    fetched = self.read(&fetch, Some(present), deadline).await?;
-                }
-                fetched.meta.clock
-            }
-        };
-        let revision = fetched.meta.revision;
-        let answer = ask::answered(&question, fetched, now).map_err(|fault| fault.unsent())?;
+        let (answer, revision) = self.answer(&question, consistency, deadline).await?;
         Ok(Answered { answer, revision, age: Some(Duration::ZERO) })
     }
 
@@ -120,12 +115,16 @@ impl Store for RedisStore {
     }
 
     async fn sweep_due(&self) -> bool {
-        let mut fetch = Fetch::default();
-        fetch.due(1);
-        let found = self.link.read(&fetch, self.shared.given_now()).await;
+        let request = Request::own(Command::Sweep { limit: 0 });
+        let needs = Needs::of_batch(&[request.stamped(PRESENT, None)]);
+        let is_due = |state: &Working<'_>, now| {
+            let Ok(is_due) = lookup::is_due(state, now);
+            is_due
+        };
+        let deadline = Instant::now() + LOOK_WITHIN;
+        let seen = self.see(needs, Consistency::Local, deadline, is_due).await;
         // A store that cannot be read has nothing that could be removed now.
-        let Ok(Fetched { mut found, .. }) = found else { return false };
-        found.pop().is_some_and(|found| found.rows().is_ok_and(|rows| !rows.is_empty()))
+        seen.unwrap_or(false)
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
@@ -141,29 +140,6 @@ impl Store for RedisStore {
         let mut ended = self.ended.clone();
         // Nothing is ever sent: an error says that the writer is gone.
         while ended.changed().await.is_ok() {}
-    }
-}
-
-impl RedisStore {
-    /// Reads, by `deadline`, however often it takes.
-    async fn read(
-        &self,
-        fetch: &Fetch,
-        now: Option<ClusterMs>,
-        deadline: Instant,
-    ) -> Result<Fetched, StoreError> {
-        let read = || self.link.read(fetch, now);
-        let fetched = read_by(&self.shared, deadline, read).await?;
-        self.shared.saw(&fetched);
-        Ok(fetched)
-    }
-
-    /// Moves the state's clock to the present, so that what was seen to be
-    /// over stays over.
-    async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
-        let command = Command::Sweep { limit: 0 };
-        let request = Request { command, idempotency: None, actor: None, chance: 0 };
-        self.submit(request, deadline).await.map(drop)
     }
 }
 

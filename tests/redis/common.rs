@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::Set;
-use mcp_state_sidecar::machine::{Answer, Command, Event, Json, Meta, Question, Reply};
+use mcp_state_sidecar::machine::{Answer, Command, Event, Json, Meta, Question, Reply, Row};
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisStore};
 use mcp_state_sidecar::store::transfer::{Export, Part};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError};
@@ -41,7 +40,12 @@ pub async fn set(
         fence: None,
     };
     let (command, chance) = (Command::Set(set), rand::random());
-    store.submit(Request { command, idempotency: None, actor: None, chance }, deadline).await
+    store
+        .submit(
+            Request { command, idempotency: None, actor: None, chance, attempt: false },
+            deadline,
+        )
+        .await
 }
 
 /// The key's value; none where it is not there.
@@ -58,7 +62,7 @@ pub async fn get(
 }
 
 /// An export to its end: its position, rows and events.
-pub async fn all(export: Export) -> (Meta, Vec<StateRecord>, Vec<Event>) {
+pub async fn all(export: Export) -> (Meta, Vec<Row>, Vec<Event>) {
     let (mut rows, mut events) = (Vec::new(), Vec::new());
     let mut parts = export.parts;
     while let Some(some) = parts.next().await {

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::{Operation, Transact};
-use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Meta, Reply};
+use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Meta, Reply, Row};
 use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisIntake, RedisStore};
 use mcp_state_sidecar::store::transfer::{Intake, Part};
 use mcp_state_sidecar::store::{Request, Store};
@@ -24,7 +23,7 @@ const BUSY: u64 = 64;
 /// were read already.
 const MEANWHILE: u64 = 5_000;
 
-pub async fn whole(store: &RedisStore) -> (Meta, Vec<StateRecord>, Vec<Event>) {
+pub async fn whole(store: &RedisStore) -> (Meta, Vec<Row>, Vec<Event>) {
     all(store.export(soon()).await.expect("an export")).await
 }
 
@@ -42,12 +41,12 @@ async fn write_pair(store: &RedisStore, pair: u64, value: u64) {
         agent_id: None,
         fence: None,
     });
-    let request = Request { command, idempotency: None, actor: None, chance: 0 };
+    let request = Request { command, idempotency: None, actor: None, chance: 0, attempt: false };
     let reply = store.submit(request, soon()).await.expect("a write");
     assert!(matches!(&reply, Reply::Transacted(done) if done.succeeded), "{reply:?}");
 }
 
-fn chain_holds(meta: &Meta, events: &[Event]) {
+pub fn chain_holds(meta: &Meta, events: &[Event]) {
     let mut chain = Chain::default();
     for (at, event) in events.iter().enumerate() {
         assert_eq!(event.revision.0, at as u64 + 1, "a gap");
@@ -100,7 +99,7 @@ async fn an_export_is_of_one_instant_and_writes_go_on() {
 }
 
 /// Every row is as the last event about it left it, up to the position.
-fn is_of_one_instant(meta: &Meta, rows: Vec<StateRecord>, events: &[Event]) {
+fn is_of_one_instant(meta: &Meta, rows: Vec<Row>, events: &[Event]) {
     chain_holds(meta, events);
     let mut newest = BTreeMap::new();
     for event in events {
@@ -108,7 +107,7 @@ fn is_of_one_instant(meta: &Meta, rows: Vec<StateRecord>, events: &[Event]) {
     }
     assert_eq!(rows.len(), newest.len(), "rows are missing");
     for row in rows {
-        let StateRecord::Key(key, row) = row else { panic!("no key: {row:?}") };
+        let Row::Key(key, row) = row else { panic!("no key: {row:?}") };
         let (revision, value) = &newest[&key];
         assert_eq!((row.revision, Some(&row.value)), (*revision, value.as_ref()), "{key}");
     }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::command::{
     Checkpoint, Claimant, Create, Idempotency, Operation, Set, Transact,
 };
-use mcp_state_sidecar::machine::{Command, Json, Reply};
+use mcp_state_sidecar::machine::{Command, Json, Reply, Row};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisIntake, RedisStore};
 use mcp_state_sidecar::store::transfer::{Intake, Part};
@@ -44,7 +43,7 @@ const BATCH_MAX: usize = (4 << 20) + 3 * LARGE;
 const CLIENTS: [&str; 2] = ["--maxmemory-clients", "48mb"];
 
 async fn submit(store: &RedisStore, command: Command) -> Reply {
-    let request = Request { command, idempotency: None, actor: None, chance: 0 };
+    let request = Request { command, idempotency: None, actor: None, chance: 0, attempt: false };
     store.submit(request, soon()).await.expect("a write")
 }
 
@@ -123,9 +122,7 @@ async fn one_long_run_is_exported_while_its_steps_change() {
             newest.insert(step, (event.revision, new["output"].to_string()));
         }
         let steps = rows.into_iter().filter_map(|row| match row {
-            StateRecord::Step(_, step, row) => {
-                Some((step, (row.revision, row.output.as_str().to_owned())))
-            }
+            Row::Step(_, step, row) => Some((step, (row.revision, row.output.as_str().to_owned()))),
             _ => None,
         });
         assert_eq!(steps.collect::<BTreeMap<_, _>>(), newest, "at {}", meta.revision);
@@ -157,7 +154,7 @@ pub async fn set_all_large(store: &RedisStore, count: u64) {
 
 fn weight(part: &Part) -> usize {
     match part {
-        Part::Row(StateRecord::Key(_, row)) => row.value.as_str().len(),
+        Part::Row(Row::Key(_, row)) => row.value.as_str().len(),
         Part::Event(event) => event.new.as_ref().map_or(0, |new| new.as_str().len()),
         Part::Row(_) => 0,
     }
@@ -221,7 +218,7 @@ async fn remembered(store: &RedisStore, n: u64) {
     });
     let digest = codec::digest(&command);
     let idempotency = Some(Idempotency { key: format!("r{n}").into(), digest });
-    let request = Request { command, idempotency, actor: None, chance: 0 };
+    let request = Request { command, idempotency, actor: None, chance: 0, attempt: false };
     let reply = store.submit(request, soon()).await.expect("an answer");
     assert!(matches!(&reply, Reply::Transacted(done) if done.succeeded), "{reply:?}");
 }
@@ -243,10 +240,40 @@ async fn answers_of_one_moment_need_not_fit_into_one_page() {
     }
     let rows = all(store.export(soon()).await.expect("an export")).await.1;
     let names = rows.iter().filter_map(|row| match row {
-        StateRecord::Request(name, _) => Some(&**name),
+        Row::Request(name, _) => Some(&**name),
         _ => None,
     });
     let mut all: Vec<String> = (0..COUNT).map(|n| format!("r{n}")).collect();
     all.sort();
     assert_eq!(names.collect::<Vec<_>>(), all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_at_once_goes_in_pieces_that_redis_can_take() {
+    if !server::is_installed("large values that expire") {
+        return;
+    }
+    const COUNT: u64 = 40;
+    let server = RedisServer::start();
+    let options = Options { url: server.url(), ..Options::default() };
+    let clock = Manual::at(1_700_000_000_000);
+    let given = RedisClock::Given(clock.clone());
+    let store = RedisStore::open(options, given).await.expect("a server of our own");
+    for n in 0..COUNT {
+        let (key, value, ttl_ms) = (format!("k{n}").into(), large(n), Some(1_000));
+        let (agent_id, if_revision, fence) = (None, None, None);
+        submit(&store, Command::Set(Set { key, value, ttl_ms, agent_id, if_revision, fence }))
+            .await;
+    }
+    clock.advance_ms(2_000);
+    let mut left = COUNT;
+    while store.sweep_due().await {
+        let swept = submit(&store, Command::Sweep { limit: 1_000 }).await;
+        let Reply::Swept { removed, more } = swept else { panic!("not swept: {swept:?}") };
+        let bytes = u64::from(removed) * LARGE as u64;
+        assert!(removed > 0 && bytes <= BATCH_MAX as u64 * 2, "{removed} at once");
+        left -= u64::from(removed);
+        assert_eq!(more, left > 0);
+    }
+    assert_eq!(left, 0);
 }

@@ -12,6 +12,8 @@ mod chain;
 mod client;
 #[path = "../chaos/record.rs"]
 mod record;
+#[path = "../support/recorded.rs"]
+mod recorded;
 #[path = "../support/redis.rs"]
 mod server;
 #[path = "../support/sidecar.rs"]
@@ -19,9 +21,9 @@ mod sidecar;
 #[path = "../chaos/verdict.rs"]
 mod verdict;
 
+mod brought_up;
 mod clock;
 mod common;
-mod counted;
 mod cut;
 mod exported;
 mod foreign;
@@ -35,3 +37,4 @@ mod reached;
 mod refused;
 mod restarted;
 mod taken_in;
+mod trips;

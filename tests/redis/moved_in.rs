@@ -1,7 +1,7 @@
 //! A Redis that the Python reference filled: taken over when it is first
 //! opened, once, by however many sidecars, and left as it was beside it.
 
-use mcp_state_sidecar::machine::view::{RunFilter, Scan};
+use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Question};
 use mcp_state_sidecar::store::redis::{MoveIn, OpenError, Options, RedisClock, RedisStore};
 use mcp_state_sidecar::store::{Consistency, Store};
@@ -66,13 +66,14 @@ async fn what_the_reference_stored_is_there_once_and_its_keys_stay() {
     assert_eq!(counts(&one).await, (3, 3, 3, 1, 1));
     assert_eq!(counts(&other).await, (3, 3, 3, 1, 1));
     let Answer::Keys { rows, .. } =
-        ask(&one, Question::Keys { scan: Scan::default(), limit: 10 }).await
+        ask(&one, Question::Keys { scan: Scan::default(), page: Page::of_rows(10) }).await
     else {
         panic!("not keys")
     };
     let long = rows.iter().find(|(key, _)| &**key == "cache/long").expect("it is there");
     assert!(long.1.expires_at.is_some(), "its deadline was lost");
-    let runs = Question::Runs { filter: RunFilter::default(), before: None, limit: 10 };
+    let runs =
+        Question::Runs { filter: RunFilter::default(), before: None, page: Page::of_rows(10) };
     let Answer::Runs { rows: runs, .. } = ask(&other, runs).await else { panic!("not runs") };
     assert!(runs.iter().any(|run| run.agent_id.as_deref() == Some("worker-1")), "{runs:?}");
     // Opened again, and changed: it is not taken over a second time.

@@ -1,8 +1,7 @@
 //! Imports that something comes in between of: whatever it is, the target is
 //! as it was, or whole.
 
-use mcp_state_sidecar::codec::StateRecord;
-use mcp_state_sidecar::machine::Meta;
+use mcp_state_sidecar::machine::{Meta, Row};
 use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisIntake};
 use mcp_state_sidecar::store::transfer::{Intake, Part};
 use mcp_state_sidecar::store::{Store, StoreError};
@@ -14,7 +13,7 @@ use crate::server::{self, RedisServer};
 struct Scene {
     server: RedisServer,
     meta: Meta,
-    rows: Vec<StateRecord>,
+    rows: Vec<Row>,
     events: Vec<Part>,
 }
 
@@ -121,7 +120,7 @@ async fn what_redis_lost_of_an_import_is_noticed() {
         scene.server.ask::<()>(&["DEL", key]);
         let refused = intake.finish().await;
         assert!(
-            matches!(&refused, Err(StoreError::Storage(why)) if why.contains(key)),
+            matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains(key)),
             "{refused:?}"
         );
         assert_eq!(scene.present(), []);
@@ -159,12 +158,12 @@ async fn what_cannot_be_finished_is_not_begun() {
     let Some(scene) = Scene::set().await else { return };
     // A key of ours that is somebody else's.
     let intake = scene.filled(scene.target(), true).await;
-    scene.server.ask::<()>(&["SET", "{target}:session:name", "theirs"]);
+    scene.server.ask::<()>(&["SET", "{target}:name", "theirs"]);
     let before = scene.present();
     let line = intake.finish().await.expect_err("it is not ours").to_string();
-    assert!(line.contains("{target}:session:name holds a string"), "{line}");
+    assert!(line.contains("{target}:name holds a string"), "{line}");
     assert_eq!(scene.present(), before);
-    scene.server.ask::<()>(&["DEL", "{target}:session:name"]);
+    scene.server.ask::<()>(&["DEL", "{target}:name"]);
     // A user who may not do all of it.
     for but in ["-rename", "-unlink", "-persist", "-hset"] {
         let intake = scene.filled(scene.user("limited", "+@all"), true).await;

@@ -2,22 +2,27 @@
 -- all of it at once.
 --
 -- KEYS: every place, in the order of layout.rs, which names them, then the same
--- places of the state that comes.
--- ARGV: whether a present state may go ('1'), the channel, the new position,
--- its clock and revision, the number of steps, the form of what is written and
--- an id for this; then how much was sent to each place.
--- Gives 'done', 'not empty', 'in use', 'incomplete' or 'foreign', and what is
--- to be said about it.
+-- places of the state that comes, then keys of the form before this one.
+-- ARGV: what it takes (an empty 'place'; 'any' state, which goes; or the old
+-- 'form' of the same state, whose history stays), for the last the version and
+-- the commit's id that were read; the channel, the new position, its clock and
+-- revision, the form of what is written and an id for this; then how much was
+-- sent to each place.
+-- Gives what is in the way, if anything is: then nothing was changed.
 
-local replace, channel = ARGV[1] == '1', ARGV[2]
-local COUNTS = 8
+local takes, channel = ARGV[1], ARGV[4]
+local COUNTS = 9
 local SIZES = { hash = 'HLEN', zset = 'ZCARD', stream = 'XLEN' }
-local half = #KEYS / 2
+local half = #KINDS
+-- Under these names others may keep what is theirs, where ours never was.
+local was_old = redis.call('HGET', META, 'format') == '1'
+local old = was_old and { unpack(KEYS, 2 * half + 1) } or {}
 
 local function whole(number) return string.format('%.0f', number) end
 local function kind_of(key) return redis.call('TYPE', key)['ok'] end
 -- Places that are not the state's own stay.
 local function moves(place)
+  if place == NUMBER.EVENT or place == NUMBER.EVENT_BY then return takes ~= 'form' end
   return place ~= NUMBER.META and place ~= NUMBER.COMMITS and place ~= NUMBER.QUEUE
 end
 
@@ -27,24 +32,35 @@ end
 for place = 1, half do
   local kind, coming = kind_of(KEYS[place]), KEYS[half + place]
   if kind ~= 'none' and kind ~= KINDS[place] then
-    return { 'foreign', KEYS[place] .. ' holds a ' .. kind }
+    return KEYS[place] .. ' holds a ' .. kind
+      .. ', which another program wrote: set SIDECAR_REDIS_PREFIX'
   end
   if moves(place) then
     kind = kind_of(coming)
     local size = SIZES[kind] and redis.call(SIZES[kind], coming) or 0
     if size ~= tonumber(ARGV[COUNTS + place]) or (size > 0 and kind ~= KINDS[place]) then
-      return { 'incomplete', coming .. ' holds ' .. size .. ' of ' .. ARGV[COUNTS + place] }
+      return 'not all that was sent is there: a name came twice, or keys were removed or evicted ('
+        .. coming .. ' holds ' .. size .. ' of ' .. ARGV[COUNTS + place] .. ')'
     end
   end
 end
-if not replace then
-  for _, key in ipairs({ KV, LEASE, RUN, STEP, SESSION, REQUEST, EVENT }) do
-    if redis.call('EXISTS', key) == 1 then return { 'not empty', key } end
+local present = redis.call('HMGET', META, 'version', 'last')
+local version = tonumber(present[1] or 0)
+if takes == 'place' then
+  for _, key in ipairs({ ROW, KEPT, EVENT, unpack(old) }) do
+    if redis.call('EXISTS', key) == 1 then
+      return 'another state has come to this place meanwhile (' .. key .. ')'
+    end
   end
 else
+  if takes == 'form' and (version ~= tonumber(ARGV[2]) or (present[2] or '') ~= ARGV[3]) then
+    return 'something was written there meanwhile'
+  end
   -- Who may not ask has asked just before, by itself.
   local told = redis.pcall('PUBSUB', 'NUMSUB', channel)
-  if not told['err'] and told[2] > 0 then return { 'in use', whole(told[2]) } end
+  if not told['err'] and told[2] > 0 then
+    return 'served by ' .. whole(told[2]) .. ' sidecars by now; stop them first'
+  end
 end
 -- On a key that is never there these change nothing.
 local nothing = KEYS[half + NUMBER.QUEUE]
@@ -55,10 +71,10 @@ local renamed = redis.pcall('RENAME', nothing, nothing)
 if not string.find(renamed['err'] or '', 'no such key', 1, true) then return renamed end
 
 -- Counting on makes whoever has read the old state decide anew.
-local version = tonumber(redis.call('HGET', META, 'version') or 0) + 1
-redis.call('HSET', META, 'version', whole(version), 'last', ARGV[8], 'format', ARGV[7],
-  'state', ARGV[3], 'clock', ARGV[4], 'steps', ARGV[6])
-redis.call('HDEL', META, 'turn', 'turn_until')
+redis.call('HSET', META, 'version', whole(version + 1), 'last', ARGV[9], 'format', ARGV[8],
+  'state', ARGV[5], 'clock', ARGV[6])
+redis.call('HDEL', META, 'turn', 'turn_until', 'steps')
+for _, key in ipairs(old) do redis.call('UNLINK', key) end
 for place = 1, half do
   if moves(place) then
     redis.call('UNLINK', KEYS[place])
@@ -69,5 +85,5 @@ for place = 1, half do
   end
 end
 -- Nobody may be allowed to publish: then others look by themselves.
-redis.pcall('PUBLISH', channel, ARGV[5] .. ' ')
-return { 'done', '' }
+redis.pcall('PUBLISH', channel, ARGV[7] .. ' ')
+return false

@@ -10,8 +10,7 @@
 -- ARGV: the sidecar, a turn's length in ms, the channel; then, where there is
 -- something to commit, the version that was read and its commit's id, this
 -- commit's id, the form of what is written, the new position, its clock and
--- revision, the change in the number of steps, the revision before; then
--- writes, each the number of its words, a Redis command, the number of its key,
+-- revision, the revision before; then writes, each the number of its words, a Redis command, the number of its key,
 -- and its arguments.
 -- Gives 'done', 'conflict', 'forgotten' (too long ago to say which), the key
 -- that holds what it should not, or 'broken' and what Redis refused half-way.
@@ -76,19 +75,18 @@ for i = 1, #KEYS do
   if kind ~= KINDS[i] and kind ~= 'none' then return KEYS[i] .. ' holds a ' .. kind end
 end
 local newest = redis.call('XREVRANGE', EVENT, '+', '-', 'COUNT', 1)[1]
-if newest and tonumber(string.match(newest[1], '%d+')) > tonumber(ARGV[12]) then
+if newest and tonumber(string.match(newest[1], '%d+')) > tonumber(ARGV[11]) then
   return EVENT .. ' holds events that the position does not know'
 end
 redis.call('HSET', META, 'version', whole(expected + 1), 'last', id, 'format', ARGV[7],
   'state', ARGV[8], 'clock', ARGV[9])
-if ARGV[11] ~= '0' then redis.call('HINCRBY', META, 'steps', ARGV[11]) end
 redis.call('HSET', COMMITS, whole(expected + 1), id)
 redis.call('HDEL', COMMITS, whole(expected + 1 - KEPT))
 
 -- Nothing that was tried out should fail now. If it does (somebody took a right
 -- away), as much as can be is written, and said to be broken.
 local broken
-local at = 13
+local at = 12
 while at <= #ARGV do
   local words = tonumber(ARGV[at])
   local key = KEYS[tonumber(ARGV[at + 2])]

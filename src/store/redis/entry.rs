@@ -1,9 +1,10 @@
-//! Entries: an event as it lies in the stream, with the names of the rows that
-//! it is about beside it, for scripts to read.
+//! Entries of the stream: an event with the names of the rows that it is about
+//! beside it, for scripts to read; and the members under which it is found.
 
-use super::index;
+use sha2::{Digest, Sha256};
+
 use crate::codec;
-use crate::machine::{Action, Event};
+use crate::machine::{Action, Event, Revision};
 
 /// The entry's number, then its fields and their values. Always the event; if
 /// it is about a row, the row's kind and name; the step of a checkpoint.
@@ -57,5 +58,42 @@ fn step_of(event: &Event) -> Option<String> {
         return None;
     }
     let described: Described = serde_json::from_str(event.new.as_ref()?.as_str()).ok()?;
-    Some(index::step_number(described.step))
+    Some(format!("{:016x}", described.step))
+}
+
+/// By what an event is found: what it happened to, by whom, and its kind.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    Subject(&'a str),
+    Actor(&'a str),
+    Action(Action),
+}
+
+impl By<'_> {
+    /// The beginning of the members of such events. A hash, because each event
+    /// has one of these for each kind, and names are up to 1 KiB long.
+    pub fn prefix(self) -> Vec<u8> {
+        let (kind, text) = match self {
+            By::Subject(text) => (b's', text),
+            By::Actor(text) => (b'a', text),
+            By::Action(action) => (b'k', action.as_str()),
+        };
+        let digest = Sha256::digest(text.as_bytes());
+        // Half of it: 2^64 names for one collision.
+        [&[kind], &digest[..16]].concat()
+    }
+}
+
+/// The members under which an event is found.
+pub fn event_members(event: &Event) -> Vec<Vec<u8>> {
+    let by = [By::Subject(&event.subject), By::Action(event.action)];
+    let actor = event.actor.as_deref().map(By::Actor);
+    let revision = revision_decimal(event.revision);
+    let member = |by: By<'_>| [&by.prefix(), revision.as_bytes()].concat();
+    by.into_iter().chain(actor).map(member).collect()
+}
+
+/// A revision as event members end with it: digits that a script can read.
+pub fn revision_decimal(revision: Revision) -> String {
+    format!("{:020}", revision.0)
 }

@@ -7,6 +7,8 @@
 
 -- Members looked at in one call.
 local CHUNK = 500
+-- Rows looked at in one call, about: they may be large.
+local ROWS = 8
 -- Events looked at in one call: their values may be large.
 local ENTRIES = 8
 -- What anything read counts for beside its bytes.
@@ -41,79 +43,75 @@ local verbs = {}
 -- Nothing but where the state is.
 function verbs.position() return {} end
 
--- Rows of the table at a place, in the order of the members of its index.
--- Names stand behind `skip` bytes of them. Gives from where to go on, if
--- anything is left.
-function verbs.rows(hash, index, prefix, skip, low)
-  hash, index, skip = KEYS[tonumber(hash)], KEYS[tonumber(index)], tonumber(skip)
+-- Rows in Redis's own order, from where the cursor stands: each that is there
+-- from first to last comes once at least. Gives where to go on, if anything is left.
+function verbs.rows(cursor)
   local found = {}
-  while true do
-    -- No member has the byte 255: all of them are UTF-8.
-    local high = '(' .. prefix .. '\255'
-    local members = redis.call('ZRANGEBYLEX', index, low, high, 'LIMIT', 0, CHUNK)
-    for _, member in ipairs(members) do
-      local value = redis.call('HGET', hash, string.sub(member, skip + 1))
-      if value then
-        spend(#value)
-        found[#found + 1] = value
-      end
-      low = '(' .. member
-      if left <= 0 then return { low, found } end
+  repeat
+    local some = redis.call('HSCAN', ROW, cursor, 'COUNT', ROWS)
+    cursor = some[1]
+    for i = 2, #some[2], 2 do
+      spend(#some[2][i])
+      found[#found + 1] = some[2][i]
     end
-    if #members < CHUNK then return { false, found } end
-  end
+  until cursor == '0' or left <= 0
+  return { cursor ~= '0' and cursor, found }
 end
 
--- Where requests begin that were answered at a time or later; behind the one
--- named `past`, if it is still there.
-local function first_request(since, past)
-  local at = past and redis.call('ZSCORE', REQUEST_AGE, past)
-  if at and tonumber(at) == tonumber(since) then
-    return redis.call('ZRANK', REQUEST_AGE, past) + 1
-  end
-  return redis.call('ZCOUNT', REQUEST_AGE, '-inf', '(' .. since)
+-- The bytes that hexadecimal digits stand for.
+local function unhex(digits)
+  return (string.gsub(digits, '..', function(byte) return string.char(tonumber(byte, 16)) end))
 end
 
 -- The rows that events after a revision have touched, as they are now, each
--- once; then the requests answered since a time. Gives the last event looked
--- at, whether it is the last there is, the request behind which to go on, the
--- oldest request, how many rows each table has, and the rows.
-function verbs.changed(after, since, past)
-  local hashes = { key = KV, lease = LEASE, run = RUN, session = SESSION }
+-- once, and every cancellation that is under way: these go on without an event.
+-- Then the requests whose entries begin with `request`, from `low` on. `kinds` are
+-- the first bytes of the ids of keys, leases, runs, sessions and steps, and behind
+-- `skip` bytes of an entry stands an id. Gives the last event looked at, whether
+-- it is the last there is, the request behind which to go on, the oldest request,
+-- how many rows there are, and the rows.
+function verbs.changed(after, low, request, cancelling, skip, kinds)
   local found, known = {}, {}
-  local function add(kind, hash, field)
-    if known[kind .. field] then return end
-    known[kind .. field] = true
-    local value = redis.call('HGET', hash, field)
-    spend(#field + (value and #value or 0))
-    found[#found + 1] = { kind, field, value }
+  local place = { key = 1, lease = 2, run = 3, session = 4 }
+  local function add(hash, id)
+    if known[id] then return end
+    known[id] = true
+    local value = redis.call('HGET', hash, id)
+    spend(#id + (value and #value or 0))
+    found[#found + 1] = { id, value }
   end
-  local last, upto = after, {}
+  local function listed(entries, prefix, from, count)
+    local high = '(' .. prefix .. string.rep('\255', skip + 1)
+    return redis.call('ZRANGEBYLEX', entries, from, high, 'LIMIT', 0, count)
+  end
+  local function id_of(prefix, entry) return string.sub(entry, #prefix + skip + 1) end
+  for _, entry in ipairs(listed(ENTRY, cancelling, '[' .. cancelling, -1)) do
+    add(ROW, id_of(cancelling, entry))
+  end
+  local last, upto = after, false
   local all = walk_events('(' .. after, function(revision, fields)
     last = revision
-    local kind, name, step = fields[3], fields[4], fields[6]
-    if hashes[kind] then add(kind, hashes[kind], name) end
-    if step then add('step', STEP, '-' .. string.format('%08x', #name) .. name .. step) end
+    local kind, name, step = place[fields[3]], fields[4], fields[6]
+    if kind then add(ROW, string.sub(kinds, kind, kind) .. name) end
+    if step then
+      add(ROW, string.sub(kinds, 5, 5) .. struct.pack('>I4', #name) .. name .. unhex(step))
+    end
   end)
-  local from = first_request(since, past)
-  while all and not upto[1] do
-    local names = redis.call('ZRANGE', REQUEST_AGE, from, from + CHUNK - 1)
-    for _, name in ipairs(names) do
-      add('request', REQUEST, name)
-      from = from + 1
+  while all and not upto do
+    local entries = listed(KEPT_ENTRY, request, low, CHUNK)
+    for _, entry in ipairs(entries) do
+      add(KEPT, id_of(request, entry))
+      low = '(' .. entry
       if left <= 0 then
-        upto = { redis.call('ZSCORE', REQUEST_AGE, name), name }
+        upto = low
         break
       end
     end
-    if #names < CHUNK then break end
+    if #entries < CHUNK then break end
   end
-  local oldest = redis.call('ZRANGE', REQUEST_AGE, 0, 0, 'WITHSCORES')
-  local counts = {}
-  for i, hash in ipairs({ KV, LEASE, RUN, STEP, SESSION, REQUEST }) do
-    counts[i] = redis.call('HLEN', hash)
-  end
-  return { last, all and 1 or 0, upto, { oldest[2], oldest[1] }, counts, found }
+  local oldest = listed(KEPT_ENTRY, request, '[' .. request, 1)[1] or false
+  local count = redis.call('HLEN', ROW) + redis.call('HLEN', KEPT)
+  return { last, all and 1 or 0, upto, oldest, count, found }
 end
 
 -- Events from one revision on, oldest first.

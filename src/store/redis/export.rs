@@ -20,13 +20,11 @@ use tokio::time::Instant;
 
 use super::RedisStore;
 use super::error::Fault;
-use super::layout::Place;
 use super::link::Link;
-use super::pages::{Changed, Cursor, PAGE_BYTES, Page, Pages, TABLES, Weighed};
+use super::pages::{Changed, Cursor, PAGE_BYTES, Page, Pages, Weighed};
 use super::retry::read_by;
 use super::shared::Shared;
-use crate::codec::StateRecord;
-use crate::machine::{ClusterMs, Meta, Revision, Text};
+use crate::machine::{ClusterMs, Meta, Revision, RowId, index};
 use crate::store::StoreError;
 use crate::store::transfer::{Export, Part};
 
@@ -40,12 +38,8 @@ const RESETS_MAX: usize = 5;
 /// Rows handed on at a time, if they are small.
 const PARTS_MAX: usize = 1_000;
 
-/// Rows in the order of the tables in memory, so that equal states make equal
-/// exports.
-type Rows = BTreeMap<Name, Weighed>;
-
-/// Table, name, and a step's number.
-type Name = (Place, Text, u64);
+/// Rows in the order of their ids, so that equal states make equal exports.
+type Rows = BTreeMap<RowId, Weighed>;
 
 impl RedisStore {
     /// See [`crate::store::Store::export`]. `deadline` is for the first answer:
@@ -77,21 +71,18 @@ impl Source {
     async fn rows(&self, first_by: Option<Instant>) -> Result<Option<(Meta, Rows)>, StoreError> {
         let read = || self.pages.position(&self.link);
         let begun = read_by(&self.shared, first_by.unwrap_or_else(soon), read).await?;
-        let mut rows = Rows::new();
-        for table in TABLES {
-            let mut low = None;
-            loop {
-                let read = || self.pages.rows(&self.link, table, low.as_deref());
-                let (some, next) = read_by(&self.shared, soon(), read).await?.found;
-                some.into_iter().for_each(|row| put(&mut rows, row));
-                if next.is_none() {
-                    break;
-                }
-                low = next;
+        let (mut rows, mut cursor) = (Rows::new(), None);
+        loop {
+            let read = || self.pages.rows(&self.link, cursor.as_deref());
+            let (some, next) = read_by(&self.shared, soon(), read).await?.found;
+            rows.extend(some.into_iter().map(|row| (row.0.id(), row)));
+            if next.is_none() {
+                break;
             }
+            cursor = next;
         }
         let mut seen = begun.meta.revision;
-        let (mut version, mut requests) = (begun.version, Requests::default());
+        let (mut version, mut requests) = (begun.version, Requests::new());
         loop {
             let read = || self.pages.changed(&self.link, seen, &requests.cursor);
             let page = read_by(&self.shared, soon(), read).await?;
@@ -103,7 +94,7 @@ impl Source {
             let whole = requests.go_on(&page);
             let Page { meta, found, .. } = page;
             let (oldest, count) = (found.oldest.clone(), found.count);
-            catch_up(&mut rows, found)?;
+            catch_up(&mut rows, found);
             if whole {
                 forget(&mut rows, oldest);
                 return counted(&rows, count).map(|()| Some((meta, rows)));
@@ -114,7 +105,6 @@ impl Source {
 
 /// How far requests were read: again and again, each time from where the time
 /// before it had begun.
-#[derive(Default)]
 struct Requests {
     cursor: Cursor,
     /// Commits and time when this pass had seen all events.
@@ -122,12 +112,16 @@ struct Requests {
 }
 
 impl Requests {
+    fn new() -> Requests {
+        Requests { cursor: Cursor::since(ClusterMs::default()), begun: None }
+    }
+
     /// Goes on behind `page`; says whether all that was read is of its instant.
     fn go_on(&mut self, page: &Page<Changed>) -> bool {
         if !page.found.all {
             return false;
         }
-        let now = Cursor { at: page.meta.clock, name: None };
+        let now = Cursor::since(page.meta.clock);
         let (version, next) = self.begun.get_or_insert((page.version, now)).clone();
         match &page.found.upto {
             Some(upto) => self.cursor = upto.clone(),
@@ -191,7 +185,7 @@ impl Reading {
         let (mut parts, mut bytes) = (Vec::new(), 0);
         while parts.len() < PARTS_MAX && bytes < PAGE_BYTES {
             let Some((row, weight)) = self.rows.pop_front() else { break };
-            parts.push(Part::Row(row));
+            parts.extend(Part::of_row(row));
             bytes += weight;
         }
         parts
@@ -203,30 +197,27 @@ fn soon() -> Instant {
 }
 
 /// Puts rows that were touched in the place of older ones, and drops those
-/// that are gone.
-fn catch_up(rows: &mut Rows, changed: Changed) -> Result<(), StoreError> {
-    for (place, field, row) in changed.rows {
+/// that are gone; of cancellations, all that are under way come each time.
+fn catch_up(rows: &mut Rows, changed: Changed) {
+    rows.retain(|id, _| !matches!(id, RowId::Cancellation(_)));
+    for (id, row) in changed.rows {
         match row {
-            Some(row) => put(rows, row),
-            // Steps go with a reset alone, so that a field is a name.
-            None => {
-                let name =
-                    String::from_utf8(field).map_err(|_| damaged("a name that is no text"))?;
-                rows.remove(&(place, name.into(), 0));
-            }
+            Some(row) => drop(rows.insert(id, row)),
+            None => drop(rows.remove(&id)),
         }
     }
-    Ok(())
 }
 
-/// Drops the requests that were forgotten meanwhile: they go in the order in
-/// which they were answered.
-fn forget(rows: &mut Rows, oldest: Option<(ClusterMs, Vec<u8>)>) {
-    rows.retain(|(place, name, _), (row, _)| match row {
-        StateRecord::Request(_, row) if *place == Place::Request => match &oldest {
-            Some((at, oldest)) => (row.at, name.as_bytes()) >= (*at, &oldest[..]),
-            None => false,
-        },
+/// Drops the requests that were forgotten meanwhile: they go in the order of
+/// their entries.
+fn forget(rows: &mut Rows, oldest: Option<Vec<u8>>) {
+    rows.retain(|id, (row, _)| match id {
+        RowId::Request(_) => {
+            let entries = index::entries(row);
+            oldest
+                .as_ref()
+                .is_some_and(|oldest| entries.iter().all(|entry| entry[..] >= oldest[..]))
+        }
         _ => true,
     });
 }
@@ -236,23 +227,6 @@ fn counted(rows: &Rows, count: usize) -> Result<(), StoreError> {
     if rows.len() == count {
         return Ok(());
     }
-    Err(damaged(&format!("its tables have {count} rows, and its indexes lead to {}", rows.len())))
-}
-
-fn put(rows: &mut Rows, row: Weighed) {
-    let name = match &row.0 {
-        StateRecord::Key(key, _) => (Place::Kv, key.clone(), 0),
-        StateRecord::Lease(id, _) => (Place::Lease, id.clone(), 0),
-        StateRecord::Run(run) => (Place::Run, run.run_id.clone(), 0),
-        StateRecord::Step(run_id, step, _) => (Place::Step, run_id.clone(), *step),
-        StateRecord::Session(id, _) => (Place::Session, id.clone(), 0),
-        StateRecord::Request(key, _) => (Place::Request, key.clone(), 0),
-        // No hash of rows holds any.
-        StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => return,
-    };
-    rows.insert(name, row);
-}
-
-fn damaged(what: &str) -> StoreError {
-    Fault::Damaged(what.to_owned()).unsent()
+    let why = format!("it has {count} rows, and reading them gave {}", rows.len());
+    Err(Fault::Damaged(why).unsent())
 }

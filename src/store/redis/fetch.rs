@@ -5,16 +5,18 @@
 use bytes::Bytes;
 use redis::Value;
 
+use super::entry::{By, revision_decimal};
 use super::error::Fault;
-use super::index::{By, Facet, revision_decimal, revision_hex, steps_of};
 use super::layout::Place;
 use crate::codec::{self, StateRecord};
-use crate::machine::row::REMEMBERED_MS;
-use crate::machine::view::{ChangeFilter, Counts, HistoryFilter, RunFilter, Scan};
-use crate::machine::{Action, ClusterMs, Event, Meta, Revision};
+use crate::machine::index::{self, LOOKS_MAX, Search};
+use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
+use crate::machine::{ClusterMs, Event, Meta, Revision, Row, RowId, Text};
 
-/// The kinds of event that change a key.
-const OF_KEYS: [Action; 3] = [Action::StateSet, Action::StateDelete, Action::StateExpire];
+/// Stands for the present, which Redis tells, in searches that were made before
+/// anything was read: from the state's clock on, up to the time. It is no time
+/// that a deadline can have.
+pub const PRESENT: ClusterMs = ClusterMs(u64::MAX - 1);
 
 /// Requests, in the order in which they are answered.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +25,7 @@ pub struct Fetch {
 }
 
 /// What was read, all of one instant.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fetched {
     /// The time, by the clock that judges deadlines.
     pub now: ClusterMs,
@@ -32,16 +34,14 @@ pub struct Fetched {
     /// The id of the last of them.
     pub last: String,
     pub meta: Meta,
-    /// Remembered requests in all.
-    pub requests: u64,
     /// A deadline lies between the state's own clock and `now`.
     pub late: bool,
     /// It is this sidecar's turn, and others may wait for it.
     pub mine: bool,
     /// Commits that this sidecar has seen are no longer there.
     pub astray: bool,
-    /// One list for each request.
-    pub found: Vec<Found>,
+    /// One for each request.
+    pub found: Vec<Value>,
 }
 
 /// What became of a fetch.
@@ -54,122 +54,90 @@ pub enum Reading {
     Much,
 }
 
-/// What one request found: values, or numbers.
-#[derive(Debug)]
-pub struct Found(Vec<Value>);
-
-/// A kind of row that is listed by name.
-#[derive(Clone, Copy, Debug)]
-pub enum Names {
-    Keys,
-    Leases,
-    Sessions,
-}
-
 impl Fetch {
     pub fn args(&self) -> &[Vec<u8>] {
         &self.args
     }
 
-    /// Rows of one table, by field.
-    pub fn rows(&mut self, place: Place, fields: Vec<Vec<u8>>) {
-        self.verb("rows").number(place.number()).list(fields);
+    /// Rows that lie at one place.
+    pub fn rows(&mut self, place: Place, ids: &[&RowId]) {
+        let ids = ids.iter().map(|id| id.to_bytes()).collect();
+        self.text("rows").number(place.number()).list(ids);
     }
 
-    /// The best runs that have all `facets`: `limit` that may be had now, as
-    /// many whose claim has lapsed, and as many that will be free next.
-    pub fn candidates(&mut self, facets: Vec<Facet>, limit: usize) {
-        self.verb("candidates").number(limit).list(facets);
-    }
-
-    /// Every run below this one.
-    pub fn descendants(&mut self, run_id: &str) {
-        self.verb("descendants").text(run_id);
-    }
-
-    /// The first rows of each kind whose time is over.
-    pub fn due(&mut self, limit: usize) {
-        self.verb("due").number(limit).number(REMEMBERED_MS);
-    }
-
-    /// How much there is; see [`Found::counts`].
-    pub fn counts(&mut self) {
-        self.verb("counts");
-    }
-
-    /// The oldest remembered requests.
-    pub fn oldest(&mut self, limit: usize) {
-        self.verb("oldest").number(limit);
-    }
-
-    /// Rows that live, in byte order of their names.
-    pub fn names(&mut self, names: Names, scan: &Scan, limit: usize) {
-        let (hash, index, due) = match names {
-            Names::Keys => (Place::Kv, Place::KvName, Place::KvDue.number()),
-            Names::Leases => (Place::Lease, Place::LeaseName, Place::LeaseDue.number()),
-            // No key has this number: sessions have no deadline.
-            Names::Sessions => (Place::Session, Place::SessionName, 0),
+    /// What a search finds, so many at most, with so many bytes of rows.
+    pub fn search(&mut self, search: &Search, page: Page) {
+        let (rows, entries) = match Place::of_entry(&search.prefixes[0]) {
+            Place::KeptEntry => (Place::Kept, Place::KeptEntry),
+            entries => (Place::Row, entries),
         };
-        let low = match &scan.after {
-            Some(after) if after.as_bytes() >= scan.prefix.as_bytes() => format!("({after}"),
-            Some(_) | None => format!("[{}", scan.prefix),
-        };
-        self.verb("names").number(hash.number()).number(index.number()).number(due);
-        self.number(limit).text(&scan.prefix).text(&low);
-    }
-
-    /// Runs, newest first.
-    pub fn runs(
-        &mut self,
-        filter: &RunFilter,
-        facets: Vec<Facet>,
-        before: Option<Revision>,
-        limit: usize,
-    ) {
-        let claimable = match filter.claimable {
-            None => "",
-            Some(false) => "0",
-            Some(true) => "1",
-        };
-        let before = before.map(revision_hex).unwrap_or_default();
-        self.verb("runs").number(limit).text(claimable).text(&before).list(facets);
-    }
-
-    /// A run's steps, in order.
-    pub fn steps(&mut self, run_id: &str) {
-        self.verb("steps").push(steps_of(run_id));
+        let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(LOOKS_MAX);
+        self.walk([rows, entries], search, looks, page);
     }
 
     /// Events before a revision, newest first.
-    pub fn history(&mut self, filter: &HistoryFilter, before: Option<Revision>, limit: usize) {
-        let before = before.map(readable).map(revision_decimal).unwrap_or_default();
+    pub fn history(&mut self, filter: &HistoryFilter, before: Option<Revision>, page: Page) {
+        let before = before.map(readable);
         // The subject has the fewest events, mostly, and the kind the most.
         let wanted = [
             filter.subject.as_deref().map(By::Subject),
             filter.actor.as_deref().map(By::Actor),
             filter.action.map(By::Action),
         ];
-        let wanted = wanted.into_iter().flatten().map(By::prefix).collect();
-        self.verb("history").number(limit).text(&before).list(wanted);
+        let wanted: Vec<_> = wanted.into_iter().flatten().collect();
+        if wanted.is_empty() {
+            // Nothing has the id 0; below it there is none.
+            let from = before.map(|before| before.0.saturating_sub(1).to_string());
+            let from = from.unwrap_or_else(|| "+".into());
+            return self.events("XREVRANGE", &from, "-", page, None);
+        }
+        let until = before.map(revision_decimal).map(String::into_bytes);
+        self.events_by(&wanted, Vec::new(), until, page);
     }
 
-    /// Changes of keys after a revision, oldest first.
-    pub fn changes(&mut self, filter: &ChangeFilter, after: Revision, limit: usize) {
+    /// Changes after a revision, oldest first: of each kind, where there are
+    /// several requests.
+    pub fn changes(&mut self, filter: &ChangeFilter, after: Revision, page: Page) {
         let after = readable(after);
-        match filter {
-            ChangeFilter::Key(key) => {
-                self.verb("changes_of").number(limit).text(&revision_decimal(after));
-                let actions = OF_KEYS.map(|action| By::Action(action).prefix()).to_vec();
-                self.push(By::Subject(key).prefix()).list(actions);
-            }
+        let subject = match filter {
             ChangeFilter::Prefix(prefix) => {
-                self.verb("changes_below").number(limit).number(after.0).text(prefix);
+                return self.events("XRANGE", &format!("({after}"), "+", page, Some(prefix));
             }
+            ChangeFilter::Key(key) => Some(By::Subject(key)),
+            ChangeFilter::Grants => None,
+        };
+        let from = revision_decimal(after.next()).into_bytes();
+        for action in filter.actions() {
+            let wanted: Vec<_> = subject.into_iter().chain([By::Action(*action)]).collect();
+            self.events_by(&wanted, from.clone(), None, page);
         }
     }
 
-    fn verb(&mut self, verb: &str) -> &mut Self {
-        self.text(verb)
+    fn events(&mut self, command: &str, from: &str, to: &str, page: Page, prefix: Option<&Text>) {
+        self.text("events").text(command).text(from).text(to);
+        self.number(page.rows).number(page.bytes);
+        self.bound(prefix.map(|prefix| prefix.as_bytes()));
+    }
+
+    /// Events that have all of this, in the order of their revisions: newest first
+    /// where they end somewhere.
+    fn events_by(&mut self, by: &[By<'_>], from: Vec<u8>, until: Option<Vec<u8>>, page: Page) {
+        let prefixes = by.iter().map(|by| by.prefix()).collect();
+        let reverse = from.is_empty();
+        let search = Search { prefixes, rank_bytes: 0, from, until, reverse, limit: page.rows };
+        self.walk([Place::Event, Place::EventBy], &search, usize::MAX, page);
+    }
+
+    fn walk(&mut self, [values, entries]: [Place; 2], search: &Search, looks: usize, page: Page) {
+        self.text("search").number(values.number()).number(entries.number());
+        self.bound(Some(&search.from)).bound(search.until.as_deref());
+        self.number(u8::from(search.reverse)).number(page.rows).number(looks);
+        self.number(search.rank_bytes).number(page.bytes).list(search.prefixes.clone());
+    }
+
+    /// The beginnings of the entries that have a deadline.
+    pub fn deadlines() -> Vec<Vec<u8>> {
+        index::deadlines(PRESENT).into_iter().flat_map(|search| search.prefixes).collect()
     }
 
     fn text(&mut self, text: &str) -> &mut Self {
@@ -178,6 +146,14 @@ impl Fetch {
 
     fn number(&mut self, number: impl std::fmt::Display) -> &mut Self {
         self.push(number.to_string().into_bytes())
+    }
+
+    fn bound(&mut self, bound: Option<&[u8]>) -> &mut Self {
+        self.push(match bound {
+            None => b"n".to_vec(),
+            Some(bound) if *bound == after(PRESENT) => b"p".to_vec(),
+            Some(bound) => [b"b", bound].concat(),
+        })
     }
 
     fn list(&mut self, list: Vec<Vec<u8>>) -> &mut Self {
@@ -193,76 +169,50 @@ impl Fetch {
 }
 
 impl Fetched {
-    /// As before anything was stored.
-    pub fn nothing() -> Fetched {
-        Fetched {
-            now: ClusterMs::default(),
-            version: 0,
-            last: String::new(),
-            meta: Meta::default(),
-            requests: 0,
-            late: false,
-            mine: false,
-            astray: false,
-            found: Vec::new(),
-        }
-    }
-
     /// Reads what `fetch.lua` gave.
     pub fn read(value: Value) -> Result<Reading, Fault> {
-        let parts = list(value)?;
-        let parts: [Value; 9] = match parts.try_into() {
+        let parts: [Value; 8] = match list(value)?.try_into() {
             Ok(parts) => parts,
             Err(parts) => return word(&parts),
         };
-        let [now, version, last, state, requests, late, mine, astray, found] = parts;
+        let [now, version, last, state, late, mine, astray, found] = parts;
         let now: u64 = redis::from_redis_value(now).map_err(strange)?;
-        let meta = match state {
-            Value::Nil => Meta::default(),
-            state => match record(state)? {
-                Some(StateRecord::Meta(meta)) => meta,
-                other => return Err(strange(format!("{other:?} is no position of a state"))),
-            },
-        };
         Ok(Reading::Fetched(Box::new(Fetched {
             now: ClusterMs(now),
             version: redis::from_redis_value(version).map_err(strange)?,
             last: redis::from_redis_value(last).map_err(strange)?,
-            meta,
-            requests: redis::from_redis_value(requests).map_err(strange)?,
+            meta: position(state)?,
             late: redis::from_redis_value(late).map_err(strange)?,
             mine: redis::from_redis_value(mine).map_err(strange)?,
             astray: redis::from_redis_value(astray).map_err(strange)?,
-            found: list(found)?
-                .into_iter()
-                .map(|part| list(part).map(Found))
-                .collect::<Result<_, _>>()?,
+            found: list(found)?,
         })))
+    }
+
+    /// What a search's bound stands for where it was the present.
+    pub fn bounds(&self, search: &Search) -> (Vec<u8>, Option<Vec<u8>>) {
+        let real = |bound: &Vec<u8>, time: ClusterMs| match *bound == after(PRESENT) {
+            true => after(time),
+            false => bound.clone(),
+        };
+        let until = search.until.as_ref().map(|until| real(until, self.now));
+        (real(&search.from, self.meta.clock), until)
+    }
+
+    /// The events that all requests found.
+    pub fn events(self) -> Result<Vec<Event>, Fault> {
+        let mut found = Vec::new();
+        for part in self.found {
+            let [_, _, part] = fixed(part)?;
+            found.extend(events(part)?);
+        }
+        Ok(found)
     }
 }
 
-impl Found {
-    /// The rows, without those that are not there.
-    pub fn rows(self) -> Result<Vec<StateRecord>, Fault> {
-        self.0.into_iter().filter_map(|value| record(value).transpose()).collect()
-    }
-
-    pub fn events(self) -> Result<Vec<Event>, Fault> {
-        let event = |value| {
-            let bytes = bytes(value)?.ok_or_else(|| strange("an event is missing"))?;
-            codec::decode_event(&bytes).map_err(strange)
-        };
-        self.0.into_iter().map(event).collect()
-    }
-
-    pub fn counts(self) -> Result<Counts, Fault> {
-        let numbers = self.0.into_iter().map(redis::from_redis_value);
-        let numbers = numbers.collect::<Result<Vec<u64>, _>>().map_err(strange)?;
-        let [keys, runs, steps, leases, sessions] = numbers[..] else {
-            return Err(strange("counts of another number of things"));
-        };
-        Ok(Counts { keys, runs, steps, leases, sessions })
-    }
+/// The first rank behind all that begin with this time.
+fn after(time: ClusterMs) -> Vec<u8> {
+    time.0.saturating_add(1).to_be_bytes().to_vec()
 }
 
 /// An answer that is one word.
@@ -274,12 +224,33 @@ fn word(parts: &[Value]) -> Result<Reading, Fault> {
     }
 }
 
-pub(super) fn record(value: Value) -> Result<Option<StateRecord>, Fault> {
-    let Some(bytes) = bytes(value)? else { return Ok(None) };
-    codec::decode_state_record(&bytes).map(Some).map_err(strange)
+/// The state's position; its beginning where nothing was stored.
+pub fn position(value: Value) -> Result<Meta, Fault> {
+    let Some(bytes) = bytes(value)? else { return Ok(Meta::default()) };
+    match codec::decode_state_record(&bytes).map_err(strange)? {
+        StateRecord::Meta(meta) => Ok(meta),
+        StateRecord::Row(row) => Err(strange(format!("{:?} is no position of a state", row.id()))),
+    }
 }
 
-pub(super) fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
+/// The row, if there is one, and how many bytes it takes.
+pub fn row(value: Value) -> Result<Option<(Row, usize)>, Fault> {
+    let Some(bytes) = bytes(value)? else { return Ok(None) };
+    match codec::decode_state_record(&bytes).map_err(strange)? {
+        StateRecord::Row(row) => Ok(Some((row, bytes.len()))),
+        StateRecord::Meta(_) => Err(strange("a position of a state is no row")),
+    }
+}
+
+pub fn events(value: Value) -> Result<Vec<Event>, Fault> {
+    let event = |value| {
+        let bytes = bytes(value)?.ok_or_else(|| strange("an event is missing"))?;
+        codec::decode_event(&bytes).map_err(strange)
+    };
+    list(value)?.into_iter().map(event).collect()
+}
+
+pub fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
@@ -287,11 +258,16 @@ pub(super) fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-pub(super) fn list(value: Value) -> Result<Vec<Value>, Fault> {
+pub fn list(value: Value) -> Result<Vec<Value>, Fault> {
     match value {
         Value::Array(values) => Ok(values),
         other => Err(strange(format!("{other:?} is no list"))),
     }
+}
+
+/// A list of so many.
+pub fn fixed<const N: usize>(value: Value) -> Result<[Value; N], Fault> {
+    list(value)?.try_into().map_err(|_| strange("a list of another length"))
 }
 
 /// A revision as scripts can count with it: their numbers are doubles. A
@@ -302,6 +278,6 @@ fn readable(revision: Revision) -> Revision {
 }
 
 /// Redis holds what this program does not write.
-pub(super) fn strange(what: impl std::fmt::Display) -> Fault {
+pub fn strange(what: impl std::fmt::Display) -> Fault {
     Fault::Damaged(what.to_string())
 }

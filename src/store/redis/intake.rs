@@ -8,16 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::Value;
 
+use super::bring_up::OLD_FORMAT;
 use super::error::{Fault, OpenError};
-use super::fetch::Fetch;
-use super::layout::{Keys, Place};
+use super::fetch::Fetched;
+use super::layout::{Keys, OLD_ROWS, Place};
 use super::link::{Link, script};
 use super::open::{FORMAT, Options, Way};
-use super::writes::{BYTES_MAX, Writes, bytes_of};
+use super::writes::{BYTES_MAX, Write, Writes, bytes_of};
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
+use crate::store::StoreError;
 use crate::store::transfer::{Intake, NotEmpty, Part};
-use crate::store::{StoreError, row_record};
 
 /// What has come in of an import that was broken off goes by itself after
 /// this. Each piece that is sent begins it anew, and none takes so long.
@@ -47,14 +48,25 @@ impl IntakeError {
     }
 }
 
+/// What may be there when the state that comes takes its place.
+#[derive(Clone, Debug)]
+enum Takes {
+    /// Nothing.
+    Place,
+    /// A state, which goes.
+    Any,
+    /// The same state in its old form, if nothing was committed since this
+    /// version and commit; its history stays.
+    Form(u64, String),
+}
+
 /// A state under a prefix that is being filled.
 pub struct RedisIntake {
     link: Arc<Link>,
     keys: Arc<Keys>,
     coming: Keys,
     meta: Meta,
-    replace: bool,
-    steps: i64,
+    takes: Takes,
     /// How much was sent to each place. There is less where a name came twice,
     /// or where Redis has lost something.
     sent: BTreeMap<Place, usize>,
@@ -73,11 +85,12 @@ impl RedisIntake {
         replace: bool,
     ) -> Result<RedisIntake, IntakeError> {
         let way = Way::to(options)?;
-        let found = way.first_look().await?.meta.revision;
+        let (found, format) = way.first_look().await?;
+        let found = found.meta.revision;
         let (place, prefix) = (way.place(), way.prefix.clone());
         let failed =
             |fault: Fault| IntakeError::Store { place: way.place(), error: fault.unsent() };
-        let rows = rows(&way.link).await.map_err(failed)?;
+        let rows = rows(&way, format).await.map_err(failed)?;
         if !replace && (rows > 0 || found.0 > 0) {
             let refused = NotEmpty { found, rows, incoming: meta.revision };
             return Err(IntakeError::NotEmpty { place, prefix, refused });
@@ -91,15 +104,24 @@ impl RedisIntake {
 
     /// An import into a place that was looked at.
     pub(super) fn filling(way: &Way, meta: Meta, replace: bool) -> RedisIntake {
+        RedisIntake::taking(way, meta, if replace { Takes::Any } else { Takes::Place })
+    }
+
+    /// The rows of the state that was found, in their present form.
+    pub(super) fn bringing_up(way: &Way, found: Fetched) -> RedisIntake {
+        RedisIntake::taking(way, found.meta, Takes::Form(found.version, found.last))
+    }
+
+    fn taking(way: &Way, mut meta: Meta, takes: Takes) -> RedisIntake {
+        // Counted as the rows come.
+        meta.uncount_all();
         let id = format!("{:016x}", rand::random::<u64>());
         RedisIntake {
             link: way.link.clone(),
             keys: way.keys.clone(),
             coming: Keys::coming(&way.prefix, &id),
-            // Counted as the rows come.
-            meta: Meta { state_bytes: 0, ..meta },
-            replace,
-            steps: 0,
+            meta,
+            takes,
             sent: BTreeMap::new(),
             finished: false,
         }
@@ -120,10 +142,7 @@ impl RedisIntake {
         self.send_piece(piece).await
     }
 
-    async fn send_piece(
-        &mut self,
-        piece: Vec<(&'static str, Place, Vec<Vec<u8>>)>,
-    ) -> Result<(), Fault> {
+    async fn send_piece(&mut self, piece: Vec<Write>) -> Result<(), Fault> {
         let mut pipe = redis::pipe();
         for (command, place, args) in piece {
             // An entry of a stream, or pairs of a field and a value, a score
@@ -142,54 +161,38 @@ impl RedisIntake {
     }
 
     /// Makes what has come in the state, if nothing is in the way.
-    async fn adopt(&mut self) -> Result<Adopted, Fault> {
-        if self.replace {
+    async fn adopt(&mut self) -> Result<(), Fault> {
+        let (takes, version, last) = match &self.takes {
+            Takes::Place => ("place", 0, ""),
+            Takes::Any => ("any", 0, ""),
+            Takes::Form(version, last) => ("form", *version, &**last),
+        };
+        if takes != "place" {
             // The script asks again, where its user may.
             let sidecars = listeners(&self.link, &self.keys).await?;
             if sidecars > 0 {
-                return Ok(Adopted::InUse(sidecars.to_string()));
+                let why = format!("served by {sidecars} sidecars by now; stop them first");
+                return Err(Fault::Refused(format!("{why}; nothing was changed")));
             }
         }
         let script = script(include_str!("adopt.lua"));
         let state = codec::encode_state_record(&StateRecord::Meta(self.meta.clone()));
         let mut call = script.prepare_invoke();
-        call.key(self.keys.all()).key(self.coming.all());
-        call.arg(u8::from(self.replace)).arg(&self.keys.channel).arg(&state[..]);
-        call.arg(self.meta.clock.0).arg(self.meta.revision.0).arg(self.steps);
+        call.key(self.keys.all()).key(self.coming.all()).key(self.keys.old().collect::<Vec<_>>());
+        call.arg(takes).arg(version).arg(last).arg(&self.keys.channel).arg(&state[..]);
+        call.arg(self.meta.clock.0).arg(self.meta.revision.0);
         call.arg(FORMAT).arg(self.coming.of(Place::Meta));
         for place in Place::all() {
             call.arg(self.sent.get(&place).copied().unwrap_or_default());
         }
         let mut connection = self.link.connection().await?;
-        let outcome: Result<(String, String), _> = call.invoke_async(&mut connection).await;
-        let (outcome, what) = outcome.map_err(|error| Fault::of(&error))?;
-        Ok(match &*outcome {
-            "done" => {
-                self.finished = true;
-                Adopted::Done
-            }
-            "not empty" => Adopted::NotEmpty,
-            "in use" => Adopted::InUse(what),
-            "incomplete" => Adopted::Incomplete(what),
-            "foreign" => Adopted::Foreign(what),
-            other => return Err(Fault::Damaged(format!("an import that is '{other}'"))),
-        })
+        let outcome: Result<Option<String>, _> = call.invoke_async(&mut connection).await;
+        match outcome.map_err(|error| Fault::of(&error))? {
+            None => self.finished = true,
+            Some(why) => return Err(Fault::Refused(format!("{why}; nothing was changed"))),
+        }
+        Ok(())
     }
-}
-
-/// What became of a state that was to be the state. Unless it is done, nothing
-/// was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Adopted {
-    Done,
-    /// Another state came first.
-    NotEmpty,
-    /// So many sidecars serve what was to be replaced.
-    InUse(String),
-    /// Less is there than was sent.
-    Incomplete(String),
-    /// A key of ours holds what is not ours.
-    Foreign(String),
 }
 
 #[async_trait]
@@ -199,37 +202,20 @@ impl Intake for RedisIntake {
         for part in &parts {
             match part {
                 Part::Row(row) => {
-                    self.meta.state_bytes += row_record::bytes(row);
-                    writes.put_row(row);
+                    self.meta.count(row);
+                    writes.row(row);
                 }
                 Part::Event(event) => writes.event(event),
             }
         }
-        self.steps += writes.steps;
         self.send(writes).await.map_err(|fault| fault.unsent())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
-        let refused = |why: String| Err(StoreError::Unavailable(why));
-        match self.adopt().await {
-            Ok(Adopted::Done) => Ok(()),
-            Ok(Adopted::NotEmpty) => refused(
-                "another state has come to this place meanwhile; nothing was changed".into(),
-            ),
-            Ok(Adopted::InUse(sidecars)) => refused(format!(
-                "served by {sidecars} sidecars by now; stop them before their state is replaced; \
-                 nothing was changed"
-            )),
-            Ok(Adopted::Incomplete(what)) => Err(StoreError::Storage(format!(
-                "not all that was sent is there: a name came twice, or keys were removed or \
-                 evicted ({what}); nothing was changed"
-            ))),
-            Ok(Adopted::Foreign(what)) => refused(format!(
-                "{what}, which another program wrote: set SIDECAR_REDIS_PREFIX; nothing was changed"
-            )),
-            Err(Fault::Gone(why)) => Err(StoreError::Unknown(format!("redis: {why}"))),
-            Err(fault) => Err(fault.unsent()),
-        }
+        self.adopt().await.map_err(|fault| match fault {
+            Fault::Gone(why) => StoreError::Unknown(format!("redis: {why}")),
+            fault => fault.unsent(),
+        })
     }
 }
 
@@ -253,18 +239,22 @@ impl Drop for RedisIntake {
 }
 
 /// How many rows there are, remembered requests among them, expired or not.
-async fn rows(link: &Link) -> Result<u64, Fault> {
-    let mut fetch = Fetch::default();
-    fetch.counts();
-    let mut found = link.read(&fetch, None).await?;
-    let counts = found.found.pop().map(|found| found.counts()).transpose()?;
-    let counts = counts.unwrap_or_default();
-    let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;
-    Ok(rows + found.requests)
+async fn rows(way: &Way, format: u64) -> Result<u64, Fault> {
+    let hashes: Vec<String> = match format {
+        OLD_FORMAT => OLD_ROWS.iter().map(|name| way.keys.old_place(name)).collect(),
+        _ => [Place::Row, Place::Kept].map(|place| way.keys.of(place).to_owned()).into(),
+    };
+    let mut pipe = redis::pipe();
+    for hash in hashes {
+        pipe.hlen(hash);
+    }
+    let mut connection = way.link.connection().await?;
+    let counts: Result<Vec<u64>, _> = pipe.query_async(&mut connection).await;
+    counts.map(|counts| counts.iter().sum()).map_err(|error| Fault::of(&error))
 }
 
 /// Sidecars that listen for changes.
-async fn listeners(link: &Link, keys: &Keys) -> Result<u64, Fault> {
+pub(super) async fn listeners(link: &Link, keys: &Keys) -> Result<u64, Fault> {
     let mut connection = link.connection().await?;
     let mut asked = redis::cmd("PUBSUB");
     asked.arg("NUMSUB").arg(&keys.channel);

@@ -1,45 +1,31 @@
 //! Where everything lies in Redis: a fixed number of keys under one prefix,
 //! and in them fields and members whose bytes order them. No rule is in here.
 //!
-//! Rows are hash fields that hold the codec's bytes. Beside them stand the
-//! indexes by which rows are found: sorted sets, either of texts that sort as
-//! the rules want to read them (all scores zero), or of times. The keys are
-//! few and fixed, so that a reset, an import and whoever cleans up by hand
+//! Rows are hash fields, named by the bytes of their ids, that hold the codec's
+//! bytes. Beside them stand sorted sets whose scores are all zero, so that their
+//! members stand in byte order: the ids of rows that are listed by name, and the
+//! entries of the machine's indexes. What outlives a reset lies apart. The keys
+//! are few and fixed, so that a reset, an import and whoever cleans up by hand
 //! deal with all of them, and a common hash tag (`{…}`) keeps them together
 //! wherever keys are spread by their names.
+
+use crate::machine::{RowId, index};
 
 /// Every key, in the order in which the scripts receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The position of the state, the commits' count, and whose turn it is.
     Meta,
-    Kv,
-    /// Names in byte order.
-    KvName,
-    /// Names by deadline.
-    KvDue,
-    Lease,
-    LeaseName,
-    LeaseDue,
-    Run,
-    /// Facet, creation, priority, id: see [`listed`].
-    RunListed,
-    /// Facet, priority, creation, id, of those that may be had at once.
-    RunReady,
-    /// Priority, creation, id, by when the run may be had; zero is at once.
-    RunFree,
-    /// Facet, time, priority, creation, id, of those that may be had from that
-    /// time on.
-    RunWaiting,
-    /// Parent, creation, id.
-    RunChild,
-    Step,
-    StepName,
-    Session,
-    SessionName,
-    Request,
-    /// Idempotency keys by when they were answered.
-    RequestAge,
+    /// Rows by id.
+    Row,
+    /// Ids of keys, leases, steps and sessions.
+    Name,
+    /// Entries that list rows.
+    Entry,
+    /// Rows that outlive a reset.
+    Kept,
+    /// Entries that list those.
+    KeptEntry,
     /// A stream: entries are numbered by revision.
     Event,
     /// Subject, actor or action, and revision.
@@ -51,30 +37,40 @@ pub enum Place {
 }
 
 /// What [`Place`]s are called behind the prefix, and what Redis keeps there.
-const NAMES: [(Place, &str, Kind); 23] = [
+const NAMES: [(Place, &str, Kind); 10] = [
     (Place::Meta, "meta", Kind::Hash),
-    (Place::Kv, "kv", Kind::Hash),
-    (Place::KvName, "kv:name", Kind::Zset),
-    (Place::KvDue, "kv:due", Kind::Zset),
-    (Place::Lease, "lease", Kind::Hash),
-    (Place::LeaseName, "lease:name", Kind::Zset),
-    (Place::LeaseDue, "lease:due", Kind::Zset),
-    (Place::Run, "run", Kind::Hash),
-    (Place::RunListed, "run:listed", Kind::Zset),
-    (Place::RunReady, "run:ready", Kind::Zset),
-    (Place::RunFree, "run:free", Kind::Zset),
-    (Place::RunWaiting, "run:waiting", Kind::Zset),
-    (Place::RunChild, "run:child", Kind::Zset),
-    (Place::Step, "step", Kind::Hash),
-    (Place::StepName, "step:name", Kind::Zset),
-    (Place::Session, "session", Kind::Hash),
-    (Place::SessionName, "session:name", Kind::Zset),
-    (Place::Request, "request", Kind::Hash),
-    (Place::RequestAge, "request:age", Kind::Zset),
+    (Place::Row, "row", Kind::Hash),
+    (Place::Name, "name", Kind::Zset),
+    (Place::Entry, "entry", Kind::Zset),
+    (Place::Kept, "kept", Kind::Hash),
+    (Place::KeptEntry, "kept:entry", Kind::Zset),
     (Place::Event, "event", Kind::Stream),
     (Place::EventBy, "event:by", Kind::Zset),
     (Place::Commits, "commits", Kind::Hash),
     (Place::Queue, "queue", Kind::Zset),
+];
+
+/// What a reset empties.
+pub const CLEARED: [Place; 5] =
+    [Place::Row, Place::Name, Place::Entry, Place::Event, Place::EventBy];
+
+/// The hashes in which the first format kept rows, one for each kind.
+pub const OLD_ROWS: [&str; 6] = ["kv", "lease", "run", "step", "session", "request"];
+
+/// The indexes that it kept beside them.
+const OLD_INDEXES: [&str; 12] = [
+    "kv:name",
+    "kv:due",
+    "lease:name",
+    "lease:due",
+    "run:listed",
+    "run:ready",
+    "run:free",
+    "run:waiting",
+    "run:child",
+    "step:name",
+    "session:name",
+    "request:age",
 ];
 
 /// A type of value, as Redis names it.
@@ -85,29 +81,22 @@ enum Kind {
     Stream,
 }
 
-/// What a reset empties.
-pub const CLEARED: [Place; 18] = [
-    Place::Kv,
-    Place::KvName,
-    Place::KvDue,
-    Place::Lease,
-    Place::LeaseName,
-    Place::LeaseDue,
-    Place::Run,
-    Place::RunListed,
-    Place::RunReady,
-    Place::RunFree,
-    Place::RunWaiting,
-    Place::RunChild,
-    Place::Step,
-    Place::StepName,
-    Place::Session,
-    Place::SessionName,
-    Place::Event,
-    Place::EventBy,
-];
-
 impl Place {
+    /// Where a row with this id lies.
+    pub fn of_row(id: &RowId) -> Place {
+        if id.outlives_reset() { Place::Kept } else { Place::Row }
+    }
+
+    /// Where entries lie that begin so. What begins with nothing is no entry, but
+    /// the id of a row.
+    pub fn of_entry(entry: &[u8]) -> Place {
+        match (entry, index::outlives_reset(entry)) {
+            ([], _) => Place::Name,
+            (_, true) => Place::KeptEntry,
+            (_, false) => Place::Entry,
+        }
+    }
+
     /// The number by which scripts know it, from 1.
     pub fn number(self) -> usize {
         self as usize + 1
@@ -123,6 +112,7 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Keys {
     keys: Vec<String>,
+    base: String,
     /// Where changes are told.
     pub channel: String,
 }
@@ -141,6 +131,7 @@ impl Keys {
     fn below(base: &str) -> Keys {
         Keys {
             keys: NAMES.iter().map(|(_, name, _)| format!("{base}:{name}")).collect(),
+            base: base.to_owned(),
             channel: format!("{base}:changes"),
         }
     }
@@ -151,6 +142,16 @@ impl Keys {
 
     pub fn all(&self) -> &[String] {
         &self.keys
+    }
+
+    /// The keys of the first format that are no longer used.
+    pub fn old(&self) -> impl Iterator<Item = String> {
+        OLD_ROWS.iter().chain(&OLD_INDEXES).map(|name| self.old_place(name))
+    }
+
+    /// One of them.
+    pub fn old_place(&self, name: &str) -> String {
+        format!("{}:{name}", self.base)
     }
 }
 

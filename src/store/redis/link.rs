@@ -15,6 +15,7 @@ use super::fetch::{Fetch, Fetched, Reading};
 use super::layout::{Keys, Place, script_header};
 use super::open::FORMAT;
 use super::target::Target;
+use super::writes::Write;
 use crate::codec::{self, StateRecord};
 use crate::machine::{ClusterMs, Meta, Revision};
 
@@ -50,8 +51,7 @@ pub struct Commit<'a> {
     pub meta: &'a Meta,
     /// The revision that was read.
     pub before: Revision,
-    pub steps: i64,
-    pub commands: &'a [(&'static str, Place, Vec<Vec<u8>>)],
+    pub commands: &'a [Write],
 }
 
 /// What became of a commit.
@@ -77,13 +77,23 @@ pub enum Purpose {
     Command,
 }
 
+impl Purpose {
+    /// Bytes of rows that are taken.
+    pub fn bytes_max(self) -> usize {
+        match self {
+            Purpose::Batch => BATCH_BYTES_MAX,
+            Purpose::Read | Purpose::Command => BYTES_MAX,
+        }
+    }
+}
+
 /// Bytes of rows that go into one batch: Redis does nothing else for the few
 /// milliseconds that it takes to copy them.
-const BATCH_BYTES_MAX: u64 = 8 << 20;
+const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of rows that a question gives, or one command needs. More than any
 /// page that an api sends, less than what Redis's clients may be sent.
-const BYTES_MAX: u64 = 256 << 20;
+const BYTES_MAX: usize = 256 << 20;
 
 /// The newest commit that this sidecar has seen, over any of its links.
 #[derive(Default)]
@@ -115,16 +125,15 @@ impl Link {
         purpose: Purpose,
         now: Option<ClusterMs>,
     ) -> Result<Reading, Fault> {
-        let (me, bytes_max) = match purpose {
-            Purpose::Read => ("", BYTES_MAX),
-            Purpose::Batch => (&*self.me, BATCH_BYTES_MAX),
-            Purpose::Command => (&*self.me, BYTES_MAX),
+        let me = match purpose {
+            Purpose::Read => "",
+            Purpose::Batch | Purpose::Command => &*self.me,
         };
         let now = now.map(|now| now.0.to_string()).unwrap_or_default();
         let (seen, id) = self.seen.get();
         let mut call = self.fetch.prepare_invoke();
-        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(seen).arg(id).arg(bytes_max);
-        call.arg(fetch.args());
+        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(seen).arg(id);
+        call.arg(purpose.bytes_max()).arg(Fetch::deadlines()).arg(fetch.args());
         let read = Fetched::read(self.invoke(&call).await?)?;
         if let Reading::Fetched(fetched) = &read {
             self.seen.note(fetched);
@@ -151,7 +160,7 @@ impl Link {
         let mut call = self.commit.prepare_invoke();
         call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
         call.arg(commit.version).arg(commit.last).arg(commit.id).arg(FORMAT).arg(&state[..]);
-        call.arg(clock.0).arg(*revision).arg(commit.steps).arg(commit.before.0);
+        call.arg(clock.0).arg(*revision).arg(commit.before.0);
         for (command, place, args) in commit.commands {
             // Its name and its key are words too.
             call.arg(args.len() + 2).arg(*command).arg(place.number()).arg(args);

@@ -169,7 +169,7 @@ async fn fill(way: &Way, converted: Converted) -> Result<bool, OpenError> {
     // Another sidecar may have done the same at the same time. The error does
     // not tell: a full Redis refuses us just as an old state does.
     match way.first_look().await {
-        Ok(found) if found.version > 0 => Ok(false),
+        Ok((found, _)) if found.version > 0 => Ok(false),
         Ok(_) | Err(_) => Err(OpenError::Unfit {
             place: way.place(),
             reason: format!("what the Python reference stored cannot be taken over: {error}"),

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RedisStore;
+use super::bring_up::{OLD_FORMAT, bring_up, refuse_old};
 use super::error::{Fault, OpenError};
 use super::fetch::{Fetch, Fetched};
 use super::layout::{Keys, Place};
@@ -20,7 +21,7 @@ use super::writer::Writer;
 
 /// The form of what lies in Redis. A program refuses what is newer than it
 /// knows.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// How long opening waits for a Redis that is starting or failing over.
 const OPEN_WAIT: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub struct Options {
     /// Whether what lies under the Python reference's names becomes the state.
     pub move_in: MoveIn,
     /// How large the state may become by what this sidecar orders, in bytes as
-    /// [`crate::machine::size`] counts them.
+    /// [`crate::machine::tally`] counts them.
     pub state_bytes_max: Option<u64>,
 }
 
@@ -73,30 +74,31 @@ impl RedisStore {
     /// See [`OpenError`]; nothing was changed.
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
         let way = Way::to(options)?;
-        let mut found = way.first_look().await?;
+        let (mut found, format) = way.first_look().await?;
         way.link.prove().await.map_err(|fault| way.refused(fault))?;
-        if move_in(&way, &found).await? {
-            found = way.first_look().await?;
+        if format == OLD_FORMAT {
+            bring_up(&way, found).await?;
+            found = way.first_look().await?.0;
+        } else if move_in(&way, &found).await? {
+            found = way.first_look().await?.0;
         }
-        let (place, meta) = (way.place(), found.meta.clone());
-        let store = RedisStore::at(way, found, clock);
-        match store.count(&meta).await {
-            Ok(()) => Ok(store),
-            Err(error) => Err(OpenError::Unfit { place, reason: error.to_string() }),
-        }
+        Ok(RedisStore::at(way, found, clock))
     }
 
     /// Opens the state under the prefix to read it out: nothing is written.
     ///
     /// # Errors
-    /// See [`OpenError`]; one of them is that the Python reference left a
-    /// state that has not been taken over.
+    /// See [`OpenError`]; one of them is that the Python reference or an older
+    /// version left a state that has not been taken over.
     pub async fn open_to_read(
         options: Options,
         clock: RedisClock,
     ) -> Result<RedisStore, OpenError> {
         let way = Way::to(options)?;
-        let found = way.first_look().await?;
+        let (found, format) = way.first_look().await?;
+        if format == OLD_FORMAT {
+            return Err(refuse_old(&way));
+        }
         refuse_left(&way, &found).await?;
         Ok(RedisStore::at(way, found, clock))
     }
@@ -138,13 +140,14 @@ impl Way {
         Ok(Way { target, keys, link, seen, prefix, move_in, state_bytes_max })
     }
 
-    /// Reads the position, and refuses what it cannot belong to.
-    pub async fn first_look(&self) -> Result<Fetched, OpenError> {
+    /// Reads the position and the form of what lies there, and refuses what it
+    /// cannot belong to.
+    pub async fn first_look(&self) -> Result<(Fetched, u64), OpenError> {
         let until = Instant::now() + OPEN_WAIT;
         let mut link = self.link.clone();
         loop {
             match self.look(&link).await {
-                Ok((found, format)) if format <= FORMAT => return Ok(found),
+                Ok((found, format)) if format <= FORMAT => return Ok((found, format)),
                 Ok((_, found)) => {
                     let (place, prefix) = (self.place(), self.prefix.clone());
                     return Err(OpenError::Newer { place, prefix, found, known: FORMAT });
@@ -186,16 +189,25 @@ impl Way {
 
     /// The position, and the form of what lies there.
     async fn look(&self, link: &Link) -> Result<(Fetched, u64), Fault> {
+        let format = self.format_over(link).await?.unwrap_or(FORMAT);
+        if format > FORMAT {
+            // What else is there may not be readable.
+            return Ok((Fetched::default(), format));
+        }
+        Ok((link.read(&Fetch::default(), None).await?, format))
+    }
+
+    /// The form of what lies there, if anything does.
+    pub async fn format(&self) -> Result<Option<u64>, Fault> {
+        self.format_over(&self.link).await
+    }
+
+    async fn format_over(&self, link: &Link) -> Result<Option<u64>, Fault> {
         let mut connection = link.connection().await?;
         let mut asked = redis::cmd("HGET");
         asked.arg(self.keys.of(Place::Meta)).arg("format");
         let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
-        let format = format.map_err(|error| Fault::of(&error))?.unwrap_or(FORMAT);
-        if format > FORMAT {
-            // What else is there may not be readable.
-            return Ok((Fetched::nothing(), format));
-        }
-        Ok((link.read(&Fetch::default(), None).await?, format))
+        format.map_err(|error| Fault::of(&error))
     }
 }
 

@@ -8,7 +8,6 @@ local key, channel = KEYS[1], ARGV[1]
 
 redis.call('UNLINK', key)
 redis.call('HSET', key, 'a', '1')
-redis.call('HINCRBY', key, 'a', '1')
 redis.call('HDEL', key, 'b')
 redis.call('RENAME', key, key)
 redis.call('PERSIST', key)

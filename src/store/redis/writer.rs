@@ -15,12 +15,15 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::batch::{Decided, Needs, Selection, decide_all};
+use super::ask::ROUNDS_MAX;
+use super::batch::{Decided, Selection, decide_all};
 use super::error::Fault;
-use super::fetch::{Fetched, Reading};
+use super::fetch::{Fetched, PRESENT, Reading};
 use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
+use super::needs::{Known, Needs};
 use super::shared::Shared;
-use crate::machine::{ClusterMs, Envelope, Reply};
+use super::working::Lack;
+use crate::machine::{ClusterMs, Command, Envelope, Reply};
 use crate::store::StoreError;
 use crate::store::queue::Job;
 
@@ -122,6 +125,9 @@ impl Writer {
                         self.shared.queue.give_back(job);
                     }
                 }
+                Attempt::Much if is_divisible(&jobs[0].request.command) => {
+                    halve(&mut jobs[0].request.command);
+                }
                 Attempt::Much => {
                     let why = "the command touches more than redis can be asked for at once";
                     return fail(jobs, &StoreError::Unavailable(why.into()));
@@ -166,53 +172,88 @@ impl Writer {
     }
 
     async fn attempt(&mut self, jobs: &mut Vec<Job>) -> Attempt {
-        let envelopes: Vec<Envelope> = stamped(jobs, ClusterMs::default(), None);
-        let needs = Needs::of(envelopes.iter());
-        let now = self.shared.given_now();
-        let purpose = if jobs.len() > 1 { Purpose::Batch } else { Purpose::Command };
-        let fetched = match self.link.fetch(&needs.fetch(), purpose, now).await {
-            Ok(Reading::Fetched(fetched)) => *fetched,
-            Ok(Reading::Wait) => return Attempt::Wait,
-            Ok(Reading::Much) => return Attempt::Much,
-            Err(fault) => return Attempt::Failed(fault),
+        let purpose = match &jobs[..] {
+            [job] if !is_divisible(&job.request.command) => Purpose::Command,
+            _ => Purpose::Batch,
         };
-        self.shared.saw(&fetched);
-        let Fetched { now, version, late, mine, .. } = fetched;
-        let last = fetched.last.clone();
-        let before = match needs.working(fetched) {
-            Ok(before) => before,
-            Err(fault) => return Attempt::Failed(fault),
+        let needs = Needs::of_batch(&stamped(jobs, PRESENT, None));
+        let known = self.fetch(&needs, purpose, self.shared.given_now()).await;
+        let known = known.and_then(|state| {
+            self.shared.saw(&state);
+            Known::new(&needs, state).map_err(Attempt::Failed)
+        });
+        let mut known = match known {
+            Ok(known) => known,
+            Err(attempt) => return attempt,
         };
         // From here on a caller who gives up cannot know what became of it.
         jobs.retain(Job::take);
         let max = self.shared.standing.state_bytes_max();
-        let decided = decide_all(&stamped(jobs, now, max), before, late);
+        let envelopes = stamped(jobs, known.state.now, max);
+        let decided = match self.decide(&envelopes, &mut known, purpose).await {
+            Ok(decided) => decided,
+            Err(attempt) => {
+                jobs.iter().for_each(Job::put_back);
+                return attempt;
+            }
+        };
         if decided.idle {
             self.shared.standing.publish(&decided.meta);
             answer(jobs, decided.replies);
-            if mine {
+            if known.state.mine {
                 self.pass().await;
             }
             return Attempt::Answered;
         }
-        self.finish(jobs, decided, version, &last).await
+        self.finish(jobs, decided, &known.state).await
     }
 
-    /// Commits what was decided over the state that commit number `version`,
-    /// `last`, had made.
-    async fn finish(
-        &mut self,
-        jobs: &mut Vec<Job>,
-        decided: Decided,
-        version: u64,
-        last: &str,
-    ) -> Attempt {
+    /// Decides over what is known, and reads what is missing, until nothing is.
+    async fn decide(
+        &self,
+        envelopes: &[Envelope],
+        known: &mut Known,
+        purpose: Purpose,
+    ) -> Result<Decided, Attempt> {
+        for _ in 0..ROUNDS_MAX {
+            let missing = match decide_all(envelopes, known) {
+                Ok(decided) => return Ok(decided),
+                Err(Lack::Missing(missing)) => missing,
+                Err(Lack::Unclear | Lack::Nothing) => break,
+            };
+            let more = self.fetch(&missing, purpose, Some(known.state.now)).await?;
+            if !known.add(&missing, more).map_err(Attempt::Failed)? {
+                return Err(Attempt::Conflict);
+            }
+            if known.bytes > purpose.bytes_max() {
+                break;
+            }
+        }
+        Err(Attempt::Much)
+    }
+
+    async fn fetch(
+        &self,
+        needs: &Needs,
+        purpose: Purpose,
+        now: Option<ClusterMs>,
+    ) -> Result<Fetched, Attempt> {
+        match self.link.fetch(&needs.fetch(), purpose, now).await {
+            Ok(Reading::Fetched(fetched)) => Ok(*fetched),
+            Ok(Reading::Wait) => Err(Attempt::Wait),
+            Ok(Reading::Much) => Err(Attempt::Much),
+            Err(fault) => Err(Attempt::Failed(fault)),
+        }
+    }
+
+    /// Commits what was decided over the state that was read.
+    async fn finish(&mut self, jobs: &mut Vec<Job>, decided: Decided, state: &Fetched) -> Attempt {
         self.commits += 1;
         let id = format!("{}-{}", self.link.me(), self.commits);
-        let (steps, meta) = (decided.writes.steps, &decided.meta);
+        let Fetched { version, ref last, .. } = *state;
+        let (before, meta) = (state.meta.revision, &decided.meta);
         let commands = decided.writes.commands();
-        let before = decided.before;
-        let commit = Commit { version, last, id: &id, meta, before, steps, commands: &commands };
+        let commit = Commit { version, last, id: &id, meta, before, commands: &commands };
         match self.commit(&commit, jobs).await {
             Some(Ok(Committed::Done)) => {
                 self.shared.standing.publish(&decided.meta);
@@ -282,6 +323,17 @@ impl Writer {
 /// large.
 fn stamped(jobs: &[Job], now: ClusterMs, state_bytes_max: Option<u64>) -> Vec<Envelope> {
     jobs.iter().map(|job| job.request.clone().stamped(now, state_bytes_max)).collect()
+}
+
+/// Whether a command may do less, if it touches too much.
+fn is_divisible(command: &Command) -> bool {
+    matches!(command, Command::Sweep { limit } if *limit > 1)
+}
+
+fn halve(command: &mut Command) {
+    if let Command::Sweep { limit } = command {
+        *limit /= 2;
+    }
 }
 
 fn pauses() -> ExponentialBackoff {
