@@ -19,6 +19,7 @@ mod versions;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::Acquire;
+use mcp_state_sidecar::machine::view::Page;
 use mcp_state_sidecar::machine::{Answer, Command, Question, Reply};
 use mcp_state_sidecar::store::{Consistency, Store};
 use tokio::time::Instant;
@@ -95,7 +96,7 @@ async fn a_lease_seen_expired_stays_expired_under_the_next_leader() {
     let first = acquired(cluster.any().submit(acquire("a"), soon()).await.unwrap());
     assert!(first.acquired);
     cluster.clock.advance_ms(3_001);
-    let question = Question::Leases { scan: Default::default(), limit: 10 };
+    let question = Question::Leases { scan: Default::default(), page: Page::of_rows(10) };
     let seen = cluster.any().ask(question.clone(), Consistency::Linearizable, soon()).await;
     assert!(matches!(seen.unwrap().answer, Answer::Leases { rows, .. } if rows.is_empty()));
     // The next leader's wall clock lags behind what the first one counted.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Header, VERSION, hex};
-use crate::codec::{self, StateRecord};
+use crate::codec;
 use crate::machine::row::RunRow;
-use crate::machine::{Event, Json};
+use crate::machine::{Event, Json, Row};
 use crate::store::transfer::Part;
 
 /// Every line but the first.
@@ -23,6 +23,7 @@ pub(super) enum Line<S: Ord> {
     Run(Run<S>),
     Step(Step<S>),
     Session(Session<S>),
+    Cancellation(Cancellation<S>),
     Request(Request<S>),
     Event(EventLine<S>),
     End(End),
@@ -111,6 +112,10 @@ pub(super) struct Run<S: Ord> {
     pub(super) result: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<S>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) promoted: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) depth: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +143,19 @@ pub(super) struct Session<S> {
     pub(super) revision: u64,
     pub(super) saved_at_ms: u64,
     pub(super) updated_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cancellation<S> {
+    pub(super) run_id: S,
+    pub(super) revision: u64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(super) actor: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<S>,
+    /// Runs, and the revision after which their children were created.
+    pub(super) frames: Vec<(S, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,6 +188,10 @@ fn none<S>() -> Option<S> {
     None
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl<'a> First<&'a str> {
     pub(super) fn of(header: &'a Header) -> First<&'a str> {
         let Header { origin, meta } = header;
@@ -193,41 +215,48 @@ impl<'a> Line<&'a str> {
     /// Nothing for what a node keeps for itself.
     pub(super) fn of(part: &'a Part) -> Option<Line<&'a str>> {
         Some(match part {
-            Part::Row(StateRecord::Key(key, row)) => Line::Key(Key {
+            Part::Row(Row::Key(key, row)) => Line::Key(Key {
                 key,
                 value: row.value.as_str(),
                 revision: row.revision.0,
                 expires_at_ms: row.expires_at.map(|at| at.0),
             }),
-            Part::Row(StateRecord::Lease(resource_id, row)) => Line::Lease(Lease {
+            Part::Row(Row::Lease(resource_id, row)) => Line::Lease(Lease {
                 resource_id,
                 holder_id: &row.holder_id,
                 token: row.token.0,
                 revision: row.revision.0,
                 expires_at_ms: row.expires_at.0,
             }),
-            Part::Row(StateRecord::Run(row)) => Line::Run(Run::of(row)),
-            Part::Row(StateRecord::Step(run_id, step, row)) => Line::Step(Step {
+            Part::Row(Row::Run(row)) => Line::Run(Run::of(row)),
+            Part::Row(Row::Step(run_id, step, row)) => Line::Step(Step {
                 run_id,
                 step: *step,
                 output: row.output.as_str(),
                 revision: row.revision.0,
             }),
-            Part::Row(StateRecord::Session(session_id, row)) => Line::Session(Session {
+            Part::Row(Row::Session(session_id, row)) => Line::Session(Session {
                 session_id,
                 context: row.context.as_str(),
                 revision: row.revision.0,
                 saved_at_ms: row.saved_at.0,
                 updated_at_ms: row.updated_at.0,
             }),
-            Part::Row(StateRecord::Request(key, row)) => Line::Request(Request {
+            Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(Cancellation {
+                run_id,
+                revision: row.revision.0,
+                actor: row.actor.as_deref(),
+                reason: row.reason.as_deref(),
+                frames: row.frames.iter().map(|(run_id, after)| (&**run_id, after.0)).collect(),
+            }),
+            Part::Row(Row::Request(key, row)) => Line::Request(Request {
                 key,
                 digest: hex::encode(&row.digest),
                 reply: hex::encode(&codec::encode_reply(&row.reply)),
                 at_ms: row.at.0,
             }),
             Part::Event(event) => Line::Event(EventLine::of(event)),
-            Part::Row(StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..)) => {
+            Part::Row(Row::Origin(..) | Row::Answer(..)) => {
                 return None;
             }
         })
@@ -260,6 +289,8 @@ impl<'a> Run<&'a str> {
             }),
             result: row.result.as_ref().map(Json::as_str),
             error: row.error.as_deref(),
+            promoted: row.promoted,
+            depth: row.depth,
         }
     }
 }

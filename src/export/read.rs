@@ -6,8 +6,7 @@ use sha2::{Digest, Sha256};
 use super::line::{First, Line, Title};
 use super::write::end_line;
 use super::{FORMAT, Header, LINE_BYTES_MAX, Tally, VERSION};
-use crate::codec::StateRecord;
-use crate::machine::{Chain, Event, Meta, Revision, Text};
+use crate::machine::{Chain, Event, Meta, Revision, Row, Text};
 use crate::store::transfer::Part;
 
 /// Why a stream is refused. One line for people.
@@ -158,6 +157,7 @@ impl Reader {
             Line::Run(run) => run.into_row(),
             Line::Step(step) => step.into_row(),
             Line::Session(session) => session.into_row(),
+            Line::Cancellation(cancellation) => Ok(cancellation.into_row()),
             Line::Request(request) => request.into_row(),
             Line::Event(event) => {
                 let event = event.into_event().map_err(wrong)?;
@@ -252,20 +252,18 @@ fn follow(event: &Event, newest: (Revision, Chain), meta: &Meta) -> Result<(), S
 
 /// No row was changed or granted after the state's revision: the next grant
 /// would give such a token a second time.
-fn within(row: &StateRecord, newest: Revision) -> Result<(), String> {
+fn within(row: &Row, newest: Revision) -> Result<(), String> {
     let highest = match row {
-        StateRecord::Key(_, row) => row.revision,
-        StateRecord::Lease(_, row) => row.revision.max(row.token),
-        StateRecord::Run(row) => {
+        Row::Key(_, row) => row.revision,
+        Row::Lease(_, row) => row.revision.max(row.token),
+        Row::Run(row) => {
             let token = row.claim.as_ref().map_or(Revision::ZERO, |claim| claim.token);
             row.revision.max(row.created_revision).max(token)
         }
-        StateRecord::Step(_, _, row) => row.revision,
-        StateRecord::Session(_, row) => row.revision,
-        StateRecord::Meta(_)
-        | StateRecord::Request(..)
-        | StateRecord::Origin(..)
-        | StateRecord::Answer(..) => Revision::ZERO,
+        Row::Step(_, _, row) => row.revision,
+        Row::Session(_, row) => row.revision,
+        Row::Cancellation(_, row) => row.revision,
+        Row::Request(..) | Row::Origin(..) | Row::Answer(..) => Revision::ZERO,
     };
     if highest > newest {
         return Err(format!("revision {highest} lies after the state's ({newest})"));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::StateRecord;
+use crate::machine::Row;
 use crate::store::transfer::Part;
 
 /// Rows and events that went by.
@@ -13,6 +13,8 @@ pub struct Tally {
     pub runs: u64,
     pub steps: u64,
     pub sessions: u64,
+    /// Cancelled trees that the sweep is still at.
+    pub cancellations: u64,
     /// Remembered requests.
     pub requests: u64,
     pub events: u64,
@@ -22,23 +24,28 @@ impl Tally {
     /// Counts one more. What a node keeps for itself is never exported.
     pub fn count(&mut self, part: &Part) {
         let place = match part {
-            Part::Row(StateRecord::Key(..)) => &mut self.keys,
-            Part::Row(StateRecord::Lease(..)) => &mut self.leases,
-            Part::Row(StateRecord::Run(..)) => &mut self.runs,
-            Part::Row(StateRecord::Step(..)) => &mut self.steps,
-            Part::Row(StateRecord::Session(..)) => &mut self.sessions,
-            Part::Row(StateRecord::Request(..)) => &mut self.requests,
+            Part::Row(Row::Key(..)) => &mut self.keys,
+            Part::Row(Row::Lease(..)) => &mut self.leases,
+            Part::Row(Row::Run(..)) => &mut self.runs,
+            Part::Row(Row::Step(..)) => &mut self.steps,
+            Part::Row(Row::Session(..)) => &mut self.sessions,
+            Part::Row(Row::Cancellation(..)) => &mut self.cancellations,
+            Part::Row(Row::Request(..)) => &mut self.requests,
             Part::Event(_) => &mut self.events,
-            Part::Row(StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..)) => {
-                return;
-            }
+            Part::Row(Row::Origin(..) | Row::Answer(..)) => return,
         };
         *place += 1;
     }
 
     /// All rows.
     pub fn rows(&self) -> u64 {
-        self.keys + self.leases + self.runs + self.steps + self.sessions + self.requests
+        self.keys
+            + self.leases
+            + self.runs
+            + self.steps
+            + self.sessions
+            + self.cancellations
+            + self.requests
     }
 }
 
@@ -53,7 +60,10 @@ impl fmt::Display for Tally {
             (self.requests, "remembered request"),
             (self.events, "event"),
         ];
-        for (at, (count, name)) in counts.into_iter().enumerate() {
+        let counts = counts.into_iter().chain(
+            (self.cancellations > 0).then_some((self.cancellations, "unfinished cancellation")),
+        );
+        for (at, (count, name)) in counts.enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             let plural = if count == 1 { "" } else { "s" };
             write!(f, "{comma}{count} {name}{plural}")?;

@@ -3,13 +3,13 @@
 
 use serde::de::IgnoredAny;
 
-use super::line::{EventLine, First, Key, Lease, Request, Run, Session, Step};
+use super::line::{Cancellation, EventLine, First, Key, Lease, Request, Run, Session, Step};
 use super::{Header, Origin, hex};
-use crate::codec::{self, StateRecord};
+use crate::codec;
 use crate::machine::row::{
-    Anchor, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
+    Anchor, CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
 };
-use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Text, WallMs};
+use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs};
 
 impl First<Text> {
     pub(super) fn into_header(self) -> Result<Header, String> {
@@ -26,39 +26,39 @@ impl First<Text> {
                 },
                 sets: self.sets,
                 // Whoever takes the rows in counts them.
-                state_bytes: 0,
+                ..Meta::default()
             },
         })
     }
 }
 
 impl Key<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
         let row = KeyRow {
             value: json("value", self.value)?,
             revision: Revision(self.revision),
             expires_at: self.expires_at_ms.map(ClusterMs),
         };
-        Ok(StateRecord::Key(self.key, row))
+        Ok(Row::Key(self.key, row))
     }
 }
 
 impl Lease<Text> {
-    pub(super) fn into_row(self) -> StateRecord {
+    pub(super) fn into_row(self) -> Row {
         let row = LeaseRow {
             holder_id: self.holder_id,
             token: Revision(self.token),
             revision: Revision(self.revision),
             expires_at: ClusterMs(self.expires_at_ms),
         };
-        StateRecord::Lease(self.resource_id, row)
+        Row::Lease(self.resource_id, row)
     }
 }
 
 impl Run<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
         let status = self.status.parse();
-        Ok(StateRecord::Run(RunRow {
+        Ok(Row::Run(Box::new(RunRow {
             status: status.map_err(|()| format!("status: got {:?}, which is none", self.status))?,
             run_id: self.run_id,
             name: self.name,
@@ -82,39 +82,54 @@ impl Run<Text> {
             }),
             result: self.result.map(|text| json("result", text)).transpose()?,
             error: self.error,
-        }))
+            promoted: self.promoted,
+            depth: self.depth,
+        })))
     }
 }
 
 impl Step<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
         let output = json("output", self.output)?;
         let row = StepRow { output, revision: Revision(self.revision) };
-        Ok(StateRecord::Step(self.run_id, self.step, row))
+        Ok(Row::Step(self.run_id, self.step, row))
     }
 }
 
 impl Session<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
         let row = SessionRow {
             context: json("context", self.context)?,
             revision: Revision(self.revision),
             saved_at: WallMs(self.saved_at_ms),
             updated_at: WallMs(self.updated_at_ms),
         };
-        Ok(StateRecord::Session(self.session_id, row))
+        Ok(Row::Session(self.session_id, row))
+    }
+}
+
+impl Cancellation<Text> {
+    pub(super) fn into_row(self) -> Row {
+        let frames = self.frames.into_iter();
+        let row = CancellationRow {
+            revision: Revision(self.revision),
+            actor: self.actor,
+            reason: self.reason,
+            frames: frames.map(|(run_id, after)| (run_id, Revision(after))).collect(),
+        };
+        Row::Cancellation(self.run_id, Box::new(row))
     }
 }
 
 impl Request<Text> {
-    pub(super) fn into_row(self) -> Result<StateRecord, String> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
         let digest = hex::decode_hash(&self.digest);
         let digest = digest.ok_or("digest: takes 64 hexadecimal digits")?;
         let reply = hex::decode(&self.reply).ok_or("reply: takes hexadecimal digits")?;
         let reply =
             codec::decode_reply(&reply.into()).map_err(|error| format!("reply: {error}"))?;
         let row = RequestRow { digest, reply, at: ClusterMs(self.at_ms) };
-        Ok(StateRecord::Request(self.key, row))
+        Ok(Row::Request(self.key, Box::new(row)))
     }
 }
 

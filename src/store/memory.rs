@@ -12,14 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::row_record;
 use super::tables::Tables;
 use super::transfer::{Export, Feed, Part, feed};
 use super::window::Window;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{
-    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, View, answer, answer_history,
-    decide,
+    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Row, answer, answer_history,
+    decide, lookup,
 };
 
 /// A state in this process's memory.
@@ -56,7 +55,8 @@ impl State {
 
     /// All that an export holds, in its order.
     fn read_out(&self, feed: &mut Feed) -> Result<(), StoreError> {
-        let mut rows = self.tables.rows().filter_map(row_record::record).filter_map(Part::of_row);
+        let rows = self.tables.rows().map(|row| Row::clone(row));
+        let mut rows = rows.filter_map(Part::of_row);
         rows.try_for_each(|row| feed.push(row))?;
         let mut events = self.history.iter_after(Revision::ZERO);
         events.try_for_each(|event| feed.push(Part::Event(Event::clone(event))))
@@ -104,12 +104,11 @@ impl MemoryStore {
     /// moved on, so that what reads as gone never comes back.
     fn fresh(&self) -> Result<Arc<State>, StoreError> {
         let state = self.state();
-        let Ok(deadline) = state.tables.next_deadline(state.tables.meta().clock);
+        let Ok(deadline) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
         if deadline.is_none_or(|deadline| deadline.0 > self.clock.wall_ms()) {
             return Ok(state);
         }
-        let command = Command::Sweep { limit: 0 };
-        self.commit(Request { command, idempotency: None, actor: None, chance: 0 })?;
+        self.commit(Request::own(Command::Sweep { limit: 0 }))?;
         Ok(self.state())
     }
 
@@ -161,8 +160,8 @@ impl Store for MemoryStore {
     async fn sweep_due(&self) -> bool {
         let state = self.state();
         let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
-        let Ok(due) = state.tables.due(now, 1);
-        !due.is_empty() && self.open().is_ok()
+        let Ok(due) = lookup::is_due(&state.tables, now);
+        due && self.open().is_ok()
     }
 
     async fn export(&self, _deadline: Instant) -> Result<Export, StoreError> {
@@ -215,7 +214,7 @@ mod tests {
             if_revision: None,
             fence: None,
         };
-        Request { command: Command::Set(set), idempotency: None, actor: None, chance: 0 }
+        Request::own(Command::Set(set))
     }
 
     async fn is_there(store: &MemoryStore, consistency: Consistency) -> bool {

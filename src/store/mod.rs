@@ -8,7 +8,6 @@ mod queue;
 pub mod raft;
 pub mod redis;
 pub mod reference;
-mod row_record;
 pub mod sqlite;
 mod standing;
 pub mod tables;
@@ -26,7 +25,7 @@ use transfer::Export;
 
 use crate::machine::command::Idempotency;
 use crate::machine::{
-    Answer, Chain, ClusterMs, Command, Envelope, Question, Reply, Revision, Text, WallMs,
+    Answer, Chain, ClusterMs, Command, Envelope, Question, Reply, Revision, Rules, Text, WallMs,
 };
 
 /// One state, shared by all who hold it.
@@ -88,15 +87,35 @@ pub struct Request {
     pub actor: Option<Text>,
     /// See [`crate::machine::Envelope::chance`].
     pub chance: u64,
+    /// For one who waits and tries again: where the command would come to
+    /// nothing as far as the one who orders it knows, that is the reply, and
+    /// nothing is ordered. Set for claims and leases alone.
+    pub attempt: bool,
 }
 
 impl Request {
+    /// A command that nobody asked for: a node's own.
+    pub(crate) fn own(command: Command) -> Request {
+        Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
+    }
+
     /// The command as it is decided at `now`, by a store with one clock, where
     /// the state may become so large.
     fn stamped(self, now: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
-        let Request { command, idempotency, actor, chance } = self;
+        let Request { command, idempotency, actor, chance, attempt: _ } = self;
         let (origin, wall, clock) = (None, WallMs(now.0), now);
-        Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, command }
+        let rules = Rules::Stepwise;
+        Envelope {
+            origin,
+            idempotency,
+            actor,
+            chance,
+            wall,
+            clock,
+            state_bytes_max,
+            rules,
+            command,
+        }
     }
 }
 
@@ -130,7 +149,7 @@ pub struct Health {
     pub fault: Option<String>,
     pub revision: Revision,
     pub chain: Chain,
-    /// How large the state is; see [`crate::machine::size`].
+    /// How large the state is; see [`crate::machine::tally`].
     pub state_bytes: u64,
     /// How large it may become by what this process orders, if there is a limit.
     pub state_bytes_max: Option<u64>,
@@ -157,6 +176,9 @@ pub struct ClusterHealth {
     pub members: Vec<Member>,
     /// What an operator should see to although everything works, if so.
     pub warning: Option<String>,
+    /// The version of the peers' protocol that all members speak, as far as this
+    /// node knows: newer rules and messages wait for the last of them.
+    pub protocol: u32,
 }
 
 /// One member as a node sees it.

@@ -266,7 +266,7 @@ mod tests {
     use crate::machine::Command;
 
     fn request() -> Request {
-        Request { command: Command::Reset, idempotency: None, actor: None, chance: 0 }
+        Request::own(Command::Reset)
     }
 
     #[tokio::test]

@@ -75,10 +75,6 @@ use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Command, Question, Reply, Revision, lookup};
 
-/// Rows that one sweep changes at most. Redis does nothing else for the few
-/// milliseconds that it takes to write them; what is left is due again at once.
-const SWEEP_MAX: u32 = 200;
-
 /// How long looking for something to sweep may take; it is done once a second.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
@@ -93,10 +89,7 @@ pub struct RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn submit(&self, mut request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        if let Command::Sweep { limit } = &mut request.command {
-            *limit = SWEEP_MAX.min(*limit);
-        }
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
         self.shared.queue.submit(request, deadline, || self.shared.why_late()).await
     }
 

@@ -39,9 +39,8 @@ use std::collections::BTreeMap;
 pub use check::{json, object, status, tags};
 pub use convert::convert;
 
-use crate::codec::StateRecord;
 use crate::machine::row::Status;
-use crate::machine::{Event, Json, Meta, Text};
+use crate::machine::{Event, Json, Meta, Row, Text};
 
 /// The version that all of this is about.
 pub const VERSION: &str = "0.1.0";
@@ -119,7 +118,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
     pub meta: Meta,
-    pub rows: Vec<StateRecord>,
+    pub rows: Vec<Row>,
     /// From the first revision to the one of `meta`.
     pub events: Vec<Event>,
 }

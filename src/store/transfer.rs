@@ -14,8 +14,7 @@ use futures::stream::BoxStream;
 pub(super) use feed::{Feed, feed};
 
 use super::StoreError;
-use crate::codec::StateRecord;
-use crate::machine::{Event, Meta, Revision};
+use crate::machine::{Event, Meta, Revision, Row, tally};
 
 /// A state as it was at one instant.
 pub struct Export {
@@ -30,22 +29,31 @@ pub struct Export {
 /// One row or one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Any row but the position, a node's session or its answers.
-    Row(StateRecord),
+    /// Any row but a node's session or its answers.
+    Row(Row),
     Event(Event),
 }
 
 impl Part {
     /// The part of this row; nothing where a node keeps it for itself.
-    pub fn of_row(row: StateRecord) -> Option<Part> {
+    pub fn of_row(row: Row) -> Option<Part> {
         match row {
-            StateRecord::Key(..)
-            | StateRecord::Lease(..)
-            | StateRecord::Run(..)
-            | StateRecord::Step(..)
-            | StateRecord::Session(..)
-            | StateRecord::Request(..) => Some(Part::Row(row)),
-            StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => None,
+            Row::Key(..)
+            | Row::Lease(..)
+            | Row::Run(_)
+            | Row::Step(..)
+            | Row::Session(..)
+            | Row::Cancellation(..)
+            | Row::Request(..) => Some(Part::Row(row)),
+            Row::Origin(..) | Row::Answer(..) => None,
+        }
+    }
+
+    /// About how much it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Part::Row(row) => tally::bytes(row) as usize,
+            Part::Event(event) => event.bytes(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use imbl::{OrdSet, Vector};
 
-use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
 use crate::machine::{Action, Event, HistoryView, Revision, Text};
 
 /// What an event costs besides its text: its fields, their allocations and
@@ -168,18 +168,18 @@ impl HistoryView for Window {
         &self,
         filter: &HistoryFilter,
         before: Option<Revision>,
-        limit: usize,
+        page: Page,
     ) -> Result<Vec<Event>, Infallible> {
         let before = before.unwrap_or(Revision(u64::MAX));
         let found = |facet| {
             let newest_first = self.found_by(facet, Revision::ZERO, before).rev();
-            take(newest_first, |event| filter.admits(event), limit)
+            take(newest_first, |event| filter.admits(event), page)
         };
         Ok(match (&filter.subject, &filter.actor, filter.action) {
             (Some(subject), _, _) => found(Facet::Subject(subject.clone())),
             (None, Some(actor), _) => found(Facet::Actor(actor.clone())),
             (None, None, Some(action)) => found(Facet::Action(action)),
-            (None, None, None) => take(self.before(before), |_| true, limit),
+            (None, None, None) => take(self.before(before), |_| true, page),
         })
     }
 
@@ -187,15 +187,17 @@ impl HistoryView for Window {
         &self,
         filter: &ChangeFilter,
         after: Revision,
-        limit: usize,
+        page: Page,
     ) -> Result<Vec<Event>, Infallible> {
         let admits = |event: &Event| filter.admits(event);
         Ok(match filter {
             ChangeFilter::Key(key) => {
                 let facet = Facet::Subject(key.clone());
-                take(self.found_by(facet, after, Revision(u64::MAX)), admits, limit)
+                take(self.found_by(facet, after, Revision(u64::MAX)), admits, page)
             }
-            ChangeFilter::Prefix(_) => take(self.iter_after(after), admits, limit),
+            ChangeFilter::Prefix(_) | ChangeFilter::Grants => {
+                take(self.iter_after(after), admits, page)
+            }
         })
     }
 }
@@ -203,9 +205,11 @@ impl HistoryView for Window {
 fn take<'a>(
     events: impl Iterator<Item = &'a Arc<Event>>,
     admits: impl Fn(&Event) -> bool,
-    limit: usize,
+    page: Page,
 ) -> Vec<Event> {
-    events.filter(|event| admits(event)).take(limit).map(|event| Event::clone(event)).collect()
+    let events = events.filter(|event| admits(event)).map(|event| Event::clone(event));
+    let Ok(read) = page.read(events.map(Ok::<_, Infallible>), Event::bytes);
+    read
 }
 
 fn facets(event: &Event) -> impl Iterator<Item = Facet> + use<> {

@@ -7,7 +7,7 @@ use mcp_state_sidecar::limits::{TRANSACTION_MAX, VALUE_BYTES_MAX_DEFAULT};
 use mcp_state_sidecar::machine::command::{
     Cancel, Checkpoint, Claimant, Create, Operation, SaveSession, Set, Transact,
 };
-use mcp_state_sidecar::machine::view::{HistoryFilter, RunFilter, Scan};
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Command, Json, Question, Reply, Text};
 use mcp_state_sidecar::store::{Consistency, Request};
 
@@ -59,7 +59,9 @@ async fn calls(players: &mut Players) -> Result<(), Fault> {
 async fn submit(players: &mut Players, command: Command) -> Result<Reply, Fault> {
     // Chance is counted, so that runs have ids of their own.
     let chance = players.model.state().tables.meta().revision.0 << 4;
-    players.submit(Request { command, idempotency: None, actor: None, chance }, chance).await
+    players
+        .submit(Request { command, idempotency: None, actor: None, chance, attempt: false }, chance)
+        .await
 }
 
 /// Every other key has an end.
@@ -103,7 +105,13 @@ async fn family(players: &mut Players) -> Result<Text, Fault> {
         let output = Json::new(step.to_string());
         submit(players, Command::Checkpoint(Checkpoint { run_id, step, output, claimant })).await?;
     }
-    players.ask(Question::Resume { run_id: parent.clone() }, Consistency::Linearizable, 1).await?;
+    players
+        .ask(
+            Question::Resume { run_id: parent.clone(), from_step: 0, page: Page::of_rows(1_000) },
+            Consistency::Linearizable,
+            1,
+        )
+        .await?;
     Ok(parent)
 }
 
@@ -129,11 +137,19 @@ async fn everything(players: &mut Players) -> Result<(), Fault> {
     let (scan, limit) = (Scan::default(), 10_000);
     let tags = BTreeMap::from([("team".into(), "large".into())]);
     for question in [
-        Question::Keys { scan: scan.clone(), limit },
-        Question::Runs { filter: RunFilter { tags, ..RunFilter::default() }, before: None, limit },
-        Question::Sessions { scan, limit },
+        Question::Keys { scan: scan.clone(), page: Page::of_rows(limit) },
+        Question::Runs {
+            filter: RunFilter { tags, ..RunFilter::default() },
+            before: None,
+            page: Page::of_rows(limit),
+        },
+        Question::Sessions { scan, page: Page::of_rows(limit) },
         Question::Counts,
-        Question::History { filter: HistoryFilter::default(), before: None, limit },
+        Question::History {
+            filter: HistoryFilter::default(),
+            before: None,
+            page: Page::of_rows(limit),
+        },
     ] {
         players.ask(question.clone(), Consistency::Linearizable, 0).await?;
         players.ask(question, Consistency::Local, 1).await?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use mcp_state_sidecar::machine::row::REMEMBERED_MS;
-use mcp_state_sidecar::machine::view::{HistoryFilter, RunFilter, Scan};
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Command, Question, Reply, Revision};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
@@ -178,37 +178,52 @@ fn short(text: &str) -> String {
 
 fn drawn(draw: &mut Draw<'_>, model: &MemoryStore) -> Request {
     let (command, idempotency) = draw.command(&model.state().tables);
-    Request { command, idempotency, actor: draw.maybe(NAMES), chance: draw.chance() }
+    Request {
+        command,
+        idempotency,
+        actor: draw.maybe(NAMES),
+        chance: draw.chance(),
+        attempt: false,
+    }
 }
 
 /// Moves the clock on and does nothing else.
 pub fn tick() -> Request {
     let command = Command::Sweep { limit: 0 };
-    Request { command, idempotency: None, actor: None, chance: 0 }
+    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
 }
 
 /// A change, for the sake of the clock: a store need not keep what time it is
 /// where nothing else has changed.
 pub fn last() -> Request {
     let command = draw::set("last", None);
-    Request { command, idempotency: None, actor: None, chance: 0 }
+    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
 }
 
 /// Questions that leave nothing out.
 async fn everything(model: &MemoryStore) -> Vec<Question> {
     let (scan, limit) = (Scan::default(), 10_000);
-    let runs = Question::Runs { filter: RunFilter::default(), before: None, limit };
+    let runs =
+        Question::Runs { filter: RunFilter::default(), before: None, page: Page::of_rows(limit) };
     let Answered { answer, .. } =
         model.ask(runs.clone(), Consistency::Linearizable, soon()).await.expect("it is memory");
     let Answer::Runs { rows, .. } = answer else { panic!("not about runs: {answer:?}") };
-    let steps = rows.into_iter().map(|run| Question::Resume { run_id: run.run_id });
+    let steps = rows.into_iter().map(|run| Question::Resume {
+        run_id: run.run_id,
+        from_step: 0,
+        page: Page::of_rows(1_000),
+    });
     let mut questions: Vec<Question> = steps.collect();
     questions.extend([
-        Question::Keys { scan: scan.clone(), limit },
-        Question::Leases { scan: scan.clone(), limit },
-        Question::Sessions { scan, limit },
+        Question::Keys { scan: scan.clone(), page: Page::of_rows(limit) },
+        Question::Leases { scan: scan.clone(), page: Page::of_rows(limit) },
+        Question::Sessions { scan, page: Page::of_rows(limit) },
         Question::Counts,
-        Question::History { filter: HistoryFilter::default(), before: None, limit },
+        Question::History {
+            filter: HistoryFilter::default(),
+            before: None,
+            page: Page::of_rows(limit),
+        },
         runs,
     ]);
     questions

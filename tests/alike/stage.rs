@@ -92,6 +92,7 @@ impl Opener {
             Opener::Raft => {
                 let tweak = if state_bytes_max.is_some() { limited } else { steady };
                 let cluster = Cluster::build(clock.clone(), tweak).await;
+                cluster.work_as_one_version().await;
                 let copies = cluster.stores().map(|store| store as Arc<dyn Store>).collect();
                 (Place::Raft(cluster), copies)
             }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{ClaimFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::{
-    Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, WallMs,
+    Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Rules, WallMs, lookup,
 };
 use mcp_state_sidecar::store::clock::{Manual, TimeSource};
 use mcp_state_sidecar::store::memory::State;
@@ -40,6 +40,7 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
         // The passing of time is no part of the race.
         stage.tell_time().await?;
         model.step(&stamped(&tick(), clock));
+        promote(stage, &mut model, clock).await?;
         let requests: Vec<Request> =
             round.iter().enumerate().map(|(at, choices)| drawn(choices, at, &model)).collect();
         let calls = (0..).zip(&requests).map(|(at, request)| {
@@ -58,6 +59,21 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
     stage.is_whole(1, &Whole::of(&model)).await
 }
 
+/// Has the runs promoted whose time has come: a sweep that does so among the
+/// others would change the state and leave no event that tells when.
+async fn promote(stage: &Stage, model: &mut State, clock: &Manual) -> Result<(), Fault> {
+    let sweep = Request { command: Command::Sweep { limit: 1_000 }, ..tick() };
+    let any = ClaimFilter::default();
+    let Ok(due) = lookup::due_runs(&model.tables, &any, ClusterMs(clock.wall_ms()), 1);
+    if !due.is_empty() {
+        let replied = stage.copy(1).submit(sweep.clone(), soon()).await;
+        let expected = model.step(&stamped(&sweep, clock));
+        let same = replied.as_ref().is_ok_and(|replied| *replied == expected);
+        stage.ensure(same, || format!("replied {replied:?}, not {expected:?}"))?;
+    }
+    Ok(())
+}
+
 /// A request that can be told from the others by what it writes. None is
 /// remembered: a refusal that is would change the state and leave no event.
 fn drawn(choices: &Choices, at: usize, model: &State) -> Request {
@@ -68,21 +84,25 @@ fn drawn(choices: &Choices, at: usize, model: &State) -> Request {
         command => command,
     };
     let actor = Some(format!("caller {at}").into());
-    Request { command, idempotency: None, actor, chance: draw.chance() }
+    Request { command, idempotency: None, actor, chance: draw.chance(), attempt: false }
 }
 
 fn stamped(request: &Request, clock: &Manual) -> Envelope {
-    let Request { command, idempotency, actor, chance } = request.clone();
+    let Request { command, idempotency, actor, chance, attempt: _ } = request.clone();
     let now_ms = clock.wall_ms();
     let (wall, clock) = (WallMs(now_ms), ClusterMs(now_ms));
     let (origin, state_bytes_max) = (None, Some(STATE_BYTES_MAX));
-    Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, command }
+    let rules = Rules::Stepwise;
+    Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, rules, command }
 }
 
 /// What happened after `revision`, oldest first.
 async fn since(stage: &Stage, revision: Revision) -> Result<Vec<Event>, Fault> {
-    let question =
-        Question::History { filter: HistoryFilter::default(), before: None, limit: 10_000 };
+    let question = Question::History {
+        filter: HistoryFilter::default(),
+        before: None,
+        page: Page::of_rows(10_000),
+    };
     let asked = stage.copy(2).ask(question, Consistency::Linearizable, soon()).await;
     match asked.map(|answered| answered.answer) {
         Ok(Answer::History { mut events, .. }) => {

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use mcp_state_sidecar::codec::StateRecord;
 use mcp_state_sidecar::machine::invariant::{Rows, check_state};
-use mcp_state_sidecar::machine::{Change, Event, Revision};
+use mcp_state_sidecar::machine::{Event, Revision, Row};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::memory::State;
 use mcp_state_sidecar::store::transfer::Part;
@@ -23,7 +22,8 @@ pub struct Whole {
 impl Whole {
     /// What the model holds, but for what a node alone needs.
     pub fn of(state: &State) -> Whole {
-        let rows = Rows::collect(state.tables.meta().clone(), state.tables.rows());
+        let rows = state.tables.rows().map(|row| Row::clone(row));
+        let rows = Rows::collect(state.tables.meta().clone(), rows);
         let rows = Rows { origins: BTreeMap::new(), answers: BTreeMap::new(), ..rows };
         let events = events_of(state, state.tables.meta().anchor.revision);
         Whole { rows, events }
@@ -37,7 +37,7 @@ impl Whole {
         while let Some(some) = parts.next().await {
             for part in some.map_err(|error| error.to_string())? {
                 match part {
-                    Part::Row(record) => rows.push(row(record)?),
+                    Part::Row(row) => rows.push(row),
                     Part::Event(event) => events.push(event),
                 }
             }
@@ -45,7 +45,7 @@ impl Whole {
         let count = rows.len();
         let rows = Rows::collect(export.meta, rows);
         let kept = rows.keys.len() + rows.leases.len() + rows.runs.len() + rows.steps.len();
-        let kept = kept + rows.sessions.len() + rows.requests.len();
+        let kept = kept + rows.sessions.len() + rows.cancellations.len() + rows.requests.len();
         match kept == count {
             true => Ok(Whole { rows, events }),
             false => Err(format!("{count} rows were handed out, of which {kept} are different")),
@@ -94,18 +94,4 @@ pub fn events_of(state: &State, revision: Revision) -> Vec<Event> {
     let revisions = revision.0 + 1..=state.history.newest().0;
     let events = revisions.filter_map(|revision| state.history.get(Revision(revision)));
     events.map(|event| Event::clone(event)).collect()
-}
-
-fn row(record: StateRecord) -> Result<Change, String> {
-    Ok(match record {
-        StateRecord::Key(key, row) => Change::PutKey(key, row),
-        StateRecord::Lease(resource_id, row) => Change::PutLease(resource_id, row),
-        StateRecord::Run(row) => Change::PutRun(row),
-        StateRecord::Step(run_id, step, row) => Change::PutStep(run_id, step, row),
-        StateRecord::Session(session_id, row) => Change::PutSession(session_id, row),
-        StateRecord::Request(key, row) => Change::PutRequest(key, row),
-        StateRecord::Meta(_) | StateRecord::Origin(..) | StateRecord::Answer(..) => {
-            return Err(format!("{record:?} does not leave a store"));
-        }
-    })
 }

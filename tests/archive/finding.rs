@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Question, Revision};
 use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Options, Run, Span};
 use mcp_state_sidecar::store::raft::history::{self, History};
@@ -56,7 +56,7 @@ async fn two_hundred_thousand_changes_are_found_by_key_with_a_handful_of_reads()
             let subject = Some(key.as_str().into());
             let filter = HistoryFilter { subject, ..HistoryFilter::default() };
             let before = Some(Revision(rng.random_range(100_000..=story.last() + 1)));
-            let question = Question::History { filter, before, limit };
+            let question = Question::History { filter, before, page: Page::of_rows(limit) };
             let reads = options.reads.load(Ordering::Relaxed);
             assert!(truth::never_wrong(&archive, &story, &meta, &question).await);
             let reads = options.reads.load(Ordering::Relaxed) - reads;
@@ -70,7 +70,7 @@ async fn two_hundred_thousand_changes_are_found_by_key_with_a_handful_of_reads()
         action: Some(Action::StateDelete),
         actor: Some("agent-3".into()),
     };
-    let question = Question::History { filter, before: None, limit: 5 };
+    let question = Question::History { filter, before: None, page: Page::of_rows(5) };
     let reads = options.reads.load(Ordering::Relaxed);
     assert!(truth::never_wrong(&archive, &story, &meta, &question).await);
     let reads = options.reads.load(Ordering::Relaxed) - reads;

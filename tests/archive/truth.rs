@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter};
+use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Answer, Event, Meta, Question, Revision};
 use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Span};
 use mcp_state_sidecar::store::raft::history::History;
@@ -19,18 +19,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn answer(story: &Story, question: &Question, meta: &Meta) -> Answer {
     let kept = &story.events[meta.anchor.revision.0 as usize..meta.revision.0 as usize];
     match question {
-        Question::History { filter, before, limit } => {
+        Question::History { filter, before, page } => {
             let before = before.unwrap_or(Revision(u64::MAX));
             let fits = |e: &&Event| e.revision < before && filter.admits(e);
             let mut events: Vec<Event> = kept.iter().rev().filter(fits).cloned().collect();
-            let more = events.len() > *limit;
-            events.truncate(*limit);
+            let more = events.len() > page.rows;
+            events.truncate(page.rows);
             Answer::History { events, more }
         }
-        Question::Changes { filter, after, limit } => {
+        Question::Changes { filter, after, page } => {
             let fits = |e: &&Event| e.revision > *after && filter.admits(e);
-            let events = kept.iter().filter(fits).take(*limit).cloned().collect();
-            Answer::Changes { events, complete: *after >= meta.anchor.revision }
+            let mut events: Vec<Event> = kept.iter().filter(fits).cloned().collect();
+            let more = events.len() > page.rows;
+            events.truncate(page.rows);
+            Answer::Changes { events, complete: *after >= meta.anchor.revision, more }
         }
         other => panic!("not about the history: {other:?}"),
     }
@@ -39,13 +41,13 @@ pub fn answer(story: &Story, question: &Question, meta: &Meta) -> Answer {
 /// Some question.
 pub fn question(rng: &mut StdRng, keys: u64, last: u64) -> Question {
     let key = format!("key/{}", rng.random_range(0..keys + 2));
-    let limit = [1, 3, 20, 500][rng.random_range(0..4)];
+    let page = Page::of_rows([1, 3, 20, 500][rng.random_range(0..4)]);
     if rng.random_bool(0.3) {
         let filter = match rng.random_bool(0.6) {
             true => ChangeFilter::Key(key.as_str().into()),
             false => ChangeFilter::Prefix(key.as_str()[..key.len().min(5)].into()),
         };
-        return Question::Changes { filter, after: Revision(rng.random_range(0..=last)), limit };
+        return Question::Changes { filter, after: Revision(rng.random_range(0..=last)), page };
     }
     let subject = match rng.random_range(0..4) {
         0 => None,
@@ -60,7 +62,7 @@ pub fn question(rng: &mut StdRng, keys: u64, last: u64) -> Question {
     });
     let (subject, actor) = (subject.as_deref().map(Into::into), actor.as_deref().map(Into::into));
     let before = rng.random_bool(0.7).then(|| Revision(rng.random_range(1..=last + 1)));
-    Question::History { filter: HistoryFilter { subject, action, actor }, before, limit }
+    Question::History { filter: HistoryFilter { subject, action, actor }, before, page }
 }
 
 /// Asks the archive alone: right, or an error that says that it cannot know.
@@ -72,14 +74,14 @@ pub async fn never_wrong(
 ) -> bool {
     let kept = meta.anchor.revision.next();
     let (got, want) = match (question, answer(story, question, meta)) {
-        (Question::History { filter, before, limit }, Answer::History { events, .. }) => {
+        (Question::History { filter, before, page }, Answer::History { events, .. }) => {
             let last = before.map_or(meta.revision.0, |before| meta.revision.0.min(before.0 - 1));
             let span = Span { first: kept, last: Revision(last) };
-            (archive.newest(filter.clone(), span, *limit, usize::MAX).await, events)
+            (archive.newest(filter.clone(), span, page.rows, usize::MAX).await, events)
         }
-        (Question::Changes { filter, after, limit }, Answer::Changes { events, .. }) => {
+        (Question::Changes { filter, after, page }, Answer::Changes { events, .. }) => {
             let span = Span { first: kept.max(after.next()), last: meta.revision };
-            (archive.since(filter.clone(), span, *limit, usize::MAX).await, events)
+            (archive.since(filter.clone(), span, page.rows, usize::MAX).await, events)
         }
         other => panic!("not about the history: {other:?}"),
     };

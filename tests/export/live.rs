@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use mcp_state_sidecar::access::{self, Access, Secret};
 use mcp_state_sidecar::api::grpc;
-use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::command::{Operation, Transact};
 use mcp_state_sidecar::machine::{Command, Event, Json, Text};
 use mcp_state_sidecar::proto::sidecar::ExportRequest;
@@ -102,7 +102,7 @@ fn events(parts: &[Part]) -> Vec<&Event> {
 /// The keys as the rows have them, and as the history leads to them.
 fn keys(parts: &[Part]) -> (BTreeMap<Text, Json>, BTreeMap<Text, Json>) {
     let row = |part: &Part| match part {
-        Part::Row(StateRecord::Key(key, row)) => Some((key.clone(), row.value.clone())),
+        Part::Row(Row::Key(key, row)) => Some((key.clone(), row.value.clone())),
         Part::Row(_) | Part::Event(_) => None,
     };
     let mut replayed = BTreeMap::new();

@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use mcp_state_sidecar::machine::{Command, Reply};
+use mcp_state_sidecar::store::Store;
 use shared::{Running, command, run, text};
 
 pub use shared::PROGRAM;
@@ -172,6 +174,14 @@ async fn a_state_is_not_exported_over_itself() {
 async fn a_running_node_is_exported_by_who_may() {
     let folder = folder().await;
     let dir = folder.path();
+    // What is due is swept before, so that the node's own sweep changes nothing
+    // between two exports.
+    let store = open(&dir.join("state.db"));
+    while let Reply::Swept { more: true, .. } = submit(&store, Command::Sweep { limit: 100 }).await
+    {
+    }
+    store.close().await;
+    drop(store);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let addr = format!("127.0.0.1:{port}");
     let env = [

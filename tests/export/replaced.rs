@@ -157,6 +157,6 @@ async fn a_nodes_own_rows_are_not_taken() {
     assert_eq!(header.origin, Origin::here("memory"));
     let mut intake = SqliteStore::intake(&file, header.meta, false).unwrap();
     let row = mcp_state_sidecar::machine::row::OriginRow { lowest: 0, seen_at: Default::default() };
-    let part = Part::Row(mcp_state_sidecar::codec::StateRecord::Origin(1, row));
+    let part = Part::Row(mcp_state_sidecar::machine::Row::Origin(1, row));
     intake.take(vec![part]).await.expect_err("it was taken");
 }

@@ -1,6 +1,7 @@
 //! Out of one store and into another, and back: nothing is lost or changed.
 
-use mcp_state_sidecar::codec::{self, StateRecord};
+use mcp_state_sidecar::codec;
+use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::{Command, Event, Reply};
 use mcp_state_sidecar::store::transfer::Part;
 use mcp_state_sidecar::store::{Request, Store};
@@ -32,7 +33,7 @@ async fn text_arrives_as_it_left() {
     let (_, _, parts) = read(&export(&memory.store).await).unwrap();
     let value = |wanted: &str| {
         parts.iter().find_map(|part| match part {
-            Part::Row(StateRecord::Key(key, row)) if **key == *wanted => Some(row.value.as_str()),
+            Part::Row(Row::Key(key, row)) if **key == *wanted => Some(row.value.as_str()),
             _ => None,
         })
     };
@@ -103,6 +104,7 @@ async fn a_state_goes_on_where_it_was() {
         command: again,
         actor: None,
         chance: 0,
+        attempt: false,
     };
     let first = memory.store.submit(remembered.clone(), soon()).await.unwrap();
     assert!(matches!(&first, Reply::Set(written) if written.ok), "{first:?}");

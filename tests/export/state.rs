@@ -68,7 +68,8 @@ pub async fn submit(store: &dyn Store, command: Command) -> Reply {
 async fn submit_as(store: &dyn Store, command: Command, key: Option<&str>) -> Reply {
     let digest = codec::digest(&command);
     let idempotency = key.map(|key| Idempotency { key: key.into(), digest });
-    let request = Request { command, idempotency, actor: Some(ODD.into()), chance: 77 };
+    let request =
+        Request { command, idempotency, actor: Some(ODD.into()), chance: 77, attempt: false };
     store.submit(request, soon()).await.unwrap()
 }
 

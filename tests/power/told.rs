@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Delete, Set};
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page, Scan};
 use mcp_state_sidecar::machine::{
     Answer, Chain, Command, Event, Json, Question, Reply, Revision, Text,
 };
@@ -141,7 +141,7 @@ fn delete(key: &Text) -> Request {
 }
 
 fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 0 }
+    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
 }
 
 /// Mostly small; one in a hundred is up to a megabyte.
@@ -158,12 +158,20 @@ fn value(rng: &mut StdRng) -> Json {
 /// history; what was in doubt is settled then.
 pub async fn check(store: &RaftStore, ledger: &mut Ledger) -> Result<Found, StoreError> {
     let ready = Instant::now() + PATIENCE;
-    let scan = Default::default();
-    let question = Question::Keys { scan, limit: WRITERS * KEYS_OF_A_WRITER + 1 };
-    let answered = store.ask(question, Consistency::Linearizable, ready).await?;
-    let Answer::Keys { rows, more: false } = answered.answer else { panic!("{answered:?}") };
+    let mut rows = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let scan = Scan { after, ..Default::default() };
+        let question = Question::Keys { scan, page: Page::of_rows(WRITERS * KEYS_OF_A_WRITER) };
+        let answered = store.ask(question, Consistency::Linearizable, ready).await?;
+        let Answer::Keys { rows: page, next } = answered.answer else { panic!("{answered:?}") };
+        rows.extend(page);
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
     let mut found = Found::default();
-    let mut rows: BTreeMap<_, _> = rows.into_iter().collect();
     for (key, told) in ledger.iter_mut() {
         let row = rows.remove(key).map(|row| (row.revision, row.value));
         let as_known = row == told.row();
@@ -200,7 +208,11 @@ async fn whole_history(store: &RaftStore) -> Result<Vec<Event>, StoreError> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let before = events.last().map(|event| event.revision);
-        let question = Question::History { filter: HistoryFilter::default(), before, limit: PAGE };
+        let question = Question::History {
+            filter: HistoryFilter::default(),
+            before,
+            page: Page::of_rows(PAGE),
+        };
         let answered = store.ask(question, Consistency::Local, Instant::now() + PATIENCE).await?;
         let Answer::History { events: page, more } = answered.answer else {
             panic!("{answered:?}")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_state_sidecar::machine::command::{
     Acquire, Checkpoint, Claim, Claimant, Complete, Create, Delete, Idempotency, SaveSession, Set,
 };
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{
     Answer, Chain, Command, Event, Json, Question, Reply, Revision, Text,
 };
@@ -24,7 +24,7 @@ pub fn soon() -> Instant {
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 7 }
+    Request { command, idempotency: None, actor: None, chance: 7, attempt: false }
 }
 
 pub fn set(key: &str, value: &str) -> Request {
@@ -128,14 +128,18 @@ pub async fn everything(store: &dyn Store) -> Vec<Answer> {
     let limit = 10_000;
     let mut questions = vec![
         Question::Counts,
-        Question::Keys { scan: Default::default(), limit },
-        Question::Leases { scan: Default::default(), limit },
-        Question::Sessions { scan: Default::default(), limit },
-        Question::Runs { filter: Default::default(), before: None, limit },
+        Question::Keys { scan: Default::default(), page: Page::of_rows(limit) },
+        Question::Leases { scan: Default::default(), page: Page::of_rows(limit) },
+        Question::Sessions { scan: Default::default(), page: Page::of_rows(limit) },
+        Question::Runs { filter: Default::default(), before: None, page: Page::of_rows(limit) },
     ];
     let runs = ask(store, questions[4].clone(), Consistency::Local).await;
-    let Answer::Runs { rows, more: false } = runs else { panic!("{runs:?}") };
-    questions.extend(rows.into_iter().map(|run| Question::Resume { run_id: run.run_id }));
+    let Answer::Runs { rows, next: None } = runs else { panic!("{runs:?}") };
+    questions.extend(rows.into_iter().map(|run| Question::Resume {
+        run_id: run.run_id,
+        from_step: 0,
+        page: Page::of_rows(1_000),
+    }));
     let mut answers = Vec::new();
     for question in questions {
         answers.push(ask(store, question, Consistency::Local).await);
@@ -150,7 +154,11 @@ pub async fn history(store: &dyn Store) -> Result<Vec<Event>, String> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let before = events.last().map(|event| event.revision);
-        let question = Question::History { filter: HistoryFilter::default(), before, limit: PAGE };
+        let question = Question::History {
+            filter: HistoryFilter::default(),
+            before,
+            page: Page::of_rows(PAGE),
+        };
         let deadline = Instant::now() + Duration::from_secs(1);
         let answered = store.ask(question, Consistency::Local, deadline).await;
         match answered.map_err(|error| error.to_string())?.answer {

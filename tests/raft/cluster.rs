@@ -303,6 +303,22 @@ impl Cluster {
         }
     }
 
+    /// Waits until every running node knows that all speak the newest version.
+    pub async fn work_as_one_version(&self) {
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            let mut versions = Vec::new();
+            for store in self.stores() {
+                versions.push(store.health().await.cluster.unwrap().protocol);
+            }
+            if versions.iter().all(|version| version == network::SPEAKS.end()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "they stay at {versions:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until all replicas are at one revision, and compares chain heads.
     pub async fn assert_replicas_equal(&self) {
         let deadline = Instant::now() + SETTLE;

@@ -19,6 +19,7 @@ const SESSION: u64 = 77;
 fn forwarded(sequence: u64, lowest: u64, value: &str) -> Bytes {
     let request = set("k", value);
     codec::encode_request(&codec::Request {
+        attempt: false,
         origin: Some(Origin { session: SESSION, sequence, lowest }),
         idempotency: None,
         actor: None,

@@ -1,5 +1,6 @@
 //! Neighbouring versions: a node that speaks one version more works with the
-//! others, in any office, and a cluster is upgraded node by node. What is too
+//! others, in any office, and a cluster is upgraded node by node; what only the
+//! newer ones know waits for the last of them. What is too
 //! new is refused in one line.
 
 use std::fs::{self, File};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::Options;
+use mcp_state_sidecar::store::raft::network::SPEAKS;
 use tokio::net::TcpListener;
 
 use super::calls::{get, mixed, set, soon, until};
@@ -22,9 +24,10 @@ const LOG_HEADER_BYTES: usize = 512;
 /// length and its digest.
 const BEHIND_SNAPSHOT_VERSION: u64 = 1 + 8 + 32;
 
+/// The first two are of the version before.
 fn third_is_ahead(options: &mut Options) {
-    if options.node_id == 3 {
-        options.speaks = 1..=2;
+    if options.node_id != 3 {
+        options.speaks = 1..=1;
     }
     options.consensus.snapshot_entries = 40;
     options.consensus.keep_entries = 10;
@@ -32,7 +35,7 @@ fn third_is_ahead(options: &mut Options) {
 
 fn all_are_ahead(options: &mut Options) {
     third_is_ahead(options);
-    options.speaks = 1..=2;
+    options.speaks = SPEAKS;
 }
 
 fn third_is_too_far_ahead(options: &mut Options) {
@@ -69,6 +72,7 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
     works(&cluster, "beside").await;
     leads(&cluster, 3).await;
     works(&cluster, "led").await;
+    assert_eq!(together(&cluster, 2).await, 1, "the new rules do not wait for all to know them");
     // So long that it comes back by a snapshot of a node that is behind.
     leads(&cluster, 1).await;
     cluster.stop(2).await;
@@ -84,6 +88,12 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
         cluster.restart(at).await;
         works(&cluster, &format!("upgraded {at}")).await;
     }
+    cluster.work_as_one_version().await;
+    works(&cluster, "upgraded").await;
+    // What all know is not forgotten with the office, or while one is away.
+    cluster.stop(2).await;
+    assert_eq!(together(&cluster, 0).await, 2);
+    cluster.restart(2).await;
     cluster.assert_replicas_equal().await;
     // One that speaks nothing of what they speak stays outside.
     cluster.stop(2).await;
@@ -97,6 +107,11 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
     assert!(outside.revision < inside.revision, "it follows");
     assert!(!outside.cluster.unwrap().caught_up);
     assert_eq!(cluster.store(0).health().await.cluster.unwrap().term, term);
+}
+
+/// In which version the node at `at` says that they work together.
+async fn together(cluster: &Cluster, at: usize) -> u32 {
+    cluster.store(at).health().await.cluster.unwrap().protocol
 }
 
 /// Changes what a folder says of its own version.

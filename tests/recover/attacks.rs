@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, WallMs};
+use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, Rules, WallMs};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::log::{LogAtRest, LogStore};
@@ -124,6 +124,7 @@ async fn what_was_not_known_to_be_committed_is_there_and_said() {
         wall: WallMs(1),
         clock: ClusterMs(1),
         state_bytes_max: None,
+        rules: Rules::Stepwise,
         command: set("doubtful", 1),
     };
     let index = append(dir.path(), codec::encode_envelope(&envelope).to_vec()).await;

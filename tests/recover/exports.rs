@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
-use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::{Chain, Command, Json};
 use mcp_state_sidecar::store::transfer::{Export, Part};
 use mcp_state_sidecar::store::{Store, StoreError};
@@ -67,15 +67,13 @@ async fn one_moment_while_writes_go_on() {
         let values: Vec<&Json> = parts
             .iter()
             .filter_map(|part| match part {
-                Part::Row(StateRecord::Key(_, row)) => Some(&row.value),
+                Part::Row(Row::Key(_, row)) => Some(&row.value),
                 Part::Row(_) | Part::Event(_) => None,
             })
             .collect();
         assert!(values.len() == 128 && values.iter().all(|value| **value == last), "{last:?}");
         let kept = |part: &Part| {
-            let own = |row: &StateRecord| {
-                matches!(row, StateRecord::Origin(..) | StateRecord::Answer(..))
-            };
+            let own = |row: &Row| matches!(row, Row::Origin(..) | Row::Answer(..));
             matches!(part, Part::Row(row) if own(row))
         };
         assert!(!parts.iter().any(kept), "a node's own rows went along");
@@ -85,7 +83,7 @@ async fn one_moment_while_writes_go_on() {
         // The rows come first, and command n made the revisions up to 128 (n + 1).
         let wanted = (export.meta.revision.0 / 128 - 1).to_string();
         let page = export.parts.next().await.unwrap().unwrap();
-        let Part::Row(StateRecord::Key(_, row)) = &page[0] else { panic!("{:?}", page[0]) };
+        let Part::Row(Row::Key(_, row)) = &page[0] else { panic!("{:?}", page[0]) };
         assert_eq!(row.value.as_str(), wanted, "rows of another moment");
     }
     stop.store(true, Ordering::Relaxed);

@@ -7,8 +7,11 @@ mod attacks;
 #[path = "../chaos/client.rs"]
 mod client;
 mod corrupt;
+mod earlier;
 mod exports;
 mod programs;
+#[path = "../support/recorded.rs"]
+mod recorded;
 mod runbook;
 mod seeds;
 mod survivor;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::Client;
 
 /// Long enough for a busy machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command with no settings but those of the test.
 pub fn command(env: &[(String, String)], args: &[&str]) -> Command {

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::net::TcpStream;
 
-use crate::programs::{Node, Plan, done, failed, free_ports, path, refused, setting};
+use crate::programs::{Node, PATIENCE, Plan, done, failed, free_ports, path, refused, setting};
 use crate::survivor::{names, set, sets, submit};
-use mcp_state_sidecar::codec::StateRecord;
+use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::row::KeyRow;
 use mcp_state_sidecar::machine::{Json, Meta, Revision};
 use mcp_state_sidecar::store::Store;
@@ -78,7 +80,7 @@ async fn a_row_that_comes_twice_is_refused() {
         data_dir: dir.path().join("node"),
     };
     let row = KeyRow { value: Json::new("1"), revision: Revision(1), expires_at: None };
-    let row = Part::Row(StateRecord::Key("k".into(), row));
+    let row = Part::Row(Row::Key("k".into(), row));
     let mut intake = Box::new(Seed::begin(options, Meta::default()).await.unwrap());
     intake.take(vec![row.clone(), row]).await.unwrap();
     let error = intake.finish().await.unwrap_err();
@@ -146,6 +148,11 @@ async fn members_are_alike_and_one_may_be_added_later() {
     // The later of two values holds.
     settings.extend(of_its_own);
     nodes.push(Node::start(&settings, mcp_port, dir.path().join("seeded-4.log")));
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(&addr).await.is_err() {
+        assert!(Instant::now() < deadline, "nobody listens on {addr}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let asked = format!("127.0.0.1:{}", plan.raft_ports[0]);
     done(&[], &["cluster", "add", "4", &addr, "--node", &asked]);
     nodes[3].ready().await;

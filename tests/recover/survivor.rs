@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Operation, Set, Transact};
 use mcp_state_sidecar::machine::{Command, Json, Reply};
-use mcp_state_sidecar::store::clock;
+use mcp_state_sidecar::store::clock::{self, Clock};
 use mcp_state_sidecar::store::raft::types::Peer;
 use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, network, options};
 use mcp_state_sidecar::store::{Request, Store};
@@ -39,9 +39,18 @@ pub async fn start(dir: &Path) -> Arc<RaftStore> {
 }
 
 async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
+    start_by("one", dir, log, clock::system()).await
+}
+
+/// Starts the only node of a cluster of another name, by another clock.
+pub async fn of_cluster(name: &str, dir: &Path, clock: Clock) -> Arc<RaftStore> {
+    start_by(name, dir, log::Options::default(), clock).await
+}
+
+async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Arc<RaftStore> {
     let peer = Peer::at("127.0.0.1:1");
     let options = Options {
-        cluster_name: "one".to_owned(),
+        cluster_name: name.to_owned(),
         node_id: 1,
         members: BTreeMap::from([(1, peer)]),
         url: String::new(),
@@ -56,7 +65,7 @@ async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
         },
         log,
     };
-    let Started { store, .. } = RaftStore::start(options, clock::system()).await.unwrap();
+    let Started { store, .. } = RaftStore::start(options, clock).await.unwrap();
     let deadline = soon();
     while !store.health().await.cluster.unwrap().caught_up {
         assert!(Instant::now() < deadline, "it does not lead");
@@ -66,7 +75,7 @@ async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 7 }
+    Request { command, idempotency: None, actor: None, chance: 7, attempt: false }
 }
 
 pub fn set(key: &str, value: u64) -> Command {

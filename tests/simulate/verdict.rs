@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::HistoryFilter;
+use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Answer, Question, Revision};
 use mcp_state_sidecar::proto::sidecar::Consistency;
 use mcp_state_sidecar::store::Store;
@@ -49,7 +49,11 @@ pub async fn gather(
     let mut client = Client::new();
     let mut before = None;
     loop {
-        let question = Question::History { filter: HistoryFilter::default(), before, limit: PAGE };
+        let question = Question::History {
+            filter: HistoryFilter::default(),
+            before,
+            page: Page::of_rows(PAGE),
+        };
         let member = members(&nodes).first().map_or(1, |node| node.id);
         let asked = client.ask(member, &question, Consistency::Linearizable).await;
         let Ok(Answer::History { events: page, more }) = asked else {

@@ -17,9 +17,8 @@ use super::archive::{ArchiveError, Run, Span};
 use super::history::History;
 use super::links::Links;
 use super::state::State;
-use crate::machine::{Meta, Revision};
+use crate::machine::{Meta, Revision, Row};
 use crate::store::StoreError;
-use crate::store::row_record;
 use crate::store::tables::Tables;
 use crate::store::transfer::{Export, Feed, Part, feed};
 
@@ -102,6 +101,6 @@ impl Source {
 
 /// Every row that goes along.
 pub(super) fn feed_rows(tables: &Tables, feed: &mut Feed) -> Result<(), StoreError> {
-    let mut rows = tables.rows().filter_map(row_record::record).filter_map(Part::of_row);
+    let mut rows = tables.rows().map(|row| Row::clone(row)).filter_map(Part::of_row);
     rows.try_for_each(|row| feed.push(row))
 }

@@ -30,6 +30,7 @@ mod export;
 mod health;
 pub mod history;
 mod history_source;
+mod hopes;
 mod leadership;
 mod links;
 pub mod log;
@@ -81,7 +82,7 @@ use write::Writes;
 use super::cluster::Cluster;
 use super::transfer::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{Question, Reply, Revision, View, answer};
+use crate::machine::{Question, Reply, Revision, answer, lookup};
 
 /// How long a leader that stops waits for another to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
@@ -153,8 +154,8 @@ impl Store for RaftStore {
         let Some(logged) = self.state.logged(term) else { return false };
         let state = self.state.load();
         let now = self.writes.office.now(term, logged);
-        let Ok(due) = state.tables.due(now, 1);
-        !due.is_empty()
+        let Ok(due) = lookup::is_due(&state.tables, now);
+        due
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
@@ -173,6 +174,7 @@ impl Store for RaftStore {
             member.clock_skew_ms = self.skews.of(member.id);
         }
         cluster.warning = self.skews.warning();
+        cluster.protocol = self.writes.protocol();
         let state = self.state.load();
         let meta = state.tables.meta();
         Health {
@@ -224,7 +226,7 @@ impl RaftStore {
         }
         let time = self.gate.pass(deadline).await?;
         let state = self.state.load();
-        let Ok(due) = state.tables.next_deadline(state.tables.meta().clock);
+        let Ok(due) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
         if due.is_none_or(|due| due > time) {
             return Ok(state);
         }

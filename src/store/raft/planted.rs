@@ -4,10 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::machine::change::{Change, Decision};
 use crate::machine::command::Envelope;
-use crate::machine::{Reply, Revision, Text};
+use crate::machine::{Reply, Revision, Row, Text};
 
 /// A promise to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,9 @@ pub(super) fn after(decision: &mut Decision) {
         .with_borrow_mut(|tokens| *tokens.entry(acquired.resource_id.clone()).or_insert(token));
     acquired.fencing_token = Some(reused);
     for change in &mut decision.changes {
-        if let Change::PutLease(_, lease) = change {
+        if let Change::Put(row) = change
+            && let Row::Lease(_, lease) = Arc::make_mut(row)
+        {
             lease.token = reused;
         }
     }

@@ -30,7 +30,6 @@ use super::state::Applied;
 use super::types::{NodeId, Peer, TypeConfig};
 use crate::machine::{Chain, Event, Meta};
 use crate::store::StoreError;
-use crate::store::row_record;
 use crate::store::tables::Tables;
 use crate::store::transfer::{Intake, Part};
 
@@ -167,7 +166,7 @@ impl Seed {
         self.archive.0.close().await;
         let index = self.tables.meta().revision.0;
         let at = Some(log_id(TERM, index));
-        let tables = std::mem::take(&mut self.tables).counted();
+        let tables = std::mem::take(&mut self.tables);
         let state = Applied { tables, log_id: at, ..Applied::default() };
         let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
         let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());
@@ -190,10 +189,7 @@ impl Intake for Seed {
         let mut events = Vec::new();
         for part in parts {
             match part {
-                Part::Row(record) => {
-                    let row = row_record::row(record).ok_or_else(|| {
-                        StoreError::Storage("the state's position came as a row".to_owned())
-                    })?;
+                Part::Row(row) => {
                     self.tables.put(row);
                     self.rows_taken += 1;
                 }

@@ -1,6 +1,7 @@
-//! How far the members' wall clocks are from this node's. Deadlines hold across
-//! a change of leader as long as clocks agree within the allowance; beyond it an
-//! operator should know.
+//! What a node knows of its peers by asking them again and again: how far their
+//! wall clocks are from its own, and which version of the protocol they speak.
+//! Deadlines hold across a change of leader as long as clocks agree within the
+//! allowance; beyond it an operator should know.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,33 +22,54 @@ const LOOK: Duration = Duration::from_secs(5);
 /// A reply that takes longer says little about the time.
 const HELLO: Duration = Duration::from_secs(1);
 
-/// What this node knows of its peers' clocks: how many milliseconds each is
-/// ahead of its own, wrong by half a round trip at most.
+/// While some member has not told its version yet: what the others could do
+/// together waits for it.
+const LOOK_SOON: Duration = Duration::from_millis(200);
+
+/// What this node knows of its peers.
 #[derive(Clone, Default)]
-pub struct Skews(Arc<Mutex<BTreeMap<NodeId, i64>>>);
+pub struct Skews(Arc<Mutex<BTreeMap<NodeId, Told>>>);
+
+/// What a peer says of itself.
+#[derive(Clone, Copy)]
+struct Told {
+    /// How many milliseconds its clock is ahead of this node's, wrong by half a
+    /// round trip at most; none where it does not tell the time.
+    ahead_ms: Option<i64>,
+    /// The newest version of the protocol that it speaks.
+    protocol: u32,
+}
 
 impl Skews {
     /// How many milliseconds the clock of `node` is ahead, where it is known.
     pub fn of(&self, node: NodeId) -> Option<i64> {
-        self.known().get(&node).copied()
+        self.known().get(&node)?.ahead_ms
     }
 
     /// What an operator should hear, if clocks are too far apart.
     pub fn warning(&self) -> Option<String> {
         let known = self.known();
+        let ahead = known.iter().filter_map(|(id, told)| Some((*id, told.ahead_ms?)));
         let apart: Vec<String> =
-            known.iter().filter(|(_, ms)| is_apart(**ms)).map(|(id, ms)| told(*id, *ms)).collect();
+            ahead.filter(|(_, ms)| is_apart(*ms)).map(|(id, ms)| clock(id, ms)).collect();
         (!apart.is_empty()).then(|| {
             let allowed_s = SKEW_ALLOWED_MS / 1000;
             format!("clocks are more than {allowed_s} s apart: {}", apart.join(", "))
         })
     }
 
-    /// Asks peers for the time for as long as the node lives.
+    /// Whether each of these peers is known to speak this version or a newer one.
+    pub fn all_speak(&self, peers: impl IntoIterator<Item = NodeId>, protocol: u32) -> bool {
+        let known = self.known();
+        peers.into_iter().all(|id| known.get(&id).is_some_and(|told| told.protocol >= protocol))
+    }
+
+    /// Asks peers for as long as the node lives.
     pub async fn watch(self, leadership: Leadership, network: Network, office: Office) {
-        let mut timer = tokio::time::interval(LOOK);
         loop {
-            timer.tick().await;
+            let ids = leadership.peers().into_iter().map(|(id, _)| id);
+            let all_told = self.all_speak(ids, 0);
+            tokio::time::sleep(if all_told { LOOK } else { LOOK_SOON }).await;
             let peers = leadership.peers();
             let asked = peers.iter().map(|(id, peer)| ask(*id, peer, &network, &office));
             let found = join_all(asked).await;
@@ -56,15 +78,16 @@ impl Skews {
         }
     }
 
-    fn note(&self, members: &[NodeId], found: impl Iterator<Item = (NodeId, i64)>) {
+    fn note(&self, members: &[NodeId], found: impl Iterator<Item = (NodeId, Told)>) {
         let mut known = self.known();
         known.retain(|id, _| members.contains(id));
-        for (id, ms) in found {
-            let before = known.insert(id, ms);
+        for (id, told) in found {
+            let before = known.insert(id, told).and_then(|told| told.ahead_ms);
+            let Some(ms) = told.ahead_ms else { continue };
             match (before.is_some_and(is_apart), is_apart(ms)) {
                 (false, true) => tracing::warn!(
                     "the clock of {}; leases may last longer after a change of leader",
-                    told(id, ms)
+                    clock(id, ms)
                 ),
                 (true, false) => tracing::info!(node = id, "clocks agree again"),
                 (false, false) | (true, true) => {}
@@ -72,20 +95,26 @@ impl Skews {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<NodeId, i64>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<NodeId, Told>> {
         // A panic while inserting leaves a map that is still a map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn ask(id: NodeId, peer: &Peer, network: &Network, office: &Office) -> Option<(NodeId, i64)> {
+async fn ask(
+    id: NodeId,
+    peer: &Peer,
+    network: &Network,
+    office: &Office,
+) -> Option<(NodeId, Told)> {
     let before = office.wall().0;
     let hello = network.hello(&peer.addr, Instant::now() + HELLO).await.ok()?;
     let mine = before.midpoint(office.wall().0);
     // An address may have been handed to another machine; one that does not
     // tell the time says 0.
-    (hello.node == id && hello.wall_ms > 0)
-        .then_some((id, hello.wall_ms.cast_signed().saturating_sub(mine.cast_signed())))
+    let ahead_ms =
+        (hello.wall_ms > 0).then(|| hello.wall_ms.cast_signed().saturating_sub(mine.cast_signed()));
+    (hello.node == id).then_some((id, Told { ahead_ms, protocol: hello.protocol }))
 }
 
 fn is_apart(ms: i64) -> bool {
@@ -93,7 +122,7 @@ fn is_apart(ms: i64) -> bool {
 }
 
 /// Which clock, and how far.
-fn told(id: NodeId, ms: i64) -> String {
+fn clock(id: NodeId, ms: i64) -> String {
     let seconds = ms.unsigned_abs() as f64 / 1000.0;
     let way = if ms < 0 { "behind" } else { "ahead of" };
     format!("node {id} is {seconds:.1} s {way} this node's")

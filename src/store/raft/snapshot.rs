@@ -22,8 +22,9 @@ use super::snapshot_file::{SnapshotFile, SnapshotWriter};
 use super::state::Applied;
 use super::types::{NodeId, TypeConfig};
 use crate::codec::{self, StateRecord};
+use crate::machine::row::Counts;
+use crate::machine::{self, Row};
 use crate::proto::record;
-use crate::store::row_record;
 use crate::store::tables::Tables;
 
 /// The name under which a node keeps its newest snapshot.
@@ -72,9 +73,11 @@ impl SnapshotDir {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
         let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta, &state.retired).encode_to_vec())?;
-        let meta_record = StateRecord::Meta(state.tables.meta().clone());
-        let rows = state.tables.rows().filter_map(row_record::record);
-        for record in std::iter::once(meta_record).chain(rows) {
+        // Whoever reads the rows counts them.
+        let counts = Counts::default();
+        let position = StateRecord::Meta(machine::Meta { counts, ..state.tables.meta().clone() });
+        let rows = state.tables.rows().map(|row| StateRecord::Row(Row::clone(row)));
+        for record in std::iter::once(position).chain(rows) {
             write_record(&mut writer, &codec::encode_state_record(&record))?;
         }
         let file = writer.finish()?;
@@ -156,7 +159,11 @@ fn read_content(file: &SnapshotFile) -> io::Result<Applied> {
             None
         })
     });
-    let tables = Tables::restore(meta, records.filter_map(row_record::row)).counted();
+    let rows = records.filter_map(|record| match record {
+        StateRecord::Row(row) => Some(row),
+        StateRecord::Meta(_) => None,
+    });
+    let tables = Tables::restore(meta, rows);
     match fault {
         Some(fault) => Err(fault),
         None => Ok(Applied { tables, log_id: covered.last_log_id, retired: retired.into() }),

@@ -22,6 +22,7 @@ use super::change::Changes;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::{self, History};
 use super::history_source::PeerSource;
+use super::hopes::Hopes;
 use super::leadership::{Core, Leader, Leadership};
 use super::log::{self, LogError, LogStats, LogStore};
 use super::network::{self, Forwarder, Identity, Network, PeerService, peer_service};
@@ -69,7 +70,7 @@ pub struct Options {
     /// What peers must show.
     pub secret: Option<String>,
     /// How large the state may become by what this node orders as the leader, in
-    /// bytes as [`crate::machine::size`] counts them.
+    /// bytes as [`crate::machine::tally`] counts them.
     pub state_bytes_max: Option<u64>,
     pub consensus: options::Options,
     pub log: log::Options,
@@ -171,6 +172,7 @@ impl RaftStore {
         let leadership = Leadership::of(&core);
         source.follow(leadership.clone());
         let office = Office::new(clock);
+        let skews = Skews::default();
         let writes = Arc::new(Writes {
             core: core.clone(),
             leadership: leadership.clone(),
@@ -179,8 +181,10 @@ impl RaftStore {
             session: Session::new(rand::random()),
             forwarder: Forwarder::new(network.clone()),
             state_bytes_max: options.state_bytes_max,
+            skews: skews.clone(),
+            knows_steps: *options.speaks.end() >= network::SPEAKS_STEPWISE,
+            hopes: Hopes::default(),
         });
-        let skews = Skews::default();
         let watch_clocks = skews.clone().watch(leadership.clone(), network.clone(), office.clone());
         let gate = ReadGate::open(Rounds {
             core: core.clone(),

@@ -9,14 +9,16 @@ use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::{Instant, timeout_at};
 
 use super::health;
+use super::hopes::Hopes;
 use super::leadership::{Core, Leader, Leadership};
-use super::network::{ForwardError, Forwarder};
+use super::network::{ForwardError, Forwarder, SPEAKS, SPEAKS_STEPWISE};
 use super::office::Office;
 use super::session::Session;
+use super::skew::Skews;
 use super::state::State;
 use super::types::Proposal;
 use crate::codec;
-use crate::machine::{Command, Reply};
+use crate::machine::{Command, Reply, Rules};
 use crate::store::{Request, StoreError};
 
 /// A node's way into the log.
@@ -29,6 +31,11 @@ pub struct Writes {
     pub(super) forwarder: Forwarder,
     /// How large the state may become by what this node orders.
     pub(super) state_bytes_max: Option<u64>,
+    /// Which versions the members speak.
+    pub(super) skews: Skews,
+    /// Whether this node knows of bounded steps.
+    pub(super) knows_steps: bool,
+    pub(super) hopes: Hopes,
 }
 
 /// How one attempt ended.
@@ -46,9 +53,11 @@ impl Writes {
     /// Commits `request`, by `deadline`.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
         let ticket = self.session.ticket();
-        let Request { command, idempotency, actor, chance } = request;
+        let Request { command, idempotency, actor, chance, attempt } = request;
         let origin = Some(ticket.origin);
-        let request = codec::Request { origin, idempotency, actor, chance, command };
+        // A leader of the version before would not understand the word.
+        let attempt = attempt && self.rules() >= Rules::Stepwise;
+        let request = codec::Request { origin, idempotency, actor, chance, attempt, command };
         let mut leadership = self.leadership.clone();
         let mut in_doubt = None;
         let mut encoded: Option<Bytes> = None;
@@ -60,7 +69,7 @@ impl Writes {
                     let bytes = encoded.get_or_insert_with(|| codec::encode_request(&request));
                     let forwarded = self.forwarder.submit(*id, peer, bytes.clone(), deadline);
                     tokio::select! {
-                        answered = forwarded => attempt(answered),
+                        answered = forwarded => outcome(answered),
                         // It may hold the command for as long as it is frozen or cut off.
                         () = leadership.left_by(&leader) => {
                             Attempt::Doubt("the leader changed before it answered".to_owned())
@@ -114,9 +123,18 @@ impl Writes {
             return Attempt::Never(self.why_not(term));
         };
         let clock = self.office.now(term, logged);
-        let envelope = request.clone().stamp(self.office.wall(), clock, self.state_bytes_max);
+        let mut hope = None;
+        if request.attempt {
+            match self.hopes.hope(&request.command, &self.state.load().tables, clock) {
+                Ok(held) => hope = held,
+                Err(reply) => return Attempt::Done(*reply),
+            }
+        }
+        let (wall, max) = (self.office.wall(), self.state_bytes_max);
+        let envelope = request.clone().stamp(wall, clock, max, self.rules());
         let proposal = Proposal(codec::encode_envelope(&envelope));
         let written = timeout_at(deadline, self.core.client_write(proposal)).await;
+        drop(hope);
         match written {
             Err(_elapsed) => Attempt::Doubt("no majority took the command in time".to_owned()),
             Ok(Ok(response)) => match response.data.0 {
@@ -143,9 +161,27 @@ impl Writes {
 
     /// Moves the log's clock on and removes nothing.
     pub async fn tick(&self, deadline: Instant) -> Result<(), StoreError> {
-        let command = Command::Sweep { limit: 0 };
-        let request = Request { command, idempotency: None, actor: None, chance: 0 };
-        self.submit(request, deadline).await.map(drop)
+        self.submit(Request::own(Command::Sweep { limit: 0 }), deadline).await.map(drop)
+    }
+
+    /// The version of the protocol in which the members work together.
+    pub fn protocol(&self) -> u32 {
+        match self.rules() {
+            Rules::Whole => *SPEAKS.start(),
+            Rules::Stepwise => SPEAKS_STEPWISE,
+        }
+    }
+
+    /// By which rules this node orders commands: the newest that all members
+    /// know. Once a command was decided by them they stay, since no member of
+    /// before could have read the log from there on.
+    fn rules(&self) -> Rules {
+        let in_force = self.state.load().tables.meta().rules;
+        let peers = || self.leadership.peers().into_iter().map(|(id, _)| id);
+        match self.knows_steps && self.skews.all_speak(peers(), SPEAKS_STEPWISE) {
+            true => in_force.max(Rules::Stepwise),
+            false => in_force,
+        }
     }
 }
 
@@ -157,7 +193,7 @@ pub enum ForwardedError {
     Unknown(String),
 }
 
-fn attempt(answered: Result<Bytes, ForwardError>) -> Attempt {
+fn outcome(answered: Result<Bytes, ForwardError>) -> Attempt {
     match answered {
         Ok(bytes) => match codec::decode_reply(&bytes) {
             Ok(reply) => Attempt::Done(reply),

@@ -10,10 +10,9 @@ use std::collections::BTreeMap;
 use self::book::Book;
 use self::run::Family;
 use super::{Converted, Entry, Key, Lease, Reference, Session};
-use crate::codec::StateRecord;
 use crate::machine::draft::{lease_subject, session_subject};
 use crate::machine::row::{KeyRow, LeaseRow, SessionRow};
-use crate::machine::{Action, ClusterMs, Json, Revision, Text, WallMs, describe};
+use crate::machine::{Action, ClusterMs, Json, Revision, Row, Text, WallMs, describe};
 
 /// Something that happened, or that must have, since its outcome is there.
 enum Fact<'a> {
@@ -141,7 +140,7 @@ fn set(
 fn put_key(book: &mut Book, row: &Key, revision: Revision) {
     let expires_at = row.expires_at.map(|at| ClusterMs(ms(at)));
     let put = KeyRow { value: row.value.clone(), revision, expires_at };
-    book.put(StateRecord::Key(row.key.clone(), put));
+    book.put(Row::Key(row.key.clone(), put));
 }
 
 fn hold(book: &mut Book, lease: &Lease) {
@@ -155,7 +154,7 @@ fn hold(book: &mut Book, lease: &Lease) {
     let subject = lease_subject(&lease.resource_id);
     let new = Some(describe::lease(&row));
     book.record(Action::LeaseAcquire, subject, new, None, Some(&lease.holder_id));
-    book.put(StateRecord::Lease(lease.resource_id.clone(), row));
+    book.put(Row::Lease(lease.resource_id.clone(), row));
 }
 
 fn save(book: &mut Book, session: &Session) {
@@ -169,7 +168,7 @@ fn save(book: &mut Book, session: &Session) {
         saved_at: or_now(session.saved_at.or(session.updated_at)),
         updated_at: or_now(session.updated_at.or(session.saved_at)),
     };
-    book.put(StateRecord::Session(session.session_id.clone(), row));
+    book.put(Row::Session(session.session_id.clone(), row));
 }
 
 /// Unix seconds as the nearest millisecond that every store can keep.

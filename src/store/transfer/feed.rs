@@ -12,8 +12,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Part;
-use crate::codec::StateRecord;
-use crate::machine::Json;
 use crate::store::StoreError;
 
 /// A batch is sent once it has this many parts, or about this many bytes of
@@ -63,7 +61,7 @@ impl Feed {
     /// # Errors
     /// Nobody takes it any longer: stop reading.
     pub(in crate::store) fn push(&mut self, part: Part) -> Result<(), StoreError> {
-        self.bytes += bytes(&part);
+        self.bytes += part.bytes();
         self.batch.push(part);
         if self.batch.len() < BATCH_PARTS_MAX && self.bytes < BATCH_BYTES_MAX {
             return Ok(());
@@ -119,34 +117,15 @@ fn stream(receiver: mpsc::Receiver<Sent>) -> BoxStream<'static, Result<Vec<Part>
     parts.boxed()
 }
 
-/// About what a part holds: its values, which may be large.
-fn bytes(part: &Part) -> usize {
-    let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
-    match part {
-        Part::Event(event) => json(&event.new) + json(&event.previous),
-        Part::Row(StateRecord::Key(_, row)) => row.value.as_str().len(),
-        Part::Row(StateRecord::Run(row)) => json(&row.input) + json(&row.result),
-        Part::Row(StateRecord::Step(_, _, row)) => row.output.as_str().len(),
-        Part::Row(StateRecord::Session(_, row)) => row.context.as_str().len(),
-        Part::Row(
-            StateRecord::Meta(_)
-            | StateRecord::Lease(..)
-            | StateRecord::Request(..)
-            | StateRecord::Origin(..)
-            | StateRecord::Answer(..),
-        ) => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Revision;
     use crate::machine::row::KeyRow;
+    use crate::machine::{Json, Revision, Row};
 
     fn part() -> Part {
         let row = KeyRow { value: Json::new("1"), revision: Revision(1), expires_at: None };
-        Part::Row(StateRecord::Key("k".into(), row))
+        Part::Row(Row::Key("k".into(), row))
     }
 
     #[tokio::test]

@@ -17,8 +17,8 @@ use mcp_state_sidecar::machine::command::{
     SaveSession, Set, Transact,
 };
 use mcp_state_sidecar::machine::row::RunRow;
-use mcp_state_sidecar::machine::view::{ClaimFilter, RunFilter, View};
-use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text};
+use mcp_state_sidecar::machine::view::{ClaimFilter, Page, RunFilter};
+use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text, lookup};
 use mcp_state_sidecar::store::tables::Tables;
 
 /// Names of everything. Their order by bytes is not that of any language, and
@@ -101,7 +101,8 @@ impl<'a> Draw<'a> {
 
     /// Some run that there is, or none.
     fn run(&mut self, state: &Tables) -> Option<RunRow> {
-        let Ok(runs) = state.runs(&RunFilter::default(), None, ClusterMs(0), 12);
+        let page = Page::of_rows(12);
+        let Ok((runs, _)) = lookup::runs(state, &RunFilter::default(), None, ClusterMs(0), page);
         (!runs.is_empty()).then(|| runs[self.below(runs.len() as u64) as usize].clone())
     }
 
@@ -126,7 +127,7 @@ impl<'a> Draw<'a> {
     }
 
     fn lease_token(&mut self, state: &Tables, resource_id: &str) -> Revision {
-        let Ok(lease) = state.lease(resource_id);
+        let Ok(lease) = lookup::lease(state, &resource_id.into());
         lease.filter(|_| self.percent(80)).map_or(Revision(1), |lease| lease.token)
     }
 
@@ -157,7 +158,7 @@ impl<'a> Draw<'a> {
 
     fn key_command(&mut self, state: &Tables) -> Command {
         let key = self.name();
-        let Ok(row) = state.key(&key);
+        let Ok(row) = lookup::key(state, &key);
         let current = row.map_or(Revision::ZERO, |row| row.revision);
         let if_revision = match self.below(6) {
             0 => Some(Revision(2)),
@@ -225,7 +226,8 @@ impl<'a> Draw<'a> {
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
                 let ClaimFilter { name, tags } = self.claim_filter();
-                Command::ClaimNext(ClaimNext { agent_id: self.agent(), name, tags, claim_ttl_ms })
+                let (agent_id, after) = (self.agent(), None);
+                Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms, after })
             }
             13 => Command::Heartbeat(held),
             14 => Command::Release(held),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::row::Status;
-use mcp_state_sidecar::machine::view::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter, Scan};
+use mcp_state_sidecar::machine::view::{
+    ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan,
+};
 use mcp_state_sidecar::machine::{Action, Question, Revision, Text};
 use mcp_state_sidecar::store::Consistency;
 use mcp_state_sidecar::store::tables::Tables;
@@ -66,28 +68,40 @@ impl Draw<'_> {
         self.one(&[Consistency::Linearizable, Consistency::Local])
     }
 
+    /// Of which some end by their bytes.
+    fn page(&mut self) -> Page {
+        let (rows, bytes) = (self.one(&[10_000, 3, 1]), self.one(&[usize::MAX, 300, 0]));
+        Page { rows, bytes }
+    }
+
     pub fn question(&mut self, state: &Tables) -> Question {
-        let limit = self.one(&[10_000, 3, 1]);
+        let page = self.page();
         let newest = state.meta().revision;
-        match self.below(11) {
+        match self.below(14) {
             0 => Question::Key { key: self.name() },
-            1 => Question::Keys { scan: self.scan(), limit },
-            2 => Question::Runs { filter: self.run_filter(), before: self.revision(newest), limit },
+            1 => Question::Keys { scan: self.scan(), page },
+            2 => Question::Runs { filter: self.run_filter(), before: self.revision(newest), page },
             3 => Question::Run { run_id: self.run_id(state) },
-            4 => Question::Resume { run_id: self.run_id(state) },
-            5 => Question::Leases { scan: self.scan(), limit },
+            4 => {
+                let run_id = self.run_id(state);
+                Question::Resume { run_id, from_step: self.below(4), page }
+            }
+            5 => Question::Leases { scan: self.scan(), page },
             6 => Question::Session { session_id: self.name() },
-            7 => Question::Sessions { scan: self.scan(), limit },
+            7 => Question::Sessions { scan: self.scan(), page },
             8 => Question::Counts,
+            10 => Question::Candidate { filter: self.claim_filter(), after: None },
+            11 => Question::Lease { resource_id: self.name() },
+            12 => Question::Request { key: self.name() },
             9 => Question::History {
                 filter: self.history_filter(state),
                 before: self.revision(newest),
-                limit,
+                page,
             },
             _ => Question::Changes {
                 filter: self.change_filter(),
                 after: self.revision(newest).unwrap_or_default(),
-                limit,
+                page,
             },
         }
     }

@@ -70,7 +70,7 @@ impl Lookup<'_> {
         let terms = match filter {
             ChangeFilter::Key(key) => vec![Term::subject(key)],
             // Names are hashed: a prefix means looking at each event.
-            ChangeFilter::Prefix(_) => Vec::new(),
+            ChangeFilter::Prefix(_) | ChangeFilter::Grants => Vec::new(),
         };
         self.search(terms, &|event| filter.admits(event), span, limit, Way::Up)
     }

@@ -17,7 +17,11 @@ use crate::store::raft::types::NodeId;
 /// that a neighbour who does not know it would misunderstand, and a node uses
 /// such a change only once all members speak it; the oldest follows one release
 /// later, so that a cluster can be upgraded node by node.
-pub const SPEAKS: RangeInclusive<u32> = 1..=1;
+pub const SPEAKS: RangeInclusive<u32> = 1..=2;
+
+/// From this version on nodes know the rules by which commands are decided in
+/// bounded steps ([`crate::machine::Rules::Stepwise`]).
+pub const SPEAKS_STEPWISE: u32 = 2;
 
 /// The newest version that the sender speaks.
 pub(super) const KEY_PROTOCOL: &str = "sidecar-protocol";

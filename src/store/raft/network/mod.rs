@@ -36,7 +36,7 @@ pub use self::dial::{Dial, Duplex, Tcp};
 pub use self::forward::{ForwardError, Forwarder};
 pub use self::gate::{Gate, Sender, expelled};
 pub use self::handler::{PeerHandler, ReadIndex, Refusal, RefusalCode};
-pub use self::identity::{Identity, SPEAKS, SecretError, Stamp};
+pub use self::identity::{Identity, SPEAKS, SPEAKS_STEPWISE, SecretError, Stamp};
 use self::lanes::Lanes;
 pub use self::lanes::{MESSAGE_BYTES_MAX, PeerClient, listener};
 pub use self::remote::Remote;

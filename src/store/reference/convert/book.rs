@@ -2,15 +2,13 @@
 //! counted and chained from nothing on.
 
 use super::ms;
-use crate::codec::StateRecord;
-use crate::machine::{Action, Chain, ClusterMs, Event, Json, Meta, Revision, Text, WallMs};
+use crate::machine::{Action, Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs};
 use crate::store::reference::Converted;
-use crate::store::row_record;
 
 pub(super) struct Book {
     /// Where the telling has got to; its clock is the conversion's all along.
     meta: Meta,
-    rows: Vec<StateRecord>,
+    rows: Vec<Row>,
     events: Vec<Event>,
 }
 
@@ -71,8 +69,8 @@ impl Book {
     }
 
     /// A row as it is in the end.
-    pub(super) fn put(&mut self, row: StateRecord) {
-        self.meta.state_bytes += row_record::bytes(&row);
+    pub(super) fn put(&mut self, row: Row) {
+        self.meta.count(&row);
         self.rows.push(row);
     }
 

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use super::book::Book;
 use super::ms;
-use crate::codec::StateRecord;
 use crate::machine::command::CLAIM_TTL_MS_DEFAULT;
 use crate::machine::draft::run_subject;
 use crate::machine::row::{ClaimRow, RunRow, Status, StepRow};
-use crate::machine::{Action, Json, Revision, WallMs, describe};
+use crate::machine::{Action, Json, Revision, Row, WallMs, describe};
 use crate::store::reference::{Run, Step};
 
 /// How often a run is tried, where its creator says nothing: as
@@ -92,6 +91,8 @@ impl Family<'_> {
             claim: None,
             result: None,
             error: None,
+            promoted: false,
+            depth: 0,
         };
         let new = Some(describe::created_run(&run));
         // A run that waits again keeps the name of who had it here.
@@ -117,7 +118,7 @@ impl Family<'_> {
             }
         };
         let run = self.end(book, run);
-        book.put(StateRecord::Run(run));
+        book.put(Row::Run(Box::new(run)));
     }
 
     fn claim(&self, book: &mut Book, run: RunRow) -> RunRow {
@@ -147,7 +148,7 @@ impl Family<'_> {
             if let Ok(step) = u64::try_from(*number) {
                 run.last_step = run.last_step.max(step);
                 let row = StepRow { output: output.clone(), revision: run.revision };
-                book.put(StateRecord::Step(run.run_id.clone(), step, row));
+                book.put(Row::Step(run.run_id.clone(), step, row));
             }
         }
         run

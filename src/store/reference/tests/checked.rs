@@ -6,19 +6,17 @@ use super::NOW;
 use crate::machine::draft::{lease_subject, run_subject, session_subject};
 use crate::machine::invariant::{self, Rows};
 use crate::machine::row::Status;
-use crate::machine::{Action, Chain, Change, Event, Revision, Text, WallMs};
+use crate::machine::{Action, Chain, Event, Revision, Text, WallMs};
 use crate::store::reference::{Converted, Reference, convert};
-use crate::store::row_record;
 use crate::store::tables::Tables;
 
 /// The conversion, after everything that holds of each was checked.
 pub(super) fn converted(reference: &Reference) -> (Rows, Vec<Event>) {
     let Converted { meta, rows, events } = convert(reference, NOW);
     assert_eq!(convert(reference, NOW).events, events, "chance was at work");
-    let changes: Vec<Change> = rows.into_iter().filter_map(row_record::row).collect();
-    Tables::restore(meta.clone(), changes.clone()).check_indexes().unwrap();
-    let count = changes.len();
-    let rows = Rows::collect(meta, changes);
+    assert_eq!(Tables::restore(meta.clone(), rows.clone()).meta(), &meta);
+    let count = rows.len();
+    let rows = Rows::collect(meta, rows);
     assert_eq!(invariant::check_state(&rows), []);
     assert_eq!(
         count,

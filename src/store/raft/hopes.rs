@@ -1,0 +1,113 @@
+//! Hopes: what those who wait may get, as far as the leader knows before it
+//! orders their commands. One run that becomes claimable wakes a caller on every
+//! node, and only one of them can have it; the others are told so at once, and
+//! nothing of theirs enters the log. A hope promises nothing: who gets what is
+//! decided where the command is applied.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::machine::command::{Acquire, ClaimNext};
+use crate::machine::reply::{Acquired, Claimed};
+use crate::machine::view::{Candidate, ClaimFilter, View};
+use crate::machine::{ClusterMs, Command, Reply, Row, RowId, index, lookup};
+use crate::store::tables::Tables;
+
+/// Runs and leases that commands under way may get. Clones share them.
+#[derive(Clone, Default)]
+pub struct Hopes(Arc<Mutex<BTreeSet<RowId>>>);
+
+/// One that is held for a command, until it is dropped.
+pub struct Hope {
+    hopes: Hopes,
+    id: RowId,
+}
+
+impl Hopes {
+    /// Holds what `command` may get of the state in `tables` at `now`. None for
+    /// commands that are ordered anyway.
+    ///
+    /// # Errors
+    /// There is nothing for it: the reply that says so.
+    pub fn hope(
+        &self,
+        command: &Command,
+        tables: &Tables,
+        now: ClusterMs,
+    ) -> Result<Option<Hope>, Box<Reply>> {
+        match command {
+            Command::ClaimNext(claim) => self.run(claim, tables, now).map(Some),
+            Command::Acquire(acquire) => self.lease(acquire, tables, now),
+            _ => Ok(None),
+        }
+    }
+
+    fn run(&self, claim: &ClaimNext, tables: &Tables, now: ClusterMs) -> Result<Hope, Box<Reply>> {
+        let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+        let mut held = self.held();
+        let Ok(due) = lookup::due_runs(tables, &filter, now, lookup::DUE_MAX);
+        let search = index::ready(&filter, claim.after, held.len() + 1);
+        let Ok(ready) = tables.search(&search);
+        let ready = ready.found.iter().filter_map(|place| search.id(place));
+        let due = due.into_iter().map(|run| RowId::Run(run.run_id));
+        if let Some(id) = due.chain(ready).find(|id| !held.contains(id)) {
+            held.insert(id.clone());
+            return Ok(Hope { hopes: self.clone(), id });
+        }
+        drop(held);
+        let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
+        let retry_at = match candidate {
+            Candidate::At(at) => Some(at),
+            Candidate::Ready(_) | Candidate::Further(_) | Candidate::None => None,
+        };
+        Err(Box::new(Reply::Claimed(Claimed::nothing(retry_at))))
+    }
+
+    fn lease(
+        &self,
+        acquire: &Acquire,
+        tables: &Tables,
+        now: ClusterMs,
+    ) -> Result<Option<Hope>, Box<Reply>> {
+        let id = RowId::Lease(acquire.resource_id.clone());
+        let Ok(row) = tables.row(&id);
+        match row.as_deref() {
+            Some(Row::Lease(resource_id, lease)) if lease.lives_at(now) => {
+                match lease.holder_id == acquire.holder_id {
+                    true => Ok(None),
+                    false => {
+                        let held = Acquired::held(resource_id, lease);
+                        Err(Box::new(Reply::Acquired(held)))
+                    }
+                }
+            }
+            Some(_) | None if self.held().insert(id.clone()) => {
+                Ok(Some(Hope { hopes: self.clone(), id }))
+            }
+            Some(_) | None => {
+                let nobody = Acquired {
+                    acquired: false,
+                    resource_id: acquire.resource_id.clone(),
+                    holder: None,
+                    expires_at: None,
+                    reason: Some("Another caller is about to get it".into()),
+                    fencing_token: None,
+                    retry_at: None,
+                    granted: false,
+                };
+                Err(Box::new(Reply::Acquired(nobody)))
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<RowId>> {
+        // A panic while inserting leaves a set that is still a set.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hope {
+    fn drop(&mut self) {
+        self.hopes.held().remove(&self.id);
+    }
+}
