@@ -2,9 +2,11 @@
 //! bounded number of calls, stamps each command with chance and actor, gives
 //! it a deadline, and turns refusals and faults into one kind of error.
 //!
-//! Calls that wait for something are in [`waiting`].
+//! Calls that wait for something are in [`waiting`]; what becomes of a grant whose
+//! caller has gone is in `delivery`.
 
 mod admission;
+mod delivery;
 mod error;
 pub mod waiting;
 
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +23,16 @@ pub use error::{Code, ServiceError};
 
 use crate::codec;
 use crate::limits::Limits;
-use crate::machine::command::{Held, Idempotency};
-use crate::machine::{Command, Question, Refusal, RefusalCode, Reply, Revision, Text};
+use crate::machine::command::{ClaimNext, Idempotency};
+use crate::machine::reply::Claimed;
+use crate::machine::{ClusterMs, Command, Question, Reply, Text};
 use crate::store::clock::{self, Clock};
 use crate::store::cluster::Cluster;
 use crate::store::transfer::Export;
-use crate::store::{Answered, Consistency, Health, Request, Store};
+use crate::store::{Answered, Consistency, Health, Request, Store, StoreError};
 use admission::Admission;
+use delivery::{Taker, Undelivered};
+use waiting::{WaitingLine, Watches};
 
 /// How the service is set up.
 #[derive(Clone)]
@@ -111,18 +117,23 @@ struct Shared {
     store: Arc<dyn Store>,
     options: Options,
     admission: Admission,
+    /// Who waits for work and leases.
+    line: WaitingLine,
+    /// Who waits for changes of keys.
+    watches: Watches,
     started: Instant,
 }
 
 impl Service {
     pub fn new(store: Arc<dyn Store>, options: Options) -> Service {
         let admission = Admission::new(&options);
-        let started = Instant::now();
-        Service { shared: Arc::new(Shared { store, options, admission, started }) }
+        let (line, watches, started) = (WaitingLine::default(), Watches::default(), Instant::now());
+        let shared = Shared { store, options, admission, line, watches, started };
+        Service { shared: Arc::new(shared) }
     }
 
     /// Carries out `command`. A caller that goes away meanwhile does not stop
-    /// it: it is carried out whole all the same.
+    /// it: it is carried out whole all the same, and what it grants is given back.
     ///
     /// A [`Reply::Refused`] comes back as an error with its code.
     pub async fn submit(&self, command: Command, context: Context) -> Result<Reply, ServiceError> {
@@ -136,60 +147,67 @@ impl Service {
         context: Context,
         timeout: Duration,
     ) -> Result<Reply, ServiceError> {
-        let digest = |key| Idempotency { key, digest: codec::digest(&command) };
-        let idempotency = context.idempotency_key.map(digest);
-        match self.send(command, idempotency, context.actor, timeout).await? {
-            Reply::Refused(refusal) => Err(refusal.into()),
-            reply => Ok(reply),
+        if let Command::Acquire(acquire) = &command {
+            self.give_way(acquire, timeout).await;
         }
+        self.carry_out(command, context, timeout, false).await
     }
 
-    /// The answer that is remembered for this command under this key, if any.
-    async fn recall(
+    /// Carries out `command`; an `attempt` writes nothing where it would come to
+    /// nothing. A search for a run that was ended early goes on.
+    async fn carry_out(
         &self,
-        command: &Command,
-        key: &Text,
+        mut command: Command,
+        context: Context,
         timeout: Duration,
-    ) -> Result<Option<Reply>, ServiceError> {
-        // A heartbeat for a run that cannot exist: refused with nothing
-        // changed or remembered, unless the key is known, which comes first.
-        let nothing = Command::Heartbeat(Held {
-            run_id: "".into(),
-            agent_id: "".into(),
-            claim_token: Revision::ZERO,
-        });
-        let idempotency = Idempotency { key: key.clone(), digest: codec::digest(command) };
-        match self.send(nothing, Some(idempotency), None, timeout).await? {
-            Reply::Refused(Refusal { code: RefusalCode::NotFound, .. }) => Ok(None),
-            Reply::Refused(refusal) => Err(refusal.into()),
-            reply => Ok(Some(reply)),
-        }
-    }
-
-    async fn send(
-        &self,
-        command: Command,
-        idempotency: Option<Idempotency>,
-        actor: Option<Text>,
-        timeout: Duration,
+        attempt: bool,
     ) -> Result<Reply, ServiceError> {
-        let permit = self.shared.admission.enter(weight(&command))?;
-        let chance = self.chance_for(&command);
-        let request = Request { command, idempotency, actor, chance };
         let deadline = Instant::now() + timeout;
+        let Context { actor, idempotency_key } = context;
+        let digest = |key| Idempotency { key, digest: codec::digest(&command) };
+        let idempotency = idempotency_key.map(digest);
+        let search = match &command {
+            Command::ClaimNext(claim) => Some(claim.clone()),
+            _ => None,
+        };
+        loop {
+            let chance = self.chance_for(&command);
+            let (idempotency, actor) = (idempotency.clone(), actor.clone());
+            let request = Request { command, idempotency, actor, chance, attempt };
+            let after = match self.send(request, deadline).await? {
+                Reply::Refused(refusal) => return Err(refusal.into()),
+                Reply::Claimed(Claimed { claimed: false, searched: Some(rank), .. }) => rank,
+                reply => return Ok(reply),
+            };
+            let Some(claim) = search.clone().filter(|_| Instant::now() < deadline) else {
+                let why = "unavailable: the search for a run did not end in time; try again";
+                return Err(ServiceError::unavailable(why));
+            };
+            command = Command::ClaimNext(ClaimNext { after: Some(after), ..claim });
+        }
+    }
+
+    async fn send(&self, request: Request, deadline: Instant) -> Result<Reply, ServiceError> {
+        let permit = self.shared.admission.enter(weight(&request.command))?;
         let store = self.shared.store.clone();
-        let task = tokio::spawn(async move {
-            let reply = store.submit(request, deadline).await;
+        let taker = Taker::of(&request, &store);
+        let (sender, receiver) = oneshot::channel();
+        tokio::spawn(async move {
+            let outcome = store.submit(request, deadline).await;
             drop(permit);
-            reply
+            // Where nobody listens any more it gives itself back.
+            let _ = sender.send(Undelivered::new(outcome, taker));
         });
         // The store keeps to the deadline. Should it fail to, the caller is
         // still answered, and what becomes of the command is not known.
         let late = deadline + LATE;
-        match tokio::time::timeout_at(late, task).await {
-            Ok(Ok(Ok(reply))) => Ok(reply),
-            Ok(Ok(Err(fault))) => Err(fault.into()),
-            Ok(Err(panic)) => Err(ServiceError::unknown(format!("the store failed: {panic}"))),
+        match tokio::time::timeout_at(late, receiver).await {
+            Ok(Ok(reply)) => match reply.accept() {
+                Some(Ok(reply)) => Ok(reply),
+                Some(Err(fault)) => Err(fault.into()),
+                None => Err(ServiceError::internal("an answer was delivered twice")),
+            },
+            Ok(Err(_panicked)) => Err(ServiceError::unknown("the store failed")),
             Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
         }
     }
@@ -280,6 +298,22 @@ impl Service {
     /// Calls at the store, and calls that wait, now.
     pub fn load(&self) -> (usize, usize) {
         self.shared.admission.load()
+    }
+}
+
+impl Shared {
+    /// This node's own state, for what the service itself wants to know.
+    async fn ask_here(
+        &self,
+        question: Question,
+        timeout: Duration,
+    ) -> Result<Answered, StoreError> {
+        self.store.ask(question, Consistency::Local, Instant::now() + timeout).await
+    }
+
+    /// The time by this node's clock.
+    fn now(&self) -> ClusterMs {
+        ClusterMs(self.options.clock.wall_ms())
     }
 }
 

@@ -1,12 +1,12 @@
-//! The service's promises that no reply shows: when it answers, what it spares
-//! the store, and what becomes of calls whose caller is gone.
+//! The service's promises that no reply shows: when it answers, what it refuses,
+//! and what becomes of calls whose caller is gone. Waiting has tests of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Set};
+use mcp_state_sidecar::machine::command::{Acquire, Set};
 use mcp_state_sidecar::machine::query::Answer;
 use mcp_state_sidecar::machine::row::LeaseRow;
 use mcp_state_sidecar::machine::view::ChangeFilter;
@@ -30,7 +30,7 @@ struct Probe {
     /// Commands pass while there are permits.
     gate: Semaphore,
     /// What local reads say of a lease, if not the truth.
-    stale_lease: Option<Option<LeaseRow>>,
+    stale_lease: Option<LeaseRow>,
 }
 
 #[async_trait]
@@ -47,11 +47,10 @@ impl Store for Probe {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Answered, StoreError> {
-        if let (Consistency::Local, Question::Leases { scan, .. }, Some(row)) =
+        if let (Consistency::Local, Question::Lease { .. }, Some(row)) =
             (consistency, &question, &self.stale_lease)
         {
-            let rows = row.iter().map(|row| (scan.prefix.clone(), row.clone())).collect();
-            let answer = Answer::Leases { rows, more: false };
+            let answer = Answer::Lease(Some(row.clone()));
             return Ok(Answered { answer, revision: Revision::ZERO, age: None });
         }
         self.inner.ask(question, consistency, deadline).await
@@ -127,27 +126,6 @@ fn set(key: &str) -> Command {
     })
 }
 
-fn create(name: &str) -> Command {
-    Command::Create(Create {
-        name: name.into(),
-        tags: Default::default(),
-        input: None,
-        priority: 0,
-        delay_ms: None,
-        max_attempts: 1,
-        parent_run_id: None,
-    })
-}
-
-fn claim_next(name: &str) -> ClaimNext {
-    ClaimNext {
-        agent_id: "w".into(),
-        name: Some(name.into()),
-        tags: Default::default(),
-        claim_ttl_ms: 60_000,
-    }
-}
-
 fn acquire(holder: &str) -> Acquire {
     Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 60_000 }
 }
@@ -166,67 +144,20 @@ async fn what_was_missed_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_waiting_worker_costs_a_busy_log_nothing() {
-    let stage = Stage::set(|_, _| {});
-    let service = stage.service.clone();
-    let worker = tokio::spawn(async move {
-        service.claim_next(claim_next("mine"), Context::default(), LONG).await
-    });
-    until("the worker's first try", || stage.submitted() == 1).await;
-    for round in 0..200 {
-        stage.submit(set(&round.to_string())).await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    stage.submit(create("other")).await;
-    // Time for a look that would be mistaken.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(stage.submitted(), 202, "only the changes themselves");
-    stage.submit(create("mine")).await;
-    let claimed = tokio::time::timeout(SOON, worker).await.expect("in time").expect("no panic");
-    assert!(claimed.expect("an answer").claimed);
-    assert_eq!(stage.submitted(), 204);
-}
-
-#[tokio::test]
-async fn with_a_key_a_wait_is_decided_once() {
-    let stage = Stage::set(|_, _| {});
-    let service = stage.service.clone();
-    let context = Context { idempotency_key: Some("once".into()), ..Context::default() };
-    let worker =
-        tokio::spawn(async move { service.claim_next(claim_next("n"), context, LONG).await });
-    until("the question whether the key is known", || stage.submitted() == 1).await;
-    stage.submit(create("n")).await;
-    let claimed = tokio::time::timeout(SOON, worker).await.expect("in time").expect("no panic");
-    assert!(claimed.expect("an answer").claimed);
-    assert_eq!(stage.submitted(), 3);
-}
-
-#[tokio::test]
-async fn with_a_key_a_try_that_was_in_vain_is_the_answer() {
-    // This node thinks that the lease is free.
-    let stage = Stage::set(|probe, _| probe.stale_lease = Some(None));
-    stage.submit(Command::Acquire(acquire("a"))).await;
-    let context = Context { idempotency_key: Some("once".into()), ..Context::default() };
-    let waiting = stage.service.acquire(acquire("b"), context, LONG);
-    let answer = tokio::time::timeout(SOON, waiting).await.expect("at once").expect("an answer");
-    assert!(!answer.acquired, "asking again under the key would only repeat it");
-}
-
-#[tokio::test]
 async fn a_node_that_sees_deadlines_late_asks_all_the_same() {
     let stage = Stage::set(|probe, _| {
-        probe.stale_lease = Some(Some(LeaseRow {
+        probe.stale_lease = Some(LeaseRow {
             holder_id: "a".into(),
             token: Revision(1),
             revision: Revision(1),
             expires_at: ClusterMs(BEGIN_MS + 60_000),
-        }));
+        });
     });
     stage.submit(Command::Acquire(acquire("a"))).await;
     let service = stage.service.clone();
     let waiting =
         tokio::spawn(async move { service.acquire(acquire("b"), Context::default(), LONG).await });
-    until("the first try", || stage.submitted() == 2).await;
+    until("the wait", || stage.service.load().1 == 1).await;
     stage.clock.advance_ms(60_000);
     let acquired = tokio::time::timeout(SOON, waiting).await.expect("in time").expect("no panic");
     assert!(acquired.expect("an answer").acquired);

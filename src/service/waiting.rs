@@ -1,87 +1,123 @@
-//! Calls that wait: for a change of keys, for work, for a lease. They sleep
-//! until the store has moved on or until time alone may have changed the
-//! answer, look at this node's own state, and ask the store again only when
-//! that looks promising: a thousand who wait cost a busy log nothing.
+//! Calls that wait: for work, for a lease, for a change of keys (`changes`).
+//!
+//! Whoever waits for work or a lease stands in a [`line`] with the others of
+//! this node, first come, first served. It sleeps until its turn has come, tries,
+//! and sleeps on where another was faster: a thousand who wait cost a busy log
+//! nothing, and one run wakes one of them. Read `queues` for whom a run is
+//! offered to, `facets` for how the queues are found that may want it, and
+//! `dispatch` for how it is noticed.
+//!
+//! A call that waits writes to the log only where there seems to be something to
+//! have. That there was nothing is read, not written.
+
+mod changes;
+mod dispatch;
+mod facets;
+mod line;
+mod queues;
+mod watches;
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use changes::Changed;
+pub(super) use line::WaitingLine;
+pub(super) use watches::Watches;
+
 use super::{Context, Service, ServiceError};
-use crate::machine::command::{Acquire, ClaimNext};
+use crate::codec;
+use crate::machine::command::{Acquire, ClaimNext, Idempotency, Rank};
 use crate::machine::query::Answer;
+use crate::machine::remembered;
 use crate::machine::reply::{Acquired, Claimed};
 use crate::machine::row::RunRow;
-use crate::machine::view::{ChangeFilter, RunFilter, Scan};
-use crate::machine::{ClusterMs, Command, Event, Question, Reply, Revision};
+use crate::machine::view::{Candidate, ClaimFilter};
+use crate::machine::{ClusterMs, Command, Question, Reply, Revision, Text};
 use crate::store::Consistency;
+use line::WaitTicket;
+use queues::{GrantTaken, Turn, Wanted};
 
-/// What `state_wait` found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// Oldest first; empty where time ran out.
-    pub events: Vec<Event>,
-    /// Where to go on from: everything up to here has been seen.
-    pub revision: Revision,
-    /// Changes are missing, since the history no longer holds them.
-    pub missed: bool,
-}
-
-/// A waiting call looks at most this often, however fast the state changes;
-/// less often while the store refuses what had looked promising.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
-/// And at least this often where the passing of time may change the answer: a
-/// node's clock may differ from cluster time by some seconds.
-const LOOK_LATEST: Duration = Duration::from_secs(1);
 /// How much longer than the wait the last attempt may take, so that a store
 /// that cannot answer does not hold up a caller who asked for a short wait.
 const GRACE: Duration = Duration::from_secs(1);
-/// Runs looked at for one with the right name.
-const RUNS_LOOKED_AT: usize = 100;
+/// Who was refused what it had been woken for looks again after so long, in case
+/// that whoever was faster came to nothing after all.
+const RECHECK_MS: u64 = 1_000;
+/// And after so long at least where only time is waited for: a node's clock may
+/// be some seconds ahead of cluster time.
+const RECHECK_SOONEST_MS: u64 = 100;
+/// How long one who does not wait lets those who do go first.
+const GIVE_WAY: Duration = Duration::from_millis(100);
 
 impl Service {
-    /// Waits until a key that `filter` admits has changed after `after` (after
-    /// now, where none is given), `timeout` at most. One page of changes.
-    pub async fn wait_for_change(
+    /// Claims the best run, waiting up to `wait` for one.
+    pub async fn claim_next(
         &self,
-        filter: ChangeFilter,
-        after: Option<Revision>,
-        timeout: Duration,
-        limit: usize,
-    ) -> Result<Changed, ServiceError> {
-        let after = match after {
-            Some(after) => after,
-            None => self.present_within(self.patience(timeout)).await?,
-        };
-        let (consistency, stop) = (Consistency::Linearizable, self.stop());
-        self.look_for_change(filter, after, timeout, limit, consistency, stop).await
+        claim: ClaimNext,
+        context: Context,
+        wait: Duration,
+    ) -> Result<Claimed, ServiceError> {
+        let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+        let wish = Wish::Work(claim, filter);
+        match self.wait_for_grant(wish, context, wait).await? {
+            Reply::Claimed(claimed) => Ok(claimed),
+            _ => Err(mismatch()),
+        }
     }
 
-    /// As [`Service::wait_for_change`], for one who has seen all changes up to
-    /// `after` and goes on: looks at this node's own state alone, which costs
-    /// a cluster nothing. Does not end early when the service stops: who goes
-    /// on for ever would ask again at once, and has a stop of its own.
-    pub async fn follow_changes(
+    /// Takes a lease, waiting up to `wait` for it to become free.
+    pub async fn acquire(
         &self,
-        filter: ChangeFilter,
-        after: Revision,
-        timeout: Duration,
-        limit: usize,
-    ) -> Result<Changed, ServiceError> {
-        let (consistency, never) = (Consistency::Local, CancellationToken::new());
-        self.look_for_change(filter, after, timeout, limit, consistency, never).await
+        acquire: Acquire,
+        context: Context,
+        wait: Duration,
+    ) -> Result<Acquired, ServiceError> {
+        match self.wait_for_grant(Wish::Lease(acquire), context, wait).await? {
+            Reply::Acquired(acquired) => Ok(acquired),
+            _ => Err(mismatch()),
+        }
     }
 
-    /// The newest revision, as of now.
-    pub async fn present(&self) -> Result<Revision, ServiceError> {
-        self.present_within(self.shared.options.deadline).await
+    async fn wait_for_grant(
+        &self,
+        wish: Wish,
+        context: Context,
+        wait: Duration,
+    ) -> Result<Reply, ServiceError> {
+        if wait.is_zero() {
+            return Box::pin(self.submit(wish.command(), context)).await;
+        }
+        let _permit = self.shared.admission.wait()?;
+        let ticket = WaitingLine::join(&self.shared, wish.wanted(), wish.holder());
+        let (until, last) = self.patience_from_now(wait);
+        let stop = self.shared.options.stop.clone();
+        let waiter = Waiting { service: self, wish, context, ticket, until, last, stop };
+        waiter.run().await
     }
 
-    async fn present_within(&self, timeout: Duration) -> Result<Revision, ServiceError> {
-        let question = Question::Key { key: "".into() };
-        Ok(self.ask_within(question, Consistency::Linearizable, timeout).await?.revision)
+    /// Lets those go first who wait for a lease that is free, so that one who
+    /// takes it again and again keeps nobody from it.
+    pub(super) async fn give_way(&self, acquire: &Acquire, timeout: Duration) {
+        if !self.shared.line.is_wanted(&acquire.resource_id) {
+            return;
+        }
+        let question = Question::Lease { resource_id: acquire.resource_id.clone() };
+        let asked = self.ask_within(question, Consistency::Linearizable, timeout).await;
+        // What else it may be, the attempt itself will say.
+        if asked.is_ok_and(|asked| asked.answer == Answer::Lease(None))
+            && let Some(done) = self.shared.line.go_first(&acquire.resource_id)
+        {
+            // Told by the other side's end.
+            let _ = tokio::time::timeout(GIVE_WAY, done).await;
+        }
+    }
+
+    /// When a wait that begins now ends, and when its last attempt must.
+    fn patience_from_now(&self, wait: Duration) -> (Instant, Instant) {
+        let now = Instant::now();
+        (now + wait, now + self.patience(wait))
     }
 
     /// How long a call that waits for `wait` may take in all.
@@ -89,208 +125,182 @@ impl Service {
         let deadline = self.shared.options.deadline;
         if wait.is_zero() { deadline } else { wait.saturating_add(GRACE) }
     }
+}
 
-    async fn look_for_change(
-        &self,
-        filter: ChangeFilter,
-        after: Revision,
-        timeout: Duration,
-        limit: usize,
-        mut consistency: Consistency,
-        stop: CancellationToken,
-    ) -> Result<Changed, ServiceError> {
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, timeout, stop);
-        loop {
-            let question = Question::Changes { filter: filter.clone(), after, limit };
-            let answered = self.ask_within(question, consistency, waiter.left()).await?;
-            // A node's own state may lag behind what its caller has seen.
-            if matches!(consistency, Consistency::Linearizable) && after > answered.revision {
-                return Err(ServiceError::invalid(format!(
-                    "after_revision: {} is ahead of the present revision {}",
-                    after.0, answered.revision.0
-                )));
-            }
-            let Answer::Changes { events, complete } = answered.answer else {
-                return Err(mismatch());
-            };
-            let over = waiter.is_over();
-            if !events.is_empty() || !complete || over {
-                let seen = answered.revision.max(after);
-                let revision = match events.last() {
-                    Some(last) if events.len() >= limit => last.revision,
-                    Some(_) | None => seen,
-                };
-                return Ok(Changed { events, revision, missed: !complete });
-            }
-            waiter.sleep(None).await;
-            // What woke us is this node's own progress, so it is here to see.
-            consistency = Consistency::Local;
+/// What a call waits for.
+enum Wish {
+    Work(ClaimNext, ClaimFilter),
+    Lease(Acquire),
+}
+
+/// What a look shows.
+enum Sight {
+    /// There is something to have: this run, or the lease.
+    Free(Option<Box<RunRow>>),
+    /// It is the caller's already.
+    Own,
+    /// There is nothing, in the words of the rules.
+    Nothing(Reply),
+}
+
+impl Wish {
+    fn command(&self) -> Command {
+        match self {
+            Wish::Work(claim, _) => Command::ClaimNext(claim.clone()),
+            Wish::Lease(acquire) => Command::Acquire(acquire.clone()),
         }
     }
 
-    /// Claims the best run, waiting up to `wait` for one.
-    ///
-    /// With an idempotency key the command goes to the log once, when there
-    /// seems to be something to claim or at the end: its answer is remembered,
-    /// and "nothing yet" must not be what is.
-    pub async fn claim_next(
-        &self,
-        claim: ClaimNext,
-        context: Context,
-        wait: Duration,
-    ) -> Result<Claimed, ServiceError> {
-        if wait.is_zero() {
-            return claimed(self.submit(Command::ClaimNext(claim), context).await?);
+    fn wanted(&self) -> Wanted {
+        match self {
+            Wish::Work(_, filter) => Wanted::Work(filter.clone()),
+            Wish::Lease(acquire) => Wanted::Lease(acquire.resource_id.clone()),
         }
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait, self.stop());
-        let once = context.idempotency_key.is_some();
-        if let Some(key) = &context.idempotency_key
-            && let Some(reply) =
-                self.recall(&Command::ClaimNext(claim.clone()), key, waiter.left()).await?
-        {
-            return claimed(reply);
+    }
+
+    fn holder(&self) -> Option<Text> {
+        match self {
+            Wish::Work(..) => None,
+            Wish::Lease(acquire) => Some(acquire.holder_id.clone()),
         }
-        let mut sight = if once { self.work_in_sight(&claim).await? } else { Sight::PROMISING };
-        loop {
-            let over = waiter.is_over();
-            if sight.promising || over {
-                let command = Command::ClaimNext(claim.clone());
-                let reply = self.submit_within(command, context.clone(), waiter.left()).await?;
-                let reply = claimed(reply)?;
-                if reply.claimed || over || once {
-                    return Ok(reply);
+    }
+
+    fn question(&self, after: Option<Rank>) -> Question {
+        match self {
+            Wish::Work(_, filter) => Question::Candidate { filter: filter.clone(), after },
+            Wish::Lease(acquire) => Question::Lease { resource_id: acquire.resource_id.clone() },
+        }
+    }
+
+    /// What an answer shows; or from where on the search is to go on.
+    fn sight(&self, answer: Answer) -> Result<Result<Sight, Rank>, ServiceError> {
+        let nothing = |at| Sight::Nothing(Reply::Claimed(Claimed::nothing(at)));
+        Ok(Ok(match (self, answer) {
+            (Wish::Work(..), Answer::Candidate(candidate)) => match candidate {
+                Candidate::Ready(run) => Sight::Free(Some(run)),
+                Candidate::At(at) => nothing(Some(at)),
+                Candidate::None => nothing(None),
+                Candidate::Further(rank) => return Ok(Err(rank)),
+            },
+            (Wish::Lease(acquire), Answer::Lease(lease)) => match lease {
+                Some(lease) if lease.holder_id != acquire.holder_id => {
+                    let held = Acquired::held(&acquire.resource_id, &lease);
+                    Sight::Nothing(Reply::Acquired(held))
                 }
-                sight.retry_at = reply.retry_at;
-            }
-            waiter.sleep(Some(sight)).await;
-            let seen = self.work_in_sight(&claim).await?;
-            sight = Sight { retry_at: sight.retry_at, ..seen }.or_due(!once && self.is_past(sight));
-        }
-    }
-
-    /// Takes a lease, waiting up to `wait` for it to become free. Idempotency
-    /// keys as with [`Service::claim_next`].
-    pub async fn acquire(
-        &self,
-        acquire: Acquire,
-        context: Context,
-        wait: Duration,
-    ) -> Result<Acquired, ServiceError> {
-        if wait.is_zero() {
-            return acquired(self.submit(Command::Acquire(acquire), context).await?);
-        }
-        let _permit = self.shared.admission.wait()?;
-        let mut waiter = Waiter::new(self, wait, self.stop());
-        let once = context.idempotency_key.is_some();
-        if let Some(key) = &context.idempotency_key
-            && let Some(reply) =
-                self.recall(&Command::Acquire(acquire.clone()), key, waiter.left()).await?
-        {
-            return acquired(reply);
-        }
-        let mut sight = if once { self.lease_in_sight(&acquire).await? } else { Sight::PROMISING };
-        loop {
-            let over = waiter.is_over();
-            if sight.promising || over {
-                let command = Command::Acquire(acquire.clone());
-                let reply = self.submit_within(command, context.clone(), waiter.left()).await?;
-                let reply = acquired(reply)?;
-                if reply.acquired || over || once {
-                    return Ok(reply);
-                }
-                sight.retry_at = reply.retry_at;
-            }
-            waiter.sleep(Some(sight)).await;
-            let seen = self.lease_in_sight(&acquire).await?;
-            sight = seen.or_due(!once && self.is_past(seen));
-        }
-    }
-
-    fn stop(&self) -> CancellationToken {
-        self.shared.options.stop.clone()
-    }
-
-    /// Whether the time has come at which the answer may be another. Followers
-    /// see deadlines pass late, so what they see does not decide then.
-    fn is_past(&self, sight: Sight) -> bool {
-        sight.retry_at.is_some_and(|at| at.0 <= self.shared.options.clock.wall_ms())
-    }
-
-    /// Whether this node sees a run that `claim` could take.
-    async fn work_in_sight(&self, claim: &ClaimNext) -> Result<Sight, ServiceError> {
-        let filter =
-            RunFilter { tags: claim.tags.clone(), claimable: Some(true), ..Default::default() };
-        let question = Question::Runs { filter, before: None, limit: RUNS_LOOKED_AT };
-        match self.ask(question, Consistency::Local).await?.answer {
-            Answer::Runs { rows, more } => {
-                let fits = |run: &RunRow| claim.name.as_ref().is_none_or(|n| run.name == *n);
-                Ok(Sight { promising: more || rows.iter().any(fits), retry_at: None })
-            }
-            _ => Err(mismatch()),
-        }
-    }
-
-    /// Whether this node sees the lease free, or with the one who asks.
-    async fn lease_in_sight(&self, acquire: &Acquire) -> Result<Sight, ServiceError> {
-        let scan = Scan { prefix: acquire.resource_id.clone(), after: None };
-        match self.ask(Question::Leases { scan, limit: 1 }, Consistency::Local).await?.answer {
-            // The resource itself is the first of all names that start with it.
-            Answer::Leases { rows, .. } => {
-                let other = rows.iter().find(|(id, row)| {
-                    *id == acquire.resource_id && row.holder_id != acquire.holder_id
-                });
-                let retry_at = other.map(|(_, row)| row.expires_at);
-                Ok(Sight { promising: other.is_none(), retry_at })
-            }
-            _ => Err(mismatch()),
-        }
+                Some(_) => Sight::Own,
+                None => Sight::Free(None),
+            },
+            (Wish::Work(..) | Wish::Lease(_), _) => return Err(mismatch()),
+        }))
     }
 }
 
-/// What a look at this node's own state gave.
-#[derive(Clone, Copy)]
-struct Sight {
-    /// Asking the store may succeed.
-    promising: bool,
-    /// When time alone may make it so.
-    retry_at: Option<ClusterMs>,
-}
-
-impl Sight {
-    /// Before anything is known.
-    const PROMISING: Sight = Sight { promising: true, retry_at: None };
-
-    fn or_due(self, due: bool) -> Sight {
-        Sight { promising: self.promising || due, ..self }
-    }
-}
-
-/// Sleeps between looks.
-struct Waiter<'a> {
+/// One call that waits.
+struct Waiting<'a> {
     service: &'a Service,
-    revision: watch::Receiver<Revision>,
+    wish: Wish,
+    context: Context,
+    ticket: WaitTicket,
     until: Instant,
     /// When the last attempt must be over.
     last: Instant,
     /// Ends the wait before its time.
     stop: CancellationToken,
-    /// How often in a row the store refused what had looked promising.
-    refusals: u32,
 }
 
-impl<'a> Waiter<'a> {
-    /// Made before the first look, so that no change falls in between.
-    fn new(service: &'a Service, wait: Duration, stop: CancellationToken) -> Self {
-        let mut revision = service.shared.store.revision();
-        revision.mark_unchanged();
-        let now = Instant::now();
-        let last = now + service.patience(wait);
-        Waiter { service, revision, until: now + wait, last, stop, refusals: 0 }
+impl Waiting<'_> {
+    // What is asked and submitted is boxed: a call sleeps nearly all the time,
+    // and need not hold the room for it meanwhile.
+    async fn run(&self) -> Result<Reply, ServiceError> {
+        if let Some(reply) = Box::pin(self.recall()).await? {
+            return Ok(reply);
+        }
+        match Box::pin(self.look()).await? {
+            Sight::Free(run) => self.ticket.saw(run.as_deref()),
+            Sight::Own => self.ticket.pass_all(),
+            Sight::Nothing(reply) => {
+                if let Some(at) = retry_at(&reply) {
+                    self.ticket.expect(at);
+                }
+            }
+        }
+        loop {
+            let reply = match self.ticket.turn() {
+                Turn::Take => Box::pin(self.attempt()).await?,
+                Turn::Look => match Box::pin(self.look()).await? {
+                    Sight::Free(_) | Sight::Own => Box::pin(self.attempt()).await?,
+                    Sight::Nothing(reply) => reply,
+                },
+                Turn::Sleep if self.is_over() => return Box::pin(self.give_up()).await,
+                Turn::Sleep => {
+                    self.sleep().await;
+                    continue;
+                }
+            };
+            if let Some(taken) = taken(&reply) {
+                self.ticket.take(taken);
+                return Ok(reply);
+            }
+            if self.is_over() {
+                return Ok(reply);
+            }
+            self.ticket.rest(self.recheck(&reply));
+        }
     }
 
-    /// How long the next attempt may take.
+    async fn sleep(&self) {
+        tokio::select! {
+            () = self.ticket.woken() => {}
+            () = tokio::time::sleep_until(self.until) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// The wait is over: what there is now, or that there is nothing.
+    async fn give_up(&self) -> Result<Reply, ServiceError> {
+        if let Some(reply) = self.recall().await? {
+            return Ok(reply);
+        }
+        match self.look().await? {
+            Sight::Nothing(reply) => Ok(reply),
+            Sight::Free(_) | Sight::Own => self.attempt().await,
+        }
+    }
+
+    /// The answer that is remembered under the call's key, if there is one.
+    async fn recall(&self) -> Result<Option<Reply>, ServiceError> {
+        let Some(key) = &self.context.idempotency_key else { return Ok(None) };
+        let question = Question::Request { key: key.clone() };
+        let asked = self.service.ask_within(question, Consistency::Linearizable, self.left());
+        let Answer::Request(row) = asked.await?.answer else { return Err(mismatch()) };
+        let Some(row) = row else { return Ok(None) };
+        let digest = codec::digest(&self.wish.command());
+        let idempotency = Idempotency { key: key.clone(), digest };
+        match remembered::answer_to(&idempotency, &row) {
+            Reply::Refused(refusal) => Err(refusal.into()),
+            reply => Ok(Some(reply)),
+        }
+    }
+
+    /// Whether there is something to have.
+    async fn look(&self) -> Result<Sight, ServiceError> {
+        let mut after = None;
+        loop {
+            let question = self.wish.question(after);
+            let asked = self.service.ask_within(question, Consistency::Linearizable, self.left());
+            match self.wish.sight(asked.await?.answer)? {
+                Ok(sight) => return Ok(sight),
+                Err(rank) => after = Some(rank),
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Reply, ServiceError> {
+        let (command, context) = (self.wish.command(), self.context.clone());
+        self.service.carry_out(command, context, self.left(), true).await
+    }
+
+    /// How long the next question or attempt may take.
     fn left(&self) -> Duration {
         let left = self.last.saturating_duration_since(Instant::now());
         left.min(self.service.shared.options.deadline)
@@ -300,48 +310,35 @@ impl<'a> Waiter<'a> {
         self.stop.is_cancelled() || Instant::now() >= self.until
     }
 
-    /// As [`Waiter::rest`]; a stop ends it at once.
-    async fn sleep(&mut self, sight: Option<Sight>) {
-        let stop = self.stop.clone();
-        stop.run_until_cancelled(self.rest(sight)).await;
+    /// When to look again after a refusal although nothing has happened.
+    fn recheck(&self, reply: &Reply) -> ClusterMs {
+        let now = self.service.shared.now();
+        let at = retry_at(reply).unwrap_or(ClusterMs::LAST);
+        at.clamp(now.plus(RECHECK_SOONEST_MS), now.plus(RECHECK_MS))
     }
+}
 
-    /// Sleeps until the state has changed or the wait is over; where `sight`
-    /// is given also until time alone may have changed what it showed.
-    async fn rest(&mut self, sight: Option<Sight>) {
-        self.refusals = match sight {
-            Some(Sight { promising: true, .. }) => self.refusals + 1,
-            Some(Sight { promising: false, .. }) | None => 0,
-        };
-        let pause = LOOK_PAUSE.saturating_mul(1 << self.refusals.min(16)).min(LOOK_LATEST);
-        tokio::time::sleep_until((Instant::now() + pause).min(self.until)).await;
-        let until = sight.map_or(self.until, |sight| self.due(sight).min(self.until));
-        tokio::select! {
-            // Fails where the store is closing; what is asked next says so.
-            _ = self.revision.changed() => {}
-            () = tokio::time::sleep_until(until) => {}
+/// When time alone may change a refusal.
+fn retry_at(reply: &Reply) -> Option<ClusterMs> {
+    match reply {
+        Reply::Claimed(claimed) => claimed.retry_at,
+        Reply::Acquired(acquired) => acquired.retry_at,
+        _ => None,
+    }
+}
+
+/// What a reply grants, if it does.
+fn taken(reply: &Reply) -> Option<GrantTaken> {
+    let token = |token: Option<Revision>| token.unwrap_or_default();
+    match reply {
+        Reply::Claimed(claimed) if claimed.claimed => {
+            let (run_id, revision) = (claimed.run_id.clone(), token(claimed.claim_token));
+            Some(GrantTaken { run_id, revision })
         }
-    }
-
-    /// When to look again although nothing has happened.
-    fn due(&self, sight: Sight) -> Instant {
-        let now_ms = self.service.shared.options.clock.wall_ms();
-        let ahead = sight.retry_at.map(|at| Duration::from_millis(at.0.saturating_sub(now_ms)));
-        Instant::now() + ahead.unwrap_or(LOOK_LATEST).clamp(LOOK_PAUSE, LOOK_LATEST)
-    }
-}
-
-fn claimed(reply: Reply) -> Result<Claimed, ServiceError> {
-    match reply {
-        Reply::Claimed(claimed) => Ok(claimed),
-        _ => Err(mismatch()),
-    }
-}
-
-fn acquired(reply: Reply) -> Result<Acquired, ServiceError> {
-    match reply {
-        Reply::Acquired(acquired) => Ok(acquired),
-        _ => Err(mismatch()),
+        Reply::Acquired(acquired) if acquired.acquired => {
+            Some(GrantTaken { run_id: None, revision: token(acquired.fencing_token) })
+        }
+        _ => None,
     }
 }
 
