@@ -30,8 +30,9 @@
 //! 3. The [`store::Store`] orders the command among all others and stamps it
 //!    with the time. In a cluster the leader does; a follower forwards, and asks
 //!    again under the same number when the leader changes ([`store::raft`]).
-//! 4. [`machine::decide()`] looks at the rows through a [`machine::View`] and
-//!    returns a [`machine::Decision`]: the reply, the changed rows, and one
+//! 4. [`machine::decide()`] looks at the rows through a [`machine::View`], by id
+//!    or along the entries of [`machine::index`], and returns a
+//!    [`machine::Decision`]: the reply, the changed rows and entries, and one
 //!    event for each change of state, chained by hash to the one before.
 //! 5. The store commits the decision whole. Only then does the reply go out.
 //!

@@ -6,6 +6,7 @@
 //! closes (a leader hands over first), and the peers' listener goes last,
 //! because all of that needs the other nodes.
 
+mod descriptors;
 mod grpc;
 mod listen;
 mod stores;
@@ -74,7 +75,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     announce(&config, &http);
     let options = mcp::endpoint::Options { shutdown: stop.clone(), ..Default::default() };
     let routes = api::routes(&node.service, Access::clone(&node.access), options);
-    let served = http::serve(http, routes, http::Options::default(), stop.clone());
+    let served = http::serve(http, routes, node.http.clone(), stop.clone());
     let served = AbortOnDropHandle::new(tokio::spawn(served));
     let work = async {
         let served = flatten(served.await);
@@ -130,13 +131,17 @@ struct Node {
     service: Service,
     access: Arc<Access>,
     store: Arc<dyn Store>,
+    /// How callers' connections are treated.
+    http: http::Options,
     sweep: JoinHandle<()>,
 }
 
 impl Node {
     fn new(config: &Config, store: Arc<dyn Store>, stop: CancellationToken) -> Node {
         let limits = Limits { value_bytes_max: config.value_bytes_max };
-        let options = service::Options { limits, stop, ..service::Options::default() };
+        let mut options = service::Options { limits, stop, ..service::Options::default() };
+        let mut http = http::Options::default();
+        descriptors::fit(&mut options, &mut http);
         let service = Service::new(store.clone(), options);
         let access = Arc::new(Access::new(access::Options {
             token: config.token.clone(),
@@ -146,7 +151,7 @@ impl Node {
             origins: config.allowed_origins.clone(),
         }));
         let sweep = tokio::spawn(sweep::run(store.clone(), sweep::Options::default()));
-        Node { service, access, store, sweep }
+        Node { service, access, store, http, sweep }
     }
 
     async fn close(&self) {

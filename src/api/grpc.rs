@@ -9,7 +9,6 @@ mod gate;
 mod members;
 mod name;
 mod node;
-mod page;
 mod pipeline;
 mod watch;
 
@@ -260,8 +259,7 @@ impl Api {
             }
         };
         let timeout = timeout(request.timeout_ms)?;
-        let mut answered = self.service.ask_within(question, consistency, timeout).await?;
-        page::cut(&mut answered.answer);
+        let answered = self.service.ask_within(question, consistency, timeout).await?;
         let age = answered.age.filter(|_| consistency == Consistency::Local);
         Ok(proto::AskReply {
             answer: Some((&answered.answer).into()),

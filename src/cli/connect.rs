@@ -4,6 +4,8 @@
 //! A message moves on to another node only where it never reached the first,
 //! so that nothing is carried out twice.
 
+mod requests;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::Failure;
 use super::client::{Client, ClientError};
 use super::target::{Credentials, endpoint};
+use requests::CarriedRequests;
 
 /// Messages under way at once; an agent has a few.
 const IN_FLIGHT_MAX: usize = 64;
@@ -34,6 +37,8 @@ const ROUND_PAUSE: Duration = Duration::from_millis(500);
 
 /// JSON-RPC's code for an error that is none of its own.
 const SERVER_ERROR: i64 = -32000;
+/// And that for a message that is not JSON.
+const PARSE_ERROR: i64 = -32700;
 
 /// Speak MCP on standard input and output, answered by running nodes
 ///
@@ -63,6 +68,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let (answers, written) = mpsc::channel::<String>(IN_FLIGHT_MAX);
     let writer = tokio::spawn(write_lines(written));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let requests = CarriedRequests::default();
     let mut input = BufReader::new(tokio::io::stdin());
     let mut line = Vec::new();
     loop {
@@ -79,16 +85,32 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
             continue;
         }
         let Ok(slot) = slots.clone().acquire_owned().await else { break };
-        let (bridge, answers, message) = (bridge.clone(), answers.clone(), line.clone());
-        tokio::spawn(async move {
-            if let Some(answer) = bridge.carry(&message).await {
+        let (bridge, answers, line) = (bridge.clone(), answers.clone(), line.clone());
+        let message: Value = match serde_json::from_slice(&line) {
+            Ok(message) => message,
+            Err(error) => {
+                let answer = failure(Value::Null, PARSE_ERROR, &error.to_string());
                 // Fails only once the client has gone.
                 let _ = answers.send(answer).await;
+                continue;
             }
-            drop(slot);
+        };
+        if requests.cancel(&message) {
+            continue;
+        }
+        let request = requests.begin(&message);
+        tokio::spawn(async move {
+            // Dropping what is under way closes its connection, by which the
+            // node knows; a call that was cancelled is not answered.
+            let answer = request.token.run_until_cancelled(bridge.carry(&message, &line)).await;
+            if let Some(answer) = answer.flatten() {
+                let _ = answers.send(answer).await;
+            }
+            drop((request, slot));
         });
     }
     drop(answers);
+    requests.hang_up();
     // Answers still under way keep the channel open.
     match writer.await {
         Ok(Ok(())) | Err(_) => Ok(ExitCode::SUCCESS),
@@ -98,13 +120,9 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 impl Bridge {
     /// One message to a node, and its answer, if it gets one.
-    async fn carry(&self, line: &[u8]) -> Option<String> {
-        let message: Value = match serde_json::from_slice(line) {
-            Ok(message) => message,
-            Err(error) => return Some(failure(Value::Null, -32700, &error.to_string())),
-        };
+    async fn carry(&self, message: &Value, line: &[u8]) -> Option<String> {
         let id = message.get("id").cloned().filter(|id| !id.is_null());
-        match self.ask(&message, line).await {
+        match self.ask(message, line).await {
             Ok(body) => {
                 id?;
                 match compact(&body) {

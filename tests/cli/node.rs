@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -207,6 +208,33 @@ fn connect_carries_messages_to_a_node_that_is_up() {
     pipe.initialize();
     assert_eq!(pipe.call("state_set", json!({"key": "k", "value": 1.50}))["ok"], true);
     assert_eq!(pipe.call("state_get", json!({"key": "k"}))["found"], true);
+    assert_eq!(pipe.hang_up(), Some(0));
+}
+
+#[test]
+fn connect_cancels_what_its_client_cancels() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_node, port) = serve(PROGRAM, dir.path(), &[], &["serve"]);
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    let mut pipe = Pipe::start(dir.path(), &["connect", &url]);
+    pipe.initialize();
+    let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
+    let params = json!({"name": "workflow_claim_next", "arguments": arguments});
+    pipe.send(&json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params}));
+    let waiting = |number: u64| {
+        let deadline = Instant::now() + PATIENCE;
+        let line = format!("sidecar_calls_waiting {number}\n");
+        while !get(port, "/metrics").contains(&line) {
+            assert!(Instant::now() < deadline, "never were {number} waiting");
+        }
+    };
+    waiting(1);
+    let params = json!({"requestId": 8});
+    pipe.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
+    waiting(0);
+    let created = pipe.call("workflow_create", json!({"name": "n"}));
+    let found = pipe.call("workflow_discover", json!({"claimable": true}));
+    assert_eq!(found["runs"][0]["run_id"], created["run_id"], "{found}");
     assert_eq!(pipe.hang_up(), Some(0));
 }
 

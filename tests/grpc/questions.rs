@@ -18,7 +18,7 @@ macro_rules! expect {
 }
 
 fn scan(prefix: &str, after: Option<&str>, limit: u64) -> ScanQuestion {
-    ScanQuestion { prefix: prefix.into(), after: after.map(Into::into), limit }
+    ScanQuestion { prefix: prefix.into(), after: after.map(Into::into), limit, bytes: None }
 }
 
 #[tokio::test]
@@ -92,14 +92,14 @@ async fn runs_and_their_steps() {
     let checkpoint =
         Checkpoint { run_id: run_id.clone(), step: 2, output: "7".into(), ..Default::default() };
     client.submit(Form::Checkpoint(checkpoint)).await.unwrap();
-    let run = Question::Run(RunQuestion { run_id: run_id.clone() });
+    let run = Question::Run(RunQuestion { run_id: run_id.clone(), ..Default::default() });
     let run = expect!(client.ask(run).await, Run).row.unwrap();
     assert_eq!((run.status(), run.last_step, run.tags), (RunStatus::Running, 2, vec![tag("y")]));
-    let resume = Question::Resume(RunQuestion { run_id });
+    let resume = Question::Resume(RunQuestion { run_id, ..Default::default() });
     let resumed = expect!(client.ask(resume).await, Resume);
     assert_eq!(resumed.run.unwrap().last_step, 2);
     assert_eq!(resumed.steps[0].row.as_ref().unwrap().output, "7");
-    let unknown = Question::Resume(RunQuestion { run_id: "wf-none".into() });
+    let unknown = Question::Resume(RunQuestion { run_id: "wf-none".into(), ..Default::default() });
     assert_eq!(expect!(client.ask(unknown).await, Resume), ResumeAnswer::default());
 }
 
@@ -145,7 +145,7 @@ async fn the_history_and_what_changed() {
     assert_eq!((event.revision, event.new.as_deref()), (2, Some("2")));
     assert_eq!((event.previous.as_deref(), event.chain.len()), (Some("1"), 32));
     let filter = Some(ChangeFilter { filter: Some(change_filter::Filter::Prefix("k".into())) });
-    let changes = Question::Changes(ChangesQuestion { filter, after: 1, limit: 10 });
+    let changes = Question::Changes(ChangesQuestion { filter, after: 1, limit: 10, bytes: None });
     let changes = expect!(client.ask(changes).await, Changes);
     let revisions: Vec<_> = changes.events.iter().map(|event| event.revision).collect();
     assert_eq!((revisions, changes.complete), (vec![2, 3], true));

@@ -46,6 +46,7 @@ async fn a_cluster_is_told_whole() {
         caught_up: true,
         members: vec![member, Member::default()],
         warning: None,
+        protocol: 2,
     };
     let health = Health {
         backend: "raft",

@@ -2,6 +2,7 @@
 //! pipe.
 
 mod bad_input;
+mod cancelled;
 mod guarded;
 mod lanes;
 mod node;

@@ -52,6 +52,17 @@ impl Node {
         let routes = api::routes(&service, Access::new(access), mcp);
         let options = api::http::Options::default();
         let served = tokio::spawn(api::http::serve(listener, routes, options, shutdown.clone()));
+        Node::around(addr, service, store, shutdown, served)
+    }
+
+    /// One that was started by hand.
+    pub fn around(
+        addr: SocketAddr,
+        service: Service,
+        store: Arc<MemoryStore>,
+        shutdown: CancellationToken,
+        served: JoinHandle<std::io::Result<()>>,
+    ) -> Node {
         let stop = shutdown.clone().drop_guard();
         Node { addr, service, store, shutdown, served, _stop: stop }
     }

@@ -69,6 +69,40 @@ async fn a_client_on_a_pipe_may_do_everything() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_cancelled_takes_nothing() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
+    let params = json!({"name": "workflow_claim_next", "arguments": arguments});
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+    client.send(&call.to_string()).await;
+    // Answered after the call before it has begun.
+    client.call("state_get", json!({"key": "k"})).await;
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": {"requestId": 7}});
+    client.send(&cancel.to_string()).await;
+    client.call("state_get", json!({"key": "k"})).await;
+    let created = client.call("workflow_create", json!({"name": "n"})).await;
+    let found = client.call("workflow_discover", json!({"claimable": true})).await;
+    assert_eq!(found["runs"][0]["run_id"], created["run_id"], "{found}");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_waits_for_nothing() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
+    let params = json!({"name": "workflow_claim_next", "arguments": arguments});
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+    client.send(&call.to_string()).await;
+    client.input.shutdown().await.expect("closed");
+    let answer = client.receive().await;
+    assert_eq!(answer["id"], 7);
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    client.served.await.expect("no panic").expect("a clean end");
+}
+
+#[tokio::test]
 async fn bad_lines_do_not_end_the_connection() {
     let mut client = Client::start();
     client.initialize().await;

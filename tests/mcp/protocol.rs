@@ -23,7 +23,6 @@ async fn older_clients_initialize_and_call() {
     for version in OLDER {
         let reply = node.post(&[], initialize(version).to_string().as_bytes()).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
-        assert!(!reply.head.contains("mcp-session-id"), "no session: any node answers");
         let result = &reply.json()["result"];
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "mcp-state-sidecar");

@@ -7,12 +7,16 @@ use crate::access::Caller;
 use crate::limits::{self, Limits};
 use crate::machine::command::*;
 use crate::machine::query::PAGE_MAX;
-use crate::machine::view::{ChangeFilter, Scan};
+use crate::machine::view::{ChangeFilter, Page, Scan};
 use crate::machine::{Json, Question, Text};
 use crate::proto::state as proto;
 use crate::service::ServiceError;
 
 type Checked = Result<(), ServiceError>;
+
+/// What one answer may hold: below the 4 MB that gRPC clients take where nothing
+/// else is set, with room for one largest row.
+pub(super) const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A command as it may be carried out, with defaults filled in.
 pub(super) fn command(
@@ -32,18 +36,22 @@ pub(super) fn question(form: Option<proto::Question>) -> Result<Question, Servic
     let mut question = Question::try_from(form).map_err(unreadable)?;
     check_question(&question)?;
     match &mut question {
-        Question::Keys { limit, .. }
-        | Question::Runs { limit, .. }
-        | Question::Leases { limit, .. }
-        | Question::Sessions { limit, .. }
-        | Question::History { limit, .. }
-        | Question::Changes { limit, .. } => {
-            *limit = if *limit == 0 { PAGE_MAX } else { PAGE_MAX.min(*limit) };
+        Question::Keys { page, .. }
+        | Question::Runs { page, .. }
+        | Question::Resume { page, .. }
+        | Question::Leases { page, .. }
+        | Question::Sessions { page, .. }
+        | Question::History { page, .. }
+        | Question::Changes { page, .. } => {
+            let rows = if page.rows == 0 { PAGE_MAX } else { PAGE_MAX.min(page.rows) };
+            *page = Page { rows, bytes: page.bytes.min(PAGE_BYTES_MAX) };
         }
         Question::Key { .. }
         | Question::Run { .. }
-        | Question::Resume { .. }
+        | Question::Candidate { .. }
+        | Question::Lease { .. }
         | Question::Session { .. }
+        | Question::Request { .. }
         | Question::Counts => {}
     }
     Ok(question)
@@ -218,8 +226,12 @@ fn check_question(question: &Question) -> Checked {
         | Question::Leases { scan, .. }
         | Question::Sessions { scan, .. } => check_scan(scan),
         Question::Runs { filter, .. } => tags(&filter.tags),
-        Question::Run { run_id } | Question::Resume { run_id } => {
+        Question::Run { run_id } | Question::Resume { run_id, .. } => {
             limits::check_identifier("run_id", run_id)
+        }
+        Question::Lease { resource_id } => limits::check_identifier("resource_id", resource_id),
+        Question::Candidate { .. } | Question::Request { .. } => {
+            Err(ServiceError::invalid("question must be one that is a program's to ask"))
         }
         Question::Session { session_id } => limits::check_identifier("session_id", session_id),
         Question::Counts => Ok(()),
@@ -240,6 +252,7 @@ fn check_filter(filter: &ChangeFilter) -> Checked {
     match filter {
         ChangeFilter::Key(key) => limits::check_key("key", key),
         ChangeFilter::Prefix(prefix) => limits::check_key("prefix", prefix),
+        ChangeFilter::Grants => Err(ServiceError::invalid("filter must be a key or a prefix")),
     }
 }
 

@@ -51,5 +51,7 @@ pub(super) fn of_question(question: Option<&proto::Question>) -> &'static str {
         Read::Counts(_) => "sidecar_health",
         Read::History(_) => "history_log",
         Read::Changes(_) => "state_wait",
+        Read::Lease(_) => "lease_list",
+        Read::Candidate(_) | Read::Request(_) => UNKNOWN,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, Stream};
 use tonic::Status;
 
-use super::{Api, check, fault, page};
+use super::{Api, check, fault};
 use crate::limits;
 use crate::machine::Revision;
 use crate::machine::view::ChangeFilter;
@@ -52,7 +52,7 @@ async fn next(
     filter: ChangeFilter,
     position: Position,
 ) -> Result<Changed, ServiceError> {
-    let mut changed = match position {
+    let changed = match position {
         // Says at once where it starts.
         Position::Start(None) => {
             let revision = service.present().await?;
@@ -61,11 +61,6 @@ async fn next(
         Position::Start(after) => service.wait_for_change(filter, after, QUIET, EVENTS_MAX).await?,
         Position::Seen(after) => service.follow_changes(filter, after, QUIET, EVENTS_MAX).await?,
     };
-    if page::cut_events(&mut changed.events)
-        && let Some(last) = changed.events.last()
-    {
-        changed.revision = last.revision;
-    }
     Ok(changed)
 }
 

@@ -14,6 +14,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,8 @@ use crate::observe;
 /// How connections are treated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once; more are answered 503 and closed. Well above the
+    /// number of calls that may wait, so that there is room for others besides.
     pub connections_max: usize,
     /// How long a client may take to send a request's head, and how long a
     /// connection may lie idle. Above the 60 s for which clients commonly keep
@@ -42,7 +44,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            connections_max: 4096,
+            connections_max: 8192,
             head_timeout: Duration::from_secs(75),
             linger: Duration::from_millis(500),
             drain: Duration::from_secs(10),
@@ -56,6 +58,17 @@ pub struct Peer {
     /// Nothing where it is not a network's.
     pub ip: Option<IpAddr>,
 }
+
+/// Connections that are turned away at once; more are closed without a word.
+const TURNED_AWAY_MAX: usize = 256;
+
+/// How long one that is turned away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What it is told.
+const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain\r\ncontent-length: 49\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
+    the server is busy: too many connections at once\n";
 
 /// Pause after a failed accept: running out of file descriptors would
 /// otherwise turn into a busy loop.
@@ -78,6 +91,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(options.connections_max));
+    let door = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
     let connections = TaskTracker::new();
     let start = |stream, place: Option<Place>| {
         let serving = connection(stream, routes.clone(), options.clone(), shutdown.clone());
@@ -95,10 +109,13 @@ pub async fn serve(
                 observe::install().run_upkeep();
                 continue;
             }
-            accepted = accept(&listener, &room) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, place)) => start(stream, Some(place)),
+            Ok((stream, _)) => match room.clone().try_acquire_owned() {
+                Ok(place) => start(stream, Some(place)),
+                Err(_full) => turn_away(stream, &door),
+            },
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -122,11 +139,22 @@ pub async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-/// Room first: a connection that cannot be served stays in the backlog.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, Place)> {
-    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+/// Tells a client why it is not served. Left in the backlog it would wait for an
+/// answer that may never come.
+fn turn_away(mut stream: TcpStream, door: &Arc<Semaphore>) {
+    let Ok(place) = door.clone().try_acquire_owned() else { return };
+    tokio::spawn(async move {
+        let farewell = async {
+            stream.write_all(TURNED_AWAY).await?;
+            stream.shutdown().await?;
+            // A client that still sends when its connection is closed loses the
+            // answer (RFC 9112, section 9.6).
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        };
+        // Whoever does not read it has gone.
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        drop(place);
+    });
 }
 
 async fn connection(

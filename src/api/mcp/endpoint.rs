@@ -1,5 +1,5 @@
-//! `/mcp`: MCP's Streamable HTTP transport without sessions, so that any node
-//! answers any request. Reads the body within bounds and hands it to the fast
+//! `/mcp`: MCP's Streamable HTTP transport without keeping sessions, so that any
+//! node answers any request. Reads the body within bounds and hands it to the fast
 //! lane, which hands what it does not know to rmcp.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -18,6 +19,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::underway::{self, Noted, Underway};
 use super::{Handler, deep, lane, odd};
 use crate::service::Service;
 
@@ -69,7 +71,8 @@ pub fn routes(service: Service, options: Options) -> Router {
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies };
+    let underway = Underway::default();
+    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, underway };
     Router::new().route("/mcp", any(answer)).with_state(endpoint)
 }
 
@@ -79,6 +82,7 @@ struct Endpoint {
     rmcp: StreamableHttpService<Handler, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
+    underway: Underway,
 }
 
 async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -120,7 +124,7 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
         return call.answer(&endpoint.service).await;
     }
     let is_json = odd::is_json(&parts.headers);
-    let response = endpoint.rmcp(Request::from_parts(parts, Body::from(body.clone()))).await;
+    let response = endpoint.carry(parts, body.clone()).await;
     // rmcp says this in plain text of a body that it could not read, too.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && is_json
@@ -132,6 +136,22 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
 }
 
 impl Endpoint {
+    /// Hands a message to rmcp. The call that it may be can be cancelled from
+    /// elsewhere meanwhile.
+    async fn carry(&self, mut parts: Parts, body: Bytes) -> Response {
+        let noted = self.underway.note(&parts.headers, &body);
+        if let Noted::Call(call) = &noted {
+            parts.extensions.insert(call.cancelled.clone());
+        }
+        let mut response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
+        if let Noted::Introduction(session) = noted
+            && response.status().is_success()
+        {
+            underway::add_session(response.headers_mut(), session);
+        }
+        response
+    }
+
     async fn rmcp(&self, request: Request) -> Response {
         self.rmcp.handle(request).await.map(Body::new).into_response()
     }

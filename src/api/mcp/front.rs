@@ -10,6 +10,7 @@ use tokio::io::{
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{deep, odd, wire};
 
@@ -24,16 +25,22 @@ pub(super) struct Front {
     writing: JoinHandle<io::Result<()>>,
 }
 
-/// Puts itself in front of the pipe; what is left for rmcp comes back.
+/// Puts itself in front of the pipe; what is left for rmcp comes back. Cancels
+/// `hung_up` once the client sends nothing more.
 pub(super) fn start(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
+    hung_up: CancellationToken,
 ) -> (Front, DuplexStream, DuplexStream) {
     let (good, rmcp_input) = tokio::io::duplex(PIPE_BYTES);
     let (rmcp_output, answers) = tokio::io::duplex(PIPE_BYTES);
     // Held for one whole line at a time.
     let output = Arc::new(Mutex::new(output));
-    let reading = tokio::spawn(read(BufReader::new(input), good, output.clone()));
+    let reading = read(BufReader::new(input), good, output.clone());
+    let reading = tokio::spawn(async move {
+        let _hung_up = hung_up.drop_guard();
+        reading.await
+    });
     let writing = tokio::spawn(write(BufReader::new(answers), output));
     (Front { reading, writing }, rmcp_input, rmcp_output)
 }

@@ -11,8 +11,10 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::tools::{self, Nature, Tool, ToolResult};
+use super::underway::CancelledElsewhere;
 use crate::access::Caller;
 use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
@@ -50,11 +52,18 @@ const LIST_TTL_MS: u64 = 300_000;
 #[derive(Clone)]
 pub struct Handler {
     service: Service,
+    /// The client sends nothing more, and waits for nothing.
+    hung_up: CancellationToken,
 }
 
 impl Handler {
     pub fn new(service: Service) -> Handler {
-        Handler { service }
+        Handler::until(service, CancellationToken::new())
+    }
+
+    /// For a client that may hang up while answers are still on their way to it.
+    pub fn until(service: Service, hung_up: CancellationToken) -> Handler {
+        Handler { service, hung_up }
     }
 }
 
@@ -97,15 +106,17 @@ impl ServerHandler for Handler {
         let tool = tools::find(&request.name).ok_or_else(|| unknown_tool(&request.name))?;
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
+        let hung_up = tool.waits(&arguments).then_some(&self.hung_up);
         let call = tools::call(&self.service, &caller, tool, arguments);
-        // Commands already on their way are finished whoever listens; what
-        // stops with the client is waiting.
+        // Commands already on their way are finished whoever listens; what they
+        // grant is given back where nobody listens any more, hence the order.
         let result = tokio::select! {
-            result = call => result,
-            () = context.ct.cancelled() => {
+            biased;
+            () = cancelled(&context, hung_up) => {
                 let error = ServiceError::unavailable("unavailable: the call was cancelled");
                 ToolResult::error(tool.name, &error)
             }
+            result = call => result,
         };
         rmcp_result(result).map(CallToolResponse::Complete)
     }
@@ -133,6 +144,17 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
         Some(parts) => parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
         None => Caller::local(),
     }
+}
+
+/// Until the client has gone, or has cancelled the call, here or elsewhere; and
+/// until it has hung up, where that counts.
+async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&CancellationToken>) {
+    let parts = context.extensions.get::<axum::http::request::Parts>();
+    let elsewhere = parts.and_then(|parts| parts.extensions.get::<CancelledElsewhere>());
+    let elsewhere = elsewhere.map(|CancelledElsewhere(token)| token);
+    let tokens = [Some(&context.ct), elsewhere, hung_up];
+    let first = tokens.into_iter().flatten().map(|token| Box::pin(token.cancelled()));
+    futures::future::select_all(first).await;
 }
 
 fn unknown_tool(name: &str) -> ErrorData {

@@ -8,6 +8,7 @@ mod handler;
 pub mod lane;
 mod odd;
 pub mod tools;
+mod underway;
 mod wire;
 
 use std::io;
@@ -41,20 +42,21 @@ pub async fn serve_pipe(
     output: impl AsyncWrite + Send + Unpin + 'static,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let (front, input, output) = front::start(input, output);
-    let served = serve(service, input, output, &shutdown).await;
+    let hung_up = CancellationToken::new();
+    let (front, input, output) = front::start(input, output, hung_up.clone());
+    let handler = Handler::until(service, hung_up);
+    let served = serve(handler, input, output, &shutdown).await;
     // A client that does not read its answers must not keep us from stopping.
     let _ = tokio::time::timeout(LAST_ANSWERS, front.finish()).await;
     served
 }
 
 async fn serve(
-    service: Service,
+    handler: Handler,
     input: DuplexStream,
     output: DuplexStream,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
-    let handler = Handler::new(service);
     let serving = match handler.serve_with_ct((input, output), shutdown.clone()).await {
         Ok(serving) => serving,
         Err(_) if shutdown.is_cancelled() => return Ok(()),

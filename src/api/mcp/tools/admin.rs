@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::field::{self, Field};
 use super::{Call, Nature, Object, Tool, mismatch};
 use crate::machine::query::Answer;
-use crate::machine::view::Counts;
+use crate::machine::row::Counts;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
 use crate::store::{ClusterHealth, Consistency, Member};

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::field::Field;
+use super::{PAGE_BYTES, PAGE_BYTES_ASKED, PAGE_ROWS};
 use crate::limits::{self, Limits};
 use crate::machine::command::Fence;
+use crate::machine::view::Page;
 use crate::machine::{Json, Revision, Text};
 use crate::nearest::nearest;
 use crate::service::ServiceError;
@@ -236,8 +238,19 @@ impl<'a> Args<'a> {
         }
     }
 
-    pub(super) fn limit(&mut self, default: usize) -> Result<usize, ServiceError> {
-        Ok(self.number_if("limit", limits::page)?.unwrap_or(default))
+    /// How much of a list to give: what suits an agent's context, or as many as
+    /// it asks for and as much as a client may be sent.
+    pub(super) fn page(&mut self) -> Result<Page, ServiceError> {
+        self.page_of("limit", PAGE_ROWS)
+    }
+
+    /// The same where the number of rows has another name, or is another where
+    /// nothing is said.
+    pub(super) fn page_of(&mut self, name: &str, rows: usize) -> Result<Page, ServiceError> {
+        Ok(match self.number_if(name, limits::page)? {
+            Some(rows) => Page { rows, bytes: PAGE_BYTES_ASKED },
+            None => Page { rows, bytes: PAGE_BYTES },
+        })
     }
 
     /// The cursor of a list that is ordered by revision.

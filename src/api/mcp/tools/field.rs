@@ -155,8 +155,13 @@ pub(super) fn consistency() -> Field {
     .default(json!("linearizable"))
 }
 
-pub(super) fn limit(default: usize) -> Field {
-    integer("limit", "How many to return at most, up to 10000.").least(1).default(json!(default))
+pub(super) fn limit() -> Field {
+    integer(
+        "limit",
+        "How many to return at most, up to 10000 and about 1 MiB. Without it a page \
+        holds about 100 and 64 KiB.",
+    )
+    .least(1)
 }
 
 pub(super) fn cursor() -> Field {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, cut, mismatch, text};
+use super::{Call, Nature, Object, Tool, mismatch, text};
 use crate::limits;
 use crate::machine::query::Answer;
 use crate::machine::view::HistoryFilter;
@@ -69,7 +69,7 @@ fn log_tool() -> Tool {
                 "Only this key; or 'workflow:<run_id>', 'lease:<resource_id>', \
                 'session:<session_id>'.",
             ),
-            field::integer("n", "How many entries to return at most, up to 10000.")
+            field::integer("n", "How many entries to return at most, up to 10000 and about 1 MiB.")
                 .least(1)
                 .default(json!(ENTRIES_DEFAULT)),
             field::text("action", "Only this kind of change, for example 'lease_acquire'."),
@@ -97,14 +97,14 @@ async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
         action: call.args.string("action")?.map(|name| action(&name)).transpose()?,
         actor: call.args.id_if("agent_id")?,
     };
-    let limit = call.args.number_if("n", limits::page)?.unwrap_or(ENTRIES_DEFAULT);
+    let page = call.args.page_of("n", ENTRIES_DEFAULT)?;
     let before = call.args.number_if("before_id", limits::revision)?;
     let consistency = call.args.consistency()?;
-    let question = Question::History { filter, before, limit };
+    let question = Question::History { filter, before, page };
     let Answer::History { mut events, mut more } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
-    more |= cut(&mut events, event_bytes);
+    more |= page.cut(&mut events, event_bytes);
     let reply = Object::new()
         .objects("entries", events.iter().map(event_object))
         .number("total", events.len() as u64);

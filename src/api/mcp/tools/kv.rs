@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::field::{self, Field};
 use super::history::event_object;
-use super::{Call, Nature, Object, Tool, cut, mismatch, text};
+use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
 use crate::limits;
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
-use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::query::Answer;
 use crate::machine::reply::{OperationResult, Transacted, Written};
 use crate::machine::row::KeyRow;
 use crate::machine::view::{ChangeFilter, Scan};
@@ -16,8 +16,6 @@ use crate::service::ServiceError;
 
 /// How long `state_wait` waits where nothing is said, in seconds.
 const WAIT_SECONDS_DEFAULT: i64 = 30;
-/// Changes that one `state_wait` returns at most where nothing is said.
-const CHANGES_DEFAULT: usize = 100;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![set_tool(), get_tool(), delete_tool(), list_tool(), transact_tool(), wait_tool()]
@@ -194,7 +192,7 @@ fn list_tool() -> Tool {
             along, which saves a state_get for each.",
         takes: vec![
             field::text("prefix", "Only keys that start with this, for example 'team:'."),
-            field::limit(PAGE_MAX),
+            field::limit(),
             field::cursor(),
             field::boolean("include_values", "Return entries with values too.")
                 .default(json!(false)),
@@ -212,23 +210,26 @@ fn list_tool() -> Tool {
 
 async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let limit = call.args.limit(PAGE_MAX)?;
+    let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
     let with_values = call.args.bool_if("include_values")?.unwrap_or(false);
     let consistency = call.args.consistency()?;
-    let question = Question::Keys { scan: Scan { prefix, after }, limit };
-    let Answer::Keys { mut rows, mut more } = call.ask(question, consistency).await? else {
+    let read = if with_values { page } else { whole_rows(page) };
+    let question = Question::Keys { scan: Scan { prefix, after }, page: read };
+    let Answer::Keys { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
-    more |= with_values && cut(&mut rows, |(key, row)| key.len() + row.value.as_str().len());
+    let value_bytes = |row: &KeyRow| if with_values { row.value.as_str().len() } else { 0 };
+    if page.cut(&mut rows, |(key, row)| key.len() + value_bytes(row)) {
+        next = rows.last().map(|(key, _)| key.clone());
+    }
     let mut reply = Object::new().list("keys", &rows, |text, (key, _)| {
         super::push_string(text, key);
     });
     if with_values {
         reply = reply.objects("entries", rows.iter().map(entry_object));
     }
-    let last = rows.last().filter(|_| more);
-    Ok(reply.text_if("next_cursor", last.map(|(key, _)| &**key)))
+    Ok(reply.text_if("next_cursor", text(&next)))
 }
 
 fn entry_object((key, row): &(Text, KeyRow)) -> Object {
@@ -395,7 +396,7 @@ fn wait_tool() -> Tool {
             field::integer("timeout_seconds", "How long to wait, up to 55.")
                 .least(0)
                 .default(json!(WAIT_SECONDS_DEFAULT)),
-            field::limit(CHANGES_DEFAULT),
+            field::limit(),
         ],
         gives: vec![
             field::boolean("changed", "Whether there were changes.").required(),
@@ -425,9 +426,9 @@ async fn wait(mut call: Call<'_>) -> Result<Object, ServiceError> {
         Some(timeout) => timeout,
         None => limits::wait("timeout_seconds", WAIT_SECONDS_DEFAULT)?,
     };
-    let limit = call.args.limit(CHANGES_DEFAULT)?;
-    let mut found = call.service.wait_for_change(filter, after, timeout, limit).await?;
-    if cut(&mut found.events, super::history::event_bytes)
+    let page = call.args.page()?;
+    let mut found = call.service.wait_for_change(filter, after, timeout, page.rows).await?;
+    if page.cut(&mut found.events, super::history::event_bytes)
         && let Some(last) = found.events.last()
     {
         found.revision = last.revision;

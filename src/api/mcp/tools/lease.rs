@@ -6,7 +6,7 @@ use super::field::{self, Field};
 use super::{Call, Nature, Object, Tool, mismatch, text};
 use crate::limits;
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
-use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::query::Answer;
 use crate::machine::view::Scan;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
@@ -186,7 +186,7 @@ fn list_tool() -> Tool {
             it to see who works on what.",
         takes: vec![
             field::text("prefix", "Only resources that start with this."),
-            field::limit(PAGE_MAX),
+            field::limit(),
             field::cursor(),
             field::consistency(),
         ],
@@ -201,11 +201,11 @@ fn list_tool() -> Tool {
 
 async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let limit = call.args.limit(PAGE_MAX)?;
+    let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
     let consistency = call.args.consistency()?;
-    let question = Question::Leases { scan: Scan { prefix, after }, limit };
-    let Answer::Leases { rows, more } = call.ask(question, consistency).await? else {
+    let question = Question::Leases { scan: Scan { prefix, after }, page };
+    let Answer::Leases { rows, next } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
     let leases = rows.iter().map(|(resource_id, row)| {
@@ -215,8 +215,5 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
             .revision("fencing_token", row.token)
             .deadline_or_null("expires_at", Some(row.expires_at))
     });
-    let last = rows.last().filter(|_| more);
-    Ok(Object::new()
-        .objects("leases", leases)
-        .text_if("next_cursor", last.map(|(resource_id, _)| &**resource_id)))
+    Ok(Object::new().objects("leases", leases).text_if("next_cursor", text(&next)))
 }

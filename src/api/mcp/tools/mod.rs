@@ -27,6 +27,8 @@ pub use field::Field;
 pub(super) use object::push_string;
 
 use crate::access::Caller;
+use crate::machine::query::PAGE_BYTES_MAX;
+use crate::machine::view::Page;
 use crate::machine::{Answer, Command, Question, Reply, Text};
 use crate::observe;
 use crate::service::{Context, Service, ServiceError};
@@ -208,22 +210,17 @@ impl Call<'_> {
     }
 }
 
-/// A page of at most this many bytes of values, so that one answer does not
-/// fill memory; the cursor leads on.
-const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What a page holds where an agent does not ask for more: what fits beside its
+/// other work into its context. The cursor leads on.
+const PAGE_ROWS: usize = 100;
+const PAGE_BYTES: usize = 64 * 1024;
 
-/// Cuts `rows` to a page by the size of each, one row at least. True where
-/// rows were cut off.
-fn cut<T>(rows: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
-    let mut bytes = 0usize;
-    let fits = rows.iter().take_while(|row| {
-        bytes = bytes.saturating_add(size(row));
-        bytes <= PAGE_BYTES_MAX
-    });
-    let kept = fits.count().max(1);
-    let is_cut = kept < rows.len();
-    rows.truncate(kept);
-    is_cut
+/// And where it asks for more rows.
+const PAGE_BYTES_ASKED: usize = 1024 * 1024;
+
+/// A page of rows of which less is shown than is read.
+fn whole_rows(page: Page) -> Page {
+    Page { bytes: PAGE_BYTES_MAX, ..page }
 }
 
 /// The store gave an answer of another kind than was asked for.

@@ -38,6 +38,14 @@ impl Object {
         }
     }
 
+    /// Left out where there is none.
+    pub(super) fn number_if(self, name: &str, value: Option<u64>) -> Object {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn bool(self, name: &str, value: bool) -> Object {
         self.raw(name, if value { "true" } else { "false" })
     }

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, cut, mismatch, text};
+use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
 use crate::limits;
 use crate::machine::command::Create;
-use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::query::Answer;
 use crate::machine::row::{RunRow, Status, StepRow};
 use crate::machine::view::RunFilter;
 use crate::machine::{Command, Json, Question, Reply};
@@ -163,7 +163,7 @@ fn discover_tool() -> Tool {
                 "Only runs that can (true) or cannot (false) be claimed \
                 now.",
             ),
-            field::limit(PAGE_MAX),
+            field::limit(),
             field::cursor(),
             field::consistency(),
         ],
@@ -193,15 +193,17 @@ fn status(name: &str) -> Result<Status, ServiceError> {
 }
 
 async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<Object, ServiceError> {
-    let limit = call.args.limit(PAGE_MAX)?;
+    let page = call.args.page()?;
     let before = call.args.revision_cursor()?;
     let consistency = call.args.consistency()?;
-    let question = Question::Runs { filter, before, limit };
-    let Answer::Runs { mut rows, mut more } = call.ask(question, consistency).await? else {
+    let question = Question::Runs { filter, before, page: whole_rows(page) };
+    let Answer::Runs { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
-    more |= cut(&mut rows, run_bytes);
-    let cursor = rows.last().filter(|_| more).map(|last| last.created_revision.to_string());
+    if page.cut(&mut rows, run_bytes) {
+        next = rows.last().map(|last| last.created_revision);
+    }
+    let cursor = next.map(|revision| revision.to_string());
     Ok(Object::new()
         .objects("runs", rows.iter().map(run_object))
         .text_if("next_cursor", cursor.as_deref()))
@@ -220,7 +222,7 @@ fn list_tool() -> Tool {
         title: "List workflows",
         description: "List all workflow runs whatever their status, newest first. To look for \
             work or by tags use workflow_discover.",
-        takes: vec![field::limit(PAGE_MAX), field::cursor(), field::consistency()],
+        takes: vec![field::limit(), field::cursor(), field::consistency()],
         gives: vec![
             field::objects("runs", &run_fields(), "The runs, newest first.").required(),
             field::next_cursor(),
@@ -264,14 +266,21 @@ fn resume_tool() -> Tool {
         name: "workflow_resume",
         title: "Resume a workflow",
         description: "Get everything needed to go on with a run that you have claimed: the last \
-            step stored, every step's output, and its input. Call it right after claiming: where \
-            last_step is above 0 another agent has done that much, so go on with the next step.",
-        takes: vec![run_field().required(), field::consistency()],
+            step stored, the steps' outputs, and its input. Call it right after claiming: where \
+            last_step is above 0 another agent has done that much, so go on with the next step. \
+            Where next_step is given there are more outputs: ask again with it as from_step.",
+        takes: vec![
+            run_field().required(),
+            field::integer("from_step", "Only steps from this one on.").least(0).default(json!(0)),
+            field::limit(),
+            field::consistency(),
+        ],
         gives: vec![
             run_field().required(),
             field::integer("last_step", "The highest step stored; 0 where there is none.")
                 .required(),
             field::object("step_outputs", "Each step's output under its number.").required(),
+            field::integer("next_step", "Given when there are more: pass it as from_step."),
             field::object_of("meta", &meta, "The run itself.").required(),
         ],
         nature: Nature::Read,
@@ -282,7 +291,9 @@ fn resume_tool() -> Tool {
 async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let run_id = call.args.id("run_id")?;
     let consistency = call.args.consistency()?;
-    let question = Question::Resume { run_id: run_id.clone() };
+    let from_step = call.args.number_if("from_step", limits::step)?.unwrap_or(0);
+    let page = call.args.page()?;
+    let question = Question::Resume { run_id: run_id.clone(), from_step, page };
     let resumed = match call.ask(question, consistency).await? {
         Answer::Resume(Some(resumed)) => resumed,
         Answer::Resume(None) => return Err(not_found(&run_id)),
@@ -294,6 +305,7 @@ async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
         .text("run_id", &run_id)
         .number("last_step", resumed.run.last_step)
         .object("step_outputs", resumed.steps.iter().fold(Object::new(), output))
+        .number_if("next_step", resumed.next_step)
         .object("meta", with_values(run_object(&resumed.run), &resumed.run)))
 }
 

@@ -1,9 +1,9 @@
 //! Sessions: one JSON object an agent finds again after a restart.
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch, text};
+use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
 use crate::machine::command::{DeleteSession, SaveSession};
-use crate::machine::query::{Answer, PAGE_MAX};
+use crate::machine::query::Answer;
 use crate::machine::view::Scan;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
@@ -114,7 +114,7 @@ fn list_tool() -> Tool {
             contexts. Use it to find the session that you are to go on with.",
         takes: vec![
             field::text("prefix", "Only sessions whose id starts with this."),
-            field::limit(PAGE_MAX),
+            field::limit(),
             field::cursor(),
             field::consistency(),
         ],
@@ -127,15 +127,21 @@ fn list_tool() -> Tool {
     }
 }
 
+/// About how long a session's entry in a list is, besides its id.
+const SESSION_BYTES: usize = 100;
+
 async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let limit = call.args.limit(PAGE_MAX)?;
+    let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
     let consistency = call.args.consistency()?;
-    let question = Question::Sessions { scan: Scan { prefix, after }, limit };
-    let Answer::Sessions { rows, more } = call.ask(question, consistency).await? else {
+    let question = Question::Sessions { scan: Scan { prefix, after }, page: whole_rows(page) };
+    let Answer::Sessions { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
+    if page.cut(&mut rows, |(session_id, _)| session_id.len() + SESSION_BYTES) {
+        next = rows.last().map(|(session_id, _)| session_id.clone());
+    }
     let sessions = rows.iter().map(|(session_id, row)| {
         Object::new()
             .text("session_id", session_id)
@@ -143,10 +149,7 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at)
     });
-    let last = rows.last().filter(|_| more);
-    Ok(Object::new()
-        .objects("sessions", sessions)
-        .text_if("next_cursor", last.map(|(session_id, _)| &**session_id)))
+    Ok(Object::new().objects("sessions", sessions).text_if("next_cursor", text(&next)))
 }
 
 fn delete_tool() -> Tool {

@@ -147,6 +147,7 @@ async fn claim_next(mut call: Call<'_>) -> Result<Object, ServiceError> {
         name: call.args.id_if("name")?,
         tags: call.args.tags()?,
         claim_ttl_ms: claim_ttl_ms(&mut call)?,
+        after: None,
     };
     let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
     let context = call.context()?;
