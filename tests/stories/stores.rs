@@ -85,6 +85,7 @@ pub const RAFT: Factory = |clock| {
     Box::pin(async move {
         let limited = |options: &mut raft::Options| options.state_bytes_max = STATE_BYTES_MAX;
         let cluster = Cluster::build(clock, limited).await;
+        cluster.work_as_one_version().await;
         let mut follower = None;
         for store in cluster.stores() {
             let role = store.health().await.cluster.map(|cluster| cluster.role);
