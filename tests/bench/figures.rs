@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::load::{Load, Operation, Protocol};
+use crate::program::Program;
+use crate::servers::Servers;
 use crate::system::System;
 
 /// Writes a second that sidecars on one SQLite file or one Redis must reach
@@ -16,6 +18,7 @@ const FLOOR_CLIENTS: usize = 64;
 /// One measured load.
 pub struct Row {
     system: System,
+    binary: String,
     protocol: Protocol,
     operation: Operation,
     clients: usize,
@@ -30,10 +33,11 @@ pub struct Table(Vec<Row>);
 
 impl Row {
     /// The figures of `took`, the time of each call that ended within `lasted`.
-    pub fn new(system: System, load: &Load, mut took: Vec<Duration>, lasted: Duration) -> Row {
+    pub fn new(servers: &Servers, load: &Load, mut took: Vec<Duration>, lasted: Duration) -> Row {
         took.sort_unstable();
         Row {
-            system,
+            system: servers.system(),
+            binary: servers.binary().to_owned(),
             protocol: load.protocol,
             operation: load.operation,
             clients: load.clients,
@@ -48,22 +52,24 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<14} {:<10} {:<6} {:>4} clients {:>9.0}/s  p50 {:>8.2} ms  p99 {:>8.2} ms",
+            "{:<14} {:<10} {:<6} {:>4} clients {:>9.0}/s  p50 {:>8.2} ms  p99 {:>8.2} ms  {}",
             self.system.name(),
             self.protocol.name(),
             self.operation.name(),
             self.clients,
             self.per_second,
             millis(self.p50),
-            millis(self.p99)
+            millis(self.p99),
+            self.binary
         )
     }
 }
 
 impl Row {
-    fn cells(&self) -> [String; 7] {
+    fn cells(&self) -> [String; 8] {
         [
             self.system.name().to_owned(),
+            self.binary.clone(),
             self.protocol.name().to_owned(),
             self.operation.name().to_owned(),
             self.clients.to_string(),
@@ -71,6 +77,12 @@ impl Row {
             format!("{:.2}", millis(self.p50)),
             format!("{:.2}", millis(self.p99)),
         ]
+    }
+
+    /// Whether the other row is of the same load on the same system.
+    fn compares_with(&self, other: &Row) -> bool {
+        let load = |row: &Row| (row.system, row.protocol, row.operation, row.clients);
+        load(self) == load(other)
     }
 
     fn has_a_floor(&self) -> bool {
@@ -91,9 +103,32 @@ impl Table {
         let line = |row: &Row| {
             let verdict = if row.per_second >= FLOOR { "reached" } else { "MISSED" };
             let (name, reached) = (row.system.name(), row.per_second);
-            format!("{name}: {reached:.0} writes/s over MCP, floor of {FLOOR} {verdict}")
+            let binary = &row.binary;
+            format!("{name}: {reached:.0} writes/s over MCP, floor of {FLOOR} {verdict} ({binary})")
         };
         rows.map(line).collect()
+    }
+
+    /// How many times as many calls a second each load reached with `this` as with
+    /// `other`, and the middle and the lowest of these ratios.
+    pub fn ratios(&self, this: &Program, other: &Program) -> Vec<String> {
+        let mut ratios = Vec::new();
+        let mut lines = vec![format!("calls/s of {} over those of {}:", this.name(), other.name())];
+        for row in self.0.iter().filter(|row| row.binary == this.name()) {
+            let of_other = |with: &&Row| with.binary == other.name() && with.compares_with(row);
+            let Some(with) = self.0.iter().find(of_other) else { continue };
+            let ratio = row.per_second / with.per_second;
+            ratios.push(ratio);
+            let (system, protocol) = (row.system.name(), row.protocol.name());
+            let (operation, clients) = (row.operation.name(), row.clients);
+            lines
+                .push(format!("{system:<14} {protocol:<5} {operation:<6} {clients:>4} {ratio:.2}"));
+        }
+        ratios.sort_unstable_by(f64::total_cmp);
+        if let (Some(middle), Some(lowest)) = (ratios.get(ratios.len() / 2), ratios.first()) {
+            lines.push(format!("middle {middle:.2}, lowest {lowest:.2}"));
+        }
+        lines
     }
 }
 
@@ -101,7 +136,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        table.set_header(["system", "protocol", "call", "clients", "calls/s", "p50 ms", "p99 ms"]);
+        let load = ["system", "binary", "protocol", "call", "clients"];
+        table.set_header(load.into_iter().chain(["calls/s", "p50 ms", "p99 ms"]));
         table.add_rows(self.0.iter().map(Row::cells));
         table.fmt(f)
     }
@@ -118,11 +154,12 @@ pub fn machine() -> String {
     format!("{cores} cores of {model}; servers and clients share them")
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+/// Of sorted durations; zero where there are none.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(at).copied().unwrap_or_default()
 }
 
-fn millis(duration: Duration) -> f64 {
+pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }

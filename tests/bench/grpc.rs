@@ -1,15 +1,30 @@
-//! A gRPC client of the public API: one connection, one call at a time.
+//! A gRPC client of the public API. Clones share the connection.
 
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use mcp_state_sidecar::proto::sidecar::sidecar_client::SidecarClient;
 use mcp_state_sidecar::proto::sidecar::submit_reply::Outcome;
-use mcp_state_sidecar::proto::sidecar::{AskRequest, SubmitRequest};
+use mcp_state_sidecar::proto::sidecar::{
+    AskRequest, Fault, StatusReply, StatusRequest, SubmitRequest,
+};
 use mcp_state_sidecar::proto::state;
+use mcp_state_sidecar::proto::state::command::Command;
+use mcp_state_sidecar::proto::state::reply::Reply;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Result;
 
 /// One connection to one node.
+#[derive(Clone)]
 pub struct GrpcClient(SidecarClient<Channel>);
+
+/// What became of a command in a pipeline.
+pub enum Ended {
+    Replied(Reply),
+    Faulted(Fault),
+}
 
 impl GrpcClient {
     /// Connects to `host:port`.
@@ -21,12 +36,8 @@ impl GrpcClient {
     pub async fn write(&mut self, key: &str, value: &str) -> Result<()> {
         let value = format!("\"{value}\"");
         let set = state::Set { key: key.into(), value, ..state::Set::default() };
-        let command = state::Command { command: Some(state::command::Command::Set(set)) };
-        let request = SubmitRequest { command: Some(command), ..SubmitRequest::default() };
-        match self.0.submit(request).await?.into_inner().outcome {
-            Some(Outcome::Reply(_)) => Ok(()),
-            other => Err(format!("{other:?}").into()),
-        }
+        self.submit(Command::Set(set)).await?;
+        Ok(())
     }
 
     pub async fn read(&mut self, key: &str) -> Result<()> {
@@ -35,4 +46,51 @@ impl GrpcClient {
         self.0.ask(AskRequest { question, ..AskRequest::default() }).await?;
         Ok(())
     }
+
+    pub async fn submit(&mut self, command: Command) -> Result<Reply> {
+        self.request(request(0, command)).await
+    }
+
+    /// As [`GrpcClient::submit`], for what can wait.
+    pub async fn wait(&mut self, command: Command, wait: Duration) -> Result<Reply> {
+        let wait_ms = Some(u32::try_from(wait.as_millis())?);
+        self.request(SubmitRequest { wait_ms, ..request(0, command) }).await
+    }
+
+    async fn request(&mut self, request: SubmitRequest) -> Result<Reply> {
+        match self.0.submit(request).await?.into_inner().outcome {
+            Some(Outcome::Reply(state::Reply { reply: Some(reply) })) => Ok(reply),
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+
+    /// Carries out many commands at once, and gives their numbers and what became
+    /// of them as that is known, in any order.
+    pub async fn pipeline(
+        &mut self,
+        commands: impl Stream<Item = (u64, Command)> + Send + 'static,
+    ) -> Result<BoxStream<'static, Result<(u64, Ended)>>> {
+        let requests = commands.map(|(id, command)| request(id, command));
+        let replies = self.0.pipeline(requests).await?.into_inner();
+        let ended = replies.map(|reply| {
+            let reply = reply?;
+            match reply.outcome {
+                Some(Outcome::Reply(state::Reply { reply: Some(ended) })) => {
+                    Ok((reply.id, Ended::Replied(ended)))
+                }
+                Some(Outcome::Fault(fault)) => Ok((reply.id, Ended::Faulted(fault))),
+                other => Err(format!("{other:?}").into()),
+            }
+        });
+        Ok(ended.boxed())
+    }
+
+    pub async fn status(&mut self) -> Result<StatusReply> {
+        Ok(self.0.status(StatusRequest {}).await?.into_inner())
+    }
+}
+
+fn request(id: u64, command: Command) -> SubmitRequest {
+    let command = Some(state::Command { command: Some(command) });
+    SubmitRequest { id, command, ..SubmitRequest::default() }
 }

@@ -6,6 +6,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::Result;
@@ -51,7 +52,13 @@ impl McpClient {
         }
     }
 
-    async fn call(&mut self, tool: &str, arguments: &str) -> Result<Bytes> {
+    /// Calls a tool and gives what it answers.
+    pub async fn answer(&mut self, tool: &str, arguments: &str) -> Result<Value> {
+        content(&self.call(tool, arguments).await?)
+    }
+
+    /// Calls a tool with arguments as JSON, and gives the whole response.
+    pub async fn call(&mut self, tool: &str, arguments: &str) -> Result<Bytes> {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
         );
@@ -73,9 +80,14 @@ impl McpClient {
     }
 }
 
+fn content(body: &[u8]) -> Result<Value> {
+    let mut response: Value = serde_json::from_slice(body)?;
+    Ok(response["result"]["structuredContent"].take())
+}
+
 fn revision(body: &[u8]) -> Result<u64> {
-    let answer: serde_json::Value = serde_json::from_slice(body)?;
-    let revision = answer["result"]["structuredContent"]["revision"].as_u64();
+    let answer = content(body)?;
+    let revision = answer["revision"].as_u64();
     revision.ok_or_else(|| format!("no revision in {answer}").into())
 }
 

@@ -111,7 +111,7 @@ impl Load {
         for task in tasks {
             took.extend(task.await??);
         }
-        Ok(Row::new(servers.system(), self, took, lasted))
+        Ok(Row::new(servers, self, took, lasted))
     }
 }
 

@@ -34,5 +34,5 @@ pub async fn measure(servers: &Servers, time: Duration) -> Result<Row> {
         (there, noticed) = waiting.await??;
         took.push(noticed.saturating_duration_since(changed));
     }
-    Ok(Row::new(servers.system(), &load, took, began.elapsed()))
+    Ok(Row::new(servers, &load, took, began.elapsed()))
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
+use crate::program::Program;
 use crate::redis::RedisServer;
 use crate::system::{Fsync, System};
 
@@ -22,6 +23,7 @@ pub const NODES: usize = 3;
 /// One system, running.
 pub struct Servers {
     system: System,
+    program: Program,
     processes: Vec<Child>,
     mcp_ports: Vec<u16>,
     grpc_ports: Vec<u16>,
@@ -30,8 +32,9 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts the system on free ports of loopback and waits until it answers.
-    pub async fn start(system: System, fsync: Fsync) -> Result<Servers> {
+    /// Starts the system on free ports of loopback, with `program` as the sidecar,
+    /// and waits until it answers.
+    pub async fn start(system: System, fsync: Fsync, program: &Program) -> Result<Servers> {
         let nodes = system.processes();
         let dir =
             || tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()));
@@ -40,10 +43,11 @@ impl Servers {
                 let settings = ["--appendonly", "yes", "--appendfsync", fsync.name()];
                 Some(RedisServer::start_in(dir()?, &settings))
             }
-            System::Sqlite(_) | System::Cluster | System::Etcd => None,
+            System::Memory | System::Sqlite(_) | System::Cluster | System::Etcd => None,
         };
         let mut servers = Servers {
             system,
+            program: program.clone(),
             processes: Vec::new(),
             mcp_ports: free_ports(nodes)?,
             grpc_ports: free_ports(nodes)?,
@@ -62,7 +66,9 @@ impl Servers {
 
     fn spawn(&self, node: usize) -> Result<Child> {
         let mut command = match self.system {
-            System::Sqlite(_) | System::Redis(_) | System::Cluster => self.sidecar(node),
+            System::Memory | System::Sqlite(_) | System::Redis(_) | System::Cluster => {
+                self.sidecar(node)
+            }
             System::Etcd => self.etcd(node),
         };
         let log = std::fs::File::create(self.log_of(node))?;
@@ -94,6 +100,16 @@ impl Servers {
 
     pub fn system(&self) -> System {
         self.system
+    }
+
+    /// The binary that runs, where it is ours.
+    pub fn binary(&self) -> &str {
+        match self.system {
+            System::Memory | System::Sqlite(_) | System::Redis(_) | System::Cluster => {
+                self.program.name()
+            }
+            System::Etcd => "etcd",
+        }
     }
 
     /// How many processes there are.
@@ -128,11 +144,12 @@ impl Servers {
     }
 
     fn sidecar(&self, node: usize) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"));
+        let mut command = self.program.command();
         let dir = self._dir.path();
         command.arg("serve").env("SIDECAR_PORT", self.mcp_ports[node].to_string());
         let grpc = format!("127.0.0.1:{}", self.grpc_ports[node]);
         match self.system {
+            System::Memory => command.env("STATE_BACKEND", "memory").env("SIDECAR_GRPC_ADDR", grpc),
             System::Sqlite(_) => command
                 .env("STATE_BACKEND", "sqlite")
                 .env("DB_PATH", dir.join("state.db"))
@@ -181,7 +198,7 @@ impl Servers {
         let (port, deadline) = (self.mcp_ports[node], Instant::now() + within);
         loop {
             let ready = match self.system {
-                System::Sqlite(_) | System::Redis(_) | System::Cluster => {
+                System::Memory | System::Sqlite(_) | System::Redis(_) | System::Cluster => {
                     is_ready(port).await.unwrap_or(false)
                 }
                 System::Etcd => etcd_is_ready(self.grpc(0)).await.is_ok(),
@@ -204,9 +221,13 @@ impl Drop for Servers {
 }
 
 async fn is_ready(port: u16) -> Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request =
-        format!("GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+    answers(&format!("127.0.0.1:{port}"), "/readyz").await
+}
+
+/// Whether `path` is answered with 200, over a connection of its own.
+pub async fn answers(host: &str, path: &str) -> Result<bool> {
+    let mut stream = TcpStream::connect(host).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;

@@ -2,12 +2,16 @@
 
 use std::process::{Command, Stdio};
 
+use clap::ValueEnum;
+
 use crate::load::Protocol;
 use crate::servers::NODES;
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum System {
+    /// One process that keeps nothing.
+    Memory,
     /// So many processes on one SQLite file.
     Sqlite(usize),
     /// So many processes on one Redis.
@@ -18,18 +22,27 @@ pub enum System {
     Etcd,
 }
 
+/// Systems that differ only in how many processes there are.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Memory,
+    Sqlite,
+    Redis,
+    ThreeNodes,
+    ThreeEtcd,
+}
+
 /// When Redis syncs its append-only file.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fsync {
     /// Before it answers, as the other stores do.
     Always,
     /// Once a second, beside the calls: a power loss takes the last second.
+    #[value(name = "everysec")]
     EverySecond,
 }
 
 impl Fsync {
-    pub const ALL: [Fsync; 2] = [Fsync::Always, Fsync::EverySecond];
-
     /// As Redis names it.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +53,8 @@ impl Fsync {
 }
 
 impl System {
-    pub const ALL: [System; 7] = [
+    pub const ALL: [System; 8] = [
+        System::Memory,
         System::Sqlite(1),
         System::Sqlite(4),
         System::Redis(1),
@@ -50,8 +64,13 @@ impl System {
         System::Etcd,
     ];
 
+    /// One of each store of ours.
+    pub const STORES: [System; 4] =
+        [System::Memory, System::Sqlite(1), System::Redis(1), System::Cluster];
+
     pub fn name(self) -> &'static str {
         match self {
+            System::Memory => "memory",
             System::Sqlite(1) => "SQLite",
             System::Sqlite(_) => "four on SQLite",
             System::Redis(1) => "Redis",
@@ -62,18 +81,19 @@ impl System {
         }
     }
 
-    /// What `--only` calls it, and others of its kind.
-    pub fn kind(self) -> &'static str {
+    pub fn kind(self) -> Kind {
         match self {
-            System::Sqlite(_) => "sqlite",
-            System::Redis(_) => "redis",
-            System::Cluster => "three-nodes",
-            System::Etcd => "three-etcd",
+            System::Memory => Kind::Memory,
+            System::Sqlite(_) => Kind::Sqlite,
+            System::Redis(_) => Kind::Redis,
+            System::Cluster => Kind::ThreeNodes,
+            System::Etcd => Kind::ThreeEtcd,
         }
     }
 
     pub fn processes(self) -> usize {
         match self {
+            System::Memory => 1,
             System::Sqlite(processes) | System::Redis(processes) => processes,
             System::Cluster | System::Etcd => NODES,
         }
@@ -82,7 +102,7 @@ impl System {
     /// One protocol is enough to see what sharing costs.
     pub fn protocols(self) -> &'static [Protocol] {
         match self {
-            System::Sqlite(1) | System::Redis(1) | System::Cluster => {
+            System::Memory | System::Sqlite(1) | System::Redis(1) | System::Cluster => {
                 &[Protocol::Mcp, Protocol::Grpc]
             }
             System::Sqlite(_) | System::Redis(_) => &[Protocol::Mcp],
@@ -97,7 +117,7 @@ impl System {
             found.is_ok_and(|status| status.success())
         };
         match self {
-            System::Sqlite(_) | System::Cluster => None,
+            System::Memory | System::Sqlite(_) | System::Cluster => None,
             System::Redis(_) => {
                 (!runs("redis-server")).then_some("there is no redis-server on this machine")
             }
