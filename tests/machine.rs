@@ -12,6 +12,8 @@ mod claims;
 mod commands;
 #[path = "machine/counted.rs"]
 mod counted;
+#[path = "machine/crowds.rs"]
+mod crowds;
 #[path = "machine/fleet.rs"]
 mod fleet;
 #[path = "machine/footprints.rs"]
