@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// A reply that takes longer says little about the time.
 const HELLO: Duration = Duration::from_secs(1);
 
-/// While some member has not told its version yet: what the others could do
-/// together waits for it.
+/// While no member is known, or some have not told their version yet: what they
+/// could do together waits for that.
 const LOOK_SOON: Duration = Duration::from_millis(200);
 
 /// What this node knows of its peers.
@@ -67,8 +67,9 @@ impl Skews {
     /// Asks peers for as long as the node lives.
     pub async fn watch(self, leadership: Leadership, network: Network, office: Office) {
         loop {
-            let ids = leadership.peers().into_iter().map(|(id, _)| id);
-            let all_told = self.all_speak(ids, 0);
+            let mut ids = leadership.peers().into_iter().map(|(id, _)| id).peekable();
+            // A node that has just started knows of no members yet.
+            let all_told = ids.peek().is_some() && self.all_speak(ids, 0);
             tokio::time::sleep(if all_told { LOOK } else { LOOK_SOON }).await;
             let peers = leadership.peers();
             let asked = peers.iter().map(|(id, peer)| ask(*id, peer, &network, &office));
