@@ -56,11 +56,12 @@ impl Hopes {
         }
         drop(held);
         let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
-        let retry_at = match candidate {
-            Candidate::At(at) => Some(at),
-            Candidate::Ready(_) | Candidate::Further(_) | Candidate::None => None,
+        let nothing = match candidate {
+            Candidate::At(at) => Claimed::nothing(Some(at)),
+            Candidate::Further(rank) => Claimed { searched: Some(rank), ..Claimed::nothing(None) },
+            Candidate::Ready(_) | Candidate::None => Claimed::nothing(None),
         };
-        Err(Box::new(Reply::Claimed(Claimed::nothing(retry_at))))
+        Err(Box::new(Reply::Claimed(nothing)))
     }
 
     fn lease(
@@ -109,5 +110,79 @@ impl Hopes {
 impl Drop for Hope {
     fn drop(&mut self) {
         self.hopes.held().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::command::Create;
+    use crate::machine::index::LOOKS_MAX;
+    use crate::machine::{Rules, Text, WallMs};
+    use crate::machine::{command::Envelope, decide};
+
+    const NOW: ClusterMs = ClusterMs(1_000);
+
+    fn create(tables: &mut Tables, chance: u64, name: &str, tag: &str) -> Text {
+        let command = Command::Create(Create {
+            name: name.into(),
+            tags: [("t".into(), tag.into())].into(),
+            input: None,
+            priority: 0,
+            delay_ms: None,
+            max_attempts: 1,
+            parent_run_id: None,
+        });
+        let envelope = Envelope {
+            origin: None,
+            idempotency: None,
+            actor: None,
+            chance,
+            wall: WallMs(NOW.0),
+            clock: NOW,
+            state_bytes_max: None,
+            rules: Rules::Stepwise,
+            command,
+        };
+        let Ok(decision) = decide(&envelope, tables);
+        tables.apply(&decision);
+        match decision.reply {
+            Reply::Created { run_id, .. } => run_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_where_the_search_stopped() {
+        let mut tables = Tables::default();
+        // In turn, so that neither of the two leads past the other.
+        for n in 0..LOOKS_MAX as u64 {
+            create(&mut tables, 2 * n, "wanted", "other");
+            create(&mut tables, 2 * n + 1, "other", "wanted");
+        }
+        let both = create(&mut tables, u64::MAX, "wanted", "wanted");
+        let mut claim = ClaimNext {
+            agent_id: "a".into(),
+            name: Some("wanted".into()),
+            tags: [("t".into(), "wanted".into())].into(),
+            claim_ttl_ms: 1_000,
+            after: None,
+        };
+        let hopes = Hopes::default();
+        let mut refused = 0;
+        let hope = loop {
+            match hopes.run(&claim, &tables, NOW) {
+                Ok(hope) => break hope,
+                Err(reply) => match *reply {
+                    Reply::Claimed(Claimed { searched: Some(rank), .. }) => {
+                        claim.after = Some(rank);
+                        refused += 1;
+                    }
+                    other => panic!("given up although there is one: {other:?}"),
+                },
+            }
+        };
+        assert_eq!(hope.id, RowId::Run(both));
+        assert!(refused > 0, "it was found at once, so this test says nothing");
     }
 }
