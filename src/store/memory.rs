@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::tables::Tables;
+use super::tables::{Tables, let_go};
 use super::transfer::{Export, Feed, Part, feed};
 use super::window::Window;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
@@ -94,8 +94,10 @@ impl MemoryStore {
         let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.state_bytes_max);
         let mut state = State::clone(&self.published.load());
         let reply = state.step(&envelope);
-        let revision = state.tables.meta().revision;
-        self.published.store(Arc::new(state));
+        let (revision, rows) = (state.tables.meta().revision, state.tables.len());
+        let replaced = self.published.swap(Arc::new(state));
+        let gone = replaced.tables.len().saturating_sub(rows);
+        let_go(replaced, gone);
         self.revision.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         Ok(reply)
     }

@@ -7,12 +7,22 @@
 use std::convert::Infallible;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 
 use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{Page, Range};
 use crate::machine::{Change, Decision, Meta, Row, RowId, View, tally};
+
+/// Rows that are freed in less than a millisecond, entries and all.
+const FREED_AT_ONCE: usize = 1_000;
+
+/// Between two looks at whether anybody still reads what is to be freed, and how
+/// many there are; the last reader frees it after that.
+const READ_PAUSE: Duration = Duration::from_millis(10);
+const READ_LOOKS: usize = 1_000;
 
 /// Every row, and the entries by which rows are found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +51,16 @@ impl Tables {
             self.change(change);
         }
         self.meta = decision.meta.clone();
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.state.rows.len() + self.remembered.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Every row, in the order of their ids. [`Tables::restore`] makes an equal
@@ -138,6 +158,25 @@ impl Tables {
     }
 }
 
+/// Lets go of a state that one with `gone` rows fewer has replaced. To free many
+/// takes long, as after a reset: a thread of its own does it then, when nobody
+/// reads them any more, so that neither who writes nor who reads waits for it.
+pub(super) fn let_go<T: Send + Sync + 'static>(replaced: Arc<T>, gone: usize) {
+    if gone <= FREED_AT_ONCE {
+        return;
+    }
+    let free = move || {
+        for _ in 0..READ_LOOKS {
+            if Arc::strong_count(&replaced) == 1 {
+                break;
+            }
+            thread::sleep(READ_PAUSE);
+        }
+    };
+    // Without a thread it is freed here.
+    let _ = thread::Builder::new().name("free".to_owned()).spawn(free);
+}
+
 /// How the rules see tables. Nothing here can fail.
 impl View for Tables {
     type Error = Infallible;
@@ -160,5 +199,36 @@ impl View for Tables {
 
     fn search(&self, search: &Search) -> Result<Searched, Infallible> {
         search.walk(|start, end, reverse, limit| Ok(self.entries(start, end, reverse, limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::ThreadId;
+
+    use super::*;
+
+    /// Says which thread frees it.
+    struct Told(Sender<ThreadId>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+
+    #[test]
+    fn much_is_freed_by_nobody_who_reads_or_writes() {
+        let (tell, told) = channel();
+        let here = thread::current().id();
+        let_go(Arc::new(Told(tell.clone())), FREED_AT_ONCE);
+        assert_eq!(told.recv().unwrap(), here);
+        let replaced = Arc::new(Told(tell));
+        let read = replaced.clone();
+        let_go(replaced, FREED_AT_ONCE + 1);
+        assert!(told.try_recv().is_err(), "it was freed under a reader");
+        drop(read);
+        assert_ne!(told.recv().unwrap(), here);
     }
 }

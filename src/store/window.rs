@@ -70,6 +70,11 @@ impl Window {
 
     /// Drops every event up to and including `revision`.
     pub fn evict_to(&mut self, revision: Revision) {
+        if revision >= self.newest() {
+            // Not one by one: there may be very many, and others may have them.
+            *self = Window::after(self.newest());
+            return;
+        }
         while self.floor < revision
             && let Some(event) = self.events.pop_front()
         {

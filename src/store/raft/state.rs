@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::office::Logged;
 use super::types::{NodeId, TypeConfig};
 use crate::machine::Revision;
-use crate::store::tables::Tables;
+use crate::store::tables::{Tables, let_go};
 
 /// The state after some log entry.
 #[derive(Clone, Default)]
@@ -76,7 +76,10 @@ impl State {
     pub fn publish(&self, applied: Applied) {
         let revision = applied.tables.meta().revision;
         let term = applied.log_id.map_or(0, |last| last.leader_id.term);
-        self.applied.store(Arc::new(applied));
+        let rows = applied.tables.len();
+        let replaced = self.applied.swap(Arc::new(applied));
+        let gone = replaced.tables.len().saturating_sub(rows);
+        let_go(replaced, gone);
         self.term.send_if_modified(|seen| {
             let newer = *seen < term;
             *seen = term.max(*seen);
