@@ -45,6 +45,9 @@ pub struct Place {
     /// Appends reach it and are never acknowledged.
     pub deaf: Arc<AtomicBool>,
     unheard: Arc<AtomicBool>,
+    /// Forwarded items are proposed and get no reply.
+    pub mute: Arc<AtomicBool>,
+    swallowed: Arc<AtomicBool>,
     /// Connections that it has tried to make.
     pub dialed: Arc<AtomicUsize>,
     pub options: Options,
@@ -70,6 +73,8 @@ impl Place {
             machine: Machine::new(folder.path().to_owned()),
             deaf: Arc::default(),
             unheard: Arc::default(),
+            mute: Arc::default(),
+            swallowed: Arc::default(),
             dialed: Arc::default(),
             options,
             node: None,
@@ -88,6 +93,11 @@ impl Place {
     /// An append has vanished in it.
     pub fn unheard(&self) -> bool {
         self.unheard.load(Ordering::SeqCst)
+    }
+
+    /// A reply has vanished in it.
+    pub fn swallowed(&self) -> bool {
+        self.swallowed.load(Ordering::SeqCst)
     }
 
     pub fn raft(&self) -> Raft<TypeConfig, Machine> {
@@ -112,7 +122,11 @@ impl Place {
         let sending = network.clone();
         let raft = runtime.spawn(Raft::new(id, config, sending, log, machine));
         let raft = raft.await.unwrap().unwrap();
-        let handler = Arc::new(Proposer(raft.clone()));
+        let handler = Arc::new(Proposer {
+            raft: raft.clone(),
+            mute: self.mute.clone(),
+            swallowed: self.swallowed.clone(),
+        });
         let folder = self.machine.folder.clone();
         let service = peer_service(raft.clone(), handler, self.identity(), folder);
         let service =
@@ -214,12 +228,21 @@ impl Dial for Counted {
 }
 
 /// Proposes what is forwarded and replies with it.
-struct Proposer(Raft<TypeConfig, Machine>);
+struct Proposer {
+    raft: Raft<TypeConfig, Machine>,
+    mute: Arc<AtomicBool>,
+    swallowed: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl PeerHandler for Proposer {
     async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, Refusal> {
-        match self.0.client_write(Proposal(item.clone())).await {
+        let written = self.raft.client_write(Proposal(item.clone())).await;
+        if self.mute.load(Ordering::SeqCst) {
+            self.swallowed.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        match written {
             Ok(_) => Ok(item),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
                 Err(Refusal::NotLeader { leader: to.leader_id.zip(to.leader_node) })
@@ -229,9 +252,9 @@ impl PeerHandler for Proposer {
     }
 
     async fn read_index(&self) -> Result<ReadIndex, Refusal> {
-        match self.0.get_read_log_id(ReadPolicy::ReadIndex).await {
+        match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
             Ok((read, applied)) => Ok(ReadIndex {
-                node: *self.0.node_id(),
+                node: *self.raft.node_id(),
                 read: *read.log_id(),
                 applied,
                 cluster_ms: 7,
