@@ -56,7 +56,7 @@ pub enum Denied {
 
 /// What a request shows of where it comes from.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Visitor<'a> {
+pub struct RequestOrigin<'a> {
     /// The other end of the connection; nothing for pipes and Unix sockets,
     /// which only this machine can reach.
     pub peer: Option<IpAddr>,
@@ -72,7 +72,7 @@ pub struct Visitor<'a> {
 }
 
 /// Headers by which proxies say for whom they ask; with any of them a caller
-/// counts as [`Visitor::forwarded`].
+/// counts as [`RequestOrigin::forwarded`].
 pub const FORWARDED_HEADERS: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// The policy.
@@ -103,7 +103,7 @@ impl Access {
     }
 
     /// Whether `visitor` may call, and as whom.
-    pub fn admit(&self, visitor: Visitor<'_>) -> Result<Caller, Denied> {
+    pub fn admit(&self, visitor: RequestOrigin<'_>) -> Result<Caller, Denied> {
         self.check_origin(visitor.origin)?;
         if self.token.is_none() && self.admin_token.is_none() {
             return self.admit_without_token(visitor);
@@ -113,7 +113,7 @@ impl Access {
         self.admit_with_token(visitor.authorization)
     }
 
-    fn admit_without_token(&self, visitor: Visitor<'_>) -> Result<Caller, Denied> {
+    fn admit_without_token(&self, visitor: RequestOrigin<'_>) -> Result<Caller, Denied> {
         let local = !visitor.forwarded && visitor.peer.is_none_or(is_local);
         match (local, self.insecure) {
             (true, _) => self.check_host(visitor.host, is_local_name)?,
@@ -269,27 +269,27 @@ mod tests {
     #[test]
     fn without_a_token_only_this_machine_is_served() {
         let access = Access::new(Options::default());
-        assert!(access.admit(Visitor { peer: HERE, ..Default::default() }).unwrap().admin);
-        let denied = access.admit(Visitor { peer: AWAY, ..Default::default() }).unwrap_err();
+        assert!(access.admit(RequestOrigin { peer: HERE, ..Default::default() }).unwrap().admin);
+        let denied = access.admit(RequestOrigin { peer: AWAY, ..Default::default() }).unwrap_err();
         assert!(matches!(&denied, Denied::Forbidden(text) if text.contains("SIDECAR_TOKEN")));
         let mapped = "::ffff:127.0.0.1".parse().ok();
-        assert!(access.admit(Visitor { peer: mapped, ..Default::default() }).is_ok());
-        let proxied = Visitor { peer: HERE, forwarded: true, ..Default::default() };
+        assert!(access.admit(RequestOrigin { peer: mapped, ..Default::default() }).is_ok());
+        let proxied = RequestOrigin { peer: HERE, forwarded: true, ..Default::default() };
         assert!(access.admit(proxied).is_err(), "a proxy's caller is not local");
     }
 
     #[test]
     fn insecure_serves_everybody_but_lets_nobody_from_afar_administer() {
         let access = Access::new(Options { insecure: true, ..Options::default() });
-        assert!(!access.admit(Visitor { peer: AWAY, ..Default::default() }).unwrap().admin);
-        assert!(access.admit(Visitor { peer: HERE, ..Default::default() }).unwrap().admin);
+        assert!(!access.admit(RequestOrigin { peer: AWAY, ..Default::default() }).unwrap().admin);
+        assert!(access.admit(RequestOrigin { peer: HERE, ..Default::default() }).unwrap().admin);
     }
 
     #[test]
     fn with_a_token_everybody_must_show_it() {
         for peer in [HERE, AWAY] {
             let show = |authorization| {
-                with_token().admit(Visitor { peer, authorization, ..Default::default() })
+                with_token().admit(RequestOrigin { peer, authorization, ..Default::default() })
             };
             assert!(show(Some("Bearer s3cret")).unwrap().admin);
             assert!(show(Some("bearer  s3cret ")).is_ok());
@@ -303,10 +303,11 @@ mod tests {
     fn a_caller_from_afar_is_told_of_the_token_whatever_name_it_uses() {
         let names = ["10.0.0.5:8000", "[2001:db8::5]:8000", "state.example:8000", "localhost"];
         for host in names.map(Some) {
-            let visitor = Visitor { peer: AWAY, host, ..Default::default() };
+            let visitor = RequestOrigin { peer: AWAY, host, ..Default::default() };
             let denied = Access::new(Options::default()).admit(visitor).unwrap_err();
             assert_eq!(denied, Denied::Forbidden(PROTECTED.into()), "{host:?}");
-            let show = |authorization| with_token().admit(Visitor { authorization, ..visitor });
+            let show =
+                |authorization| with_token().admit(RequestOrigin { authorization, ..visitor });
             assert!(show(Some("Bearer s3cret")).is_ok(), "{host:?}");
             for wrong in [None, Some("Bearer s3cre")] {
                 assert!(matches!(show(wrong), Err(Denied::Unauthenticated(_))), "{host:?}");
@@ -319,7 +320,7 @@ mod tests {
         let hosts = vec!["state.example".into()];
         let access = Access::new(Options { insecure: true, hosts, ..Options::default() });
         let ask = |peer, host| {
-            access.admit(Visitor { peer, host: Some(host), ..Default::default() }).is_ok()
+            access.admit(RequestOrigin { peer, host: Some(host), ..Default::default() }).is_ok()
         };
         for good in ["10.0.0.5:8000", "10.0.0.5", "[2001:db8::5]:8000", "state.example:8000"] {
             assert!(ask(AWAY, good), "{good}");
@@ -339,7 +340,7 @@ mod tests {
             ..Options::default()
         });
         let show = |authorization| {
-            let visitor = Visitor { peer: AWAY, authorization, ..Default::default() };
+            let visitor = RequestOrigin { peer: AWAY, authorization, ..Default::default() };
             access.admit(visitor).unwrap().admin
         };
         assert!(!show(Some("Bearer user")));
@@ -353,7 +354,8 @@ mod tests {
             origins: vec!["https://app.example".into()],
             ..Options::default()
         });
-        let host = |host| access.admit(Visitor { host: Some(host), ..Default::default() }).is_ok();
+        let host =
+            |host| access.admit(RequestOrigin { host: Some(host), ..Default::default() }).is_ok();
         for good in ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000", "[::1]"] {
             assert!(host(good), "{good}");
         }
@@ -362,8 +364,9 @@ mod tests {
         {
             assert!(!host(bad), "{bad}");
         }
-        let origin =
-            |origin| access.admit(Visitor { origin: Some(origin), ..Default::default() }).is_ok();
+        let origin = |origin| {
+            access.admit(RequestOrigin { origin: Some(origin), ..Default::default() }).is_ok()
+        };
         assert!(origin("http://localhost:3000") && origin("https://app.example"));
         for bad in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
             assert!(!origin(bad), "{bad}");

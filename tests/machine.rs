@@ -4,8 +4,6 @@
 
 #[path = "machine/allocated.rs"]
 mod allocated;
-#[path = "machine/chance.rs"]
-mod chance;
 #[path = "machine/claims.rs"]
 mod claims;
 #[path = "machine/commands.rs"]
@@ -36,6 +34,8 @@ mod quota;
 mod random;
 #[path = "machine/remembered.rs"]
 mod remembered;
+#[path = "machine/rng.rs"]
+mod rng;
 #[path = "machine/runs.rs"]
 mod runs;
 #[path = "machine/steps.rs"]

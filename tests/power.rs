@@ -29,9 +29,9 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use disk::{CrashDisk, Cut};
-use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::TypeConfig;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore};
-use mcp_state_sidecar::store::raft::types::TypeConfig;
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;

@@ -15,7 +15,7 @@ use crate::service::Service;
 pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
     let guarded = mcp::endpoint::routes(service.clone(), mcp)
         .merge(http::metrics_routes(service.clone()))
-        .layer(axum::middleware::from_fn_with_state(access, http::guard::admit));
+        .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
     // Whoever watches over us holds no token, and learns nothing else here.
     guarded.merge(http::health_routes(service.clone()))
 }

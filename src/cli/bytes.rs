@@ -61,7 +61,7 @@ impl Sink {
         Ok(Sink { name, pieces: Some(pieces), writing })
     }
 
-    /// Hands bytes to the thread.
+    /// PoolWorker bytes to the thread.
     ///
     /// # Errors
     /// A line for the user: they cannot be written.

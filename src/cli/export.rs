@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::remote::{self, Token};
 use super::{Failure, block_on, moved};
 use crate::config::{Backend, Config, Resolved};
-use crate::export::{Header, Origin, Reader, Tally, encode};
+use crate::export::{ExportCounts, Header, Origin, Reader, encode};
 use crate::proto::sidecar::ExportRequest;
 use crate::server::transfer;
 
@@ -134,7 +134,7 @@ async fn export(stream: Stream, file: PathBuf, compressed: bool) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(mut stream: Stream, sink: &mut Sink) -> Result<(Header, Tally), String> {
+async fn write(mut stream: Stream, sink: &mut Sink) -> Result<(Header, ExportCounts), String> {
     let mut reader = Reader::new();
     let mut parts = Vec::new();
     let progress = Progress::of_number("exporting, events");

@@ -9,9 +9,9 @@ use super::flags::SettingFlags;
 use super::progress::Progress;
 use super::{Failure, block_on, moved};
 use crate::config::Config;
-use crate::export::{Header, Reader, Tally};
+use crate::export::{ExportCounts, Header, Reader};
 use crate::server::transfer::{self, TransferError};
-use crate::store::transfer::Intake;
+use crate::store::export::StoreImport;
 
 /// Take the whole state from a file that `export` wrote
 ///
@@ -65,12 +65,12 @@ async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failu
 }
 
 /// Reads it from the beginning to the end, into the target if there is one.
-async fn pass(file: &Path, target: Option<&Target>) -> Result<(Header, Tally), Failure> {
+async fn pass(file: &Path, target: Option<&Target>) -> Result<(Header, ExportCounts), Failure> {
     let mut source = Source::open(file).map_err(Failure::run)?;
     let name = source.name.clone();
     let refused = |error| Failure::run(format!("{name}: {error}"));
     let mut reader = Reader::new();
-    let mut intake: Option<Box<dyn Intake>> = None;
+    let mut intake: Option<Box<dyn StoreImport>> = None;
     let what = if target.is_some() { "importing" } else { "checking" };
     let progress = Progress::of_bytes(what, source.size);
     while let Some(bytes) = source.next().await {
@@ -97,17 +97,17 @@ impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Failure {
         match &error {
             TransferError::Unfit(..) | TransferError::Missing(_) => Failure::usage(error),
-            TransferError::Intake(intake) if intake.is_not_empty() => {
+            TransferError::SqliteImport(import) if import.is_not_empty() => {
                 Failure::run(format!("{error}; --replace replaces it"))
             }
-            TransferError::RedisIntake(intake) if intake.is_not_empty() => {
+            TransferError::RedisImport(import) if import.is_not_empty() => {
                 Failure::run(format!("{error}; --replace replaces it"))
             }
             TransferError::Export(_)
-            | TransferError::Intake(_)
+            | TransferError::SqliteImport(_)
             | TransferError::Redis(_)
             | TransferError::RedisExport(_)
-            | TransferError::RedisIntake(_)
+            | TransferError::RedisImport(_)
             | TransferError::Seed(_) => Failure::run(error),
         }
     }

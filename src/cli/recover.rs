@@ -1,6 +1,6 @@
 //! `recover`: one surviving node's folder as a SQLite file, when a majority of
 //! its cluster is lost for good. How a state is read out of the folder is
-//! [`crate::store::raft::recover`]'s.
+//! [`crate::store::raft::offline::recover`]'s.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -14,9 +14,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Failure;
 use super::progress::Progress;
-use crate::store::raft::recover::{Recovered, Report};
+use crate::store::export::{Export, Part, StoreImport};
+use crate::store::raft::offline::recover::{Recovered, Report};
 use crate::store::sqlite::SqliteStore;
-use crate::store::transfer::{Export, Intake, Part};
 
 /// What lies beside the file until that is whole.
 const SCRATCH_SUFFIX: &str = ".recovering";
@@ -73,7 +73,7 @@ async fn fill(file: &Path, export: Export) -> Result<(), Failure> {
     let Export { meta, mut parts } = export;
     let events = meta.revision.0 - meta.anchor.revision.0;
     let intake = SqliteStore::intake(file, meta, false).map_err(Failure::run)?;
-    let mut intake: Box<dyn Intake> = Box::new(intake);
+    let mut intake: Box<dyn StoreImport> = Box::new(intake);
     let progress = Progress::of_number("recovering events");
     progress.total(events);
     let mut done = 0;

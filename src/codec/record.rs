@@ -20,7 +20,7 @@ pub struct Request {
     /// As in an [`Envelope`].
     pub actor: Option<Text>,
     /// As in an [`Envelope`].
-    pub chance: u64,
+    pub random: u64,
     /// Nothing is ordered where it would come to nothing; that is the reply then.
     pub attempt: bool,
     /// What is to be done.
@@ -44,12 +44,12 @@ impl Request {
         state_bytes_max: Option<u64>,
         rules: Rules,
     ) -> Envelope {
-        let Request { origin, idempotency, actor, chance, attempt: _, command } = self;
+        let Request { origin, idempotency, actor, random, attempt: _, command } = self;
         Envelope {
             origin,
             idempotency,
             actor,
-            chance,
+            random,
             wall,
             clock,
             state_bytes_max,
@@ -65,7 +65,7 @@ impl From<&Envelope> for proto::Envelope {
             origin: envelope.origin.as_ref().map(Into::into),
             idempotency: envelope.idempotency.as_ref().map(Into::into),
             actor: text_opt(&envelope.actor),
-            chance: envelope.chance,
+            random: envelope.random,
             wall_ms: envelope.wall.0,
             clock_ms: envelope.clock.0,
             command: Some((&envelope.command).into()),
@@ -83,7 +83,7 @@ impl TryFrom<proto::Envelope> for Envelope {
             origin: envelope.origin.map(Into::into),
             idempotency: envelope.idempotency.map(TryInto::try_into).transpose()?,
             actor: to_text_opt(envelope.actor),
-            chance: envelope.chance,
+            random: envelope.random,
             wall: WallMs(envelope.wall_ms),
             clock: ClusterMs(envelope.clock_ms),
             state_bytes_max: envelope.state_bytes_max,
@@ -99,7 +99,7 @@ impl From<&Request> for proto::Request {
             origin: request.origin.as_ref().map(Into::into),
             idempotency: request.idempotency.as_ref().map(Into::into),
             actor: text_opt(&request.actor),
-            chance: request.chance,
+            random: request.random,
             command: Some((&request.command).into()),
             attempt: request.attempt,
         }
@@ -114,7 +114,7 @@ impl TryFrom<proto::Request> for Request {
             origin: request.origin.map(Into::into),
             idempotency: request.idempotency.map(TryInto::try_into).transpose()?,
             actor: to_text_opt(request.actor),
-            chance: request.chance,
+            random: request.random,
             attempt: request.attempt,
             command: required("Request", "command", request.command)?.try_into()?,
         })

@@ -12,7 +12,7 @@ use super::{FORMAT, Header, VERSION, hex};
 use crate::codec;
 use crate::machine::row::RunRow;
 use crate::machine::{Event, Json, Row};
-use crate::store::transfer::Part;
+use crate::store::export::Part;
 
 /// Every line but the first.
 #[derive(Serialize, Deserialize)]
@@ -26,13 +26,13 @@ pub(super) enum Line<S: Ord> {
     Cancellation(Cancellation<S>),
     Request(Request<S>),
     Event(EventLine<S>),
-    End(End),
+    End(LastLine),
 }
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct First<S> {
+pub(super) struct FirstLine<S> {
     pub(super) format: S,
     pub(super) version: u32,
     pub(super) release: S,
@@ -48,7 +48,7 @@ pub(super) struct First<S> {
 
 /// What of the first line every version has.
 #[derive(Deserialize)]
-pub(super) struct Title {
+pub(super) struct TitleLine {
     pub(super) format: String,
     pub(super) version: u32,
 }
@@ -56,7 +56,7 @@ pub(super) struct Title {
 /// The last line.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct End {
+pub(super) struct LastLine {
     pub(super) rows: u64,
     pub(super) events: u64,
     /// Of all bytes before this line.
@@ -192,10 +192,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-impl<'a> First<&'a str> {
-    pub(super) fn of(header: &'a Header) -> First<&'a str> {
+impl<'a> FirstLine<&'a str> {
+    pub(super) fn of(header: &'a Header) -> FirstLine<&'a str> {
         let Header { origin, meta } = header;
-        First {
+        FirstLine {
             format: FORMAT,
             version: VERSION,
             release: &origin.release,

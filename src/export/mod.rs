@@ -26,15 +26,15 @@
 //! stream is refused whole, and the line is named. A stream is only as good as
 //! its end, so nobody may act for good on what was read before that.
 
+mod counts;
+mod decode;
 mod hex;
 mod line;
 mod read;
-mod tally;
-mod unline;
 mod write;
 
+pub use counts::ExportCounts;
 pub use read::{ReadError, Reader};
-pub use tally::Tally;
 pub use write::{WriteError, encode};
 
 use crate::machine::{Meta, Text};

@@ -3,11 +3,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::line::{First, Line, Title};
+use super::line::{FirstLine, Line, TitleLine};
 use super::write::end_line;
-use super::{FORMAT, Header, LINE_BYTES_MAX, Tally, VERSION};
+use super::{ExportCounts, FORMAT, Header, LINE_BYTES_MAX, VERSION};
 use crate::machine::{Chain, Event, Meta, Revision, Row, Text};
-use crate::store::transfer::Part;
+use crate::store::export::Part;
 
 /// Why a stream is refused. One line for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub struct Reader {
     lines: u64,
     line_bytes_max: usize,
     hash: Sha256,
-    tally: Tally,
+    tally: ExportCounts,
 }
 
 /// What has been read, and so what may come.
@@ -59,7 +59,7 @@ impl Reader {
     }
 
     pub(super) fn with_line_bytes_max(line_bytes_max: usize) -> Reader {
-        let (hash, tally) = (Sha256::new(), Tally::default());
+        let (hash, tally) = (Sha256::new(), ExportCounts::default());
         Reader { stage: Stage::Start, rest: Vec::new(), lines: 0, line_bytes_max, hash, tally }
     }
 
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// What has been read so far.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> ExportCounts {
         self.tally
     }
 
@@ -103,7 +103,7 @@ impl Reader {
     ///
     /// # Errors
     /// It is not.
-    pub fn finish(self) -> Result<(Header, Tally), ReadError> {
+    pub fn finish(self) -> Result<(Header, ExportCounts), ReadError> {
         match self.stage {
             Stage::End(header) if self.rest.is_empty() => Ok((header, self.tally)),
             Stage::End(_) => Err(goes_on(self.lines + 1)),
@@ -211,7 +211,7 @@ impl Reader {
 
 /// The first line.
 fn first(line: &[u8]) -> Result<Header, ReadError> {
-    let title: Title = serde_json::from_slice(line).map_err(|_| ReadError::NotAnExport)?;
+    let title: TitleLine = serde_json::from_slice(line).map_err(|_| ReadError::NotAnExport)?;
     if title.format != FORMAT {
         return Err(ReadError::NotAnExport);
     }
@@ -222,7 +222,8 @@ fn first(line: &[u8]) -> Result<Header, ReadError> {
     if title.version != VERSION {
         return Err(wrong(format!("version {} was never written", title.version)));
     }
-    let first: First<Text> = serde_json::from_slice(line).map_err(|error| wrong(said(&error)))?;
+    let first: FirstLine<Text> =
+        serde_json::from_slice(line).map_err(|error| wrong(said(&error)))?;
     let header = first.into_header().map_err(wrong)?;
     let Meta { revision, anchor, .. } = &header.meta;
     if anchor.revision > *revision {

@@ -8,11 +8,11 @@ use futures::stream::{self, BoxStream, Stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::line::{End, First, Line};
-use super::{Header, LINE_BYTES_MAX, Origin, Tally, hex};
+use super::line::{FirstLine, LastLine, Line};
+use super::{ExportCounts, Header, LINE_BYTES_MAX, Origin, hex};
 use crate::machine::{Chain, Revision};
 use crate::store::StoreError;
-use crate::store::transfer::{Export, Part};
+use crate::store::export::{Export, Part};
 
 /// Bytes that are handed on at a time: enough for little overhead, little
 /// enough for any message.
@@ -35,8 +35,8 @@ pub fn encode(
     origin: Origin,
 ) -> impl Stream<Item = Result<Bytes, WriteError>> + Send + 'static {
     let header = Header { origin, meta: export.meta };
-    let writer = Writer::new(header);
-    let state = State { writer, parts: Some(export.parts), ready: VecDeque::new() };
+    let writer = ExportEncoder::new(header);
+    let state = EncodeState { writer, parts: Some(export.parts), ready: VecDeque::new() };
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(bytes) = state.ready.pop_front() {
@@ -61,30 +61,30 @@ pub fn encode(
     })
 }
 
-struct State {
-    writer: Writer,
+struct EncodeState {
+    writer: ExportEncoder,
     parts: Option<BoxStream<'static, Result<Vec<Part>, StoreError>>>,
     ready: VecDeque<Bytes>,
 }
 
 /// The lines, and what the last one says of them.
-struct Writer {
+struct ExportEncoder {
     header: Header,
     /// Written and not yet handed on.
     lines: Vec<u8>,
     hash: Sha256,
-    tally: Tally,
+    tally: ExportCounts,
     /// The newest event written.
     newest: (Revision, Chain),
 }
 
-impl Writer {
-    fn new(header: Header) -> Writer {
+impl ExportEncoder {
+    fn new(header: Header) -> ExportEncoder {
         let anchor = &header.meta.anchor;
         let newest = (anchor.revision, anchor.chain);
-        let (hash, tally) = (Sha256::new(), Tally::default());
-        let mut writer = Writer { lines: Vec::new(), hash, tally, newest, header };
-        let first = First::of(&writer.header);
+        let (hash, tally) = (Sha256::new(), ExportCounts::default());
+        let mut writer = ExportEncoder { lines: Vec::new(), hash, tally, newest, header };
+        let first = FirstLine::of(&writer.header);
         push(&mut writer.lines, &first);
         writer
     }
@@ -127,9 +127,9 @@ impl Writer {
 }
 
 /// The last line after lines with this hash.
-pub(super) fn end_line(tally: &Tally, hash: Sha256) -> Vec<u8> {
+pub(super) fn end_line(tally: &ExportCounts, hash: Sha256) -> Vec<u8> {
     let sha256 = hex::encode(&hash.finalize());
-    let end = End { rows: tally.rows(), events: tally.events, sha256 };
+    let end = LastLine { rows: tally.rows(), events: tally.events, sha256 };
     let mut line = Vec::new();
     push(&mut line, &Line::<&str>::End(end));
     line

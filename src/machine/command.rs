@@ -18,12 +18,12 @@ pub struct Envelope {
     /// Who asked, for events whose command names no agent.
     pub actor: Option<Text>,
     /// A number drawn once for the command; new run ids are made from it.
-    pub chance: u64,
+    pub random: u64,
     /// Wall clock as the orderer read it; the rules clamp it.
     pub wall: WallMs,
     /// Cluster time as the orderer read it; the rules clamp it.
     pub clock: ClusterMs,
-    /// How large the state may become, in bytes as [`super::tally`] counts them;
+    /// How large the state may become, in bytes as [`super::size`] counts them;
     /// nothing where there is no limit. Whoever orders the command has it from
     /// its own settings.
     pub state_bytes_max: Option<u64>,

@@ -50,7 +50,7 @@ fn carry_out<V: View>(
     draft: &mut Draft<'_, V>,
     before: Meta,
 ) -> Result<Reply, V::Error> {
-    let mut reply = rules::carry_out(draft, &envelope.command, envelope.chance)?;
+    let mut reply = rules::carry_out(draft, &envelope.command, envelope.random)?;
     if envelope.state_bytes_max.is_some() && envelope.command.stores_value() {
         let refusal = over_quota(envelope, &before, &draft.position()?);
         reply = refusal.map_or(reply, Reply::Refused);

@@ -5,11 +5,11 @@ use super::row::{LeaseRow, RunRow};
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// A JSON object under construction; members appear in the order given.
-pub struct Object(String);
+pub struct ObjectText(String);
 
-impl Object {
+impl ObjectText {
     pub fn new() -> Self {
-        Object(String::from("{"))
+        ObjectText(String::from("{"))
     }
 
     pub fn text(self, name: &str, value: &str) -> Self {
@@ -55,8 +55,9 @@ impl Object {
 
 /// A new run, with all that its creator gave.
 pub fn created_run(run: &RunRow) -> Json {
-    let tags = run.tags.iter().fold(Object::new(), |tags, (name, value)| tags.text(name, value));
-    Object::new()
+    let tags =
+        run.tags.iter().fold(ObjectText::new(), |tags, (name, value)| tags.text(name, value));
+    ObjectText::new()
         .text("status", run.status.as_str())
         .text("name", &run.name)
         .json("tags", &tags.end())
@@ -71,7 +72,7 @@ pub fn created_run(run: &RunRow) -> Json {
 /// Where a run stands.
 pub fn run(run: &RunRow) -> Json {
     let deadline = run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at);
-    Object::new()
+    ObjectText::new()
         .text("status", run.status.as_str())
         .maybe(run.agent_id.as_ref(), |object, id| object.text("agent_id", id))
         .maybe(run.claim.as_ref(), |object, claim| object.number("claim_token", claim.token.0))
@@ -84,12 +85,12 @@ pub fn run(run: &RunRow) -> Json {
 
 /// A step and what it gave. The reference has steps below zero.
 pub fn step(step: impl Into<i128>, output: &Json) -> Json {
-    Object::new().number("step", step).json("output", output).end()
+    ObjectText::new().number("step", step).json("output", output).end()
 }
 
 /// Who holds a lease, until when.
 pub fn lease(lease: &LeaseRow) -> Json {
-    Object::new()
+    ObjectText::new()
         .text("holder", &lease.holder_id)
         .number("fencing_token", lease.token.0)
         .time("expires_at", lease.expires_at)
@@ -98,7 +99,7 @@ pub fn lease(lease: &LeaseRow) -> Json {
 
 /// What a reset removed.
 pub fn reset(cleared: u64) -> Json {
-    Object::new().number("cleared", cleared).end()
+    ObjectText::new().number("cleared", cleared).end()
 }
 
 /// Why a run cannot be had, in the reference's words.
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn members_keep_their_order_and_text_is_escaped() {
-        let object = Object::new()
+        let object = ObjectText::new()
             .text("b", "a \"quote\"\n")
             .number("a", u64::MAX)
             .number("c", i64::MIN)

@@ -25,7 +25,7 @@ pub struct Footprint {
 pub fn footprint(envelope: &Envelope) -> Footprint {
     let mut footprint = Footprint::default();
     footprint.rows.extend(envelope.idempotency.as_ref().map(|it| RowId::Request(it.key.clone())));
-    footprint.add(&envelope.command, envelope.chance, envelope.clock);
+    footprint.add(&envelope.command, envelope.random, envelope.clock);
     footprint
 }
 
@@ -73,7 +73,7 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
 }
 
 impl Footprint {
-    fn add(&mut self, command: &Command, chance: u64, now: ClusterMs) {
+    fn add(&mut self, command: &Command, random: u64, now: ClusterMs) {
         match command {
             Command::Set(set) => self.key(&set.key).fence(set.fence.as_ref()),
             Command::Delete(delete) => self.key(&delete.key).fence(delete.fence.as_ref()),
@@ -86,7 +86,7 @@ impl Footprint {
                 self.fence(transact.fence.as_ref());
             }
             Command::Create(create) => {
-                let ids = rules::run_ids(chance).into_iter().chain(create.parent_run_id.clone());
+                let ids = rules::run_ids(random).into_iter().chain(create.parent_run_id.clone());
                 self.rows.extend(ids.map(RowId::Run));
             }
             Command::Claim(claim) => self.run(&claim.run_id),

@@ -9,7 +9,7 @@ use super::index::{self, Index, Search};
 use super::row::{
     CancellationRow, Counts, KeyRow, LeaseRow, Row, RowId, RunRow, SessionRow, Status, StepRow,
 };
-use super::tally;
+use super::size;
 use super::value::{ClusterMs, Revision, Text};
 use super::view::{Candidate, ClaimFilter, Page, Range, RunFilter, Scan, View};
 
@@ -217,7 +217,7 @@ pub fn runs<V: View>(
             let created_revision = run.created_revision;
             let run = trees.seen(run)?;
             if filter.admits(&run, now) {
-                let more = tally::run_bytes(&run);
+                let more = size::run_bytes(&run);
                 let full = listed.len() == page.rows || bytes + more > page.bytes;
                 if full && !listed.is_empty() {
                     return Ok((listed, before));
@@ -274,7 +274,7 @@ pub fn names<V: View, T>(
         }
         for row in rows {
             if let Some(live) = live(&row) {
-                let more = tally::bytes(&row) as usize;
+                let more = size::bytes(&row) as usize;
                 let full = listed.len() == page.rows || bytes + more > page.bytes;
                 if let Some((last, _)) = listed.last().filter(|_| full) {
                     let last = last.clone();
@@ -307,7 +307,7 @@ pub fn steps<V: View>(
         _ => None,
     };
     let last = rows.last().and_then(step);
-    let is_cut = page.cut(&mut rows, |row| tally::bytes(row) as usize);
+    let is_cut = page.cut(&mut rows, |row| size::bytes(row) as usize);
     let next = last.filter(|_| is_cut).map(|(step, _)| step);
     Ok((rows.iter().filter_map(step).collect(), next))
 }

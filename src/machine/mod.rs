@@ -22,7 +22,7 @@ pub(crate) mod remembered;
 pub mod reply;
 pub mod row;
 mod rules;
-pub mod tally;
+pub mod size;
 pub mod value;
 pub mod view;
 

@@ -29,9 +29,9 @@ pub struct Meta {
     /// `state_set` events since the last reset, which the reference counts
     /// among the things a reset clears.
     pub sets: u64,
-    /// How large the state is; see [`super::tally`].
+    /// How large the state is; see [`super::size`].
     pub state_bytes: u64,
-    /// How many rows there are; see [`super::tally`].
+    /// How many rows there are; see [`super::size`].
     pub counts: Counts,
     /// The newest [`super::command::Rules`] that a command was decided by.
     pub rules: Rules,

@@ -15,7 +15,7 @@ use super::listen::bind;
 use super::{Node, ServeError};
 use crate::api::grpc;
 use crate::config::{Backend, Config};
-use crate::store::raft::{Peers, network};
+use crate::store::raft::{Peers, rpc};
 
 /// How long calls under way may take to finish. Peers' streams never end by
 /// themselves; by then nothing of worth is on them.
@@ -69,10 +69,10 @@ impl Listeners {
         let public = self
             .public
             .map(|listener| Server::start(listener, grpc::transport().add_service(api())));
-        let door = Door { open: config.cluster_secret.is_some() || config.insecure };
+        let door = PeerInterceptor { open: config.cluster_secret.is_some() || config.insecure };
         let peers = peers.map(|peers| InterceptedService::new(peers, door));
         let peers = self.peers.map(|listener| {
-            let routes = network::listener(PEERS_KEEP_ALIVE).add_service(api());
+            let routes = rpc::listener(PEERS_KEEP_ALIVE).add_service(api());
             Server::start(listener, routes.add_optional_service(peers))
         });
         Serving { public, peers, end_calls }
@@ -81,12 +81,12 @@ impl Listeners {
 
 /// Who may knock as a peer at all. Who is one, the peers' service finds out.
 #[derive(Clone, Copy)]
-struct Door {
+struct PeerInterceptor {
     /// A secret is asked for behind it, or the operator wants none.
     open: bool,
 }
 
-impl Interceptor for Door {
+impl Interceptor for PeerInterceptor {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let local = request.remote_addr().is_some_and(|addr| {
             // `::ffff:127.0.0.1` is this machine too.
@@ -148,22 +148,22 @@ mod tests {
 
     use super::*;
 
-    fn knock(open: bool, from: Option<&str>) -> bool {
+    fn admits(open: bool, from: Option<&str>) -> bool {
         let mut request = Request::new(());
         let remote_addr = from.map(|ip| (ip.parse::<std::net::IpAddr>().unwrap(), 1).into());
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        Door { open }.call(request).is_ok()
+        PeerInterceptor { open }.call(request).is_ok()
     }
 
     #[test]
     fn without_a_secret_only_this_machine_may_knock_as_a_peer() {
         for here in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
-            assert!(knock(false, Some(here)), "{here}");
+            assert!(admits(false, Some(here)), "{here}");
         }
         for away in ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"] {
-            assert!(!knock(false, Some(away)), "{away}");
-            assert!(knock(true, Some(away)), "{away}");
+            assert!(!admits(false, Some(away)), "{away}");
+            assert!(admits(true, Some(away)), "{away}");
         }
-        assert!(!knock(false, None), "from nowhere");
+        assert!(!admits(false, None), "from nowhere");
     }
 }

@@ -12,9 +12,9 @@ use crate::config::{Backend, Config};
 use crate::store::Store;
 use crate::store::clock::{self, Clock};
 use crate::store::memory::MemoryStore;
-use crate::store::raft::options::Options as Consensus;
-use crate::store::raft::roster::Expelled;
-use crate::store::raft::types::{NodeId, Peer};
+use crate::store::raft::consensus::options::Options as Consensus;
+use crate::store::raft::consensus::types::{NodeId, Peer};
+use crate::store::raft::membership::view::Expelled;
 use crate::store::raft::{self, Peers, RaftStore, Started};
 use crate::store::redis::{self, RedisClock, RedisStore};
 use crate::store::sqlite::{self, SqliteStore};
@@ -99,7 +99,7 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
             keep_entries: config.keep_entries,
         },
         log: raft::log::Options::default(),
-        speaks: raft::network::SPEAKS,
+        speaks: raft::rpc::SPEAKS,
     };
     let Started { store, peers } = RaftStore::start(options, clock).await?;
     let expelled = Some(store.expelled());

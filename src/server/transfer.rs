@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::stores;
 use crate::config::{Backend, Config};
 use crate::machine::Meta;
-use crate::store::raft::seed::{self, Seed, SeedError};
-use crate::store::redis::{self, RedisClock, RedisIntake, RedisStore};
+use crate::store::export::{Export, StoreImport};
+use crate::store::raft::offline::seed::{self, Seed, SeedError};
+use crate::store::redis::{self, RedisClock, RedisImport, RedisStore};
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::transfer::{Export, Intake};
 use crate::store::{Store, StoreError};
 
 /// Why a state cannot be moved; nothing was changed.
@@ -19,13 +19,13 @@ pub enum TransferError {
     #[error("DB_PATH: {0}")]
     Export(#[from] sqlite::ExportError),
     #[error("DB_PATH: {0}")]
-    Intake(#[from] sqlite::IntakeError),
+    SqliteImport(#[from] sqlite::SqliteImportError),
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::OpenError),
     #[error("REDIS_URL: {0}")]
     RedisExport(#[source] StoreError),
     #[error("REDIS_URL: {0}")]
-    RedisIntake(#[from] redis::IntakeError),
+    RedisImport(#[from] redis::RedisImportError),
     #[error("SIDECAR_DATA_DIR: {0}")]
     Seed(#[from] SeedError),
     #[error("{0}: not set, though STATE_BACKEND=raft needs it")]
@@ -61,13 +61,13 @@ pub async fn intake(
     config: &Config,
     meta: Meta,
     replace: bool,
-) -> Result<Box<dyn Intake>, TransferError> {
+) -> Result<Box<dyn StoreImport>, TransferError> {
     let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
     match config.state_backend {
         Backend::Sqlite => Ok(Box::new(SqliteStore::intake(&config.db_path, meta, replace)?)),
         Backend::Redis => {
             let options = stores::redis_options(config);
-            Ok(Box::new(RedisIntake::begin(options, meta, replace).await?))
+            Ok(Box::new(RedisImport::begin(options, meta, replace).await?))
         }
         Backend::Memory => unfit("which is gone when this command ends"),
         Backend::Raft => Ok(Box::new(Seed::begin(seed_options(config)?, meta).await?)),

@@ -25,7 +25,7 @@ pub trait Cluster: Send + Sync {
     /// See [`ClusterError`].
     async fn remove(&self, id: u64, deadline: Instant) -> Result<(), ClusterError>;
 
-    /// Hands leadership to node `to`, or to whoever has most of the log;
+    /// PoolWorker leadership to node `to`, or to whoever has most of the log;
     /// returns who leads then.
     ///
     /// # Errors

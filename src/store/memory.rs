@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::export::{Export, Part, PartSender, channel};
 use super::tables::{Tables, let_go};
-use super::transfer::{Export, Feed, Part, feed};
 use super::window::Window;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{
@@ -29,19 +29,19 @@ pub struct MemoryStore {
     clock: Clock,
     state_bytes_max: Option<u64>,
     writer: Mutex<()>,
-    published: ArcSwap<State>,
+    published: ArcSwap<MemoryState>,
     revision: watch::Sender<Revision>,
     closed: AtomicBool,
 }
 
 /// The rows and the history that led to them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct State {
+pub struct MemoryState {
     pub tables: Tables,
     pub history: Window,
 }
 
-impl State {
+impl MemoryState {
     /// Decides one command, commits it and gives the reply.
     pub fn step(&mut self, envelope: &Envelope) -> Reply {
         let Ok(decision) = decide(envelope, &self.tables);
@@ -54,12 +54,12 @@ impl State {
     }
 
     /// All that an export holds, in its order.
-    fn read_out(&self, feed: &mut Feed) -> Result<(), StoreError> {
+    fn read_out(&self, sender: &mut PartSender) -> Result<(), StoreError> {
         let rows = self.tables.rows().map(|row| Row::clone(row));
         let mut rows = rows.filter_map(Part::of_row);
-        rows.try_for_each(|row| feed.push(row))?;
+        rows.try_for_each(|row| sender.push(row))?;
         let mut events = self.history.iter_after(Revision::ZERO);
-        events.try_for_each(|event| feed.push(Part::Event(Event::clone(event))))
+        events.try_for_each(|event| sender.push(Part::Event(Event::clone(event))))
     }
 }
 
@@ -82,7 +82,7 @@ impl MemoryStore {
     }
 
     /// The state after the newest command.
-    pub fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Arc<MemoryState> {
         self.published.load_full()
     }
 
@@ -92,7 +92,7 @@ impl MemoryStore {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.open()?;
         let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.state_bytes_max);
-        let mut state = State::clone(&self.published.load());
+        let mut state = MemoryState::clone(&self.published.load());
         let reply = state.step(&envelope);
         let (revision, rows) = (state.tables.meta().revision, state.tables.len());
         let replaced = self.published.swap(Arc::new(state));
@@ -104,7 +104,7 @@ impl MemoryStore {
 
     /// The newest state; where a deadline has passed since, with its clock
     /// moved on, so that what reads as gone never comes back.
-    fn fresh(&self) -> Result<Arc<State>, StoreError> {
+    fn fresh(&self) -> Result<Arc<MemoryState>, StoreError> {
         let state = self.state();
         let Ok(deadline) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
         if deadline.is_none_or(|deadline| deadline.0 > self.clock.wall_ms()) {
@@ -170,10 +170,10 @@ impl Store for MemoryStore {
         self.open()?;
         let state = self.state();
         let meta = state.tables.meta().clone();
-        let (mut feed, parts) = feed(CancellationToken::new());
+        let (mut sender, parts) = channel(CancellationToken::new());
         tokio::task::spawn_blocking(move || {
-            let read = state.read_out(&mut feed);
-            feed.end(read);
+            let read = state.read_out(&mut sender);
+            sender.end(read);
         });
         Ok(Export { meta, parts })
     }

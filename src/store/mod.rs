@@ -3,15 +3,15 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod export;
 pub mod memory;
+pub mod migration;
+mod progress;
 mod queue;
 pub mod raft;
 pub mod redis;
-pub mod reference;
 pub mod sqlite;
-mod standing;
 pub mod tables;
-pub mod transfer;
 pub mod window;
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use cluster::Cluster;
-use transfer::Export;
+use export::Export;
 
 use crate::machine::command::Idempotency;
 use crate::machine::{
@@ -86,7 +86,7 @@ pub struct Request {
     pub idempotency: Option<Idempotency>,
     pub actor: Option<Text>,
     /// See [`crate::machine::Envelope::chance`].
-    pub chance: u64,
+    pub random: u64,
     /// For one who waits and tries again: where the command would come to
     /// nothing as far as the one who orders it knows, that is the reply, and
     /// nothing is ordered. Set for claims and leases alone.
@@ -96,20 +96,20 @@ pub struct Request {
 impl Request {
     /// A command that nobody asked for: a node's own.
     pub(crate) fn own(command: Command) -> Request {
-        Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
+        Request { command, idempotency: None, actor: None, random: 0, attempt: false }
     }
 
     /// The command as it is decided at `now`, by a store with one clock, where
     /// the state may become so large.
     fn stamped(self, now: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
-        let Request { command, idempotency, actor, chance, attempt: _ } = self;
+        let Request { command, idempotency, actor, random, attempt: _ } = self;
         let (origin, wall, clock) = (None, WallMs(now.0), now);
         let rules = Rules::Stepwise;
         Envelope {
             origin,
             idempotency,
             actor,
-            chance,
+            random,
             wall,
             clock,
             state_bytes_max,
@@ -149,7 +149,7 @@ pub struct Health {
     pub fault: Option<String>,
     pub revision: Revision,
     pub chain: Chain,
-    /// How large the state is; see [`crate::machine::tally`].
+    /// How large the state is; see [`crate::machine::size`].
     pub state_bytes: u64,
     /// How large it may become by what this process orders, if there is a limit.
     pub state_bytes_max: Option<u64>,

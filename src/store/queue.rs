@@ -22,13 +22,13 @@ const QUEUE_MAX: usize = 1_024;
 /// Commands on their way to the writer.
 pub(in crate::store) struct Queue {
     room: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
     arrived: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     jobs: VecDeque<Job>,
     closing: bool,
 }
@@ -37,13 +37,13 @@ struct State {
 pub(in crate::store) struct Job {
     pub(in crate::store) request: Request,
     reply: oneshot::Sender<Result<Reply, StoreError>>,
-    ticket: Arc<Ticket>,
+    ticket: Arc<CommandTicket>,
     _room: OwnedSemaphorePermit,
 }
 
 /// Who has a command: its caller may take it back while it waits.
 #[derive(Default)]
-struct Ticket(AtomicU8);
+struct CommandTicket(AtomicU8);
 
 const WAITS: u8 = 0;
 const TAKEN: u8 = 1;
@@ -51,7 +51,7 @@ const WITHDRAWN: u8 = 2;
 
 /// Why the writer was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Wake {
+pub(in crate::store) enum WriterWake {
     /// Commands wait.
     Work,
     /// The time is up, or somebody began to watch.
@@ -70,7 +70,7 @@ impl Queue {
         }
     }
 
-    /// Hands `request` to the writer and waits for what it says, until
+    /// PoolWorker `request` to the writer and waits for what it says, until
     /// `deadline`; `late` tells why the writer did not begin with it by then.
     pub(in crate::store) async fn submit(
         &self,
@@ -84,7 +84,7 @@ impl Queue {
             Err(_) => return Err(busy("the queue of commands stayed full")),
         };
         let (reply, mut answer) = oneshot::channel();
-        let ticket = Arc::new(Ticket::default());
+        let ticket = Arc::new(CommandTicket::default());
         let job = Job { request, reply, ticket: ticket.clone(), _room: room };
         self.push(job)?;
         match timeout_at(deadline, &mut answer).await {
@@ -111,16 +111,16 @@ impl Queue {
     }
 
     /// The writer's rest: until there is something to do, or `at_most`.
-    pub(in crate::store) fn wait(&self, at_most: Duration) -> Wake {
+    pub(in crate::store) fn wait(&self, at_most: Duration) -> WriterWake {
         let mut state = self.lock();
         if state.jobs.is_empty() && !state.closing {
             let waited = self.changed.wait_timeout(state, at_most);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         match (state.jobs.is_empty(), state.closing) {
-            (false, _) => Wake::Work,
-            (true, true) => Wake::Close,
-            (true, false) => Wake::Look,
+            (false, _) => WriterWake::Work,
+            (true, true) => WriterWake::Close,
+            (true, false) => WriterWake::Look,
         }
     }
 
@@ -202,7 +202,7 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Nothing under the lock can leave it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,7 +237,7 @@ impl Job {
     }
 }
 
-impl Ticket {
+impl CommandTicket {
     fn take(&self) -> bool {
         self.0.compare_exchange(WAITS, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

@@ -14,7 +14,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{Page, Range};
-use crate::machine::{Change, Decision, Meta, Row, RowId, View, tally};
+use crate::machine::{Change, Decision, Meta, Row, RowId, View, size};
 
 /// Rows that are freed in less than a millisecond, entries and all.
 const FREED_AT_ONCE: usize = 1_000;
@@ -194,7 +194,7 @@ impl View for Tables {
         // A range may begin with the row after which it is to begin.
         let rows = from.map(|(_, row)| row).skip_while(|row| range.begins_behind(&row.id()));
         let rows = rows.take_while(|row| range.holds(&row.id())).cloned().map(Ok);
-        page.read(rows, |row| tally::bytes(row) as usize)
+        page.read(rows, |row| size::bytes(row) as usize)
     }
 
     fn search(&self, search: &Search) -> Result<Searched, Infallible> {

@@ -22,27 +22,27 @@ pub struct Window {
     /// The revision before that of the oldest event.
     floor: Revision,
     events: Vector<Arc<Event>>,
-    index: OrdSet<(Facet, Revision)>,
+    index: OrdSet<(EventFacet, Revision)>,
     bytes: u64,
 }
 
 /// How much a window is to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct WindowLimits {
     pub events_max: usize,
     pub bytes_max: u64,
 }
 
-impl Limits {
+impl WindowLimits {
     /// For a node whose older events are archived: enough for every waiting
     /// call and a glance at the history, little enough to clone a node's state
     /// into 300 MB.
-    pub const ARCHIVED: Limits = Limits { events_max: 10_000, bytes_max: 64 << 20 };
+    pub const ARCHIVED: WindowLimits = WindowLimits { events_max: 10_000, bytes_max: 64 << 20 };
 }
 
 /// Something that events are found by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Facet {
+enum EventFacet {
     Subject(Text),
     Actor(Text),
     Action(Action),
@@ -87,14 +87,14 @@ impl Window {
     }
 
     /// Whether there is more than `limits` allow.
-    pub fn exceeds(&self, limits: &Limits) -> bool {
+    pub fn exceeds(&self, limits: &WindowLimits) -> bool {
         self.events.len() > limits.events_max || self.bytes > limits.bytes_max
     }
 
     /// The revision up to which events must go for the rest to keep within
     /// `limits`, but none after `upto`; the one before the oldest where all may
     /// stay. Takes as long as there are events to go.
-    pub fn surplus(&self, limits: &Limits, upto: Revision) -> Revision {
+    pub fn surplus(&self, limits: &WindowLimits, upto: Revision) -> Revision {
         let (mut events, mut bytes) = (self.events.len(), self.bytes);
         let mut last_to_go = self.floor;
         for event in self.events.iter().take_while(|event| event.revision <= upto) {
@@ -149,7 +149,7 @@ impl Window {
 
     fn found_by(
         &self,
-        facet: Facet,
+        facet: EventFacet,
         after: Revision,
         before: Revision,
     ) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
@@ -181,9 +181,9 @@ impl HistoryView for Window {
             take(newest_first, |event| filter.admits(event), page)
         };
         Ok(match (&filter.subject, &filter.actor, filter.action) {
-            (Some(subject), _, _) => found(Facet::Subject(subject.clone())),
-            (None, Some(actor), _) => found(Facet::Actor(actor.clone())),
-            (None, None, Some(action)) => found(Facet::Action(action)),
+            (Some(subject), _, _) => found(EventFacet::Subject(subject.clone())),
+            (None, Some(actor), _) => found(EventFacet::Actor(actor.clone())),
+            (None, None, Some(action)) => found(EventFacet::Action(action)),
             (None, None, None) => take(self.before(before), |_| true, page),
         })
     }
@@ -197,7 +197,7 @@ impl HistoryView for Window {
         let admits = |event: &Event| filter.admits(event);
         Ok(match filter {
             ChangeFilter::Key(key) => {
-                let facet = Facet::Subject(key.clone());
+                let facet = EventFacet::Subject(key.clone());
                 take(self.found_by(facet, after, Revision(u64::MAX)), admits, page)
             }
             ChangeFilter::Prefix(_) | ChangeFilter::Grants => {
@@ -217,10 +217,10 @@ fn take<'a>(
     read
 }
 
-fn facets(event: &Event) -> impl Iterator<Item = Facet> + use<> {
-    let subject = Facet::Subject(event.subject.clone());
-    let actor = event.actor.clone().map(Facet::Actor);
-    [subject, Facet::Action(event.action)].into_iter().chain(actor)
+fn facets(event: &Event) -> impl Iterator<Item = EventFacet> + use<> {
+    let subject = EventFacet::Subject(event.subject.clone());
+    let actor = event.actor.clone().map(EventFacet::Actor);
+    [subject, EventFacet::Action(event.action)].into_iter().chain(actor)
 }
 
 fn size_bytes(event: &Event) -> u64 {

@@ -57,10 +57,10 @@ async fn calls(players: &mut Players) -> Result<(), Fault> {
 }
 
 async fn submit(players: &mut Players, command: Command) -> Result<Reply, Fault> {
-    // Chance is counted, so that runs have ids of their own.
-    let chance = players.model.state().tables.meta().revision.0 << 4;
+    // RandomSource is counted, so that runs have ids of their own.
+    let random = players.model.state().tables.meta().revision.0 << 4;
     players
-        .submit(Request { command, idempotency: None, actor: None, chance, attempt: false }, chance)
+        .submit(Request { command, idempotency: None, actor: None, random, attempt: false }, random)
         .await
 }
 

@@ -182,7 +182,7 @@ fn drawn(draw: &mut Draw<'_>, model: &MemoryStore) -> Request {
         command,
         idempotency,
         actor: draw.maybe(NAMES),
-        chance: draw.chance(),
+        random: draw.chance(),
         attempt: false,
     }
 }
@@ -190,14 +190,14 @@ fn drawn(draw: &mut Draw<'_>, model: &MemoryStore) -> Request {
 /// Moves the clock on and does nothing else.
 pub fn tick() -> Request {
     let command = Command::Sweep { limit: 0 };
-    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
+    Request { command, idempotency: None, actor: None, random: 0, attempt: false }
 }
 
 /// A change, for the sake of the clock: a store need not keep what time it is
 /// where nothing else has changed.
 pub fn last() -> Request {
     let command = draw::set("last", None);
-    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
+    Request { command, idempotency: None, actor: None, random: 0, attempt: false }
 }
 
 /// Questions that leave nothing out.

@@ -11,7 +11,7 @@ use mcp_state_sidecar::machine::{
     Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Rules, WallMs, lookup,
 };
 use mcp_state_sidecar::store::clock::{Manual, TimeSource};
-use mcp_state_sidecar::store::memory::State;
+use mcp_state_sidecar::store::memory::MemoryState;
 use mcp_state_sidecar::store::{Consistency, Request, StoreError};
 
 use crate::Fault;
@@ -34,7 +34,7 @@ pub async fn play(steps: &[Choices], opener: &Opener) -> Result<(), Fault> {
 }
 
 async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result<(), Fault> {
-    let mut model = State::default();
+    let mut model = MemoryState::default();
     for round in steps.chunks(TOGETHER) {
         clock.advance_ms(round[0].draw().pause_ms());
         // The passing of time is no part of the race.
@@ -61,7 +61,7 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
 
 /// Has the runs promoted whose time has come: a sweep that does so among the
 /// others would change the state and leave no event that tells when.
-async fn promote(stage: &Stage, model: &mut State, clock: &Manual) -> Result<(), Fault> {
+async fn promote(stage: &Stage, model: &mut MemoryState, clock: &Manual) -> Result<(), Fault> {
     let sweep = Request { command: Command::Sweep { limit: 1_000 }, ..tick() };
     let any = ClaimFilter::default();
     let Ok(due) = lookup::due_runs(&model.tables, &any, ClusterMs(clock.wall_ms()), 1);
@@ -76,7 +76,7 @@ async fn promote(stage: &Stage, model: &mut State, clock: &Manual) -> Result<(),
 
 /// A request that can be told from the others by what it writes. None is
 /// remembered: a refusal that is would change the state and leave no event.
-fn drawn(choices: &Choices, at: usize, model: &State) -> Request {
+fn drawn(choices: &Choices, at: usize, model: &MemoryState) -> Request {
     let mut draw: Draw<'_> = choices.draw();
     let command = match draw.command(&model.tables).0 {
         // It would take the events along that tell what the others did.
@@ -84,16 +84,16 @@ fn drawn(choices: &Choices, at: usize, model: &State) -> Request {
         command => command,
     };
     let actor = Some(format!("caller {at}").into());
-    Request { command, idempotency: None, actor, chance: draw.chance(), attempt: false }
+    Request { command, idempotency: None, actor, random: draw.chance(), attempt: false }
 }
 
 fn stamped(request: &Request, clock: &Manual) -> Envelope {
-    let Request { command, idempotency, actor, chance, attempt: _ } = request.clone();
+    let Request { command, idempotency, actor, random, attempt: _ } = request.clone();
     let now_ms = clock.wall_ms();
     let (wall, clock) = (WallMs(now_ms), ClusterMs(now_ms));
     let (origin, state_bytes_max) = (None, Some(STATE_BYTES_MAX));
     let rules = Rules::Stepwise;
-    Envelope { origin, idempotency, actor, chance, wall, clock, state_bytes_max, rules, command }
+    Envelope { origin, idempotency, actor, random, wall, clock, state_bytes_max, rules, command }
 }
 
 /// What happened after `revision`, oldest first.
@@ -119,12 +119,12 @@ async fn since(stage: &Stage, revision: Revision) -> Result<Vec<Event>, Fault> {
 /// Calls that change something are put in the order of their events. The others
 /// fit anywhere: each must have met one of the states in between.
 fn explain(
-    model: &State,
+    model: &MemoryState,
     requests: &[Request],
     replies: &[Result<Reply, StoreError>],
     events: &[Event],
     clock: &Manual,
-) -> Result<State, String> {
+) -> Result<MemoryState, String> {
     let mut calls: Vec<(&Request, &Reply)> = Vec::new();
     for (request, reply) in requests.iter().zip(replies) {
         calls.push((request, reply.as_ref().map_err(|error| format!("{request:?}: {error}"))?));
@@ -149,7 +149,7 @@ fn explain(
         states.push(after);
     }
     for (request, reply) in calls {
-        let meets = |state: &State| {
+        let meets = |state: &MemoryState| {
             let (after, replied) = stepped(state, request, clock);
             replied == *reply && after.tables.meta().revision == state.tables.meta().revision
         };
@@ -160,14 +160,14 @@ fn explain(
     Ok(states.pop().expect("there is the first"))
 }
 
-fn stepped(state: &State, request: &Request, clock: &Manual) -> (State, Reply) {
+fn stepped(state: &MemoryState, request: &Request, clock: &Manual) -> (MemoryState, Reply) {
     let mut after = state.clone();
     let reply = after.step(&stamped(request, clock));
     (after, reply)
 }
 
 /// Whether what happened between two states is what the store has next.
-fn has_come(before: &State, after: &State, events: &[Event]) -> bool {
+fn has_come(before: &MemoryState, after: &MemoryState, events: &[Event]) -> bool {
     let (from, to) = (before.tables.meta().revision, after.tables.meta().revision);
     let new = |event: &&Event| event.revision > from && event.revision <= to;
     let came: Vec<&Event> = events.iter().filter(new).collect();

@@ -7,8 +7,8 @@ use futures::StreamExt;
 use mcp_state_sidecar::machine::invariant::{Rows, check_state};
 use mcp_state_sidecar::machine::{Event, Revision, Row};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::memory::State;
-use mcp_state_sidecar::store::transfer::Part;
+use mcp_state_sidecar::store::export::Part;
+use mcp_state_sidecar::store::memory::MemoryState;
 
 use crate::stage::soon;
 
@@ -21,7 +21,7 @@ pub struct Whole {
 
 impl Whole {
     /// What the model holds, but for what a node alone needs.
-    pub fn of(state: &State) -> Whole {
+    pub fn of(state: &MemoryState) -> Whole {
         let rows = state.tables.rows().map(|row| Row::clone(row));
         let rows = Rows::collect(state.tables.meta().clone(), rows);
         let rows = Rows { origins: BTreeMap::new(), answers: BTreeMap::new(), ..rows };
@@ -90,7 +90,7 @@ impl Whole {
 }
 
 /// What a state's history has after `revision`, oldest first.
-pub fn events_of(state: &State, revision: Revision) -> Vec<Event> {
+pub fn events_of(state: &MemoryState, revision: Revision) -> Vec<Event> {
     let revisions = revision.0 + 1..=state.history.newest().0;
     let events = revisions.filter_map(|revision| state.history.get(Revision(revision)));
     events.map(|event| Event::clone(event)).collect()

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mcp_state_sidecar::machine::Revision;
-use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Options, Span};
 use mcp_state_sidecar::store::raft::history::History;
+use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;

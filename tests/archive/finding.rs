@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Question, Revision};
-use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Options, Run, Span};
+use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Run, Span};
 use mcp_state_sidecar::store::raft::history::{self, History};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -164,8 +164,10 @@ async fn figures() {
 
 pub fn small_memory() -> history::Options {
     let defaults = history::Options::default();
-    let keep = mcp_state_sidecar::store::window::Limits { events_max: 100, bytes_max: 64 << 10 };
-    let cap = mcp_state_sidecar::store::window::Limits { events_max: 400, bytes_max: 256 << 10 };
+    let keep =
+        mcp_state_sidecar::store::window::WindowLimits { events_max: 100, bytes_max: 64 << 10 };
+    let cap =
+        mcp_state_sidecar::store::window::WindowLimits { events_max: 400, bytes_max: 256 << 10 };
     history::Options { keep, cap, ..defaults }
 }
 

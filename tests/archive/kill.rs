@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_state_sidecar::store::raft::archive::{Archive, Options, Span};
 use mcp_state_sidecar::store::raft::history::History;
+use mcp_state_sidecar::store::raft::history::archive::{Archive, Options, Span};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use mcp_state_sidecar::machine::Answer;
 use mcp_state_sidecar::machine::value::Json;
-use mcp_state_sidecar::store::raft::archive::{Run, Span};
+use mcp_state_sidecar::store::raft::history::archive::{Run, Span};
 use mcp_state_sidecar::store::raft::history::{HistorySource, PeerQuestion, SourceError};
 
 use super::story::Story;

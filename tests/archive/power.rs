@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Options, Span};
+use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
 use mcp_state_sidecar::store::raft::history::{self, History};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -3,7 +3,7 @@
 use mcp_state_sidecar::machine::row::Anchor;
 use mcp_state_sidecar::machine::value::{Json, WallMs};
 use mcp_state_sidecar::machine::{Action, Chain, Event, Meta, Revision};
-use mcp_state_sidecar::store::raft::archive::{Run, Span, Tip};
+use mcp_state_sidecar::store::raft::history::archive::{Run, Span, Tip};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Answer, Event, Meta, Question, Revision};
-use mcp_state_sidecar::store::raft::archive::{Archive, ArchiveError, Span};
 use mcp_state_sidecar::store::raft::history::History;
+use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Span};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};

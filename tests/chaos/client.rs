@@ -1,5 +1,5 @@
 //! An MCP client that tells apart what a caller can know: an answer, a
-//! refusal that nothing was written, and not knowing.
+//! refusal that nothing was written, and not with_membership.
 
 use std::time::Duration;
 

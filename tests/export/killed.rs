@@ -45,7 +45,7 @@ async fn kill_9_leaves_all_or_nothing() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(rand::random);
     println!("kill_9_leaves_all_or_nothing: SEED={seed}");
-    let mut chance = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(seed);
     let large = large().await;
     let after = essence(&large);
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ async fn kill_9_leaves_all_or_nothing() {
         for round in 0..KILLS {
             // The last time it has everything, and may be anywhere in its end.
             let whole = round == KILLS - 1;
-            let bytes = if whole { large.len() } else { chance.random_range(0..large.len()) };
+            let bytes = if whole { large.len() } else { random.random_range(0..large.len()) };
             kill_after(file, &large, bytes, args);
             let found = essence(&export_of(file).await);
             assert!(found == before || (whole && found == after), "after {bytes} bytes");

@@ -14,7 +14,7 @@ use mcp_state_sidecar::proto::sidecar::ExportRequest;
 use mcp_state_sidecar::proto::sidecar::sidecar_client::SidecarClient;
 use mcp_state_sidecar::service::{self, Service};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::transfer::Part;
+use mcp_state_sidecar::store::export::Part;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;

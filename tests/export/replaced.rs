@@ -3,8 +3,8 @@
 use mcp_state_sidecar::export::Origin;
 use mcp_state_sidecar::machine::Command;
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::sqlite::{IntakeError, SqliteStore};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
+use mcp_state_sidecar::store::export::{Part, StoreImport};
+use mcp_state_sidecar::store::sqlite::{SqliteImportError, SqliteStore};
 
 use crate::state::*;
 
@@ -30,7 +30,7 @@ async fn a_state_is_replaced_only_where_that_is_said() {
     let other = other().await;
     let meta = read(&other).unwrap().0.meta;
     let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
-    assert!(matches!(refused, IntakeError::NotEmpty { .. }), "{refused}");
+    assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
     let line = refused.to_string();
     assert!(line.contains("its fencing tokens would fall"), "{line}");
     assert_eq!(export_of(&file).await, before);
@@ -54,7 +54,7 @@ async fn a_target_with_nothing_but_a_revision_or_a_row_is_not_empty() {
     store.close().await;
     let meta = read(&other().await).unwrap().0.meta;
     let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
-    assert!(matches!(refused, IntakeError::NotEmpty { .. }), "{refused}");
+    assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn stores_that_serve_the_file_see_all_or_nothing() {
     assert_eq!(*seen.await.unwrap().unwrap(), header.meta.revision);
     let meta = read(&other().await).unwrap().0.meta;
     let refused = SqliteStore::intake(&file, meta.clone(), true).err().unwrap();
-    assert!(matches!(refused, IntakeError::InUse(_)), "{refused}");
+    assert!(matches!(refused, SqliteImportError::InUse(_)), "{refused}");
     serving.close().await;
     SqliteStore::intake(&file, meta, true).unwrap();
 }
@@ -131,7 +131,7 @@ async fn two_imports_at_once_are_one_after_the_other() {
     first.take(parts).await.unwrap();
     Box::new(first).finish().await.unwrap();
     let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
-    assert!(matches!(refused, IntakeError::NotEmpty { .. }), "{refused}");
+    assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use mcp_state_sidecar::codec;
 use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::{Command, Event, Reply};
-use mcp_state_sidecar::store::transfer::Part;
+use mcp_state_sidecar::store::export::Part;
 use mcp_state_sidecar::store::{Request, Store};
 
 use crate::state::*;
@@ -103,7 +103,7 @@ async fn a_state_goes_on_where_it_was() {
         }),
         command: again,
         actor: None,
-        chance: 0,
+        random: 0,
         attempt: false,
     };
     let first = memory.store.submit(remembered.clone(), soon()).await.unwrap();

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::export::{Header, Origin, ReadError, Reader, Tally, encode};
+use mcp_state_sidecar::export::{ExportCounts, Header, Origin, ReadError, Reader, encode};
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::export::{Part, StoreImport};
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
 use mcp_state_sidecar::store::{Request, Store, StoreError, clock};
 use tokio::time::Instant;
 
@@ -69,7 +69,7 @@ async fn submit_as(store: &dyn Store, command: Command, key: Option<&str>) -> Re
     let digest = codec::digest(&command);
     let idempotency = key.map(|key| Idempotency { key: key.into(), digest });
     let request =
-        Request { command, idempotency, actor: Some(ODD.into()), chance: 77, attempt: false };
+        Request { command, idempotency, actor: Some(ODD.into()), random: 77, attempt: false };
     store.submit(request, soon()).await.unwrap()
 }
 
@@ -185,7 +185,7 @@ pub async fn export(store: &dyn Store) -> Vec<u8> {
 }
 
 /// Reads a stream, a few bytes at a time.
-pub fn read(bytes: &[u8]) -> Result<(Header, Tally, Vec<Part>), ReadError> {
+pub fn read(bytes: &[u8]) -> Result<(Header, ExportCounts, Vec<Part>), ReadError> {
     let (mut reader, mut parts) = (Reader::new(), Vec::new());
     for piece in bytes.chunks(1_000) {
         reader.feed(piece, &mut parts)?;

@@ -87,7 +87,7 @@ async fn fields_that_are_not_the_callers_to_set() {
     let whole = request(set("k", "1")).encode_to_vec();
     let envelope = record::Envelope {
         origin: Some(record::Origin { session: 1, sequence: 2, lowest: 1 }),
-        chance: 7,
+        random: 7,
         wall_ms: 1,
         clock_ms: u64::MAX,
         command: command(set("k", "1")),

@@ -25,26 +25,26 @@ const LATER: ClusterMs = ClusterMs(START_MS + 2_000);
 /// A state with a crowd, and a run whose children or steps may be the crowd.
 struct Crowded {
     tables: Tables,
-    chance: u64,
+    random: u64,
     top: String,
 }
 
 impl Crowded {
     /// Of the rows that `row` makes.
     fn of(row: MakeRow) -> Crowded {
-        let mut crowded = Crowded { tables: Tables::default(), chance: 0, top: String::new() };
+        let mut crowded = Crowded { tables: Tables::default(), random: 0, top: String::new() };
         crowded.top = created(crowded.run(create("top")));
         (0..CROWD).for_each(|n| row(&mut crowded, n));
         crowded
     }
 
     fn envelope(&mut self, clock: ClusterMs, command: Command) -> Envelope {
-        self.chance += 1;
+        self.random += 1;
         Envelope {
             origin: None,
             idempotency: None,
             actor: None,
-            chance: self.chance,
+            random: self.random,
             wall: WallMs(clock.0),
             clock,
             state_bytes_max: None,

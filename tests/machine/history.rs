@@ -2,10 +2,10 @@
 
 use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::*;
-use mcp_state_sidecar::store::window::{Limits, Window};
+use mcp_state_sidecar::store::window::{Window, WindowLimits};
 
-use crate::chance::for_each_seed;
 use crate::commands::*;
+use crate::rng::for_each_seed;
 use crate::world::World;
 
 const ACTIONS: [Action; 4] =
@@ -26,27 +26,27 @@ fn event(revision: u64, action: Action, subject: &str, actor: Option<&str>) -> E
 
 #[test]
 fn look_ups_agree_with_a_scan_also_after_eviction() {
-    for_each_seed(|chance| {
+    for_each_seed(|rng| {
         let mut window = Window::after(Revision(40));
         let mut all: Vec<Event> = Vec::new();
         for revision in 41..400 {
-            let subject = chance.text(&["a", "ab", "b", "lease:r"]);
-            let actor = chance.maybe(70, |chance| chance.text(&["x", "y"]));
-            let new = event(revision, *chance.one_of(&ACTIONS), &subject, actor.as_deref());
+            let subject = rng.text(&["a", "ab", "b", "lease:r"]);
+            let actor = rng.maybe(70, |rng| rng.text(&["x", "y"]));
+            let new = event(revision, *rng.one_of(&ACTIONS), &subject, actor.as_deref());
             window.push(new.clone());
             all.push(new);
-            if chance.percent(5) {
-                let to = Revision(window.oldest().0 + chance.below(20));
+            if rng.percent(5) {
+                let to = Revision(window.oldest().0 + rng.below(20));
                 window.evict_to(to);
                 all.retain(|event| event.revision > to);
             }
             let filter = HistoryFilter {
-                subject: chance.maybe(40, |chance| chance.text(&["a", "b", "absent"])),
-                action: chance.maybe(40, |chance| *chance.one_of(&ACTIONS)),
-                actor: chance.maybe(40, |chance| chance.text(&["x", "z"])),
+                subject: rng.maybe(40, |rng| rng.text(&["a", "b", "absent"])),
+                action: rng.maybe(40, |rng| *rng.one_of(&ACTIONS)),
+                actor: rng.maybe(40, |rng| rng.text(&["x", "z"])),
             };
-            let before = chance.maybe(50, |chance| Revision(chance.below(410)));
-            let limit = 1 + chance.below(6) as usize;
+            let before = rng.maybe(50, |rng| Revision(rng.below(410)));
+            let limit = 1 + rng.below(6) as usize;
             let newest = all.iter().rev().filter(|event| {
                 filter.admits(event) && before.is_none_or(|before| event.revision < before)
             });
@@ -55,12 +55,12 @@ fn look_ups_agree_with_a_scan_also_after_eviction() {
                 HistoryView::newest(&window, &filter, before, Page::of_rows(limit)),
                 Ok(newest)
             );
-            let name = chance.text(&["", "a", "b", "lease:r"]);
-            let filter = match chance.percent(50) {
+            let name = rng.text(&["", "a", "b", "lease:r"]);
+            let filter = match rng.percent(50) {
                 true => ChangeFilter::Key(name),
                 false => ChangeFilter::Prefix(name),
             };
-            let after = *chance.one_of(&[Revision(chance_after(revision)), Revision(u64::MAX)]);
+            let after = *rng.one_of(&[Revision(chance_after(revision)), Revision(u64::MAX)]);
             let since = all.iter().filter(|event| event.revision > after && filter.admits(event));
             let since: Vec<Event> = since.take(limit).cloned().collect();
             assert_eq!(
@@ -87,18 +87,19 @@ fn the_surplus_keeps_the_newest_within_both_limits() {
     }
     let each = window.bytes() / 20;
     let all = Revision(u64::MAX);
-    let surplus = |events_max, bytes_max| window.surplus(&Limits { events_max, bytes_max }, all);
+    let surplus =
+        |events_max, bytes_max| window.surplus(&WindowLimits { events_max, bytes_max }, all);
     assert_eq!(surplus(20, u64::MAX), Revision(0));
     assert_eq!(surplus(15, u64::MAX), Revision(5));
     assert_eq!(surplus(99, 3 * each), Revision(17));
     assert_eq!(surplus(0, 0), Revision(20));
-    assert_eq!(Window::after(Revision(7)).surplus(&Limits::ARCHIVED, all), Revision(7));
-    let small = Limits { events_max: 15, bytes_max: u64::MAX };
+    assert_eq!(Window::after(Revision(7)).surplus(&WindowLimits::ARCHIVED, all), Revision(7));
+    let small = WindowLimits { events_max: 15, bytes_max: u64::MAX };
     assert_eq!(window.surplus(&small, Revision(3)), Revision(3));
     assert_eq!(window.surplus(&small, Revision(0)), Revision(0));
     assert!(window.exceeds(&small));
-    assert!(!window.exceeds(&Limits { events_max: 20, bytes_max: 20 * each }));
-    assert!(window.exceeds(&Limits { events_max: 20, bytes_max: 20 * each - 1 }));
+    assert!(!window.exceeds(&WindowLimits { events_max: 20, bytes_max: 20 * each }));
+    assert!(window.exceeds(&WindowLimits { events_max: 20, bytes_max: 20 * each - 1 }));
 }
 
 #[test]

@@ -8,24 +8,24 @@ use mcp_state_sidecar::machine::row::{Counts, RunRow, Status};
 use mcp_state_sidecar::machine::view::*;
 use mcp_state_sidecar::machine::*;
 
-use crate::chance::Chance;
 use crate::fleet::tags;
+use crate::rng::RandomSource;
 use crate::world::World;
 
 /// Compares every look-up, with arguments drawn by chance.
-pub fn compare(world: &World, chance: &mut Chance) {
+pub fn compare(world: &World, rng: &mut RandomSource) {
     let (rows, tables) = (world.rows(), &world.tables);
     // Also after the present: readers may be ahead of the log's clock.
-    let now = world.clock().plus(*chance.one_of(&[0, 0, 300, 5_000]));
-    let limit = 1 + chance.below(5) as usize;
-    compare_runs(world, chance, now, limit);
+    let now = world.clock().plus(*rng.one_of(&[0, 0, 300, 5_000]));
+    let limit = 1 + rng.below(5) as usize;
+    compare_runs(world, rng, now, limit);
     assert_eq!(lookup::due_rows(tables, now, limit), Ok(due(rows, now, limit)));
     assert_eq!(lookup::next_deadline(tables, now), Ok(next_deadline(rows, now)));
     assert_eq!(lookup::counts(tables, now, usize::MAX), Ok(counts(rows, now)));
     let oldest = rows.requests.iter().min_by_key(|(key, row)| (row.at, (*key).clone()));
     assert_eq!(lookup::oldest_request(tables), Ok(oldest.map(|(key, _)| key.clone())));
-    let after = chance.maybe(50, |chance| chance.text(&["", "a", "ab", "b", "zz"]));
-    let scan = Scan { prefix: chance.text(&["", "a", "ab", "b", "é", "x"]), after };
+    let after = rng.maybe(50, |rng| rng.text(&["", "a", "ab", "b", "zz"]));
+    let scan = Scan { prefix: rng.text(&["", "a", "ab", "b", "é", "x"]), after };
     let admits = |name: &Text| {
         name.starts_with(&*scan.prefix) && scan.after.as_ref().is_none_or(|after| name > after)
     };
@@ -42,13 +42,13 @@ pub fn compare(world: &World, chance: &mut Chance) {
     assert_eq!((&found[..], next.is_some()), (first(&leases, limit), leases.len() > limit));
 }
 
-fn compare_runs(world: &World, chance: &mut Chance, now: ClusterMs, limit: usize) {
+fn compare_runs(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: usize) {
     let (rows, tables) = (world.rows(), &world.tables);
-    let filter = claim_filter(chance);
+    let filter = claim_filter(rng);
     let asked = answer(&Question::Candidate { filter: filter.clone(), after: None }, tables, now);
     assert_eq!(asked, Ok(Answer::Candidate(candidate(rows, &filter, now))), "{filter:?}");
-    let filter = run_filter(chance);
-    let before = chance.maybe(30, |chance| Revision(1 + chance.below(world.revision() + 1)));
+    let filter = run_filter(rng);
+    let before = rng.maybe(30, |rng| Revision(1 + rng.below(world.revision() + 1)));
     let page = Page::of_rows(limit);
     let asked = answer(&Question::Runs { filter: filter.clone(), before, page }, tables, now);
     let Ok(Answer::Runs { rows: found, next }) = asked else { panic!("{asked:?}") };
@@ -66,12 +66,12 @@ fn first<T>(all: &[T], limit: usize) -> &[T] {
     &all[..all.len().min(limit)]
 }
 
-fn claim_filter(chance: &mut Chance) -> ClaimFilter {
-    let name = chance.maybe(40, |chance| chance.text(&["etl", "train", "other"]));
-    ClaimFilter { name, tags: tags(chance) }
+fn claim_filter(rng: &mut RandomSource) -> ClaimFilter {
+    let name = rng.maybe(40, |rng| rng.text(&["etl", "train", "other"]));
+    ClaimFilter { name, tags: tags(rng) }
 }
 
-fn run_filter(chance: &mut Chance) -> RunFilter {
+fn run_filter(rng: &mut RandomSource) -> RunFilter {
     const ALL: [Status; 6] = [
         Status::Created,
         Status::Claimed,
@@ -81,9 +81,9 @@ fn run_filter(chance: &mut Chance) -> RunFilter {
         Status::Cancelled,
     ];
     RunFilter {
-        tags: if chance.percent(50) { tags(chance) } else { Default::default() },
-        status: chance.maybe(40, |chance| *chance.one_of(&ALL)),
-        claimable: chance.maybe(40, |chance| chance.percent(70)),
+        tags: if rng.percent(50) { tags(rng) } else { Default::default() },
+        status: rng.maybe(40, |rng| *rng.one_of(&ALL)),
+        claimable: rng.maybe(40, |rng| rng.percent(70)),
     }
 }
 

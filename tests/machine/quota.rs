@@ -6,7 +6,7 @@ use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, Claimant, Complete, Create, Delete, DeleteSession, Fail,
     Held, Operation, ReleaseLease, Renew, SaveSession, Set, Transact,
 };
-use mcp_state_sidecar::machine::tally::ROW_BYTES;
+use mcp_state_sidecar::machine::size::ROW_BYTES;
 use mcp_state_sidecar::machine::{Command, Envelope, Json, RefusalCode, Reply, Text};
 
 use crate::world::World;

@@ -8,9 +8,9 @@ use mcp_state_sidecar::machine::reply::*;
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
-use crate::chance::{Chance, for_each_seed};
 use crate::fleet::{Nodes, envelope};
 use crate::naive;
+use crate::rng::{RandomSource, for_each_seed};
 use crate::tokens::Ledger;
 use crate::world::World;
 
@@ -18,19 +18,19 @@ use crate::world::World;
 const COMMANDS: usize = 2_500;
 
 /// Runs the commands of one seed through a world and gives their envelopes.
-fn play(chance: &mut Chance, commands: usize) -> (World, Vec<Envelope>) {
+fn play(rng: &mut RandomSource, commands: usize) -> (World, Vec<Envelope>) {
     let (mut world, mut nodes) = (World::default(), Nodes::default());
     let mut ledger = Ledger::default();
     let mut log = Vec::new();
     for _ in 0..commands {
-        let envelope = envelope(chance, &mut world, &mut nodes);
+        let envelope = envelope(rng, &mut world, &mut nodes);
         let before = world.revision();
         let reply = world.step(&envelope);
         let internal =
             matches!(&reply, Reply::Refused(refusal) if refusal.code == RefusalCode::Internal);
         assert!(!internal, "a rule panicked on {envelope:?}");
         ledger.enter(&envelope.command, &reply, world.clock(), world.revision() > before);
-        naive::compare(&world, chance);
+        naive::compare(&world, rng);
         log.push(envelope);
     }
     (world, log)
@@ -39,8 +39,8 @@ fn play(chance: &mut Chance, commands: usize) -> (World, Vec<Envelope>) {
 #[test]
 fn invariants_hold_whatever_agents_do() {
     let done = Mutex::new(BTreeSet::new());
-    for_each_seed(|chance| {
-        let (world, _) = play(chance, COMMANDS);
+    for_each_seed(|rng| {
+        let (world, _) = play(rng, COMMANDS);
         done.lock().unwrap().extend(world.done);
     });
     // Or the test would say little.
@@ -51,8 +51,8 @@ fn invariants_hold_whatever_agents_do() {
 
 #[test]
 fn equal_logs_make_equal_replicas_also_across_a_snapshot() {
-    for_each_seed(|chance| {
-        let (world, log) = play(chance, COMMANDS / 5);
+    for_each_seed(|rng| {
+        let (world, log) = play(rng, COMMANDS / 5);
         let mut replica = Tables::default();
         for (position, envelope) in log.iter().enumerate() {
             if position == log.len() / 2 {
@@ -68,8 +68,8 @@ fn equal_logs_make_equal_replicas_also_across_a_snapshot() {
 
 #[test]
 fn a_clone_of_the_tables_never_changes() {
-    for_each_seed(|chance| {
-        let (world, log) = play(chance, 100);
+    for_each_seed(|rng| {
+        let (world, log) = play(rng, 100);
         let kept = world.tables.clone();
         let before: Vec<Row> = kept.rows().map(|row| Row::clone(row)).collect();
         let mut tables = world.tables;

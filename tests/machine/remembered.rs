@@ -36,9 +36,9 @@ fn an_answer_that_says_no_is_remembered_and_a_refusal_is_not() {
     }
     assert_eq!(world.run_as("no", 1, unless(7)), no);
     let missing = "wf-000000000063";
-    world.chance = 98;
+    world.random = 98;
     refusal(world.run_as("late", 1, cancel(missing)));
-    world.chance = 98;
+    world.random = 98;
     created(world.run(create("w")));
     assert!(moved(world.run_as("late", 1, cancel(missing))).ok);
 }

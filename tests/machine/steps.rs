@@ -29,7 +29,7 @@ impl Large {
             origin: None,
             idempotency: None,
             actor: None,
-            chance: self.position,
+            random: self.position,
             wall: WallMs(START_MS + self.now_ms),
             clock: ClusterMs(START_MS + self.now_ms),
             state_bytes_max: None,

@@ -18,7 +18,7 @@ fn apply(tables: &mut Tables, position: u64, command: Command) {
         origin: None,
         idempotency: None,
         actor: None,
-        chance: position,
+        random: position,
         wall: WallMs(START_MS),
         clock: ClusterMs(START_MS),
         state_bytes_max: None,

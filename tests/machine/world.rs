@@ -19,7 +19,7 @@ pub struct World {
     pub history: Window,
     pub now_ms: u64,
     /// What new run ids are made from; counts on.
-    pub chance: u64,
+    pub random: u64,
     /// Every action that ever happened, also before a reset.
     pub done: BTreeSet<Action>,
     rows: Rows,
@@ -31,7 +31,7 @@ impl Default for World {
             tables: Tables::default(),
             history: Window::default(),
             now_ms: START_MS,
-            chance: 0,
+            random: 0,
             done: BTreeSet::new(),
             rows: Rows::default(),
         }
@@ -61,12 +61,12 @@ impl World {
     }
 
     pub fn envelope(&mut self, command: Command) -> Envelope {
-        self.chance += 1;
+        self.random += 1;
         Envelope {
             origin: None,
             idempotency: None,
             actor: Some("actor".into()),
-            chance: self.chance,
+            random: self.random,
             wall: WallMs(self.now_ms),
             clock: ClusterMs(self.now_ms),
             state_bytes_max: None,

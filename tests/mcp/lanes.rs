@@ -8,9 +8,9 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use mcp_state_sidecar::access::{Access, Options as AccessOptions};
-use mcp_state_sidecar::api::mcp::{endpoint, lane};
+use mcp_state_sidecar::api::mcp::{endpoint, fast_path};
 use mcp_state_sidecar::api::{self};
-use mcp_state_sidecar::service::{Chance, Options, Service};
+use mcp_state_sidecar::service::{Options, RandomSource, Service};
 use mcp_state_sidecar::store::clock::Manual;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use rand::rngs::StdRng;
@@ -23,7 +23,7 @@ const GENERATED: usize = 3_000;
 type Headers = Vec<(String, String)>;
 
 /// The same node twice, with and without the fast lane.
-struct Lanes {
+struct PeerConnections {
     fast: Router,
     full: Router,
     /// Requests that the fast lane took.
@@ -37,9 +37,9 @@ struct Answer {
     body: String,
 }
 
-impl Lanes {
-    fn new() -> Lanes {
-        Lanes { fast: node(true), full: node(false), taken: 0, sent: 0 }
+impl PeerConnections {
+    fn new() -> PeerConnections {
+        PeerConnections { fast: node(true), full: node(false), taken: 0, sent: 0 }
     }
 
     async fn compare(&mut self, headers: &Headers, body: &[u8]) {
@@ -54,7 +54,7 @@ impl Lanes {
         let Ok(sent) = request() else { return };
         let (parts, _) = sent.into_parts();
         let bytes = Bytes::copy_from_slice(body);
-        self.taken += usize::from(lane::recognise(&parts, &bytes).is_some());
+        self.taken += usize::from(fast_path::recognise(&parts, &bytes).is_some());
         self.sent += 1;
         let fast = answer(&self.fast, request().expect("made before")).await;
         let full = answer(&self.full, request().expect("made before")).await;
@@ -67,7 +67,8 @@ impl Lanes {
 
 fn node(fast_lane: bool) -> Router {
     let clock = Manual::at(1_700_000_000_000);
-    let options = Options { chance: Chance::seeded(7), clock: clock.clone(), ..Options::default() };
+    let options =
+        Options { random: RandomSource::seeded(7), clock: clock.clone(), ..Options::default() };
     let service = Service::new(Arc::new(MemoryStore::new(clock)), options);
     let mcp = endpoint::Options { fast_lane, ..endpoint::Options::default() };
     api::routes(&service, Access::new(AccessOptions::default()), mcp)
@@ -165,7 +166,7 @@ const CALLS: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn every_tool_answers_alike_for_every_revision() {
-    let mut lanes = Lanes::new();
+    let mut lanes = PeerConnections::new();
     let versions = [
         None,
         Some("2024-11-05"),
@@ -263,7 +264,7 @@ async fn generated_requests_are_answered_alike() {
     let seed: u64 = seed.unwrap_or_else(rand::random);
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut lanes = Lanes::new();
+    let mut lanes = PeerConnections::new();
     for _ in 0..GENERATED {
         let (headers, body) = request(&mut random);
         lanes.compare(&headers, &body).await;

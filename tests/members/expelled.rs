@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_state_sidecar::store::raft::roster::Expelled;
+use mcp_state_sidecar::store::raft::membership::view::Expelled;
 use mcp_state_sidecar::store::raft::{RaftStore, StartError};
 use mcp_state_sidecar::store::{Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};

@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use mcp_state_sidecar::proto::peer::HistoryQuestion;
-use mcp_state_sidecar::store::raft::network::{
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer, Proposal, TypeConfig};
+use mcp_state_sidecar::store::raft::rpc::{
     Dial, Duplex, Identity, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, Tcp,
     listener, peer_service,
 };
-use mcp_state_sidecar::store::raft::options;
-use mcp_state_sidecar::store::raft::types::{NodeId, Peer, Proposal, TypeConfig};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{Raft, ReadPolicy};

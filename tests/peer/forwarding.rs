@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use mcp_state_sidecar::store::raft::network::{ForwardError, Forwarder, Network};
-use mcp_state_sidecar::store::raft::types::{NodeId, Peer};
+use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer};
+use mcp_state_sidecar::store::raft::rpc::{ForwardError, Forwarder, Network};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

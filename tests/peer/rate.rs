@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use mcp_state_sidecar::proto::peer::HistoryQuestion;
-use mcp_state_sidecar::store::raft::network::{
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::NodeId;
+use mcp_state_sidecar::store::raft::rpc::{
     Forwarder, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, listener,
     peer_service,
 };
-use mcp_state_sidecar::store::raft::options;
-use mcp_state_sidecar::store::raft::types::NodeId;
 use openraft::Raft;
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mcp_state_sidecar::store::raft::network::{CallError, Identity, Network, Options};
-use mcp_state_sidecar::store::raft::types::NodeId;
+use mcp_state_sidecar::store::raft::consensus::types::NodeId;
+use mcp_state_sidecar::store::raft::rpc::{CallError, Identity, Network, Options};
 use tokio::time::Instant;
 use tonic::Code;
 

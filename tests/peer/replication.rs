@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use mcp_state_sidecar::store::raft::entry::{Vote, log_id};
-use mcp_state_sidecar::store::raft::network::{CallError, Identity, Network, Options};
-use mcp_state_sidecar::store::raft::types::TypeConfig;
+use mcp_state_sidecar::store::raft::consensus::entry::{Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::TypeConfig;
+use mcp_state_sidecar::store::raft::rpc::{CallError, Identity, Network, Options};
 use openraft::async_runtime::WatchReceiver;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, VoteRequest};

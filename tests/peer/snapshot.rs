@@ -8,7 +8,7 @@ use mcp_state_sidecar::proto::peer::peer_client::PeerClient;
 use mcp_state_sidecar::proto::peer::snapshot_part::Part;
 use mcp_state_sidecar::proto::peer::{SnapshotHead, SnapshotPart, SnapshotPiece};
 use mcp_state_sidecar::proto::record;
-use mcp_state_sidecar::store::raft::network::{Identity, Stamp};
+use mcp_state_sidecar::store::raft::rpc::{Identity, Stamp};
 use openraft::async_runtime::WatchReceiver;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;

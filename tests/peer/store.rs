@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use mcp_state_sidecar::store::raft::entry::{Entry, LogId, Vote};
-use mcp_state_sidecar::store::raft::snapshot_file::{SnapshotFile, SnapshotWriter};
-use mcp_state_sidecar::store::raft::types::{Applied, TypeConfig};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, LogId, Vote};
+use mcp_state_sidecar::store::raft::consensus::types::{Applied, TypeConfig};
+use mcp_state_sidecar::store::raft::snapshot::file::{SnapshotFile, SnapshotWriter};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::{
     EntryResponder, IOFlushed, RaftLogReader, RaftLogStorage, RaftSnapshotBuilder, RaftStateMachine,

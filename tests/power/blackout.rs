@@ -12,8 +12,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::Manual;
-use mcp_state_sidecar::store::raft::types::{NodeId, Peer};
-use mcp_state_sidecar::store::raft::{Options, RaftStore, network, options};
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer};
+use mcp_state_sidecar::store::raft::{Options, RaftStore, rpc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
@@ -126,7 +127,7 @@ pub async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
             data_dir: disk.path().join("node"),
             secret: None,
             state_bytes_max: None,
-            speaks: network::SPEAKS,
+            speaks: rpc::SPEAKS,
             // Snapshots and purges under way when power goes.
             consensus: options::Options {
                 snapshot_entries: 40,

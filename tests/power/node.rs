@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::{Answer, Json, Question, Reply, Text};
 use mcp_state_sidecar::store::clock;
-use mcp_state_sidecar::store::raft::types::Peer;
-use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, network, options};
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, rpc};
 use mcp_state_sidecar::store::{Consistency, Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -75,7 +76,7 @@ impl Node {
             data_dir: folder.join("node"),
             secret: None,
             state_bytes_max: None,
-            speaks: network::SPEAKS,
+            speaks: rpc::SPEAKS,
             consensus: options::Options {
                 heartbeat: Duration::from_millis(20),
                 election_min: Duration::from_millis(40),

@@ -141,7 +141,7 @@ fn delete(key: &Text) -> Request {
 }
 
 fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 0, attempt: false }
+    Request { command, idempotency: None, actor: None, random: 0, attempt: false }
 }
 
 /// Mostly small; one in a hundred is up to a megabyte.

@@ -24,7 +24,7 @@ pub fn soon() -> Instant {
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 7, attempt: false }
+    Request { command, idempotency: None, actor: None, random: 7, attempt: false }
 }
 
 pub fn set(key: &str, value: &str) -> Request {
@@ -79,11 +79,11 @@ pub fn mixed(n: u64) -> Request {
         6 | 7 => return set(&id("other"), &n.to_string()),
         _ => unreachable!("a rest of eight"),
     };
-    Request { chance: n, ..request(command) }
+    Request { random: n, ..request(command) }
 }
 
 /// A run that was claimed, has a step and, where `done`, is over.
-pub async fn work(store: &dyn Store, chance: u64, done: bool) {
+pub async fn work(store: &dyn Store, random: u64, done: bool) {
     let create = Command::Create(Create {
         name: "worked".into(),
         tags: Default::default(),
@@ -93,7 +93,7 @@ pub async fn work(store: &dyn Store, chance: u64, done: bool) {
         max_attempts: 1,
         parent_run_id: None,
     });
-    let reply = store.submit(Request { chance, ..request(create) }, soon()).await.unwrap();
+    let reply = store.submit(Request { random, ..request(create) }, soon()).await.unwrap();
     let Reply::Created { run_id, .. } = reply else { panic!("{reply:?}") };
     let agent_id: Text = "worker".into();
     let claim = Claim { run_id: run_id.clone(), agent_id, claim_ttl_ms: 3_600_000 };

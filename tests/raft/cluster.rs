@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::Manual;
-use mcp_state_sidecar::store::raft::{
-    Options, RaftStore, StartError, Started, log, network, options, types::Peer,
-};
-use mcp_state_sidecar::store::{Store, raft::types::NodeId};
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::NodeId;
+use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, Started, log, rpc};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -61,7 +62,7 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let starting = runtime.spawn(async move {
             let Started { store, peers } = RaftStore::start(options, clock).await?;
-            let server = network::listener(Duration::from_secs(2)).add_service(peers);
+            let server = rpc::listener(Duration::from_secs(2)).add_service(peers);
             tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
             Ok(store)
         });
@@ -186,7 +187,7 @@ impl Cluster {
             data_dir: folder.to_owned(),
             secret: Some(SECRET.to_owned()),
             state_bytes_max: None,
-            speaks: network::SPEAKS,
+            speaks: rpc::SPEAKS,
             consensus: options::Options::default(),
             log: log::Options::default(),
         };
@@ -311,7 +312,7 @@ impl Cluster {
             for store in self.stores() {
                 versions.push(store.health().await.cluster.unwrap().protocol);
             }
-            if versions.iter().all(|version| version == network::SPEAKS.end()) {
+            if versions.iter().all(|version| version == rpc::SPEAKS.end()) {
                 return;
             }
             assert!(Instant::now() < deadline, "they stay at {versions:?}");

@@ -6,7 +6,7 @@ use mcp_state_sidecar::codec;
 use mcp_state_sidecar::machine::command::Origin;
 use mcp_state_sidecar::machine::{RefusalCode, Reply};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::raft::network::{self, ForwardError, Forwarder, Identity, Network};
+use mcp_state_sidecar::store::raft::rpc::{self, ForwardError, Forwarder, Identity, Network};
 use tokio::time::Instant;
 
 use super::calls::{named, set, soon, whole_history};
@@ -23,7 +23,7 @@ fn forwarded(sequence: u64, lowest: u64, value: &str) -> Bytes {
         origin: Some(Origin { session: SESSION, sequence, lowest }),
         idempotency: None,
         actor: None,
-        chance: request.chance,
+        random: request.random,
         command: request.command,
     })
 }
@@ -35,7 +35,7 @@ async fn forward(cluster: &Cluster, item: &Bytes) -> Reply {
         let id = cluster.options(cluster.leader().await).node_id;
         // As one of the leader's peers.
         let identity = Identity::new("test", id % 3 + 1, Some(SECRET)).unwrap();
-        let forwarder = Forwarder::new(Network::new(identity, network::Options::default()));
+        let forwarder = Forwarder::new(Network::new(identity, rpc::Options::default()));
         let asked = forwarder.submit(id, &cluster.members[&id], item.clone(), deadline).await;
         match asked {
             Ok(reply) => return codec::decode_reply(&reply).unwrap(),

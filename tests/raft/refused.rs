@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::Question;
 use mcp_state_sidecar::store::raft::Options;
-use mcp_state_sidecar::store::raft::roster::Expelled;
+use mcp_state_sidecar::store::raft::membership::view::Expelled;
 use mcp_state_sidecar::store::{Consistency, Store};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

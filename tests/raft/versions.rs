@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::Options;
-use mcp_state_sidecar::store::raft::network::SPEAKS;
+use mcp_state_sidecar::store::raft::rpc::SPEAKS;
 use tokio::net::TcpListener;
 
 use super::calls::{get, mixed, set, soon, until};

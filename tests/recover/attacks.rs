@@ -10,9 +10,9 @@ use bytes::Bytes;
 use mcp_state_sidecar::codec;
 use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, Rules, WallMs};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::raft::entry::{Entry, log_id};
-use mcp_state_sidecar::store::raft::log::{LogAtRest, LogStore};
-use mcp_state_sidecar::store::raft::types::Proposal;
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::Proposal;
+use mcp_state_sidecar::store::raft::log::{LogStore, ReadOnlyLog};
 use openraft::EntryPayload;
 use openraft::storage::RaftLogStorageExt;
 use rand::rngs::StdRng;
@@ -87,7 +87,7 @@ fn flip(file: &Path, at: usize) {
 
 /// Appends an entry that nobody committed.
 async fn append(dir: &Path, payload: Vec<u8>) -> u64 {
-    let last = LogAtRest::read(&dir.join("log")).unwrap().last().unwrap();
+    let last = ReadOnlyLog::read(&dir.join("log")).unwrap().last().unwrap();
     let mut store = LogStore::open(&dir.join("log"), log_options()).unwrap();
     let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
     let id = log_id(last.leader_id.term, last.index + 1);
@@ -120,7 +120,7 @@ async fn what_was_not_known_to_be_committed_is_there_and_said() {
         origin: None,
         idempotency: None,
         actor: None,
-        chance: 1,
+        random: 1,
         wall: WallMs(1),
         clock: ClusterMs(1),
         state_bytes_max: None,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt;
 use mcp_state_sidecar::machine::Row;
 use mcp_state_sidecar::machine::{Chain, Command, Json};
-use mcp_state_sidecar::store::transfer::{Export, Part};
+use mcp_state_sidecar::store::export::{Export, Part};
 use mcp_state_sidecar::store::{Store, StoreError};
 
 use crate::survivor::{request, sets, soon, start, submit};

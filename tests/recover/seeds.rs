@@ -14,10 +14,10 @@ use mcp_state_sidecar::machine::row::KeyRow;
 use mcp_state_sidecar::machine::{Json, Meta, Revision};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock;
-use mcp_state_sidecar::store::raft::seed::{self, Seed};
-use mcp_state_sidecar::store::raft::types::Peer;
+use mcp_state_sidecar::store::export::{Part, StoreImport};
+use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::offline::seed::{self, Seed};
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
 
 /// An export of a state with some history.
 async fn export(dir: &std::path::Path) -> std::path::PathBuf {

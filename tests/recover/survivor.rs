@@ -10,8 +10,9 @@ use std::time::Duration;
 use mcp_state_sidecar::machine::command::{Operation, Set, Transact};
 use mcp_state_sidecar::machine::{Command, Json, Reply};
 use mcp_state_sidecar::store::clock::{self, Clock};
-use mcp_state_sidecar::store::raft::types::Peer;
-use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, network, options};
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, rpc};
 use mcp_state_sidecar::store::{Request, Store};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -57,7 +58,7 @@ async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Ar
         data_dir: dir.to_owned(),
         secret: None,
         state_bytes_max: None,
-        speaks: network::SPEAKS,
+        speaks: rpc::SPEAKS,
         consensus: options::Options {
             snapshot_entries: SNAPSHOT_ENTRIES,
             keep_entries: SNAPSHOT_ENTRIES,
@@ -75,7 +76,7 @@ async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Ar
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: 7, attempt: false }
+    Request { command, idempotency: None, actor: None, random: 7, attempt: false }
 }
 
 pub fn set(key: &str, value: u64) -> Command {

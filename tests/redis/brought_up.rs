@@ -4,9 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_state_sidecar::machine::tally::counted_bytes;
+use mcp_state_sidecar::machine::size::counted_bytes;
 use mcp_state_sidecar::machine::{Answer, Question, Row};
-use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisClock, RedisIntake, RedisStore};
+use mcp_state_sidecar::store::redis::{
+    Options, RedisClock, RedisImport, RedisImportError, RedisStore,
+};
 use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::{Value, json};
 
@@ -121,8 +123,8 @@ async fn who_only_reads_changes_nothing() {
     let line = refused.expect("it is refused").to_string();
     assert!(line.contains("start a sidecar here once"), "{line}");
     let meta = Default::default();
-    let refused = RedisIntake::begin(options(), meta, false).await.err();
-    assert!(matches!(&refused, Some(IntakeError::NotEmpty { .. })), "{refused:?}");
+    let refused = RedisImport::begin(options(), meta, false).await.err();
+    assert!(matches!(&refused, Some(RedisImportError::NotEmpty { .. })), "{refused:?}");
     assert_eq!(keys(&server), before);
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use mcp_state_sidecar::machine::command::Set;
 use mcp_state_sidecar::machine::{Answer, Command, Event, Json, Meta, Question, Reply, Row};
+use mcp_state_sidecar::store::export::{Export, Part};
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisStore};
-use mcp_state_sidecar::store::transfer::{Export, Part};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError};
 use tokio::time::Instant;
 
@@ -39,10 +39,10 @@ pub async fn set(
         if_revision: None,
         fence: None,
     };
-    let (command, chance) = (Command::Set(set), rand::random());
+    let (command, random) = (Command::Set(set), rand::random());
     store
         .submit(
-            Request { command, idempotency: None, actor: None, chance, attempt: false },
+            Request { command, idempotency: None, actor: None, random, attempt: false },
             deadline,
         )
         .await

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{Operation, Transact};
 use mcp_state_sidecar::machine::{Chain, Command, Event, Json, Meta, Reply, Row};
-use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisIntake, RedisStore};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
+use mcp_state_sidecar::store::export::{Part, StoreImport};
+use mcp_state_sidecar::store::redis::{Options, RedisImport, RedisImportError, RedisStore};
 use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ async fn write_pair(store: &RedisStore, pair: u64, value: u64) {
         agent_id: None,
         fence: None,
     });
-    let request = Request { command, idempotency: None, actor: None, chance: 0, attempt: false };
+    let request = Request { command, idempotency: None, actor: None, random: 0, attempt: false };
     let reply = store.submit(request, soon()).await.expect("a write");
     assert!(matches!(&reply, Reply::Transacted(done) if done.succeeded), "{reply:?}");
 }
@@ -129,7 +129,7 @@ async fn an_import_is_all_or_nothing() {
         rows.chain(events.iter().cloned().map(Part::Event)).collect::<Vec<_>>()
     };
     let target = || Options { url: server.url(), prefix: "target".into(), ..Options::default() };
-    let begin = |replace| RedisIntake::begin(target(), meta.clone(), replace);
+    let begin = |replace| RedisImport::begin(target(), meta.clone(), replace);
     // Given up half-way.
     let mut intake = begin(false).await.unwrap();
     intake.take(parts()).await.unwrap();
@@ -149,15 +149,15 @@ async fn an_import_is_all_or_nothing() {
     assert_eq!(get(&store, "k1", soon()).await.unwrap(), Some(1));
     set(&store, "k1", 100, soon()).await.unwrap();
     // Another state in its place only if told, and while nobody serves it.
-    assert!(matches!(begin(false).await, Err(IntakeError::NotEmpty { .. })));
-    assert!(matches!(begin(true).await, Err(IntakeError::InUse { .. })));
+    assert!(matches!(begin(false).await, Err(RedisImportError::NotEmpty { .. })));
+    assert!(matches!(begin(true).await, Err(RedisImportError::InUse { .. })));
     store.close().await;
     drop(store);
     let mut intake = loop {
         match begin(true).await {
             Ok(intake) => break intake,
             // The listener hangs up a moment after its store is gone.
-            Err(IntakeError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(RedisImportError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };

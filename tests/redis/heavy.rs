@@ -10,8 +10,8 @@ use mcp_state_sidecar::machine::command::{
 };
 use mcp_state_sidecar::machine::{Command, Json, Reply, Row};
 use mcp_state_sidecar::store::clock::Manual;
-use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisIntake, RedisStore};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
+use mcp_state_sidecar::store::export::{Part, StoreImport};
+use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisImport, RedisStore};
 use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ const BATCH_MAX: usize = (4 << 20) + 3 * LARGE;
 const CLIENTS: [&str; 2] = ["--maxmemory-clients", "48mb"];
 
 async fn submit(store: &RedisStore, command: Command) -> Reply {
-    let request = Request { command, idempotency: None, actor: None, chance: 0, attempt: false };
+    let request = Request { command, idempotency: None, actor: None, random: 0, attempt: false };
     store.submit(request, soon()).await.expect("a write")
 }
 
@@ -172,7 +172,7 @@ async fn large_values_go_out_and_in_piece_by_piece() {
     let mut export = store.export(soon()).await.expect("an export");
     let meta = export.meta.clone();
     let target = Options { url: server.url(), prefix: "target".into(), ..Options::default() };
-    let mut intake = RedisIntake::begin(target, meta.clone(), false).await.expect("an intake");
+    let mut intake = RedisImport::begin(target, meta.clone(), false).await.expect("an intake");
     let (mut rows, mut events) = (Vec::new(), 0);
     while let Some(parts) = export.parts.next().await {
         let parts = parts.expect("parts");
@@ -218,7 +218,7 @@ async fn remembered(store: &RedisStore, n: u64) {
     });
     let digest = codec::digest(&command);
     let idempotency = Some(Idempotency { key: format!("r{n}").into(), digest });
-    let request = Request { command, idempotency, actor: None, chance: 0, attempt: false };
+    let request = Request { command, idempotency, actor: None, random: 0, attempt: false };
     let reply = store.submit(request, soon()).await.expect("an answer");
     assert!(matches!(&reply, Reply::Transacted(done) if done.succeeded), "{reply:?}");
 }

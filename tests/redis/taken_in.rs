@@ -2,8 +2,8 @@
 //! as it was, or whole.
 
 use mcp_state_sidecar::machine::{Meta, Row};
-use mcp_state_sidecar::store::redis::{IntakeError, Options, RedisIntake};
-use mcp_state_sidecar::store::transfer::{Intake, Part};
+use mcp_state_sidecar::store::export::{Part, StoreImport};
+use mcp_state_sidecar::store::redis::{Options, RedisImport, RedisImportError};
 use mcp_state_sidecar::store::{Store, StoreError};
 
 use crate::common::{get, open, set, soon};
@@ -43,12 +43,16 @@ impl Scene {
         Options { url: self.server.url(), prefix: "target".into(), ..Options::default() }
     }
 
-    async fn begin(&self, options: Options, replace: bool) -> Result<RedisIntake, IntakeError> {
-        RedisIntake::begin(options, self.meta.clone(), replace).await
+    async fn begin(
+        &self,
+        options: Options,
+        replace: bool,
+    ) -> Result<RedisImport, RedisImportError> {
+        RedisImport::begin(options, self.meta.clone(), replace).await
     }
 
     /// An import that only has to be finished.
-    async fn filled(&self, options: Options, replace: bool) -> Box<RedisIntake> {
+    async fn filled(&self, options: Options, replace: bool) -> Box<RedisImport> {
         let mut intake = self.begin(options, replace).await.expect("an intake");
         intake.take(self.rows()).await.expect("rows are taken");
         intake.take(self.events.clone()).await.expect("events are taken");
@@ -86,7 +90,7 @@ async fn a_sidecar_that_comes_meanwhile_keeps_its_state() {
         match scene.begin(scene.target(), true).await {
             Ok(intake) => break intake,
             // The listener hangs up a moment after its store is gone.
-            Err(IntakeError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(RedisImportError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };

@@ -59,8 +59,8 @@ async fn submit(store: &RedisStore, n: u64, command: Command) -> Reply {
     let idempotency = n
         .is_multiple_of(2)
         .then(|| Idempotency { key: rand::random::<u64>().to_string().into(), digest });
-    let chance = rand::random();
-    let request = Request { command, idempotency, actor: None, chance, attempt: false };
+    let random = rand::random();
+    let request = Request { command, idempotency, actor: None, random, attempt: false };
     store.submit(request, soon()).await.expect("a write")
 }
 

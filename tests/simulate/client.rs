@@ -1,5 +1,5 @@
 //! A client of all nodes, over gRPC, that tells apart what it can know: an
-//! answer, that nothing was done, and not knowing.
+//! answer, that nothing was done, and not with_membership.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

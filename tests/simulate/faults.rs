@@ -41,7 +41,7 @@ enum Until {
 
 /// Makes faults and ends them.
 pub struct Faults {
-    random: StdRng,
+    rng: StdRng,
     plan: Plan,
     nodes: Vec<Rc<Outside>>,
     record: Shared,
@@ -53,9 +53,9 @@ pub struct Faults {
 
 impl Faults {
     pub fn new(plan: Plan, nodes: Vec<Rc<Outside>>, record: Shared) -> Faults {
-        let random = StdRng::seed_from_u64(plan.seed ^ 0xfa17);
+        let rng = StdRng::seed_from_u64(plan.seed ^ 0xfa17);
         let (ending, crashed) = (Vec::new(), BTreeSet::new());
-        Faults { random, plan, nodes, record, next_us: FIRST_US, ending, crashed, healed: false }
+        Faults { rng, plan, nodes, record, next_us: FIRST_US, ending, crashed, healed: false }
     }
 
     /// Called before each step of the simulation.
@@ -76,7 +76,7 @@ impl Faults {
         }
         if now >= self.next_us {
             self.make(sim, now);
-            self.next_us = now + self.random.random_range(PAUSE_US);
+            self.next_us = now + self.rng.random_range(PAUSE_US);
         }
     }
 
@@ -93,14 +93,14 @@ impl Faults {
 
     fn two(&mut self) -> (usize, usize) {
         let all: Vec<usize> = (0..self.nodes.len()).collect();
-        let drawn: Vec<usize> = all.sample(&mut self.random, 2).copied().collect();
+        let drawn: Vec<usize> = all.sample(&mut self.rng, 2).copied().collect();
         (drawn[0], drawn[1])
     }
 
     fn make(&mut self, sim: &mut Sim<'_>, now: u64) {
-        let until = now + self.random.random_range(LASTS_US);
+        let until = now + self.rng.random_range(LASTS_US);
         let (a, b) = self.two();
-        match self.random.random_range(0..100) {
+        match self.rng.random_range(0..100) {
             0..18 => {
                 sim.partition(self.name(a), self.name(b));
                 self.say(sim, format!("partition n{} n{}", a + 1, b + 1));
@@ -133,13 +133,13 @@ impl Faults {
                 }
             }
             82..90 => {
-                let most = Duration::from_millis(self.random.random_range(5..120));
+                let most = Duration::from_millis(self.rng.random_range(5..120));
                 sim.set_link_max_message_latency(self.name(a), self.name(b), most);
                 self.say(sim, format!("delay n{} n{} up to {most:?}", a + 1, b + 1));
             }
             _ => {
                 let range = if self.plan.clocks_agree { SKEW_MS } else { JUMP_MS };
-                let skew_ms = self.random.random_range(range);
+                let skew_ms = self.rng.random_range(range);
                 self.nodes[a].skew_ms.store(skew_ms, Ordering::Relaxed);
                 self.say(sim, format!("clock of n{} off by {skew_ms} ms", a + 1));
             }

@@ -8,7 +8,6 @@
 //!     SEED=7               one run, with its trace
 //! ```
 
-mod chance;
 #[path = "../check/mod.rs"]
 mod check;
 mod client;
@@ -17,6 +16,7 @@ mod io;
 mod node;
 mod process;
 mod record;
+mod rng;
 mod verdict;
 mod work;
 mod world;

@@ -13,8 +13,9 @@ use mcp_state_sidecar::access::{self, Access};
 use mcp_state_sidecar::api::grpc;
 use mcp_state_sidecar::service::{self, Service};
 use mcp_state_sidecar::store::clock::{Clock, TimeSource};
-use mcp_state_sidecar::store::raft::types::Peer;
-use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, network, options};
+use mcp_state_sidecar::store::raft::consensus::options;
+use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, rpc};
 use mcp_state_sidecar::sweep;
 use tokio_util::sync::CancellationToken;
 use turmoil::net::TcpListener;
@@ -81,7 +82,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         data_dir: PathBuf::from(format!("/node{}", outside.id)),
         secret: None,
         state_bytes_max: None,
-        speaks: network::SPEAKS,
+        speaks: rpc::SPEAKS,
         // Often, so that runs of some seconds have several.
         consensus: options::Options {
             snapshot_entries: 120,
@@ -105,7 +106,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         access::Options { token: Some(access::Secret::new(TOKEN)), ..access::Options::default() };
     let api = grpc::api(service, Access::new(access), CancellationToken::new());
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-    let server = network::listener(KEEP_ALIVE).add_service(api).add_service(peers);
+    let server = rpc::listener(KEEP_ALIVE).add_service(api).add_service(peers);
     server.serve_with_incoming(io::incoming(listener)).await?;
     Ok(())
 }

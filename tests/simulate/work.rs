@@ -26,7 +26,7 @@ pub struct Worker {
     client: Client,
     record: Shared,
     plan: Plan,
-    random: StdRng,
+    rng: StdRng,
     written: u64,
     /// Leases and claims that it was given: resource or run, and token.
     leases: Vec<(String, u64)>,
@@ -39,7 +39,7 @@ impl Worker {
             name: format!("c{number}"),
             client: Client::new(),
             record,
-            random: StdRng::seed_from_u64(plan.seed ^ (number << 40)),
+            rng: StdRng::seed_from_u64(plan.seed ^ (number << 40)),
             plan,
             written: 0,
             leases: Vec::new(),
@@ -50,12 +50,12 @@ impl Worker {
     /// Works until the plan's time is over.
     pub async fn work(mut self) -> turmoil::Result {
         while now() < self.plan.work_us {
-            match self.random.random_range(0..10) {
+            match self.rng.random_range(0..10) {
                 0..5 => self.use_key().await,
                 5..8 => self.work_on_run().await,
                 _ => self.hold_lease().await,
             }
-            let pause = Duration::from_millis(self.random.random_range(0..30));
+            let pause = Duration::from_millis(self.rng.random_range(0..30));
             tokio::time::sleep(pause).await;
         }
         self.goes_on().await;
@@ -86,12 +86,12 @@ impl Worker {
     }
 
     fn node(&mut self) -> u64 {
-        self.random.random_range(1..=self.plan.nodes)
+        self.rng.random_range(1..=self.plan.nodes)
     }
 
     /// The name of one of so many, and of a next one where it was much used.
     fn pick(&mut self, kind: &str, among: u64, used: impl Fn(&str) -> usize) -> String {
-        let number = self.random.random_range(0..among);
+        let number = self.rng.random_range(0..among);
         let epochs = 0..;
         let names = epochs.map(|epoch| format!("{kind}/{number}/{epoch}"));
         let mut names = names.filter(|name| used(name) < CALLS_ABOUT_ONE_MAX);

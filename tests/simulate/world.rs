@@ -8,13 +8,13 @@ use mcp_state_sidecar::store::raft::planted::{self, Bug};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::chance;
 use crate::check::Violation;
 use crate::client::{Change, Client};
 use crate::faults::Faults;
 use crate::node::{self, Outside};
 use crate::process::Run;
 use crate::record::{Record, Shared, now};
+use crate::rng;
 use crate::verdict;
 use crate::work::Worker;
 
@@ -38,16 +38,16 @@ pub struct Plan {
 
 impl Plan {
     fn of(seed: u64) -> Plan {
-        let mut random = StdRng::seed_from_u64(seed);
-        let founders = if random.random_bool(0.2) { 5 } else { 3 };
-        let grows = random.random_bool(0.4);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let founders = if rng.random_bool(0.2) { 5 } else { 3 };
+        let grows = rng.random_bool(0.4);
         Plan {
             seed,
             founders,
             nodes: if grows { founders + 1 } else { founders },
-            clients: random.random_range(3..6),
-            clocks_agree: random.random_bool(0.75),
-            work_us: random.random_range(8..16) * 1_000_000,
+            clients: rng.random_range(3..6),
+            clocks_agree: rng.random_bool(0.75),
+            work_us: rng.random_range(8..16) * 1_000_000,
             progress_us: 30_000_000,
         }
     }
@@ -62,7 +62,7 @@ impl Plan {
 /// Runs a seed on a thread of its own, whose chance follows from it.
 pub fn run(seed: u64, bug: Option<Bug>) -> Run {
     let run = move || {
-        chance::seed(seed);
+        rng::seed(seed);
         planted::plant(bug);
         simulate(Plan::of(seed))
     };
@@ -134,15 +134,15 @@ fn simulate(plan: Plan) -> Run {
 
 /// Changes the cluster now and then, as a person might.
 async fn operate(plan: Plan, record: Shared) -> turmoil::Result {
-    let mut random = StdRng::seed_from_u64(plan.seed ^ 0x09e7);
+    let mut rng = StdRng::seed_from_u64(plan.seed ^ 0x09e7);
     let mut client = Client::new();
     let mut members: Vec<u64> = (1..=plan.founders).collect();
     let mut waiting: Vec<u64> = (plan.founders + 1..=plan.nodes).collect();
     while now() < plan.work_us {
-        let pause = Duration::from_millis(random.random_range(400..2_000));
+        let pause = Duration::from_millis(rng.random_range(400..2_000));
         tokio::time::sleep(pause).await;
-        let one = members[random.random_range(0..members.len())];
-        let change = match random.random_range(0..10) {
+        let one = members[rng.random_range(0..members.len())];
+        let change = match rng.random_range(0..10) {
             0..4 => Change::Transfer(one),
             4..6 => Change::Snapshot,
             _ => match waiting.first() {

@@ -23,7 +23,7 @@ pub fn open(path: &Path) -> SqliteStore {
 }
 
 pub fn request(command: Command) -> Request {
-    Request { command, idempotency: None, actor: None, chance: seed_now(), attempt: false }
+    Request { command, idempotency: None, actor: None, random: seed_now(), attempt: false }
 }
 
 pub fn set(key: &str, value: impl ToString) -> Command {

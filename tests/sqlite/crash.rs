@@ -14,7 +14,7 @@ const KILLS: usize = 10;
 /// drawn number of acknowledgements, the other a drawn number later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
-    let mut chance = StdRng::seed_from_u64(seed("kill_9"));
+    let mut random = StdRng::seed_from_u64(seed("kill_9"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     let mut acknowledged: BTreeMap<String, u64> = BTreeMap::new();
@@ -22,7 +22,7 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
         let names = [format!("r{round}a"), format!("r{round}b")];
         let mut children = names.map(|name| start(program("load", &file, &name)));
         for (child, said) in &mut children {
-            let moment = chance.random_range(1..400);
+            let moment = random.random_range(1..400);
             let mut heard: Vec<String> = said.by_ref().take(moment).collect();
             child.kill();
             // What it said before it died is still in the pipe.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_state_sidecar::store::raft::entry::Vote;
+use mcp_state_sidecar::store::raft::consensus::entry::Vote;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use rand::rngs::StdRng;

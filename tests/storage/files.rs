@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::Proposal;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
-use mcp_state_sidecar::store::raft::types::Proposal;
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use tempfile::TempDir;

@@ -4,9 +4,9 @@ use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::Proposal;
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
-use mcp_state_sidecar::store::raft::types::Proposal;
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage, RaftLogStorageExt};
 

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, TryStreamExt};
-use mcp_state_sidecar::store::raft::entry::LogId;
+use mcp_state_sidecar::store::raft::consensus::entry::LogId;
+use mcp_state_sidecar::store::raft::consensus::types::{Applied, TypeConfig};
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
-use mcp_state_sidecar::store::raft::types::{Applied, TypeConfig};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::entry::RaftPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
 use mcp_state_sidecar::machine::{Command, Reply};
-use mcp_state_sidecar::service::{Chance, Context, Options, Service};
+use mcp_state_sidecar::service::{Context, Options, RandomSource, Service};
 use mcp_state_sidecar::store::clock::Manual;
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
@@ -39,8 +39,11 @@ impl Stage {
     pub async fn set(store: Factory) -> Stage {
         let clock = Manual::at(BEGIN_MS);
         let opened = store(clock.clone()).await;
-        let options =
-            Options { chance: Chance::seeded(SEED), clock: clock.clone(), ..Options::default() };
+        let options = Options {
+            random: RandomSource::seeded(SEED),
+            clock: clock.clone(),
+            ..Options::default()
+        };
         Stage { service: Service::new(opened.store, options), clock, close: opened.close }
     }
 

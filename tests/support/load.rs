@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
-use mcp_state_sidecar::store::raft::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
+use mcp_state_sidecar::store::raft::consensus::types::{Proposal, TypeConfig};
 use mcp_state_sidecar::store::raft::log::LogStore;
-use mcp_state_sidecar::store::raft::types::{Proposal, TypeConfig};
 use openraft::EntryPayload;
 use openraft::alias::OneshotReceiverOf;
 use openraft::storage::{IOFlushed, RaftLogStorage};

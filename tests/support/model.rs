@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use mcp_state_sidecar::store::raft::entry::{Entry, LogId, Vote};
+use mcp_state_sidecar::store::raft::consensus::entry::{Entry, LogId, Vote};
 use mcp_state_sidecar::store::raft::log::LogStore;
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogReader, RaftLogStorage};

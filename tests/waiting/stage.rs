@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Held, ReleaseLease, Set};
 use mcp_state_sidecar::machine::reply::{Acquired, Claimed};
 use mcp_state_sidecar::machine::{Command, Json, Question, Reply, Revision, Text};
-use mcp_state_sidecar::service::{Chance, Context, Options, Service, ServiceError};
+use mcp_state_sidecar::service::{Context, Options, RandomSource, Service, ServiceError};
 use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::export::Export;
 use mcp_state_sidecar::store::memory::MemoryStore;
-use mcp_state_sidecar::store::transfer::Export;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -113,8 +113,8 @@ impl Stage {
             is_gated: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
         });
-        let chance = Chance::seeded(1);
-        let mut options = Options { clock: clock.clone(), chance, ..Options::default() };
+        let random = RandomSource::seeded(1);
+        let mut options = Options { clock: clock.clone(), random, ..Options::default() };
         change(&mut options);
         Stage { service: Service::new(probe.clone(), options), probe, clock }
     }

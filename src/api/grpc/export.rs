@@ -3,7 +3,7 @@
 use futures::stream::{self, Stream, StreamExt};
 use tonic::Status;
 
-use super::{Api, fault, timeout};
+use super::{Api, error, timeout};
 use crate::export::{self, Origin, WriteError};
 use crate::proto::sidecar as proto;
 use crate::service::ServiceError;
@@ -23,8 +23,8 @@ pub(super) async fn chunks(
     Ok(stream::try_unfold(start, |(mut bytes, stop)| async move {
         let stopping = || ServiceError::unavailable("unavailable: the server is stopping");
         let next = stop.run_until_cancelled(bytes.next()).await;
-        let Some(next) = next.ok_or_else(|| fault::status(stopping()))? else { return Ok(None) };
-        let data = next.map_err(|error| fault::status(failed(error)))?;
+        let Some(next) = next.ok_or_else(|| error::status(stopping()))? else { return Ok(None) };
+        let data = next.map_err(|error| error::status(failed(error)))?;
         Ok(Some((proto::ExportChunk { data }, (bytes, stop))))
     }))
 }

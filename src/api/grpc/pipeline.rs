@@ -6,7 +6,7 @@ use futures::channel::oneshot;
 use futures::stream::{self, Stream, StreamExt};
 use tonic::{Status, Streaming};
 
-use super::{Api, fault};
+use super::{Api, error};
 use crate::access::Caller;
 use crate::proto::sidecar as proto;
 use proto::submit_reply::Outcome;
@@ -51,7 +51,7 @@ async fn reply(api: Api, caller: Caller, request: proto::SubmitRequest) -> proto
     let id = request.id;
     let outcome = match api.carry_out(&caller, request).await {
         Ok(reply) => Outcome::Reply((&reply).into()),
-        Err(error) => Outcome::Fault(fault::fault(error)),
+        Err(error) => Outcome::Fault(error::fault(error)),
     };
     proto::SubmitReply { id, outcome: Some(outcome) }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, Stream};
 use tonic::Status;
 
-use super::{Api, check, fault};
+use super::{Api, check, error};
 use crate::limits;
 use crate::machine::Revision;
 use crate::machine::view::ChangeFilter;
@@ -40,7 +40,7 @@ pub(super) fn changes(
         async move {
             let next = stop.run_until_cancelled(next(&service, filter, position));
             let stopping = || ServiceError::unavailable("unavailable: the server is stopping");
-            let changed = next.await.unwrap_or_else(|| Err(stopping())).map_err(fault::status)?;
+            let changed = next.await.unwrap_or_else(|| Err(stopping())).map_err(error::status)?;
             let seen = changed.revision;
             Ok(Some((reply(changed), Position::Seen(seen))))
         }

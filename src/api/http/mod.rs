@@ -1,8 +1,8 @@
 //! HTTP: health and metrics, the guard in front of what needs one, and the
 //! listener ([`serve`]).
 
-pub mod guard;
-mod serve;
+pub mod authorization;
+mod connections;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use serve::{Options, Peer, serve};
+pub use connections::{Options, Peer, serve};
 
 use crate::observe;
 use crate::service::Service;

@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::underway::{self, Noted, Underway};
-use super::{Handler, deep, lane, odd};
+use super::in_flight::{self, InFlightCalls, MessageKind};
+use super::{Handler, fast_path, malformed, too_deep};
 use crate::service::Service;
 
 /// How requests are treated.
@@ -71,7 +71,7 @@ pub fn routes(service: Service, options: Options) -> Router {
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let underway = Underway::default();
+    let underway = InFlightCalls::default();
     let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, underway };
     Router::new().route("/mcp", any(answer)).with_state(endpoint)
 }
@@ -82,7 +82,7 @@ struct Endpoint {
     rmcp: StreamableHttpService<Handler, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
-    underway: Underway,
+    underway: InFlightCalls,
 }
 
 async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -115,39 +115,39 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     // Calls may wait for long, and without an announced length the most that a
     // body can be is booked.
     drop(room.split(room.num_permits().saturating_sub(body.len())));
-    if let Some(response) = deep::refuse(&parts.headers, &body) {
+    if let Some(response) = too_deep::refuse(&parts.headers, &body) {
         return response;
     }
     if endpoint.options.fast_lane
-        && let Some(call) = lane::recognise(&parts, &body)
+        && let Some(call) = fast_path::recognise(&parts, &body)
     {
         return call.answer(&endpoint.service).await;
     }
-    let is_json = odd::is_json(&parts.headers);
+    let is_json = malformed::is_json(&parts.headers);
     let response = endpoint.carry(parts, body.clone()).await;
     // rmcp says this in plain text of a body that it could not read, too.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && is_json
-        && let Some(error) = odd::refuse(&body)
+        && let Some(error) = malformed::refuse(&body)
     {
-        return deep::response(StatusCode::BAD_REQUEST, error);
+        return too_deep::response(StatusCode::BAD_REQUEST, error);
     }
     response
 }
 
 impl Endpoint {
-    /// Hands a message to rmcp. The call that it may be can be cancelled from
+    /// PoolWorker a message to rmcp. The call that it may be can be cancelled from
     /// elsewhere meanwhile.
     async fn carry(&self, mut parts: Parts, body: Bytes) -> Response {
         let noted = self.underway.note(&parts.headers, &body);
-        if let Noted::Call(call) = &noted {
+        if let MessageKind::Call(call) = &noted {
             parts.extensions.insert(call.cancelled.clone());
         }
         let mut response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
-        if let Noted::Introduction(session) = noted
+        if let MessageKind::Introduction(session) = noted
             && response.status().is_success()
         {
-            underway::add_session(response.headers_mut(), session);
+            in_flight::add_session(response.headers_mut(), session);
         }
         response
     }

@@ -13,8 +13,8 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::in_flight::CancelledByClient;
 use super::tools::{self, Nature, Tool, ToolResult};
-use super::underway::CancelledElsewhere;
 use crate::access::Caller;
 use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
@@ -150,8 +150,8 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
 /// until it has hung up, where that counts.
 async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&CancellationToken>) {
     let parts = context.extensions.get::<axum::http::request::Parts>();
-    let elsewhere = parts.and_then(|parts| parts.extensions.get::<CancelledElsewhere>());
-    let elsewhere = elsewhere.map(|CancelledElsewhere(token)| token);
+    let elsewhere = parts.and_then(|parts| parts.extensions.get::<CancelledByClient>());
+    let elsewhere = elsewhere.map(|CancelledByClient(token)| token);
     let tokens = [Some(&context.ct), elsewhere, hung_up];
     let first = tokens.into_iter().flatten().map(|token| Box::pin(token.cancelled()));
     futures::future::select_all(first).await;

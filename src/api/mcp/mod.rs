@@ -1,15 +1,15 @@
 //! MCP: the tools over Streamable HTTP and over a pipe, at revision 2026-07-28
 //! of the protocol and for older clients alike.
 
-mod deep;
 pub mod endpoint;
-mod front;
+pub mod fast_path;
 mod handler;
-pub mod lane;
-mod odd;
+mod in_flight;
+mod json_rpc;
+mod malformed;
+mod stdio_filter;
+mod too_deep;
 pub mod tools;
-mod underway;
-mod wire;
 
 use std::io;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub async fn serve_pipe(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let hung_up = CancellationToken::new();
-    let (front, input, output) = front::start(input, output, hung_up.clone());
+    let (front, input, output) = stdio_filter::start(input, output, hung_up.clone());
     let handler = Handler::until(service, hung_up);
     let served = serve(handler, input, output, &shutdown).await;
     // A client that does not read its answers must not keep us from stopping.

@@ -32,7 +32,7 @@ fn an_envelope() {
         origin: Some(Origin { session: 0x0102030405060708, sequence: 7, lowest: 5 }),
         idempotency: Some(Idempotency { key: "i".into(), digest: [0xab; 32] }),
         actor: Some("w".into()),
-        chance: 9,
+        random: 9,
         wall: WallMs(1_700_000_000_000),
         clock: ClusterMs(1_700_000_000_001),
         state_bytes_max: Some(8),
@@ -59,7 +59,7 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         origin: None,
         idempotency: None,
         actor: None,
-        chance: 0,
+        random: 0,
         attempt: false,
         command,
     };
@@ -68,7 +68,7 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         origin: None,
         idempotency: None,
         actor: None,
-        chance: 0,
+        random: 0,
         attempt: false,
         command: Command::Reset,
     };

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::held::moved;
+use super::heartbeat::moved;
 use super::no_such_run;
 use crate::machine::command::Cancel;
 use crate::machine::describe;

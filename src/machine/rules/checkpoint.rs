@@ -1,7 +1,7 @@
 //! Checkpoints: a step's output is stored, the run is running, and the claim
 //! lives on.
 
-use super::{guard, held, no_such_run};
+use super::{claimant, heartbeat, no_such_run};
 use crate::machine::command::Checkpoint;
 use crate::machine::describe;
 use crate::machine::draft::{Draft, run_subject};
@@ -18,7 +18,7 @@ pub fn checkpoint<V: View>(
     let Some(run) = draft.run(&command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
-    if let Some(reason) = guard::objection(&run, &command.claimant) {
+    if let Some(reason) = claimant::objection(&run, &command.claimant) {
         return Ok(checkpointed(&run, command.step, Some(reason)));
     }
     let stored = draft.row(&RowId::Step(command.run_id.clone(), command.step))?;
@@ -36,7 +36,7 @@ pub fn checkpoint<V: View>(
         status: Status::Running,
         last_step: run.last_step.max(command.step),
         ready_at: None,
-        claim: held::prolonged(&run, draft.now()),
+        claim: heartbeat::prolonged(&run, draft.now()),
         ..run
     });
     Ok(checkpointed(&run, command.step, None))

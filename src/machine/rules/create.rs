@@ -18,12 +18,12 @@ const ID_TRIES: usize = 3;
 pub fn create<V: View>(
     draft: &mut Draft<'_, V>,
     command: &Create,
-    chance: u64,
+    random: u64,
 ) -> Result<Reply, V::Error> {
     if let Some(refusal) = objection(draft, command)? {
         return Ok(refusal);
     }
-    let Some(run_id) = free_id(draft, chance)? else {
+    let Some(run_id) = free_id(draft, random)? else {
         return Ok(refuse(RefusalCode::Internal, "no free run_id was found; ask again"));
     };
     let depth = depth(draft, command)?;
@@ -36,8 +36,8 @@ pub fn create<V: View>(
 
 /// The ids that a run made with this `chance` may get, in order of preference:
 /// `wf-` and 12 hexadecimal digits.
-pub fn run_ids(chance: u64) -> Vec<Text> {
-    let draws = std::iter::successors(Some(chance), |draw| Some(mix(*draw)));
+pub fn run_ids(random: u64) -> Vec<Text> {
+    let draws = std::iter::successors(Some(random), |draw| Some(mix(*draw)));
     draws.take(ID_TRIES).map(|draw| format!("wf-{:012x}", draw & 0xffff_ffff_ffff).into()).collect()
 }
 
@@ -67,8 +67,8 @@ fn depth<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<u32, V::Erro
     Ok(parent.map_or(0, |parent| parent.depth + 1))
 }
 
-fn free_id<V: View>(draft: &Draft<'_, V>, chance: u64) -> Result<Option<Text>, V::Error> {
-    for run_id in run_ids(chance) {
+fn free_id<V: View>(draft: &Draft<'_, V>, random: u64) -> Result<Option<Text>, V::Error> {
+    for run_id in run_ids(random) {
         if draft.row(&RowId::Run(run_id.clone()))?.is_none() {
             return Ok(Some(run_id));
         }
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn ids_are_distinct_and_twelve_digits_long() {
-        for chance in [0, 1, u64::MAX] {
-            let ids = run_ids(chance);
+        for random in [0, 1, u64::MAX] {
+            let ids = run_ids(random);
             assert!(ids.iter().all(|id| id.len() == 15 && id.starts_with("wf-")), "{ids:?}");
             assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
         }

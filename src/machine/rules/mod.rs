@@ -4,11 +4,11 @@
 mod cancel;
 mod checkpoint;
 mod claim;
+mod claimant;
 mod create;
-mod ending;
 mod fence;
-mod guard;
-mod held;
+mod finish;
+mod heartbeat;
 mod kv;
 mod lease;
 mod reset;
@@ -29,20 +29,20 @@ pub use create::run_ids;
 pub fn carry_out<V: View>(
     draft: &mut Draft<'_, V>,
     command: &Command,
-    chance: u64,
+    random: u64,
 ) -> Result<Reply, V::Error> {
     match command {
         Command::Set(set) => kv::set(draft, set),
         Command::Delete(delete) => kv::delete(draft, delete),
         Command::Transact(transact) => transact::transact(draft, transact),
-        Command::Create(create) => create::create(draft, create, chance),
+        Command::Create(create) => create::create(draft, create, random),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::ClaimNext(claim) => claim::claim_next(draft, claim),
-        Command::Heartbeat(held) => held::heartbeat(draft, held),
-        Command::Release(held) => held::release(draft, held),
+        Command::Heartbeat(held) => heartbeat::heartbeat(draft, held),
+        Command::Release(held) => heartbeat::release(draft, held),
         Command::Checkpoint(checkpoint) => checkpoint::checkpoint(draft, checkpoint),
-        Command::Complete(complete) => ending::complete(draft, complete),
-        Command::Fail(fail) => ending::fail(draft, fail),
+        Command::Complete(complete) => finish::complete(draft, complete),
+        Command::Fail(fail) => finish::fail(draft, fail),
         Command::Cancel(cancel) => cancel::cancel(draft, cancel),
         Command::Acquire(acquire) => lease::acquire(draft, acquire),
         Command::Renew(renew) => lease::renew(draft, renew),

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::machine::query::Answer;
 use crate::machine::view::{ChangeFilter, Page};
 use crate::machine::{Event, Question, Revision, Text};
-use crate::service::Shared;
+use crate::service::ServiceShared;
 use crate::store::StoreError;
 
 /// Events read at once; large values stand in them.
@@ -60,7 +60,7 @@ enum KeyOrPrefix {
 
 /// One who watches; it stops when this is dropped.
 pub(super) struct Watch {
-    shared: Arc<Shared>,
+    shared: Arc<ServiceShared>,
     filter: ChangeFilter,
     number: u64,
     wake: Arc<Notify>,
@@ -77,7 +77,7 @@ pub(super) enum News {
 impl Watches {
     /// Begins to watch: no change is missed that the store sees committed from
     /// now on.
-    pub(super) fn join(shared: &Arc<Shared>, filter: &ChangeFilter) -> Watch {
+    pub(super) fn join(shared: &Arc<ServiceShared>, filter: &ChangeFilter) -> Watch {
         let wake = Arc::new(Notify::new());
         let mut watched = shared.watches.lock();
         let number = watched.watchers;
@@ -214,7 +214,7 @@ impl Drop for Watch {
 }
 
 /// Follows the events of keys until nobody watches any more.
-async fn follow(shared: Arc<Shared>, mut revision: watch::Receiver<Revision>) {
+async fn follow(shared: Arc<ServiceShared>, mut revision: watch::Receiver<Revision>) {
     loop {
         let newest = *revision.borrow_and_update();
         let (seen, filters) = {
@@ -252,7 +252,7 @@ async fn follow(shared: Arc<Shared>, mut revision: watch::Receiver<Revision>) {
 
 /// Tells of what `filter` admits between two revisions.
 async fn read(
-    shared: &Shared,
+    shared: &ServiceShared,
     filter: ChangeFilter,
     mut after: Revision,
     newest: Revision,

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::consensus::types::NodeId;
 use super::disk::{self, File, OpenOptions};
-use super::types::NodeId;
 use crate::machine::Chain;
 
 /// The format that this version writes, and the newest that it reads.
@@ -26,21 +26,21 @@ const FORMAT: u32 = 1;
 /// A node's folder, locked for as long as this lives.
 pub struct DataDir {
     root: PathBuf,
-    identity: Identity,
+    identity: NodeFile,
     is_new: bool,
     _lock: Option<File>,
 }
 
 /// What is written in `node.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Identity {
+struct NodeFile {
     format: u32,
     cluster_name: String,
     node_id: NodeId,
     /// The chain head of the state from which the folder was made, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
-    /// Drawn at the folder's first start; see [`super::roster`].
+    /// Drawn at the folder's first start; see [`super::membership::view`].
     #[serde(default)]
     incarnation: u64,
     /// The node that lives here is one of those that founded the cluster.
@@ -94,7 +94,7 @@ impl DataDir {
         disk::create_dir_all(root).map_err(io)?;
         let lock = lock(root)?;
         let cluster_name = cluster_name.to_owned();
-        let asked = Identity { cluster_name, node_id, ..Identity::blank() };
+        let asked = NodeFile { cluster_name, node_id, ..NodeFile::blank() };
         let (identity, is_new) = match disk::read_to_string(root.join("node.toml")) {
             Ok(text) => (asked.check(root, &text)?, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (asked, true),
@@ -123,7 +123,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io(error)),
         };
-        let identity = Identity::parse(root, &text)?;
+        let identity = NodeFile::parse(root, &text)?;
         Ok(DataDir { root: root.to_owned(), identity, is_new: false, _lock: lock })
     }
 
@@ -155,7 +155,7 @@ impl DataDir {
     /// Writes down that the node that lives here was removed from its cluster,
     /// durable on return: the folder is not opened for it again.
     pub fn retire(&self) -> Result<(), DataDirError> {
-        let removed = Identity { removed: true, ..self.identity.clone() };
+        let removed = NodeFile { removed: true, ..self.identity.clone() };
         let io = |source| DataDirError::Io { path: self.root.clone(), source };
         removed.write(&self.root).map_err(io)
     }
@@ -236,9 +236,9 @@ fn held(root: &Path, file: File) -> Result<File, DataDirError> {
     }
 }
 
-impl Identity {
-    fn parse(root: &Path, text: &str) -> Result<Identity, DataDirError> {
-        let found: Identity = toml::from_str(text).map_err(|error| DataDirError::Damaged {
+impl NodeFile {
+    fn parse(root: &Path, text: &str) -> Result<NodeFile, DataDirError> {
+        let found: NodeFile = toml::from_str(text).map_err(|error| DataDirError::Damaged {
             path: root.to_owned(),
             reason: error.message().to_owned(),
         })?;
@@ -249,8 +249,8 @@ impl Identity {
     }
 
     /// Of nobody yet, in the format of this version.
-    fn blank() -> Identity {
-        Identity {
+    fn blank() -> NodeFile {
+        NodeFile {
             format: FORMAT,
             cluster_name: String::new(),
             node_id: 0,
@@ -262,8 +262,8 @@ impl Identity {
     }
 
     /// What is written there, if it is this node's.
-    fn check(&self, root: &Path, text: &str) -> Result<Identity, DataDirError> {
-        let found = Identity::parse(root, text)?;
+    fn check(&self, root: &Path, text: &str) -> Result<NodeFile, DataDirError> {
+        let found = NodeFile::parse(root, text)?;
         if found.cluster_name != self.cluster_name || found.node_id != self.node_id {
             return Err(DataDirError::Foreign {
                 path: root.to_owned(),

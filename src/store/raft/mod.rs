@@ -20,40 +20,20 @@
 //! answer. What it needs: a majority of the nodes, and disks that keep what
 //! `fdatasync` said they keep.
 
-pub mod archive;
 mod blocking;
-mod change;
+pub mod clock;
+pub mod consensus;
 mod data_dir;
 mod disk;
-pub mod entry;
-mod export;
-mod health;
 pub mod history;
-mod history_source;
-mod hopes;
-mod leadership;
-mod links;
 pub mod log;
-pub mod network;
-mod office;
-pub mod options;
-mod peer_side;
+pub mod membership;
+pub mod offline;
 #[cfg(feature = "simulation")]
 pub mod planted;
-mod read;
-pub mod recover;
-mod registrar;
-pub mod roster;
-pub mod seed;
-mod session;
-mod skew;
-mod snapshot;
-pub mod snapshot_file;
+pub mod rpc;
+pub mod snapshot;
 mod start;
-mod state;
-mod state_machine;
-pub mod types;
-mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,20 +47,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use change::Changes;
+use clock::skew::ClockSkews;
+use consensus::applied::{self, State};
+use consensus::health;
+use consensus::leadership::{Core, Leader, Leadership};
+use consensus::read::ReadBarrier;
+use consensus::write::Writes;
 use data_dir::DataDir;
 use history::History;
-use leadership::{Core, Leader, Leadership};
 use log::LogStore;
-use read::ReadGate;
-use roster::Expelled;
-use skew::Skews;
+use membership::change::MembershipChanges;
+use membership::view::Expelled;
+use offline::export::ExportSource;
 pub use start::{Options, Peers, StartError, Started};
-use state::State;
-use write::Writes;
 
 use super::cluster::Cluster;
-use super::transfer::Export;
+use super::export::Export;
 use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{Question, Reply, Revision, answer, lookup};
 
@@ -98,10 +80,10 @@ pub struct RaftStore {
     core: Core,
     state: Arc<State>,
     writes: Arc<Writes>,
-    gate: ReadGate,
+    gate: ReadBarrier,
     history: History,
-    changes: Arc<Changes>,
-    skews: Skews,
+    changes: Arc<MembershipChanges>,
+    skews: ClockSkews,
     log: LogStore,
     caught_up: Arc<AtomicBool>,
     expelled: watch::Receiver<Option<Expelled>>,
@@ -139,7 +121,7 @@ impl Store for RaftStore {
         }
         let now = match consistency {
             Consistency::Linearizable => meta.clock,
-            Consistency::Local => self.writes.office.estimate(state.logged()),
+            Consistency::Local => self.writes.cluster_clock.estimate(state.logged()),
         };
         let Ok(answer) = answer(&question, &state.tables, now);
         Ok(Answered { answer, revision: meta.revision, age })
@@ -153,14 +135,14 @@ impl Store for RaftStore {
         let Leader::Me { term } = self.writes.leadership.now() else { return false };
         let Some(logged) = self.state.logged(term) else { return false };
         let state = self.state.load();
-        let now = self.writes.office.now(term, logged);
+        let now = self.writes.cluster_clock.now(term, logged);
         let Ok(due) = lookup::is_due(&state.tables, now);
         due
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
         let tables = self.newest(deadline).await?.tables.clone();
-        let source = export::Source { history: self.history.clone(), state: self.state.clone() };
+        let source = ExportSource { history: self.history.clone(), state: self.state.clone() };
         Ok(source.export(tables, self.stop.clone()))
     }
 
@@ -192,7 +174,7 @@ impl Store for RaftStore {
         Some(self)
     }
 
-    /// Hands leadership over, answers what is under way and stops.
+    /// PoolWorker leadership over, answers what is under way and stops.
     async fn close(&self) {
         self.calls.close();
         self.stop.cancel();
@@ -218,7 +200,7 @@ impl Store for RaftStore {
 impl RaftStore {
     /// A state that holds everything committed before the call, judged by a
     /// log's clock that has passed every deadline which had passed by then.
-    async fn newest(&self, deadline: Instant) -> Result<Arc<state::Applied>, StoreError> {
+    async fn newest(&self, deadline: Instant) -> Result<Arc<applied::Applied>, StoreError> {
         let _call = self.take_in()?;
         #[cfg(feature = "simulation")]
         if planted::is(planted::Bug::ReadUnconfirmed) {
@@ -239,7 +221,7 @@ impl RaftStore {
 
     /// What this node has applied: its last entry and the state after it.
     #[cfg(feature = "simulation")]
-    pub fn applied(&self) -> (Option<entry::LogId>, crate::store::tables::Tables) {
+    pub fn applied(&self) -> (Option<consensus::entry::LogId>, crate::store::tables::Tables) {
         let applied = self.state.load();
         (applied.log_id, applied.tables.clone())
     }
@@ -247,7 +229,7 @@ impl RaftStore {
     /// By which folder the cluster knows the member `node`: from then on it is
     /// never taken back without it.
     pub fn incarnation_of(&self, node: u64) -> Option<u64> {
-        self.changes.roster.incarnation_of(node)
+        self.changes.membership.incarnation_of(node)
     }
 
     /// Counts a call as under way for as long as what is returned lives. Refuses

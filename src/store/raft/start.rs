@@ -16,30 +16,30 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::RaftStore;
-use super::archive::{self, Archive, ArchiveError};
 use super::blocking::blocking;
-use super::change::Changes;
+use super::clock::cluster_clock::ClusterClock;
+use super::clock::skew::ClockSkews;
+use super::consensus::applied::State;
+use super::consensus::leadership::{Core, Leader, Leadership};
+use super::consensus::options;
+use super::consensus::precheck::Prechecks;
+use super::consensus::read::{ReadBarrier, ReadIndexRounds};
+use super::consensus::session::Session;
+use super::consensus::state_machine::StateMachine;
+use super::consensus::types::{NodeId, Peer};
+use super::consensus::write::Writes;
 use super::data_dir::{DataDir, DataDirError};
+use super::history::archive::{self, Archive, ArchiveError};
+use super::history::fetch::PeerHistorySource;
 use super::history::{self, History};
-use super::history_source::PeerSource;
-use super::hopes::Hopes;
-use super::leadership::{Core, Leader, Leadership};
 use super::log::{self, LogError, LogStats, LogStore};
-use super::network::{self, Forwarder, Identity, Network, PeerService, peer_service};
-use super::office::Office;
-use super::options;
-use super::peer_side::PeerSide;
-use super::read::{ReadGate, Rounds};
-use super::registrar::Registrar;
-use super::roster::Roster;
-use super::session::Session;
-use super::skew::Skews;
-use super::snapshot::SnapshotDir;
-use super::snapshot_file;
-use super::state::State;
-use super::state_machine::StateMachine;
-use super::types::{NodeId, Peer};
-use super::write::Writes;
+use super::membership::change::MembershipChanges;
+use super::membership::tasks::MembershipTasks;
+use super::membership::view::MembershipView;
+use super::rpc::node_handler::NodeHandler;
+use super::rpc::{self, Forwarder, Identity, Network, PeerService, peer_service};
+use super::snapshot::file;
+use super::snapshot::folder::SnapshotDir;
 use crate::machine::Meta;
 use crate::store::clock::Clock;
 
@@ -70,11 +70,11 @@ pub struct Options {
     /// What peers must show.
     pub secret: Option<String>,
     /// How large the state may become by what this node orders as the leader, in
-    /// bytes as [`crate::machine::tally`] counts them.
+    /// bytes as [`crate::machine::size`] counts them.
     pub state_bytes_max: Option<u64>,
     pub consensus: options::Options,
     pub log: log::Options,
-    /// Versions of the peers' protocol; [`network::SPEAKS`] but in tests.
+    /// Versions of the peers' protocol; [`rpc::SPEAKS`] but in tests.
     pub speaks: RangeInclusive<u32>,
 }
 
@@ -127,22 +127,22 @@ impl RaftStore {
     pub async fn start(options: Options, clock: Clock) -> Result<Started, StartError> {
         let setting = |error: String| StartError::Setting(error);
         let mut dir = DataDir::open(&options.data_dir, &options.cluster_name, options.node_id)?;
-        snapshot_file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
+        file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
         let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
         let log = LogStore::open(&dir.log(), log_options)?;
         dir.inscribe(draw_incarnation(), options.is_founder())?;
 
         let secret = options.secret.as_deref();
-        let roster = Roster::default();
+        let membership = MembershipView::default();
         let mut identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
             .map_err(|error| setting(error.to_string()))?
-            .living_in(dir.incarnation(), options.url.clone())
-            .speaking(options.speaks.clone())
-            .knowing(roster.clone());
+            .with_incarnation(dir.incarnation(), options.url.clone())
+            .with_protocols(options.speaks.clone())
+            .with_membership(membership.clone());
         if dir.is_founder() {
-            identity = identity.founded_from(dir.seed());
+            identity = identity.with_seed(dir.seed());
         }
-        let network = Network::new(identity.clone(), network::Options::default());
+        let network = Network::new(identity.clone(), rpc::Options::default());
         let folder = dir.archive();
         let opening =
             blocking(move || Ok(Archive::open(folder, archive::Options::default()))).await;
@@ -150,12 +150,13 @@ impl RaftStore {
         if let Some(damage) = opened.damage {
             tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
         }
-        let source = Arc::new(PeerSource::new(network.clone()));
+        let source = Arc::new(PeerHistorySource::new(network.clone()));
         let history =
             History::start(archive, source.clone(), &Meta::default(), history::Options::default());
         let state = Arc::new(State::new());
         let snapshots = SnapshotDir::new(dir.snapshots());
-        let machine = StateMachine::new(state.clone(), history.clone(), snapshots, roster.clone());
+        let machine =
+            StateMachine::new(state.clone(), history.clone(), snapshots, membership.clone());
         let config = options
             .consensus
             .config(&options.cluster_name)
@@ -171,34 +172,38 @@ impl RaftStore {
 
         let leadership = Leadership::of(&core);
         source.follow(leadership.clone());
-        let office = Office::new(clock);
-        let skews = Skews::default();
+        let cluster_clock = ClusterClock::new(clock);
+        let skews = ClockSkews::default();
         let writes = Arc::new(Writes {
             core: core.clone(),
             leadership: leadership.clone(),
-            office: office.clone(),
+            cluster_clock: cluster_clock.clone(),
             state: state.clone(),
             session: Session::new(rand::random()),
             forwarder: Forwarder::new(network.clone()),
             state_bytes_max: options.state_bytes_max,
             skews: skews.clone(),
-            knows_steps: *options.speaks.end() >= network::SPEAKS_STEPWISE,
-            hopes: Hopes::default(),
+            knows_steps: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
+            prechecks: Prechecks::default(),
         });
-        let watch_clocks = skews.clone().watch(leadership.clone(), network.clone(), office.clone());
-        let gate = ReadGate::open(Rounds {
+        let watch_clocks =
+            skews.clone().watch(leadership.clone(), network.clone(), cluster_clock.clone());
+        let gate = ReadBarrier::open(ReadIndexRounds {
             core: core.clone(),
             leadership: leadership.clone(),
-            office,
+            cluster_clock,
             state: state.clone(),
             network: network.clone(),
         });
         let caught_up = Arc::new(AtomicBool::new(false));
         let catching_up = watch_catching_up(leadership.clone(), gate.clone(), caught_up.clone());
         let under_way = Mutex::new(());
-        let changes =
-            Arc::new(Changes { network: network.clone(), roster: roster.clone(), under_way });
-        let registrar = Registrar {
+        let changes = Arc::new(MembershipChanges {
+            network: network.clone(),
+            membership: membership.clone(),
+            under_way,
+        });
+        let membership_tasks = MembershipTasks {
             core: core.clone(),
             leadership: leadership.clone(),
             network: network.clone(),
@@ -207,15 +212,15 @@ impl RaftStore {
             founders: options.members,
         };
         let (tell, expelled) = watch::channel(None);
-        let expulsion = registrar.clone().watch_expulsion(caught_up.clone(), tell);
+        let expulsion = membership_tasks.clone().watch_expulsion(caught_up.clone(), tell);
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(catching_up)),
             AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
-            AbortOnDropHandle::new(tokio::spawn(registrar.register())),
+            AbortOnDropHandle::new(tokio::spawn(membership_tasks.register())),
             AbortOnDropHandle::new(tokio::spawn(expulsion)),
             AbortOnDropHandle::new(tokio::spawn(watch_clocks)),
         ];
-        let handler = PeerSide { writes: writes.clone(), history: history.clone() };
+        let handler = NodeHandler { writes: writes.clone(), history: history.clone() };
         let snapshots = dir.snapshots();
         let peers = peer_service(core.clone(), Arc::new(handler), identity, snapshots);
         let store = RaftStore {
@@ -253,7 +258,11 @@ async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartE
 /// behind that leader and this node has applied what was committed: as long as
 /// reads pass. A node that was cut off hears of no new leader and would go on
 /// naming the old one.
-async fn watch_catching_up(mut leadership: Leadership, gate: ReadGate, caught_up: Arc<AtomicBool>) {
+async fn watch_catching_up(
+    mut leadership: Leadership,
+    gate: ReadBarrier,
+    caught_up: Arc<AtomicBool>,
+) {
     let mut known = Leader::Nobody;
     loop {
         let leader = leadership.now();

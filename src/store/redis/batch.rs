@@ -1,8 +1,8 @@
 //! A batch: the commands that one sidecar commits together. Which fit into one,
 //! and what they decide.
 
-use super::needs::Known;
-use super::working::{Lack, Working};
+use super::read_set::ReadResult;
+use super::working_set::{Missing, WorkingSet};
 use super::writes::Writes;
 use crate::machine::view::ClaimFilter;
 use crate::machine::{Command, Envelope, Meta, Reply, decide};
@@ -72,8 +72,8 @@ pub struct Decided {
 ///
 /// # Errors
 /// Not all that they look at is known; nothing was decided.
-pub fn decide_all(envelopes: &[Envelope], known: &Known) -> Result<Decided, Lack> {
-    let mut working = Working::new(known);
+pub fn decide_all(envelopes: &[Envelope], known: &ReadResult) -> Result<Decided, Missing> {
+    let mut working = WorkingSet::new(known);
     let mut replies = Vec::with_capacity(envelopes.len());
     for envelope in envelopes {
         let Ok(decision) = decide(envelope, &working);
@@ -81,8 +81,8 @@ pub fn decide_all(envelopes: &[Envelope], known: &Known) -> Result<Decided, Lack
         working.apply(decision);
     }
     match working.lack() {
-        Lack::Nothing => {}
-        lack @ (Lack::Missing(_) | Lack::Unclear) => return Err(lack),
+        Missing::Nothing => {}
+        lack @ (Missing::Rows(_) | Missing::Unclear) => return Err(lack),
     }
     // Where a deadline has passed, the clock is a change too: what has been
     // told to be gone must not come back.

@@ -33,7 +33,7 @@ pub enum OpenError {
 
 /// What became of one round trip.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Fault {
+pub enum RedisFault {
     /// Redis could not be asked: nothing has happened.
     #[error("{0}")]
     Unreached(String),
@@ -51,9 +51,9 @@ pub enum Fault {
     Damaged(String),
 }
 
-impl Fault {
+impl RedisFault {
     /// What a script's error means.
-    pub fn of(error: &RedisError) -> Fault {
+    pub fn of(error: &RedisError) -> RedisFault {
         let text = one_line(error);
         match error.kind() {
             ErrorKind::Server(
@@ -64,25 +64,25 @@ impl Fault {
                 | ServerErrorKind::ClusterDown
                 // Flushed again, between loading a script and calling it.
                 | ServerErrorKind::NoScript,
-            ) => Fault::NotNow(explained(error, text)),
+            ) => RedisFault::NotNow(explained(error, text)),
             ErrorKind::Server(_) | ErrorKind::Extension => script_fault(error, text),
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
-                Fault::Refused(text)
+                RedisFault::Refused(text)
             }
             // The connection broke within an answer: not the answer is at fault.
             ErrorKind::Parse if text.contains("Unexpected end of input") => {
-                Fault::Gone("an answer was cut short".into())
+                RedisFault::Gone("an answer was cut short".into())
             }
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Fault::Damaged(text),
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => RedisFault::Damaged(text),
             // Foreign enum: all that is left has to do with the way there.
-            _ => Fault::Gone(text),
+            _ => RedisFault::Gone(text),
         }
     }
 
     /// The same for an attempt to connect, where nothing can have happened.
-    pub fn before_sending(error: &RedisError) -> Fault {
-        match Fault::of(error) {
-            Fault::Gone(text) => Fault::Unreached(text),
+    pub fn before_sending(error: &RedisError) -> RedisFault {
+        match RedisFault::of(error) {
+            RedisFault::Gone(text) => RedisFault::Unreached(text),
             other => other,
         }
     }
@@ -90,29 +90,29 @@ impl Fault {
     /// What a caller is told, if nothing of the command was sent.
     pub fn unsent(&self) -> StoreError {
         match self {
-            Fault::Unreached(text)
-            | Fault::Gone(text)
-            | Fault::NotNow(text)
-            | Fault::Refused(text) => StoreError::Unavailable(format!("redis: {text}")),
-            Fault::Damaged(text) => StoreError::Storage(format!("redis: damaged: {text}")),
+            RedisFault::Unreached(text)
+            | RedisFault::Gone(text)
+            | RedisFault::NotNow(text)
+            | RedisFault::Refused(text) => StoreError::Unavailable(format!("redis: {text}")),
+            RedisFault::Damaged(text) => StoreError::Storage(format!("redis: damaged: {text}")),
         }
     }
 }
 
 /// What a server's refusal means. Only those that come before a script's first
 /// write are refusals; of any other nobody knows how far the script got.
-fn script_fault(error: &RedisError, text: String) -> Fault {
+fn script_fault(error: &RedisError, text: String) -> RedisFault {
     const BEFORE_WRITES: [&str; 8] =
         ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS", "WRONGTYPE", "ERR DB"];
     // Old servers name a script's error in the text alone, behind a dash.
     let is = |code: &str| error.code() == Some(code) || text.contains(&format!("-{code} "));
     // BUSY: a script of somebody else's has run for too long.
     if is("BUSY") || is("READONLY") {
-        return Fault::NotNow(explained(error, text));
+        return RedisFault::NotNow(explained(error, text));
     }
     match BEFORE_WRITES.into_iter().any(is) || is_forbidden(&text) {
-        true => Fault::Refused(explained(error, text)),
-        false => Fault::Gone(text),
+        true => RedisFault::Refused(explained(error, text)),
+        false => RedisFault::Gone(text),
     }
 }
 

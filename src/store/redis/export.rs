@@ -19,14 +19,14 @@ use futures::stream;
 use tokio::time::Instant;
 
 use super::RedisStore;
-use super::error::Fault;
-use super::link::Link;
-use super::pages::{Changed, Cursor, PAGE_BYTES, Page, Pages, Weighed};
+use super::connection::RedisConnection;
+use super::error::RedisFault;
+use super::export_pages::{Changed, Cursor, PAGE_BYTES, Page, Pages, Weighed};
 use super::retry::read_by;
-use super::shared::Shared;
+use super::shared::RedisShared;
 use crate::machine::{ClusterMs, Meta, Revision, RowId, index};
 use crate::store::StoreError;
-use crate::store::transfer::{Export, Part};
+use crate::store::export::{Export, Part};
 
 /// How long one page may take, with all attempts: about what a failover takes
 /// until another primary answers.
@@ -60,8 +60,8 @@ impl RedisStore {
 
 /// Where pages come from.
 struct Source {
-    link: Arc<Link>,
-    shared: Arc<Shared>,
+    link: Arc<RedisConnection>,
+    shared: Arc<RedisShared>,
     pages: Pages,
 }
 
@@ -228,5 +228,5 @@ fn counted(rows: &Rows, count: usize) -> Result<(), StoreError> {
         return Ok(());
     }
     let why = format!("it has {count} rows, and reading them gave {}", rows.len());
-    Err(Fault::Damaged(why).unsent())
+    Err(RedisFault::Damaged(why).unsent())
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::entry::{By, revision_decimal};
-use super::error::Fault;
-use super::layout::Place;
+use super::error::RedisFault;
+use super::layout::KeyPlace;
 use crate::codec::{self, StateRecord};
 use crate::machine::index::{self, LOOKS_MAX, Search};
 use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
@@ -60,16 +60,16 @@ impl Fetch {
     }
 
     /// Rows that lie at one place.
-    pub fn rows(&mut self, place: Place, ids: &[&RowId]) {
+    pub fn rows(&mut self, place: KeyPlace, ids: &[&RowId]) {
         let ids = ids.iter().map(|id| id.to_bytes()).collect();
         self.text("rows").number(place.number()).list(ids);
     }
 
     /// What a search finds, so many at most, with so many bytes of rows.
     pub fn search(&mut self, search: &Search, page: Page) {
-        let (rows, entries) = match Place::of_entry(&search.prefixes[0]) {
-            Place::KeptEntry => (Place::Kept, Place::KeptEntry),
-            entries => (Place::Row, entries),
+        let (rows, entries) = match KeyPlace::of_entry(&search.prefixes[0]) {
+            KeyPlace::KeptEntry => (KeyPlace::Kept, KeyPlace::KeptEntry),
+            entries => (KeyPlace::Row, entries),
         };
         let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(LOOKS_MAX);
         self.walk([rows, entries], search, looks, page);
@@ -125,10 +125,16 @@ impl Fetch {
         let prefixes = by.iter().map(|by| by.prefix()).collect();
         let reverse = from.is_empty();
         let search = Search { prefixes, rank_bytes: 0, from, until, reverse, limit: page.rows };
-        self.walk([Place::Event, Place::EventBy], &search, usize::MAX, page);
+        self.walk([KeyPlace::Event, KeyPlace::EventBy], &search, usize::MAX, page);
     }
 
-    fn walk(&mut self, [values, entries]: [Place; 2], search: &Search, looks: usize, page: Page) {
+    fn walk(
+        &mut self,
+        [values, entries]: [KeyPlace; 2],
+        search: &Search,
+        looks: usize,
+        page: Page,
+    ) {
         self.text("search").number(values.number()).number(entries.number());
         self.bound(Some(&search.from)).bound(search.until.as_deref());
         self.number(u8::from(search.reverse)).number(page.rows).number(looks);
@@ -170,7 +176,7 @@ impl Fetch {
 
 impl Fetched {
     /// Reads what `fetch.lua` gave.
-    pub fn read(value: Value) -> Result<Reading, Fault> {
+    pub fn read(value: Value) -> Result<Reading, RedisFault> {
         let parts: [Value; 8] = match list(value)?.try_into() {
             Ok(parts) => parts,
             Err(parts) => return word(&parts),
@@ -200,7 +206,7 @@ impl Fetched {
     }
 
     /// The events that all requests found.
-    pub fn events(self) -> Result<Vec<Event>, Fault> {
+    pub fn events(self) -> Result<Vec<Event>, RedisFault> {
         let mut found = Vec::new();
         for part in self.found {
             let [_, _, part] = fixed(part)?;
@@ -216,7 +222,7 @@ fn after(time: ClusterMs) -> Vec<u8> {
 }
 
 /// An answer that is one word.
-fn word(parts: &[Value]) -> Result<Reading, Fault> {
+fn word(parts: &[Value]) -> Result<Reading, RedisFault> {
     match parts {
         [Value::BulkString(word)] if word == b"wait" => Ok(Reading::Wait),
         [Value::BulkString(word)] if word == b"much" => Ok(Reading::Much),
@@ -225,7 +231,7 @@ fn word(parts: &[Value]) -> Result<Reading, Fault> {
 }
 
 /// The state's position; its beginning where nothing was stored.
-pub fn position(value: Value) -> Result<Meta, Fault> {
+pub fn position(value: Value) -> Result<Meta, RedisFault> {
     let Some(bytes) = bytes(value)? else { return Ok(Meta::default()) };
     match codec::decode_state_record(&bytes).map_err(strange)? {
         StateRecord::Meta(meta) => Ok(meta),
@@ -234,7 +240,7 @@ pub fn position(value: Value) -> Result<Meta, Fault> {
 }
 
 /// The row, if there is one, and how many bytes it takes.
-pub fn row(value: Value) -> Result<Option<(Row, usize)>, Fault> {
+pub fn row(value: Value) -> Result<Option<(Row, usize)>, RedisFault> {
     let Some(bytes) = bytes(value)? else { return Ok(None) };
     match codec::decode_state_record(&bytes).map_err(strange)? {
         StateRecord::Row(row) => Ok(Some((row, bytes.len()))),
@@ -242,7 +248,7 @@ pub fn row(value: Value) -> Result<Option<(Row, usize)>, Fault> {
     }
 }
 
-pub fn events(value: Value) -> Result<Vec<Event>, Fault> {
+pub fn events(value: Value) -> Result<Vec<Event>, RedisFault> {
     let event = |value| {
         let bytes = bytes(value)?.ok_or_else(|| strange("an event is missing"))?;
         codec::decode_event(&bytes).map_err(strange)
@@ -250,7 +256,7 @@ pub fn events(value: Value) -> Result<Vec<Event>, Fault> {
     list(value)?.into_iter().map(event).collect()
 }
 
-pub fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
+pub fn bytes(value: Value) -> Result<Option<Bytes>, RedisFault> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
@@ -258,7 +264,7 @@ pub fn bytes(value: Value) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-pub fn list(value: Value) -> Result<Vec<Value>, Fault> {
+pub fn list(value: Value) -> Result<Vec<Value>, RedisFault> {
     match value {
         Value::Array(values) => Ok(values),
         other => Err(strange(format!("{other:?} is no list"))),
@@ -266,7 +272,7 @@ pub fn list(value: Value) -> Result<Vec<Value>, Fault> {
 }
 
 /// A list of so many.
-pub fn fixed<const N: usize>(value: Value) -> Result<[Value; N], Fault> {
+pub fn fixed<const N: usize>(value: Value) -> Result<[Value; N], RedisFault> {
     list(value)?.try_into().map_err(|_| strange("a list of another length"))
 }
 
@@ -278,6 +284,6 @@ fn readable(revision: Revision) -> Revision {
 }
 
 /// Redis holds what this program does not write.
-pub fn strange(what: impl std::fmt::Display) -> Fault {
-    Fault::Damaged(what.to_string())
+pub fn strange(what: impl std::fmt::Display) -> RedisFault {
+    RedisFault::Damaged(what.to_string())
 }

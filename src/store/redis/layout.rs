@@ -13,7 +13,7 @@ use crate::machine::{RowId, index};
 
 /// Every key, in the order in which the scripts receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum KeyPlace {
     /// The position of the state, the commits' count, and whose turn it is.
     Meta,
     /// Rows by id.
@@ -36,23 +36,23 @@ pub enum Place {
     Queue,
 }
 
-/// What [`Place`]s are called behind the prefix, and what Redis keeps there.
-const NAMES: [(Place, &str, Kind); 10] = [
-    (Place::Meta, "meta", Kind::Hash),
-    (Place::Row, "row", Kind::Hash),
-    (Place::Name, "name", Kind::Zset),
-    (Place::Entry, "entry", Kind::Zset),
-    (Place::Kept, "kept", Kind::Hash),
-    (Place::KeptEntry, "kept:entry", Kind::Zset),
-    (Place::Event, "event", Kind::Stream),
-    (Place::EventBy, "event:by", Kind::Zset),
-    (Place::Commits, "commits", Kind::Hash),
-    (Place::Queue, "queue", Kind::Zset),
+/// What [`KeyPlace`]s are called behind the prefix, and what Redis keeps there.
+const NAMES: [(KeyPlace, &str, Kind); 10] = [
+    (KeyPlace::Meta, "meta", Kind::Hash),
+    (KeyPlace::Row, "row", Kind::Hash),
+    (KeyPlace::Name, "name", Kind::Zset),
+    (KeyPlace::Entry, "entry", Kind::Zset),
+    (KeyPlace::Kept, "kept", Kind::Hash),
+    (KeyPlace::KeptEntry, "kept:entry", Kind::Zset),
+    (KeyPlace::Event, "event", Kind::Stream),
+    (KeyPlace::EventBy, "event:by", Kind::Zset),
+    (KeyPlace::Commits, "commits", Kind::Hash),
+    (KeyPlace::Queue, "queue", Kind::Zset),
 ];
 
 /// What a reset empties.
-pub const CLEARED: [Place; 5] =
-    [Place::Row, Place::Name, Place::Entry, Place::Event, Place::EventBy];
+pub const CLEARED: [KeyPlace; 5] =
+    [KeyPlace::Row, KeyPlace::Name, KeyPlace::Entry, KeyPlace::Event, KeyPlace::EventBy];
 
 /// The hashes in which the first format kept rows, one for each kind.
 pub const OLD_ROWS: [&str; 6] = ["kv", "lease", "run", "step", "session", "request"];
@@ -81,19 +81,19 @@ enum Kind {
     Stream,
 }
 
-impl Place {
+impl KeyPlace {
     /// Where a row with this id lies.
-    pub fn of_row(id: &RowId) -> Place {
-        if id.outlives_reset() { Place::Kept } else { Place::Row }
+    pub fn of_row(id: &RowId) -> KeyPlace {
+        if id.outlives_reset() { KeyPlace::Kept } else { KeyPlace::Row }
     }
 
     /// Where entries lie that begin so. What begins with nothing is no entry, but
     /// the id of a row.
-    pub fn of_entry(entry: &[u8]) -> Place {
+    pub fn of_entry(entry: &[u8]) -> KeyPlace {
         match (entry, index::outlives_reset(entry)) {
-            ([], _) => Place::Name,
-            (_, true) => Place::KeptEntry,
-            (_, false) => Place::Entry,
+            ([], _) => KeyPlace::Name,
+            (_, true) => KeyPlace::KeptEntry,
+            (_, false) => KeyPlace::Entry,
         }
     }
 
@@ -103,7 +103,7 @@ impl Place {
     }
 
     /// Every place, in order.
-    pub fn all() -> impl Iterator<Item = Place> {
+    pub fn all() -> impl Iterator<Item = KeyPlace> {
         NAMES.iter().map(|(place, ..)| *place)
     }
 }
@@ -136,7 +136,7 @@ impl Keys {
         }
     }
 
-    pub fn of(&self, place: Place) -> &str {
+    pub fn of(&self, place: KeyPlace) -> &str {
         &self.keys[place as usize]
     }
 
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(*place as usize, at, "{place:?}");
         }
         let keys = Keys::new("p");
-        assert_eq!(keys.of(Place::EventBy), "{p}:event:by");
+        assert_eq!(keys.of(KeyPlace::EventBy), "{p}:event:by");
         assert!(keys.all().iter().all(|key| key.starts_with("{p}:")));
     }
 }

@@ -9,12 +9,12 @@ use futures::StreamExt;
 use redis::aio::PubSub;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::error::Fault;
+use super::address::RedisAddress;
+use super::connection::RedisConnection;
+use super::error::RedisFault;
 use super::fetch::Fetch;
 use super::layout::Keys;
-use super::link::Link;
-use super::shared::Shared;
-use super::target::Target;
+use super::shared::RedisShared;
 use crate::machine::Revision;
 
 /// How often the state is looked at although nothing was heard.
@@ -23,11 +23,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two attempts to listen.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Listener {
-    pub(super) target: Arc<Target>,
+pub(super) struct CommitListener {
+    pub(super) target: Arc<RedisAddress>,
     pub(super) keys: Arc<Keys>,
-    pub(super) link: Arc<Link>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) link: Arc<RedisConnection>,
+    pub(super) shared: Arc<RedisShared>,
     pub(super) me: String,
     /// The newest revision that was told.
     pub(super) heard: Revision,
@@ -35,7 +35,7 @@ pub(super) struct Listener {
     pub(super) looked: Revision,
 }
 
-impl Listener {
+impl CommitListener {
     /// Listens for ever.
     pub(super) async fn run(mut self) {
         loop {
@@ -79,7 +79,7 @@ impl Listener {
         let (revision, heir) = text.split_once(' ').unwrap_or((&text, ""));
         if let Ok(revision) = revision.parse().map(Revision) {
             self.heard = self.heard.max(revision);
-            self.shared.standing.told(revision);
+            self.shared.progress.told(revision);
         }
         if heir == self.me {
             self.shared.turn.notify_one();
@@ -88,13 +88,13 @@ impl Listener {
 
     /// Finds out by itself. What was found at the look before should have
     /// been heard by now: a connection can break without a word.
-    async fn look(&mut self) -> Result<(), Fault> {
+    async fn look(&mut self) -> Result<(), RedisFault> {
         let found = self.link.read(&Fetch::default(), self.shared.given_now()).await?;
         self.shared.saw(&found);
         let deaf = self.heard < self.looked && !found.astray;
         self.looked = found.meta.revision;
         match deaf {
-            true => Err(Fault::Unreached("changes are not told any more".into())),
+            true => Err(RedisFault::Unreached("changes are not told any more".into())),
             false => Ok(()),
         }
     }

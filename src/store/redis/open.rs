@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RedisStore;
-use super::bring_up::{OLD_FORMAT, bring_up, refuse_old};
-use super::error::{Fault, OpenError};
+use super::address::RedisAddress;
+use super::connection::{RedisConnection, Seen};
+use super::error::{OpenError, RedisFault};
 use super::fetch::{Fetch, Fetched};
-use super::layout::{Keys, Place};
-use super::link::{Link, Seen};
-use super::listener::Listener;
-use super::move_in::{MoveIn, move_in, refuse_left};
-use super::shared::{RedisClock, Shared};
-use super::target::Target;
-use super::writer::Writer;
+use super::layout::{KeyPlace, Keys};
+use super::listener::CommitListener;
+use super::shared::{RedisClock, RedisShared};
+use super::upgrade::{OLD_FORMAT, bring_up, refuse_old};
+use super::writer::RedisWriter;
+use crate::store::migration::redis::move_in::{MoveIn, move_in, refuse_left};
 
 /// The form of what lies in Redis. A program refuses what is newer than it
 /// knows.
@@ -40,7 +40,7 @@ pub struct Options {
     /// Whether what lies under the Python reference's names becomes the state.
     pub move_in: MoveIn,
     /// How large the state may become by what this sidecar orders, in bytes as
-    /// [`crate::machine::tally`] counts them.
+    /// [`crate::machine::size`] counts them.
     pub state_bytes_max: Option<u64>,
 }
 
@@ -56,10 +56,10 @@ impl Default for Options {
 }
 
 /// How a state is reached.
-pub(super) struct Way {
-    pub target: Arc<Target>,
+pub(crate) struct RedisAccess {
+    pub target: Arc<RedisAddress>,
     pub keys: Arc<Keys>,
-    pub link: Arc<Link>,
+    pub link: Arc<RedisConnection>,
     pub seen: Arc<Seen>,
     pub prefix: String,
     pub move_in: MoveIn,
@@ -73,7 +73,7 @@ impl RedisStore {
     /// # Errors
     /// See [`OpenError`]; nothing was changed.
     pub async fn open(options: Options, clock: RedisClock) -> Result<RedisStore, OpenError> {
-        let way = Way::to(options)?;
+        let way = RedisAccess::to(options)?;
         let (mut found, format) = way.first_look().await?;
         way.link.prove().await.map_err(|fault| way.refused(fault))?;
         if format == OLD_FORMAT {
@@ -94,7 +94,7 @@ impl RedisStore {
         options: Options,
         clock: RedisClock,
     ) -> Result<RedisStore, OpenError> {
-        let way = Way::to(options)?;
+        let way = RedisAccess::to(options)?;
         let (found, format) = way.first_look().await?;
         if format == OLD_FORMAT {
             return Err(refuse_old(&way));
@@ -103,15 +103,15 @@ impl RedisStore {
         Ok(RedisStore::at(way, found, clock))
     }
 
-    fn at(way: Way, found: Fetched, clock: RedisClock) -> RedisStore {
-        let shared = Shared::new(clock, &found.meta, way.state_bytes_max);
+    fn at(way: RedisAccess, found: Fetched, clock: RedisClock) -> RedisStore {
+        let shared = RedisShared::new(clock, &found.meta, way.state_bytes_max);
         let (end, ended) = watch::channel(());
         // A connection of its own: a commit does not wait behind long lists.
         let me = way.link.me().to_owned();
         let writes = way.link_anew();
-        tokio::spawn(Writer::new(writes, shared.clone(), end).run());
-        let Way { target, keys, link, .. } = way;
-        let listener = Listener {
+        tokio::spawn(RedisWriter::new(writes, shared.clone(), end).run());
+        let RedisAccess { target, keys, link, .. } = way;
+        let listener = CommitListener {
             target,
             keys: keys.clone(),
             link: link.clone(),
@@ -125,19 +125,19 @@ impl RedisStore {
     }
 }
 
-impl Way {
+impl RedisAccess {
     /// The way that `options` describe; nothing is asked yet.
-    pub fn to(options: Options) -> Result<Way, OpenError> {
+    pub fn to(options: Options) -> Result<RedisAccess, OpenError> {
         let Options { url, prefix, move_in, state_bytes_max } = options;
-        let target = Arc::new(Target::parse(&url)?);
+        let target = Arc::new(RedisAddress::parse(&url)?);
         if !is_prefix(&prefix) {
             return Err(OpenError::Prefix(prefix));
         }
         let keys = Arc::new(Keys::new(&prefix));
         let me = format!("{:016x}", rand::random::<u64>());
         let seen = Arc::new(Seen::default());
-        let link = Arc::new(Link::new(target.clone(), keys.clone(), seen.clone(), me));
-        Ok(Way { target, keys, link, seen, prefix, move_in, state_bytes_max })
+        let link = Arc::new(RedisConnection::new(target.clone(), keys.clone(), seen.clone(), me));
+        Ok(RedisAccess { target, keys, link, seen, prefix, move_in, state_bytes_max })
     }
 
     /// Reads the position and the form of what lies there, and refuses what it
@@ -152,7 +152,7 @@ impl Way {
                     let (place, prefix) = (self.place(), self.prefix.clone());
                     return Err(OpenError::Newer { place, prefix, found, known: FORMAT });
                 }
-                Err(Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_))
+                Err(RedisFault::Unreached(_) | RedisFault::Gone(_) | RedisFault::NotNow(_))
                     if Instant::now() < until =>
                 {
                     sleep(OPEN_RETRY).await;
@@ -165,9 +165,9 @@ impl Way {
     }
 
     /// A link of its own to the same place.
-    fn link_anew(&self) -> Link {
+    fn link_anew(&self) -> RedisConnection {
         let (target, keys, seen) = (self.target.clone(), self.keys.clone(), self.seen.clone());
-        Link::new(target, keys, seen, self.link.me().to_owned())
+        RedisConnection::new(target, keys, seen, self.link.me().to_owned())
     }
 
     /// Where this leads, for people.
@@ -176,19 +176,21 @@ impl Way {
     }
 
     /// What a fault means to whoever opens.
-    pub fn refused(&self, fault: Fault) -> OpenError {
+    pub fn refused(&self, fault: RedisFault) -> OpenError {
         let place = self.place();
         match fault {
-            Fault::Unreached(reason) | Fault::Gone(reason) => {
+            RedisFault::Unreached(reason) | RedisFault::Gone(reason) => {
                 OpenError::Unreached { place, reason }
             }
-            Fault::NotNow(reason) | Fault::Refused(reason) => OpenError::Unfit { place, reason },
-            Fault::Damaged(reason) => OpenError::Damaged { place, reason },
+            RedisFault::NotNow(reason) | RedisFault::Refused(reason) => {
+                OpenError::Unfit { place, reason }
+            }
+            RedisFault::Damaged(reason) => OpenError::Damaged { place, reason },
         }
     }
 
     /// The position, and the form of what lies there.
-    async fn look(&self, link: &Link) -> Result<(Fetched, u64), Fault> {
+    async fn look(&self, link: &RedisConnection) -> Result<(Fetched, u64), RedisFault> {
         let format = self.format_over(link).await?.unwrap_or(FORMAT);
         if format > FORMAT {
             // What else is there may not be readable.
@@ -198,22 +200,22 @@ impl Way {
     }
 
     /// The form of what lies there, if anything does.
-    pub async fn format(&self) -> Result<Option<u64>, Fault> {
+    pub async fn format(&self) -> Result<Option<u64>, RedisFault> {
         self.format_over(&self.link).await
     }
 
-    async fn format_over(&self, link: &Link) -> Result<Option<u64>, Fault> {
+    async fn format_over(&self, link: &RedisConnection) -> Result<Option<u64>, RedisFault> {
         let mut connection = link.connection().await?;
         let mut asked = redis::cmd("HGET");
-        asked.arg(self.keys.of(Place::Meta)).arg("format");
+        asked.arg(self.keys.of(KeyPlace::Meta)).arg("format");
         let format: Result<Option<u64>, _> = asked.query_async(&mut connection).await;
-        format.map_err(|error| Fault::of(&error))
+        format.map_err(|error| RedisFault::of(&error))
     }
 }
 
 /// Whether [`Options::url`] can be this, as far as its form goes.
 pub fn is_url(text: &str) -> bool {
-    Target::parse(text).is_ok()
+    RedisAddress::parse(text).is_ok()
 }
 
 /// Whether keys may begin so: braces would end the hash tag, and patterns of

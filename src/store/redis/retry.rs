@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::error::Fault;
-use super::shared::Shared;
+use super::error::RedisFault;
+use super::shared::RedisShared;
 use crate::store::StoreError;
 
 /// Between two attempts.
@@ -18,12 +18,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// Redis cannot be read by then, or refuses, or holds what is not ours.
 pub async fn read_by<T, F>(
-    shared: &Shared,
+    shared: &RedisShared,
     deadline: Instant,
     read: impl Fn() -> F,
 ) -> Result<T, StoreError>
 where
-    F: Future<Output = Result<T, Fault>> + Send,
+    F: Future<Output = Result<T, RedisFault>> + Send,
 {
     let reading = async {
         loop {
@@ -37,11 +37,11 @@ where
                 Err(fault) => fault,
             };
             match fault {
-                Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_) => {
+                RedisFault::Unreached(_) | RedisFault::Gone(_) | RedisFault::NotNow(_) => {
                     shared.failed(&fault);
                     sleep(PAUSE).await;
                 }
-                Fault::Refused(_) | Fault::Damaged(_) => return Err(fault.unsent()),
+                RedisFault::Refused(_) | RedisFault::Damaged(_) => return Err(fault.unsent()),
             }
         }
     };

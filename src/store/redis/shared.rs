@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::error::Fault;
+use super::error::RedisFault;
 use super::fetch::Fetched;
 use crate::machine::{ClusterMs, Meta};
 use crate::store::clock::Clock;
+use crate::store::progress::{SteadyClock, StoreProgress};
 use crate::store::queue::Queue;
-use crate::store::standing::{Standing, SteadyClock};
 
 /// By what clock deadlines are judged.
 #[derive(Clone)]
@@ -20,23 +20,27 @@ pub enum RedisClock {
     Given(Clock),
 }
 
-pub(super) struct Shared {
+pub(super) struct RedisShared {
     pub(super) queue: Queue,
-    pub(super) standing: Standing,
+    pub(super) progress: StoreProgress,
     /// It is this sidecar's turn to commit.
     pub(super) turn: Notify,
     clock: Option<SteadyClock>,
 }
 
-impl Shared {
-    pub(super) fn new(clock: RedisClock, meta: &Meta, state_bytes_max: Option<u64>) -> Arc<Shared> {
+impl RedisShared {
+    pub(super) fn new(
+        clock: RedisClock,
+        meta: &Meta,
+        state_bytes_max: Option<u64>,
+    ) -> Arc<RedisShared> {
         let clock = match clock {
             RedisClock::Server => None,
             RedisClock::Given(clock) => Some(SteadyClock::new(clock, meta.clock)),
         };
         let (queue, turn) = (Queue::new(), Notify::new());
-        let standing = Standing::at(meta, state_bytes_max);
-        Arc::new(Shared { queue, standing, turn, clock })
+        let progress = StoreProgress::at(meta, state_bytes_max);
+        Arc::new(RedisShared { queue, progress, turn, clock })
     }
 
     /// The time, where it is not Redis's to tell. Never falls.
@@ -49,34 +53,34 @@ impl Shared {
     pub(super) fn saw(&self, fetched: &Fetched) {
         self.works();
         if !fetched.astray {
-            return self.standing.publish(&fetched.meta);
+            return self.progress.publish(&fetched.meta);
         }
-        let (known, revision) = (self.standing.revision(), fetched.meta.revision);
+        let (known, revision) = (self.progress.revision(), fetched.meta.revision);
         tracing::error!(
             %known, %revision,
             "redis went back: writes that it had acknowledged are lost, and revisions and tokens \
              from here on are given out again"
         );
-        self.standing.went_back(&fetched.meta);
+        self.progress.went_back(&fetched.meta);
     }
 
     /// Redis has answered.
     pub(super) fn works(&self) {
-        if let Some(fault) = self.standing.set_fault(None) {
+        if let Some(fault) = self.progress.set_fault(None) {
             tracing::info!(%fault, "redis can be used again");
         }
     }
 
     /// Keeps why Redis cannot be used, and says so once.
-    pub(super) fn failed(&self, fault: &Fault) {
-        if self.standing.set_fault(Some(fault.to_string())).is_none() {
+    pub(super) fn failed(&self, fault: &RedisFault) {
+        if self.progress.set_fault(Some(fault.to_string())).is_none() {
             tracing::warn!(%fault, "redis cannot be used");
         }
     }
 
     /// Why a call that was never begun ended.
     pub(super) fn why_late(&self) -> String {
-        match self.standing.fault() {
+        match self.progress.fault() {
             Some(fault) => format!("redis: {fault}"),
             None => "other commands, or other sidecars, came first until the deadline".into(),
         }

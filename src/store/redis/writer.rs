@@ -15,14 +15,14 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::ask::ROUNDS_MAX;
 use super::batch::{Decided, Selection, decide_all};
-use super::error::Fault;
+use super::connection::{Commit, Committed, Purpose, RedisConnection, TURN_MS};
+use super::error::RedisFault;
 use super::fetch::{Fetched, PRESENT, Reading};
-use super::link::{Commit, Committed, Link, Purpose, TURN_MS};
-use super::needs::{Known, Needs};
-use super::shared::Shared;
-use super::working::Lack;
+use super::question::ROUNDS_MAX;
+use super::read_set::{ReadResult, ReadSet};
+use super::shared::RedisShared;
+use super::working_set::Missing;
 use crate::machine::{ClusterMs, Command, Envelope, Reply};
 use crate::store::StoreError;
 use crate::store::queue::Job;
@@ -37,9 +37,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// hardly any; so many mean that something else writes to the state.
 const CONFLICTS_MAX: usize = 50;
 
-pub(super) struct Writer {
-    link: Link,
-    shared: Arc<Shared>,
+pub(super) struct RedisWriter {
+    link: RedisConnection,
+    shared: Arc<RedisShared>,
     /// Counts commits, whose ids are made of it.
     commits: u64,
     /// Batches of one command still to come: a damaged row is to fail only
@@ -60,12 +60,16 @@ enum Attempt {
     /// Nothing was written: something else was committed first.
     Conflict,
     /// Nothing was written.
-    Failed(Fault),
+    Failed(RedisFault),
 }
 
-impl Writer {
-    pub(super) fn new(link: Link, shared: Arc<Shared>, ended: watch::Sender<()>) -> Writer {
-        Writer { link, shared, commits: 0, one_by_one: 0, _ended: ended }
+impl RedisWriter {
+    pub(super) fn new(
+        link: RedisConnection,
+        shared: Arc<RedisShared>,
+        ended: watch::Sender<()>,
+    ) -> RedisWriter {
+        RedisWriter { link, shared, commits: 0, one_by_one: 0, _ended: ended }
     }
 
     /// Works until the queue is closed and empty.
@@ -142,12 +146,13 @@ impl Writer {
                     rest_for(&mut pause).await;
                 }
                 Attempt::Failed(
-                    fault @ (Fault::Unreached(_) | Fault::Gone(_) | Fault::NotNow(_)),
+                    fault
+                    @ (RedisFault::Unreached(_) | RedisFault::Gone(_) | RedisFault::NotNow(_)),
                 ) => {
                     self.shared.failed(&fault);
                     rest_for(&mut pause).await;
                 }
-                Attempt::Failed(fault @ Fault::Damaged(_)) if jobs.len() > 1 => {
+                Attempt::Failed(fault @ RedisFault::Damaged(_)) if jobs.len() > 1 => {
                     tracing::error!(%fault, "a batch is taken apart");
                     self.one_by_one = jobs.len();
                     for job in jobs.into_iter().rev() {
@@ -155,7 +160,7 @@ impl Writer {
                     }
                     return;
                 }
-                Attempt::Failed(fault @ (Fault::Refused(_) | Fault::Damaged(_))) => {
+                Attempt::Failed(fault @ (RedisFault::Refused(_) | RedisFault::Damaged(_))) => {
                     self.shared.failed(&fault);
                     return fail(jobs, &fault.unsent());
                 }
@@ -176,11 +181,11 @@ impl Writer {
             [job] if !is_divisible(&job.request.command) => Purpose::Command,
             _ => Purpose::Batch,
         };
-        let needs = Needs::of_batch(&stamped(jobs, PRESENT, None));
+        let needs = ReadSet::of_batch(&stamped(jobs, PRESENT, None));
         let known = self.fetch(&needs, purpose, self.shared.given_now()).await;
         let known = known.and_then(|state| {
             self.shared.saw(&state);
-            Known::new(&needs, state).map_err(Attempt::Failed)
+            ReadResult::new(&needs, state).map_err(Attempt::Failed)
         });
         let mut known = match known {
             Ok(known) => known,
@@ -188,7 +193,7 @@ impl Writer {
         };
         // From here on a caller who gives up cannot know what became of it.
         jobs.retain(Job::take);
-        let max = self.shared.standing.state_bytes_max();
+        let max = self.shared.progress.state_bytes_max();
         let envelopes = stamped(jobs, known.state.now, max);
         let decided = match self.decide(&envelopes, &mut known, purpose).await {
             Ok(decided) => decided,
@@ -198,7 +203,7 @@ impl Writer {
             }
         };
         if decided.idle {
-            self.shared.standing.publish(&decided.meta);
+            self.shared.progress.publish(&decided.meta);
             answer(jobs, decided.replies);
             if known.state.mine {
                 self.pass().await;
@@ -212,14 +217,14 @@ impl Writer {
     async fn decide(
         &self,
         envelopes: &[Envelope],
-        known: &mut Known,
+        known: &mut ReadResult,
         purpose: Purpose,
     ) -> Result<Decided, Attempt> {
         for _ in 0..ROUNDS_MAX {
             let missing = match decide_all(envelopes, known) {
                 Ok(decided) => return Ok(decided),
-                Err(Lack::Missing(missing)) => missing,
-                Err(Lack::Unclear | Lack::Nothing) => break,
+                Err(Missing::Rows(missing)) => missing,
+                Err(Missing::Unclear | Missing::Nothing) => break,
             };
             let more = self.fetch(&missing, purpose, Some(known.state.now)).await?;
             if !known.add(&missing, more).map_err(Attempt::Failed)? {
@@ -234,7 +239,7 @@ impl Writer {
 
     async fn fetch(
         &self,
-        needs: &Needs,
+        needs: &ReadSet,
         purpose: Purpose,
         now: Option<ClusterMs>,
     ) -> Result<Fetched, Attempt> {
@@ -256,7 +261,7 @@ impl Writer {
         let commit = Commit { version, last, id: &id, meta, before, commands: &commands };
         match self.commit(&commit, jobs).await {
             Some(Ok(Committed::Done)) => {
-                self.shared.standing.publish(&decided.meta);
+                self.shared.progress.publish(&decided.meta);
                 answer(jobs, decided.replies);
                 Attempt::Answered
             }
@@ -284,7 +289,7 @@ impl Writer {
         }
     }
 
-    /// Hands the turn on. Where that fails, it ends by itself.
+    /// PoolWorker the turn on. Where that fails, it ends by itself.
     async fn pass(&self) {
         if let Err(fault) = self.link.pass().await {
             tracing::debug!(%fault, "the turn was not handed on");
@@ -293,7 +298,11 @@ impl Writer {
 
     /// Commits; where the answer is lost, asks again under the same id, as
     /// long as anybody would hear it.
-    async fn commit(&self, commit: &Commit<'_>, jobs: &[Job]) -> Option<Result<Committed, Fault>> {
+    async fn commit(
+        &self,
+        commit: &Commit<'_>,
+        jobs: &[Job],
+    ) -> Option<Result<Committed, RedisFault>> {
         let mut pause = pauses();
         let mut sent = false;
         loop {
@@ -301,12 +310,14 @@ impl Writer {
                 Ok(committed) => return Some(Ok(committed)),
                 // Refused before anything was written. Of what was asked before
                 // that says nothing.
-                Err(fault @ (Fault::Unreached(_) | Fault::Refused(_) | Fault::NotNow(_)))
-                    if !sent =>
-                {
+                Err(
+                    fault @ (RedisFault::Unreached(_)
+                    | RedisFault::Refused(_)
+                    | RedisFault::NotNow(_)),
+                ) if !sent => {
                     return Some(Err(fault));
                 }
-                Err(fault @ Fault::Damaged(_)) if !sent => return Some(Err(fault)),
+                Err(fault @ RedisFault::Damaged(_)) if !sent => return Some(Err(fault)),
                 Err(fault) => fault,
             };
             sent = true;
@@ -365,14 +376,14 @@ fn fail(jobs: Vec<Job>, error: &StoreError) {
 }
 
 /// Refuses the callers that are left, also when the task panics.
-struct Abandon(Arc<Shared>);
+struct Abandon(Arc<RedisShared>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.queue.abandon();
         if std::thread::panicking() {
             let fault = "the writer has stopped by a fault of its own".into();
-            self.0.failed(&Fault::Refused(fault));
+            self.0.failed(&RedisFault::Refused(fault));
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::entry;
-use super::layout::{CLEARED, Place};
-use super::working::Working;
+use super::layout::{CLEARED, KeyPlace};
+use super::working_set::WorkingSet;
 use crate::codec::{self, StateRecord};
 use crate::machine::{Event, Row, RowId, index};
 
@@ -17,19 +17,19 @@ const WORDS_MAX: usize = 1_000;
 pub const BYTES_MAX: usize = 4 << 20;
 
 /// A Redis command: its name, the place of its key, and its other arguments.
-pub type Write = (&'static str, Place, Vec<Vec<u8>>);
+pub type Write = (&'static str, KeyPlace, Vec<Vec<u8>>);
 
 /// A script's arguments that carry out a batch.
 #[derive(Debug, Default)]
 pub struct Writes {
     /// By command and key, so that many rows go in one.
-    grouped: BTreeMap<(Place, &'static str), Vec<Vec<Vec<u8>>>>,
+    grouped: BTreeMap<(KeyPlace, &'static str), Vec<Vec<Vec<u8>>>>,
     is_cleared: bool,
 }
 
 impl Writes {
     /// What the batch changed.
-    pub fn of(working: &Working<'_>) -> Writes {
+    pub fn of(working: &WorkingSet<'_>) -> Writes {
         let mut writes = Writes { is_cleared: working.is_cleared, ..Writes::default() };
         for (id, row) in &working.rows {
             let was_there = working.was_there(id);
@@ -40,10 +40,10 @@ impl Writes {
             }
         }
         for entry in &working.unlisted {
-            writes.command(Place::of_entry(entry), "ZREM", vec![entry.to_vec()]);
+            writes.command(KeyPlace::of_entry(entry), "ZREM", vec![entry.to_vec()]);
         }
         for entry in &working.listed {
-            writes.add(Place::of_entry(entry), entry.to_vec());
+            writes.add(KeyPlace::of_entry(entry), entry.to_vec());
         }
         let anchor = working.meta.anchor.revision;
         for event in working.events.iter().filter(|event| event.revision > anchor) {
@@ -56,15 +56,15 @@ impl Writes {
     pub fn row(&mut self, row: &Row) {
         self.put(&row.id(), row, true);
         for entry in index::entries(row) {
-            self.add(Place::of_entry(&entry), entry.to_vec());
+            self.add(KeyPlace::of_entry(&entry), entry.to_vec());
         }
     }
 
     /// One event, as an entry of the stream and members of its index.
     pub fn event(&mut self, event: &Event) {
-        self.command(Place::Event, "XADD", entry::entry(event));
+        self.command(KeyPlace::Event, "XADD", entry::entry(event));
         for member in entry::event_members(event) {
-            self.add(Place::EventBy, member);
+            self.add(KeyPlace::EventBy, member);
         }
     }
 
@@ -93,24 +93,24 @@ impl Writes {
 
     fn put(&mut self, id: &RowId, row: &Row, is_new: bool) {
         let value = codec::encode_state_record(&StateRecord::Row(row.clone()));
-        self.command(Place::of_row(id), "HSET", vec![id.to_bytes(), value.to_vec()]);
+        self.command(KeyPlace::of_row(id), "HSET", vec![id.to_bytes(), value.to_vec()]);
         if is_new && is_named(id) {
-            self.add(Place::Name, id.to_bytes());
+            self.add(KeyPlace::Name, id.to_bytes());
         }
     }
 
     fn drop(&mut self, id: &RowId) {
-        self.command(Place::of_row(id), "HDEL", vec![id.to_bytes()]);
+        self.command(KeyPlace::of_row(id), "HDEL", vec![id.to_bytes()]);
         if is_named(id) {
-            self.command(Place::Name, "ZREM", vec![id.to_bytes()]);
+            self.command(KeyPlace::Name, "ZREM", vec![id.to_bytes()]);
         }
     }
 
-    fn add(&mut self, place: Place, member: Vec<u8>) {
+    fn add(&mut self, place: KeyPlace, member: Vec<u8>) {
         self.command(place, "ZADD", vec![b"0".to_vec(), member]);
     }
 
-    fn command(&mut self, place: Place, command: &'static str, args: Vec<Vec<u8>>) {
+    fn command(&mut self, place: KeyPlace, command: &'static str, args: Vec<Vec<u8>>) {
         self.grouped.entry((place, command)).or_default().push(args);
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Result;
 
 use super::error::fault;
-use super::shared::Shared;
-use super::view::Tables;
+use super::shared::SqliteShared;
+use super::view::TransactionView;
 use super::write;
 use crate::machine::{self, ClusterMs, Envelope, Reply, lookup};
 use crate::store::StoreError;
@@ -44,7 +44,11 @@ impl Batch {
     ///
     /// # Errors
     /// Where the transaction as a whole cannot go on.
-    pub(super) fn decide(&mut self, tables: &mut Tables<'_>, shared: &Shared) -> Result<()> {
+    pub(super) fn decide(
+        &mut self,
+        tables: &mut TransactionView<'_>,
+        shared: &SqliteShared,
+    ) -> Result<()> {
         let before = tables.meta.clone();
         let started = Instant::now();
         let mut written_bytes = 0;
@@ -57,7 +61,7 @@ impl Batch {
             && started.elapsed() < BATCH_TIME_MAX
             && let Some(job) = shared.queue.take()
         {
-            let max = shared.standing.state_bytes_max();
+            let max = shared.progress.state_bytes_max();
             let envelope = job.request.clone().stamped(shared.now(), max);
             let done = carry_out(tables, &envelope);
             let faulted = done.is_err();
@@ -84,7 +88,7 @@ impl Batch {
 
     /// The same commands again from the beginning, each behind a savepoint of
     /// its own. Says whether anything changed.
-    fn decide_one_by_one(&mut self, tables: &mut Tables<'_>) -> Result<bool> {
+    fn decide_one_by_one(&mut self, tables: &mut TransactionView<'_>) -> Result<bool> {
         let mut changed = false;
         for taken in &mut self.taken {
             let before = tables.meta.clone();
@@ -140,7 +144,7 @@ struct Done {
     bytes: usize,
 }
 
-fn carry_out(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<Done> {
+fn carry_out(tables: &mut TransactionView<'_>, envelope: &Envelope) -> Result<Done> {
     let decision = machine::decide(envelope, tables)?;
     let bytes = tables.apply(&decision)?;
     let changed = !decision.changes.is_empty() || !decision.events.is_empty();
@@ -150,10 +154,10 @@ fn carry_out(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<Done> {
 /// Whether the clock has to be kept although nothing else changed: a deadline
 /// has passed, so somebody may have been told that a key was gone, and it must
 /// not come back if the machine's clock is set back.
-fn clock_matters(tables: &Tables<'_>, before: ClusterMs) -> Result<bool> {
+fn clock_matters(tables: &TransactionView<'_>, before: ClusterMs) -> Result<bool> {
     Ok(lookup::next_deadline(tables, before)?.is_some_and(|at| at <= tables.meta.clock))
 }
 
-fn savepoint(tables: &Tables<'_>, sql: &str) -> Result<()> {
+fn savepoint(tables: &TransactionView<'_>, sql: &str) -> Result<()> {
     tables.conn.prepare_cached(sql)?.execute([]).map(drop)
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{Result, params_from_iter};
 
-use super::view::Tables;
+use super::view::TransactionView;
 use super::write::no_origins;
 use super::{table, write};
 use crate::machine::{Change, Decision, Event, Row, index};
 
-impl Tables<'_> {
+impl TransactionView<'_> {
     /// Writes a decision's changes and events and moves the position on.
     ///
     /// Gives the bytes of the events written, which hold every value that was
@@ -58,7 +58,7 @@ impl Tables<'_> {
     }
 
     /// Adds a row that comes from elsewhere, whose id must not be there yet.
-    pub(super) fn add(&mut self, row: &Row) -> Result<()> {
+    pub(crate) fn add(&mut self, row: &Row) -> Result<()> {
         write::row(self.conn, row, |table| &table.insert)?;
         self.count_in(row)
     }

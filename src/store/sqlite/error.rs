@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::store::{StoreError, reference};
+use crate::store::{StoreError, migration};
 
 /// Why a file was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum OpenError {
     Strange {
         path: PathBuf,
         #[source]
-        fault: reference::Fault,
+        fault: migration::ForeignData,
     },
     /// The Python reference's, and it cannot be copied before it is converted.
     #[error("{path}: not converted: the copy {copy} cannot be made: {reason}")]
@@ -76,7 +76,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn of(path: &Path, error: rusqlite::Error) -> OpenError {
+    pub(crate) fn of(path: &Path, error: rusqlite::Error) -> OpenError {
         let path = path.to_owned();
         let reason = describe(&error);
         match error.sqlite_error_code() {
@@ -111,7 +111,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// One line on what SQLite reports.
-pub(super) fn describe(error: &rusqlite::Error) -> String {
+pub(crate) fn describe(error: &rusqlite::Error) -> String {
     let text = error.to_string().replace('\n', " ");
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full",

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use super::error::{OpenError, describe, is_busy};
 use super::open;
 use super::table;
-use super::view::Tables;
+use super::view::TransactionView;
 use crate::machine::{Meta, Row};
 use crate::store::StoreError;
-use crate::store::transfer::{Export, Feed, Part, feed};
+use crate::store::export::{Export, Part, PartSender, channel};
 
 /// Between two attempts while another process repairs the log or closes the
 /// file.
@@ -46,7 +46,7 @@ impl Exports {
         if self.stop.is_cancelled() {
             return Err(StoreError::Unavailable("the store is closing".into()));
         }
-        let (mut feed, parts) = feed(self.stop.clone());
+        let (mut sender, parts) = channel(self.stop.clone());
         let (tell, begun) = oneshot::channel();
         self.under_way.spawn_blocking(move || {
             let mut tell = Some(tell);
@@ -57,15 +57,17 @@ impl Exports {
                         let _ = tell.send(Ok(meta));
                     }
                 };
-                let read = connect().map_err(Fault::from);
-                match read.and_then(|conn| read_out(&conn, &mut feed, told)) {
-                    Err(Fault::File(error))
+                let read = connect().map_err(ExportFault::from);
+                match read.and_then(|conn| read_out(&conn, &mut sender, told)) {
+                    Err(ExportFault::File(error))
                         if is_busy(&error) && tell.is_some() && Instant::now() < deadline =>
                     {
                         std::thread::sleep(RETRY);
                     }
-                    Err(Fault::File(error)) => break Err(StoreError::Storage(describe(&error))),
-                    Err(Fault::Feed(error)) => break Err(error),
+                    Err(ExportFault::File(error)) => {
+                        break Err(StoreError::Storage(describe(&error)));
+                    }
+                    Err(ExportFault::Sending(error)) => break Err(error),
                     Ok(()) => break Ok(()),
                 }
             };
@@ -73,7 +75,7 @@ impl Exports {
                 (Some(tell), Err(error)) => {
                     let _ = tell.send(Err(error));
                 }
-                (_, read) => feed.end(read),
+                (_, read) => sender.end(read),
             }
         });
         let late = |_| StoreError::Unavailable("the file was busy until the deadline".into());
@@ -116,27 +118,31 @@ pub enum ExportError {
 
 /// Reads the state that `conn` finds when this begins, all of it from one
 /// transaction. `begun` is told its position before the first part.
-fn read_out(conn: &Connection, feed: &mut Feed, begun: impl FnOnce(Meta)) -> Result<(), Fault> {
+fn read_out(
+    conn: &Connection,
+    sender: &mut PartSender,
+    begun: impl FnOnce(Meta),
+) -> Result<(), ExportFault> {
     let state = conn.unchecked_transaction()?;
-    let tables = Tables::load(&state)?;
+    let tables = TransactionView::load(&state)?;
     begun(tables.meta.clone());
-    each_row(&state, &mut |row| feed.push(Part::Row(row)).map_err(Fault::Feed))?;
+    each_row(&state, &mut |row| sender.push(Part::Row(row)).map_err(ExportFault::Sending))?;
     // Up to the anchor are leftovers of a reset.
     let sql = format!("{} WHERE revision > ?1 ORDER BY revision", table::EVENT.select);
     each(&state, &sql, [tables.meta.anchor.revision.0], table::EVENT.read, &mut |event| {
-        feed.push(Part::Event(event)).map_err(Fault::Feed)
+        sender.push(Part::Event(event)).map_err(ExportFault::Sending)
     })
 }
 
 /// The file failed, or nobody listens.
-pub(super) enum Fault {
+pub(super) enum ExportFault {
     File(rusqlite::Error),
-    Feed(StoreError),
+    Sending(StoreError),
 }
 
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::File(error)
+impl From<rusqlite::Error> for ExportFault {
+    fn from(error: rusqlite::Error) -> ExportFault {
+        ExportFault::File(error)
     }
 }
 

@@ -5,11 +5,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, params_from_iter};
 
 use super::table::{EVENT, bound};
-use super::view::Tables;
+use super::view::TransactionView;
 use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView, Page};
 use crate::machine::{Event, Revision};
 
-impl HistoryView for Tables<'_> {
+impl HistoryView for TransactionView<'_> {
     type Error = rusqlite::Error;
 
     /// Walks one index from its end: that of the subject if one is asked for,
@@ -77,7 +77,7 @@ impl HistoryView for Tables<'_> {
     }
 }
 
-impl Tables<'_> {
+impl TransactionView<'_> {
     fn events(&self, sql: &str, params: Vec<ToSqlOutput<'_>>, page: Page) -> Result<Vec<Event>> {
         let mut statement = self.conn.prepare_cached(sql)?;
         page.read(statement.query_map(params_from_iter(params), EVENT.read)?, Event::bytes)

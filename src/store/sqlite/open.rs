@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::bring_up::bring_up;
 use super::error::{OpenError, is_busy};
-use super::move_in::move_in;
 use super::schema::{self, Contents, Purpose};
+use super::upgrade::bring_up;
 use crate::machine::ClusterMs;
+use crate::store::migration::sqlite::move_in::move_in;
 
 /// How long opening waits for other processes: for a checkpoint of a large
 /// log, or for many processes that start at once.
@@ -117,7 +117,7 @@ fn locked(path: PathBuf) -> OpenError {
 
 /// A connection that nobody else can be beside, to a file that is to be changed
 /// whole or to be left as it is.
-pub(super) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     // Until it is changed, its log stays as it is.
@@ -131,7 +131,7 @@ pub(super) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// From now on closing the connection folds the log into the file.
-pub(super) fn fold_log(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn fold_log(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{describe, is_busy};
 use super::open::open_reader;
-use super::view::Tables;
+use super::view::TransactionView;
 use super::writer::others;
 use crate::machine::{self, Answer, ClusterMs, Meta, Question, lookup};
 use crate::store::StoreError;
@@ -162,7 +162,7 @@ fn answer(reader: &mut Reader, question: &Question, as_of: AsOf) -> Result<Found
     let Reader { conn, seen } = reader;
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let Seen { meta, next_deadline, .. } = look(&state, seen)?;
-    let tables = Tables { conn: &state, meta: meta.clone() };
+    let tables = TransactionView { conn: &state, meta: meta.clone() };
     if question.is_about_history() {
         let answer = machine::answer_history(question, &tables, &meta)?;
         return Ok(Found::Answer(Box::new((answer, meta))));
@@ -182,7 +182,7 @@ fn answer(reader: &mut Reader, question: &Question, as_of: AsOf) -> Result<Found
 /// One read transaction too.
 fn is_due(conn: &Connection, now: ClusterMs) -> Result<bool> {
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let tables = Tables::load(&state)?;
+    let tables = TransactionView::load(&state)?;
     lookup::is_due(&tables, now.max(tables.meta.clock))
 }
 
@@ -192,7 +192,7 @@ fn look(conn: &Connection, seen: &mut Option<Seen>) -> Result<Seen> {
     if let Some(seen) = seen.as_ref().filter(|seen| seen.others == others) {
         return Ok(seen.clone());
     }
-    let tables = Tables::load(conn)?;
+    let tables = TransactionView::load(conn)?;
     let next_deadline = lookup::next_deadline(&tables, tables.meta.clock)?;
     Ok(seen.insert(Seen { others, meta: tables.meta, next_deadline }).clone())
 }

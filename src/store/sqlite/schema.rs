@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{move_in, table, write};
+use super::{table, write};
 use crate::machine::Meta;
+use crate::store::migration::sqlite::move_in;
 
 /// `MSSC` in the file's header: tells our files from everybody else's.
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5343;
@@ -76,14 +77,14 @@ pub(super) enum Purpose {
 
 /// What a file that can be opened turned out to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contents {
+pub(crate) enum Contents {
     /// No table at all.
     Empty,
     /// Our tables, in this format.
     Ours(i32),
     /// The Python reference's tables and nothing else.
     Reference,
-    /// Tables of somebody else.
+    /// TransactionView of somebody else.
     Foreign,
 }
 
@@ -129,7 +130,7 @@ pub(super) fn use_log(conn: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Whose file this is. Reads only.
-pub(super) fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
+pub(crate) fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
     let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let format: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let things: i64 = conn.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -143,7 +144,7 @@ pub(super) fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
 
 /// Makes our tables, within the caller's transaction: so a file is ours as a
 /// whole, or still empty.
-pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn create(conn: &Connection) -> rusqlite::Result<()> {
     let tables = table::ALL.iter().map(|table| &table.create);
     tables
         .chain([&table::META.create, &table::EVENT.create])
@@ -183,7 +184,7 @@ fn rebuild(conn: &Connection, name: &str, create: &str) -> rusqlite::Result<()> 
 }
 
 /// What is wrong with the file's pages, if anything: reads all of them.
-pub(super) fn damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
+pub(crate) fn damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
     let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok((verdict != "ok").then(|| verdict.replace('\n', " ")))
 }

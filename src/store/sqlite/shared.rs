@@ -4,22 +4,22 @@ use tokio::sync::watch;
 
 use crate::machine::{ClusterMs, Meta, Revision};
 use crate::store::clock::Clock;
+use crate::store::progress::{SteadyClock, StoreProgress};
 use crate::store::queue::Queue;
-use crate::store::standing::{Standing, SteadyClock};
 
-pub(super) struct Shared {
+pub(super) struct SqliteShared {
     pub(super) queue: Queue,
-    pub(super) standing: Standing,
+    pub(super) progress: StoreProgress,
     /// The file's own clock bounds it from below too, but not while a reader
     /// only looks.
     clock: SteadyClock,
 }
 
-impl Shared {
-    pub(super) fn new(clock: Clock, meta: &Meta, state_bytes_max: Option<u64>) -> Shared {
-        Shared {
+impl SqliteShared {
+    pub(super) fn new(clock: Clock, meta: &Meta, state_bytes_max: Option<u64>) -> SqliteShared {
+        SqliteShared {
             queue: Queue::new(),
-            standing: Standing::at(meta, state_bytes_max),
+            progress: StoreProgress::at(meta, state_bytes_max),
             clock: SteadyClock::new(clock, meta.clock),
         }
     }
@@ -30,7 +30,7 @@ impl Shared {
 
     /// Watched, the file is looked at more often: the writer learns of it.
     pub(super) fn watch(&self) -> watch::Receiver<Revision> {
-        let watcher = self.standing.watch();
+        let watcher = self.progress.watch();
         self.queue.nudge();
         watcher
     }

@@ -15,8 +15,8 @@ use rusqlite::{Connection, params};
 
 use self::draw::{Draw, NAMES};
 use super::export::each_row;
-use super::view::Tables;
-use super::{Options, SqliteStore, leftovers, schema};
+use super::view::TransactionView;
+use super::{Options, SqliteStore, reclaim, schema};
 use crate::machine::command::Rank;
 use crate::machine::index::{self, Index};
 use crate::machine::view::{HistoryView, Page, Range, View};
@@ -25,7 +25,7 @@ use crate::machine::{
     WallMs, decide, lookup,
 };
 use crate::store::clock::Manual;
-use crate::store::memory::State;
+use crate::store::memory::MemoryState;
 use crate::store::{Consistency, Request, Store, tables};
 
 /// Choices by the seed in the environment, or by a fresh one; printed.
@@ -42,8 +42,8 @@ fn the_same_commands_give_the_same_rows() {
     let mut draw = seeded("rows");
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
-    let mut ours = Tables::load(&conn).unwrap();
-    let mut theirs = State::default();
+    let mut ours = TransactionView::load(&conn).unwrap();
+    let mut theirs = MemoryState::default();
     let mut clock_ms = 1_000_000_000;
     let mut acted = BTreeSet::new();
     for step in 0..6_000 {
@@ -52,7 +52,7 @@ fn the_same_commands_give_the_same_rows() {
             origin: None,
             idempotency: None,
             actor: draw.maybe(NAMES),
-            chance: draw.chance(),
+            random: draw.chance(),
             wall: WallMs(clock_ms),
             clock: ClusterMs(clock_ms),
             state_bytes_max: (step % 3 == 0).then_some(20_000),
@@ -69,8 +69,8 @@ fn the_same_commands_give_the_same_rows() {
         assert_eq!(ours.meta, *theirs.tables.meta(), "step {step}: {envelope:?}");
         if step % 10 == 0 {
             super::write::meta(&conn, &ours.meta).unwrap();
-            ours = Tables::load(&conn).unwrap();
-            while leftovers::delete_piece(&conn).unwrap() {}
+            ours = TransactionView::load(&conn).unwrap();
+            while reclaim::delete_piece(&conn).unwrap() {}
             compare(&mut draw, &ours, &theirs, ClusterMs(clock_ms), step);
         }
     }
@@ -79,7 +79,7 @@ fn the_same_commands_give_the_same_rows() {
 }
 
 /// Every row, by which all entries and counts are derived anew.
-fn restored(ours: &Tables<'_>) -> tables::Tables {
+fn restored(ours: &TransactionView<'_>) -> tables::Tables {
     let mut rows = Vec::new();
     each_row(ours.conn, &mut |row| {
         rows.push(row);
@@ -98,7 +98,13 @@ fn entries(conn: &Connection) -> Vec<Vec<u8>> {
 
 /// Compares all that there is, and asks both all that can be asked, with drawn
 /// arguments.
-fn compare(draw: &mut Draw<'_>, ours: &Tables<'_>, theirs: &State, clock: ClusterMs, step: u32) {
+fn compare(
+    draw: &mut Draw<'_>,
+    ours: &TransactionView<'_>,
+    theirs: &MemoryState,
+    clock: ClusterMs,
+    step: u32,
+) {
     let (rows, history) = (&theirs.tables, &theirs.history);
     assert_eq!(restored(ours), *rows, "rows at step {step}");
     let derived = rows.rows().flat_map(|row| index::entries(row));
@@ -167,7 +173,7 @@ fn filled(rows: u64) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
     conn.execute_batch("BEGIN").unwrap();
-    let mut state = Tables::load(&conn).unwrap();
+    let mut state = TransactionView::load(&conn).unwrap();
     for _ in 0..rows {
         let command = draw::set(&format!("key-{}", state.meta.revision), Some(5_000));
         commit(&mut state, command);
@@ -177,12 +183,12 @@ fn filled(rows: u64) -> Connection {
     conn
 }
 
-fn commit(state: &mut Tables<'_>, command: Command) -> Reply {
+fn commit(state: &mut TransactionView<'_>, command: Command) -> Reply {
     let envelope = Envelope {
         origin: None,
         idempotency: None,
         actor: None,
-        chance: 0,
+        random: 0,
         wall: WallMs(1),
         clock: ClusterMs(state.meta.revision.0),
         state_bytes_max: None,
@@ -219,7 +225,7 @@ fn nothing_is_looked_through() {
 #[test]
 fn a_reset_of_a_large_state_leaves_tables_to_be_deleted() {
     let conn = filled(3_000);
-    let mut state = Tables::load(&conn).unwrap();
+    let mut state = TransactionView::load(&conn).unwrap();
     let request = "INSERT INTO entry_remembered VALUES (?1)";
     conn.execute(request, params![[Index::Request as u8, 0]]).unwrap();
     commit(&mut state, Command::Reset);
@@ -237,7 +243,7 @@ fn a_reset_of_a_large_state_leaves_tables_to_be_deleted() {
     let mut longest = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let more = leftovers::delete_piece(&conn).unwrap();
+        let more = reclaim::delete_piece(&conn).unwrap();
         longest = longest.max(began.elapsed());
         if !more {
             break;

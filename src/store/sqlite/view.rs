@@ -1,5 +1,5 @@
 //! The tables as the rules see them; the history is in `history`. One value of
-//! [`Tables`] lives as long as one transaction, so all that it tells is of one
+//! [`TransactionView`] lives as long as one transaction, so all that it tells is of one
 //! state.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 use super::table::{self, bound};
 use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{Page, Range};
-use crate::machine::{Meta, Row, RowId, View, tally};
+use crate::machine::{Meta, Row, RowId, View, size};
 
 /// Entries of the state, those that outlive a reset, and the same backwards.
 pub(super) const ENTRIES: [&str; 4] = [
@@ -21,22 +21,22 @@ pub(super) const ENTRIES: [&str; 4] = [
 ];
 
 /// The state within one transaction.
-pub(super) struct Tables<'c> {
-    pub(super) conn: &'c Connection,
+pub(crate) struct TransactionView<'c> {
+    pub(crate) conn: &'c Connection,
     /// As stored when the transaction began, then moved on by each command;
     /// written back once, at its end.
-    pub(super) meta: Meta,
+    pub(crate) meta: Meta,
 }
 
-impl<'c> Tables<'c> {
+impl<'c> TransactionView<'c> {
     /// The state as the transaction that is open on `conn` finds it.
-    pub(super) fn load(conn: &'c Connection) -> Result<Tables<'c>> {
+    pub(super) fn load(conn: &'c Connection) -> Result<TransactionView<'c>> {
         let meta = conn.prepare_cached(&table::META.one)?.query_row([1], table::META.read)?;
-        Ok(Tables { conn, meta })
+        Ok(TransactionView { conn, meta })
     }
 }
 
-impl View for Tables<'_> {
+impl View for TransactionView<'_> {
     type Error = rusqlite::Error;
 
     fn meta(&self) -> Result<Meta> {
@@ -59,7 +59,7 @@ impl View for Tables<'_> {
             .skip_while(|row| row.as_ref().is_ok_and(|row| range.begins_behind(&row.id())))
             .take_while(|row| row.as_ref().map_or(true, |row| range.holds(&row.id())))
             .map(|row| row.map(Arc::new));
-        page.read(found, |row| tally::bytes(row) as usize)
+        page.read(found, |row| size::bytes(row) as usize)
     }
 
     fn search(&self, search: &Search) -> Result<Searched> {

@@ -75,7 +75,7 @@ pub(super) fn row(conn: &Connection, row: &Row, which: fn(&Table<Row>) -> &Strin
 }
 
 /// Writes the position.
-pub(super) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
+pub(crate) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
     let counts = &meta.counts;
     let params = params![
         1,
@@ -100,7 +100,7 @@ pub(super) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
 }
 
 /// Adds an event to the history.
-pub(super) fn event(conn: &Connection, event: &Event) -> Result<()> {
+pub(crate) fn event(conn: &Connection, event: &Event) -> Result<()> {
     let params = params![
         event.revision.0,
         event.at.0,

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::batch::{self, Batch};
 use super::error::{describe, fault, is_busy};
-use super::leftovers;
-use super::shared::Shared;
-use super::view::Tables;
+use super::reclaim;
+use super::shared::SqliteShared;
+use super::view::TransactionView;
 use crate::machine::Meta;
 use crate::store::StoreError;
-use crate::store::queue::Wake;
+use crate::store::queue::WriterWake;
 
 /// How often the file is looked at for commits of other processes while
 /// somebody here waits for one: what a waiter may lose against one that shares
@@ -37,9 +37,9 @@ const COURTESY: Duration = Duration::from_micros(500);
 /// took: others lose a fifth of their throughput at most.
 const LEFTOVERS_REST: u32 = 4;
 
-pub(super) struct Writer {
+pub(super) struct SqliteWriter {
     conn: Connection,
-    shared: Arc<Shared>,
+    shared: Arc<SqliteShared>,
     /// SQLite's count of the commits of others, as it was last looked at.
     others: i64,
     /// When to go on deleting what a reset has left, as long as there is any.
@@ -55,15 +55,15 @@ enum Begun {
     Unwanted,
 }
 
-impl Writer {
+impl SqliteWriter {
     pub(super) fn new(
         conn: Connection,
-        shared: Arc<Shared>,
+        shared: Arc<SqliteShared>,
         ended: watch::Sender<()>,
-    ) -> rusqlite::Result<Writer> {
+    ) -> rusqlite::Result<SqliteWriter> {
         let others = others(&conn)?;
         // A process that died may not have come to the end of it.
-        Ok(Writer { conn, shared, others, leftovers: Some(Instant::now()), _ended: ended })
+        Ok(SqliteWriter { conn, shared, others, leftovers: Some(Instant::now()), _ended: ended })
     }
 
     /// Works until the queue is closed and empty; then folds the log into the
@@ -71,13 +71,13 @@ impl Writer {
     pub(super) fn run(mut self) {
         let abandon = Abandon(self.shared.clone());
         loop {
-            let watched = self.shared.standing.is_watched();
+            let watched = self.shared.progress.is_watched();
             let look = if watched { LOOK_WATCHED } else { LOOK_UNWATCHED };
             let leftovers = self.leftovers.map(|at| at.saturating_duration_since(Instant::now()));
             match self.shared.queue.wait(leftovers.map_or(look, |rest| rest.min(look))) {
-                Wake::Work => self.work(),
-                Wake::Look => self.look(),
-                Wake::Close => break,
+                WriterWake::Work => self.work(),
+                WriterWake::Look => self.look(),
+                WriterWake::Close => break,
             }
             if self.leftovers.is_some_and(|at| at <= Instant::now()) {
                 self.delete_leftovers();
@@ -133,8 +133,8 @@ impl Writer {
                 if was_reset {
                     self.leftovers = Some(Instant::now());
                 }
-                self.shared.standing.publish(&meta);
-                self.shared.standing.set_fault(None);
+                self.shared.progress.publish(&meta);
+                self.shared.progress.set_fault(None);
                 batch.answer();
                 if others != self.others {
                     self.others = others;
@@ -151,7 +151,7 @@ impl Writer {
 
     fn failed(&self, error: &StoreError) {
         tracing::error!(%error, "commit failed");
-        self.shared.standing.set_fault(Some(error.to_string()));
+        self.shared.progress.set_fault(Some(error.to_string()));
     }
 
     /// All that is to be done before `COMMIT`: what others have committed, the
@@ -159,7 +159,7 @@ impl Writer {
     fn prepare(&self, batch: &mut Batch) -> Result<(i64, Meta, bool), StoreError> {
         let storage = |error| fault(&error);
         let others = others(&self.conn).map_err(storage)?;
-        let mut tables = Tables::load(&self.conn).map_err(storage)?;
+        let mut tables = TransactionView::load(&self.conn).map_err(storage)?;
         let anchor = tables.meta.anchor.revision;
         batch.decide(&mut tables, &self.shared).map_err(storage)?;
         let was_reset = tables.meta.anchor.revision > anchor;
@@ -171,7 +171,7 @@ impl Writer {
     fn delete_leftovers(&mut self) {
         let began = Instant::now();
         let deleted = self.execute("BEGIN IMMEDIATE").and_then(|()| {
-            let more = leftovers::delete_piece(&self.conn)?;
+            let more = reclaim::delete_piece(&self.conn)?;
             self.execute("COMMIT")?;
             // Folded in bit by bit, or the commit of some command would have to
             // copy thousands of pages at once.
@@ -204,7 +204,7 @@ impl Writer {
     fn look(&mut self) {
         let looked = others(&self.conn).and_then(|others| {
             if others != self.others {
-                self.shared.standing.publish(&Tables::load(&self.conn)?.meta);
+                self.shared.progress.publish(&TransactionView::load(&self.conn)?.meta);
                 self.others = others;
             }
             Ok(())
@@ -226,13 +226,13 @@ pub(super) fn others(conn: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// Refuses the callers that are left, also when the thread panics.
-struct Abandon(Arc<Shared>);
+struct Abandon(Arc<SqliteShared>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.queue.abandon();
         if std::thread::panicking() {
-            self.0.standing.set_fault(Some("the writer has stopped by a fault of its own".into()));
+            self.0.progress.set_fault(Some("the writer has stopped by a fault of its own".into()));
         }
     }
 }

@@ -18,10 +18,10 @@ impl Worker {
         let record = self.record.clone();
         let name =
             self.pick("key", KEYS, |name| record.borrow().keys.get(name).map_or(0, Vec::len));
-        match self.random.random_range(0..10) {
+        match self.rng.random_range(0..10) {
             0..4 => _ = self.get(&name).await,
             4..7 => {
-                let named = self.random.random_bool(0.5);
+                let named = self.rng.random_bool(0.5);
                 self.set(&name, None, named).await;
             }
             7..9 => {
@@ -36,7 +36,7 @@ impl Worker {
     async fn get(&mut self, name: &str) -> Option<Option<(String, u64)>> {
         let (began, at) = (now(), self.node());
         let question = Question::Key { key: name.into() };
-        let local = self.random.random_bool(0.1);
+        let local = self.rng.random_bool(0.1);
         let consistency = if local { Consistency::Local } else { Consistency::Linearizable };
         let answer = self.client.ask(at, &question, consistency).await;
         let read = match answer {

@@ -13,10 +13,10 @@ const RESOURCES: u64 = 2;
 
 impl Worker {
     pub(super) async fn hold_lease(&mut self) {
-        if !self.leases.is_empty() && self.random.random_bool(0.6) {
-            let at = self.random.random_range(0..self.leases.len());
+        if !self.leases.is_empty() && self.rng.random_bool(0.6) {
+            let at = self.rng.random_range(0..self.leases.len());
             let (name, token) = self.leases[at].clone();
-            if self.random.random_bool(0.5) {
+            if self.rng.random_bool(0.5) {
                 self.leases.remove(at);
                 self.release_lease(&name, token).await;
             } else {
@@ -27,7 +27,7 @@ impl Worker {
         let record = self.record.clone();
         let name = self
             .pick("lease", RESOURCES, |name| record.borrow().leases.get(name).map_or(0, Vec::len));
-        let ttl_ms = self.random.random_range(500..3_000);
+        let ttl_ms = self.rng.random_range(500..3_000);
         let command = Command::Acquire(Acquire {
             resource_id: name.as_str().into(),
             holder_id: self.name.as_str().into(),
@@ -52,7 +52,7 @@ impl Worker {
     }
 
     async fn renew(&mut self, name: &str, token: u64) {
-        let ttl_ms = self.random.random_range(500..3_000);
+        let ttl_ms = self.rng.random_range(500..3_000);
         let command = Command::Renew(Renew {
             resource_id: name.into(),
             holder_id: self.name.as_str().into(),

@@ -13,10 +13,10 @@ const RUNS: u64 = 3;
 
 impl Worker {
     pub(super) async fn work_on_run(&mut self) {
-        if !self.claims.is_empty() && self.random.random_bool(0.6) {
-            let at = self.random.random_range(0..self.claims.len());
+        if !self.claims.is_empty() && self.rng.random_bool(0.6) {
+            let at = self.rng.random_range(0..self.claims.len());
             let (run, token) = self.claims[at].clone();
-            match self.random.random_range(0..10) {
+            match self.rng.random_range(0..10) {
                 0..6 => self.checkpoint(&run, token).await,
                 6..8 => {
                     self.claims.remove(at);
@@ -36,11 +36,11 @@ impl Worker {
             let open = record.runs.iter().rev().filter(|(_, calls)| few(calls));
             open.map(|(run, _)| run.clone()).take(RUNS as usize).collect()
         };
-        if open.is_empty() || self.random.random_bool(0.15) {
+        if open.is_empty() || self.rng.random_bool(0.15) {
             self.create().await;
             return;
         }
-        let run = open[self.random.random_range(0..open.len())].clone();
+        let run = open[self.rng.random_range(0..open.len())].clone();
         self.claim(&run).await;
     }
 
@@ -62,7 +62,7 @@ impl Worker {
     }
 
     async fn claim(&mut self, run: &str) {
-        let claim_ttl_ms = self.random.random_range(500..3_000);
+        let claim_ttl_ms = self.rng.random_range(500..3_000);
         let command = Command::Claim(Claim {
             run_id: run.into(),
             agent_id: self.name.as_str().into(),
@@ -91,7 +91,7 @@ impl Worker {
         let output = self.unique();
         let command = Command::Checkpoint(Checkpoint {
             run_id: run.into(),
-            step: self.random.random_range(0..5),
+            step: self.rng.random_range(0..5),
             output: Json::new(output.as_str()),
             claimant: self.claimant(token),
         });

@@ -39,7 +39,7 @@ fn bytes(file: &Path) -> u64 {
 
 #[tokio::test]
 async fn kill_9_leaves_the_references_file_or_ours() {
-    let mut chance = StdRng::seed_from_u64(seed("moving_in"));
+    let mut random = StdRng::seed_from_u64(seed("moving_in"));
     let folder = tempfile::tempdir().unwrap();
     let original = folder.path().join("original.db");
     large(&original, ROWS);
@@ -52,7 +52,7 @@ async fn kill_9_leaves_the_references_file_or_ours() {
         match MOMENTS.get(round / ROUNDS) {
             Some((_, moment)) => until(|| moment(&file) || child.has_ended()),
             None => {
-                let moment = Instant::now() + Duration::from_millis(chance.random_range(0..400));
+                let moment = Instant::now() + Duration::from_millis(random.random_range(0..400));
                 until(|| Instant::now() >= moment);
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch};
+use super::{Call, JsonObject, Nature, Tool, mismatch};
 use crate::machine::query::Answer;
 use crate::machine::row::Counts;
 use crate::machine::{Command, Question, Reply};
@@ -89,7 +89,7 @@ fn health_tool() -> Tool {
     }
 }
 
-async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
+async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let asked = counts(&call, Consistency::Linearizable).await;
     // After the question: this node has now got as far as the answer.
     let health = call.service.health().await;
@@ -104,7 +104,7 @@ async fn health(call: Call<'_>) -> Result<Object, ServiceError> {
         },
     };
     let uptime_s = call.service.uptime().as_millis() as u64 / 10 * 10;
-    let reply = Object::new()
+    let reply = JsonObject::new()
         .text("status", &status)
         .text("backend", health.backend)
         .seconds("uptime_s", uptime_s)
@@ -133,7 +133,7 @@ async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, Ser
     }
 }
 
-fn with_cluster(reply: Object, cluster: &ClusterHealth) -> Object {
+fn with_cluster(reply: JsonObject, cluster: &ClusterHealth) -> JsonObject {
     let reply = reply
         .text("cluster", &cluster.cluster_name)
         .number("node", cluster.node_id)
@@ -157,8 +157,8 @@ fn with_cluster(reply: Object, cluster: &ClusterHealth) -> Object {
     }
 }
 
-fn member_object(member: &Member) -> Object {
-    let mut reply = Object::new()
+fn member_object(member: &Member) -> JsonObject {
+    let mut reply = JsonObject::new()
         .number("id", member.id)
         .text("addr", &member.addr)
         .text("url", &member.url)
@@ -191,7 +191,7 @@ fn reset_tool() -> Tool {
     }
 }
 
-async fn reset(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn reset(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     if !call.caller.admin {
         return Err(ServiceError::forbidden(
             "sidecar_reset needs the right to administer: the administrator's token, or a call \
@@ -199,7 +199,9 @@ async fn reset(mut call: Call<'_>) -> Result<Object, ServiceError> {
         ));
     }
     match call.submit(Command::Reset).await? {
-        Reply::Reset { cleared } => Ok(Object::new().raw("ok", "true").number("cleared", cleared)),
+        Reply::Reset { cleared } => {
+            Ok(JsonObject::new().raw("ok", "true").number("cleared", cleared))
+        }
         _ => Err(mismatch()),
     }
 }

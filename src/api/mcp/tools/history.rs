@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch, text};
+use super::{Call, JsonObject, Nature, Tool, mismatch, text};
 use crate::limits;
 use crate::machine::query::Answer;
 use crate::machine::view::HistoryFilter;
@@ -35,8 +35,8 @@ pub(super) fn event_fields() -> Vec<Field> {
     ]
 }
 
-pub(super) fn event_object(event: &Event) -> Object {
-    Object::new()
+pub(super) fn event_object(event: &Event) -> JsonObject {
+    JsonObject::new()
         .revision("id", event.revision)
         .text("key", &event.subject)
         .json_or_null("new_value", event.new.as_ref())
@@ -91,7 +91,7 @@ fn log_tool() -> Tool {
     }
 }
 
-async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn log(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let filter = HistoryFilter {
         subject: call.args.string("key")?.map(Into::into),
         action: call.args.string("action")?.map(|name| action(&name)).transpose()?,
@@ -105,7 +105,7 @@ async fn log(mut call: Call<'_>) -> Result<Object, ServiceError> {
         return Err(mismatch());
     };
     more |= page.cut(&mut events, event_bytes);
-    let reply = Object::new()
+    let reply = JsonObject::new()
         .objects("entries", events.iter().map(event_object))
         .number("total", events.len() as u64);
     Ok(match events.last() {

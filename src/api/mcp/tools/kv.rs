@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::field::{self, Field};
 use super::history::event_object;
-use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
+use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
 use crate::limits;
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
 use crate::machine::query::Answer;
@@ -81,7 +81,7 @@ fn set_tool() -> Tool {
     }
 }
 
-async fn set(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn set(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Set(Set {
         key: call.args.key("key")?,
         value: call.args.json("value")?,
@@ -96,8 +96,8 @@ async fn set(mut call: Call<'_>) -> Result<Object, ServiceError> {
     }
 }
 
-fn written_object(written: &Written) -> Object {
-    Object::new()
+fn written_object(written: &Written) -> JsonObject {
+    JsonObject::new()
         .bool("ok", written.ok)
         .revision("revision", written.revision)
         .text_if("reason", text(&written.reason))
@@ -123,7 +123,7 @@ fn get_tool() -> Tool {
     }
 }
 
-async fn get(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn get(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let key = call.args.key("key")?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
@@ -131,13 +131,13 @@ async fn get(mut call: Call<'_>) -> Result<Object, ServiceError> {
         return Err(mismatch());
     };
     Ok(match row {
-        Some(row) => Object::new()
+        Some(row) => JsonObject::new()
             .text("key", &key)
             .json("value", &row.value)
             .bool("found", true)
             .revision("revision", row.revision)
             .deadline_if("expires_at", row.expires_at),
-        None => Object::new().text("key", &key).null("value").bool("found", false),
+        None => JsonObject::new().text("key", &key).null("value").bool("found", false),
     })
 }
 
@@ -164,7 +164,7 @@ fn delete_tool() -> Tool {
     }
 }
 
-async fn delete(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Delete(Delete {
         key: call.args.key("key")?,
         agent_id: call.args.id_if("agent_id")?,
@@ -208,7 +208,7 @@ fn list_tool() -> Tool {
     }
 }
 
-async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
     let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
@@ -223,7 +223,7 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     if page.cut(&mut rows, |(key, row)| key.len() + value_bytes(row)) {
         next = rows.last().map(|(key, _)| key.clone());
     }
-    let mut reply = Object::new().list("keys", &rows, |text, (key, _)| {
+    let mut reply = JsonObject::new().list("keys", &rows, |text, (key, _)| {
         super::push_string(text, key);
     });
     if with_values {
@@ -232,8 +232,8 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
     Ok(reply.text_if("next_cursor", text(&next)))
 }
 
-fn entry_object((key, row): &(Text, KeyRow)) -> Object {
-    Object::new()
+fn entry_object((key, row): &(Text, KeyRow)) -> JsonObject {
+    JsonObject::new()
         .text("key", key)
         .json("value", &row.value)
         .revision("revision", row.revision)
@@ -293,7 +293,7 @@ fn transact_tool() -> Tool {
     }
 }
 
-async fn transact(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn transact(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Transact {
         compare: compares(&mut call)?,
         then: operations(&mut call, "then")?,
@@ -350,13 +350,17 @@ fn operations(call: &mut Call<'_>, name: &str) -> Result<Vec<Operation>, Service
     list.into_iter().map(operation).collect()
 }
 
-fn transacted_object(reply: &Transacted, then: &[Operation], otherwise: &[Operation]) -> Object {
+fn transacted_object(
+    reply: &Transacted,
+    then: &[Operation],
+    otherwise: &[Operation],
+) -> JsonObject {
     let operations = if reply.succeeded { then } else { otherwise };
     let results = operations.iter().zip(&reply.results).map(|(operation, result)| {
         let key = match operation {
             Operation::Set { key, .. } | Operation::Delete { key } | Operation::Get { key } => key,
         };
-        let named = |op| Object::new().text("op", op).text("key", key);
+        let named = |op| JsonObject::new().text("op", op).text("key", key);
         match result {
             OperationResult::Set { revision } => {
                 named("set").bool("ok", true).revision("revision", *revision)
@@ -368,7 +372,7 @@ fn transacted_object(reply: &Transacted, then: &[Operation], otherwise: &[Operat
                 .revision("revision", *revision),
         }
     });
-    Object::new()
+    JsonObject::new()
         .bool("succeeded", reply.succeeded)
         .objects("results", results)
         .revision("revision", reply.revision)
@@ -415,7 +419,7 @@ fn wait_tool() -> Tool {
     }
 }
 
-async fn wait(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn wait(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let filter = match (call.args.key_if("key")?, call.args.key_if("prefix")?) {
         (Some(key), None) => ChangeFilter::Key(key),
         (None, Some(prefix)) => ChangeFilter::Prefix(prefix),
@@ -433,7 +437,7 @@ async fn wait(mut call: Call<'_>) -> Result<Object, ServiceError> {
     {
         found.revision = last.revision;
     }
-    let reply = Object::new()
+    let reply = JsonObject::new()
         .bool("changed", !found.events.is_empty())
         .objects("events", found.events.iter().map(event_object))
         .revision("revision", found.revision);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch, text};
+use super::{Call, JsonObject, Nature, Tool, mismatch, text};
 use crate::limits;
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::query::Answer;
@@ -77,7 +77,7 @@ fn acquire_tool() -> Tool {
     }
 }
 
-async fn acquire(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn acquire(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let acquire = Acquire {
         resource_id: call.args.id("resource_id")?,
         holder_id: call.args.id("holder_id")?,
@@ -86,7 +86,7 @@ async fn acquire(mut call: Call<'_>) -> Result<Object, ServiceError> {
     let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
     let context = call.context()?;
     let reply = call.service.acquire(acquire, context, wait).await?;
-    Ok(Object::new()
+    Ok(JsonObject::new()
         .bool("acquired", reply.acquired)
         .text("resource_id", &reply.resource_id)
         .text_or_null("holder", text(&reply.holder))
@@ -120,7 +120,7 @@ fn renew_tool() -> Tool {
     }
 }
 
-async fn renew(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn renew(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Renew(Renew {
         resource_id: call.args.id("resource_id")?,
         holder_id: call.args.id("holder_id")?,
@@ -128,7 +128,7 @@ async fn renew(mut call: Call<'_>) -> Result<Object, ServiceError> {
         fencing_token: call.args.number_if("fencing_token", limits::revision)?,
     });
     match call.submit(command).await? {
-        Reply::Renewed(reply) => Ok(Object::new()
+        Reply::Renewed(reply) => Ok(JsonObject::new()
             .bool("renewed", reply.renewed)
             .text("resource_id", &reply.resource_id)
             .deadline_or_null("expires_at", reply.expires_at)
@@ -158,7 +158,7 @@ fn release_tool() -> Tool {
     }
 }
 
-async fn release(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn release(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::ReleaseLease(ReleaseLease {
         resource_id: call.args.id("resource_id")?,
         holder_id: call.args.id("holder_id")?,
@@ -166,7 +166,7 @@ async fn release(mut call: Call<'_>) -> Result<Object, ServiceError> {
     });
     match call.submit(command).await? {
         Reply::LeaseReleased { released, resource_id } => {
-            Ok(Object::new().bool("released", released).text("resource_id", &resource_id))
+            Ok(JsonObject::new().bool("released", released).text("resource_id", &resource_id))
         }
         _ => Err(mismatch()),
     }
@@ -199,7 +199,7 @@ fn list_tool() -> Tool {
     }
 }
 
-async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
     let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
@@ -209,11 +209,11 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
         return Err(mismatch());
     };
     let leases = rows.iter().map(|(resource_id, row)| {
-        Object::new()
+        JsonObject::new()
             .text("resource_id", resource_id)
             .text("holder", &row.holder_id)
             .revision("fencing_token", row.token)
             .deadline_or_null("expires_at", Some(row.expires_at))
     });
-    Ok(Object::new().objects("leases", leases).text_if("next_cursor", text(&next)))
+    Ok(JsonObject::new().objects("leases", leases).text_if("next_cursor", text(&next)))
 }

@@ -5,14 +5,14 @@
 
 mod admin;
 mod args;
+mod claim;
 mod field;
 mod history;
+mod json_object;
 mod kv;
 mod lease;
-mod object;
 mod run;
 mod session;
-mod work;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{LazyLock, OnceLock};
@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 pub(super) use args::shortened;
 pub use field::Field;
-pub(super) use object::push_string;
+pub(super) use json_object::push_string;
 
 use crate::access::Caller;
 use crate::machine::query::PAGE_BYTES_MAX;
@@ -35,7 +35,7 @@ use crate::service::{Context, Service, ServiceError};
 use crate::store::Consistency;
 use args::Args;
 use field::{AGE, CONSISTENCY};
-use object::Object;
+use json_object::JsonObject;
 
 /// One tool.
 pub struct Tool {
@@ -79,7 +79,7 @@ struct Call<'a> {
     age: &'a OnceLock<Option<Duration>>,
 }
 
-type Run = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Object, ServiceError>>;
+type Run = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<JsonObject, ServiceError>>;
 
 /// All tools, grouped by noun.
 pub fn all() -> &'static [Tool] {
@@ -87,7 +87,7 @@ pub fn all() -> &'static [Tool] {
         let groups = [
             kv::tools(),
             run::tools(),
-            work::tools(),
+            claim::tools(),
             lease::tools(),
             session::tools(),
             history::tools(),
@@ -173,12 +173,12 @@ impl ToolResult {
 
     /// A call that failed.
     pub(super) fn error(tool: &str, error: &ServiceError) -> ToolResult {
-        let details = Object::new()
+        let details = JsonObject::new()
             .text("code", error.code.as_str())
             .text("message", &error.message)
             .bool("retryable", error.is_retryable());
         ToolResult {
-            structured: Object::new().object("error", details).finish(),
+            structured: JsonObject::new().object("error", details).finish(),
             error: Some(format!("Error calling tool '{tool}': {}", error.message)),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
+use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
 use crate::limits;
 use crate::machine::command::Create;
 use crate::machine::query::Answer;
@@ -53,9 +53,10 @@ fn run_fields() -> Vec<Field> {
     ]
 }
 
-fn run_object(run: &RunRow) -> Object {
-    let tags = run.tags.iter().fold(Object::new(), |tags, (name, value)| tags.text(name, value));
-    Object::new()
+fn run_object(run: &RunRow) -> JsonObject {
+    let tags =
+        run.tags.iter().fold(JsonObject::new(), |tags, (name, value)| tags.text(name, value));
+    JsonObject::new()
         .text("run_id", &run.run_id)
         .text("name", &run.name)
         .text("status", run.status.as_str())
@@ -86,8 +87,8 @@ fn value_fields() -> [Field; 2] {
     ]
 }
 
-fn with_values(reply: Object, run: &RunRow) -> Object {
-    let value = |reply: Object, name, value: &Option<Json>| match value {
+fn with_values(reply: JsonObject, run: &RunRow) -> JsonObject {
+    let value = |reply: JsonObject, name, value: &Option<Json>| match value {
         Some(value) => reply.json(name, value),
         None => reply,
     };
@@ -128,7 +129,7 @@ fn create_tool() -> Tool {
     }
 }
 
-async fn create(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn create(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Create(Create {
         name: call.args.id("name")?,
         tags: call.args.tags()?,
@@ -139,7 +140,7 @@ async fn create(mut call: Call<'_>) -> Result<Object, ServiceError> {
         parent_run_id: call.args.id_if("parent_run_id")?,
     });
     match call.submit(command).await? {
-        Reply::Created { run_id, name } => Ok(Object::new()
+        Reply::Created { run_id, name } => Ok(JsonObject::new()
             .text("run_id", &run_id)
             .text("name", &name)
             .text("status", Status::Created.as_str())),
@@ -176,7 +177,7 @@ fn discover_tool() -> Tool {
     }
 }
 
-async fn discover(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn discover(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let filter = RunFilter {
         tags: call.args.tags()?,
         status: call.args.string("status")?.map(|name| status(&name)).transpose()?,
@@ -192,7 +193,7 @@ fn status(name: &str) -> Result<Status, ServiceError> {
     })
 }
 
-async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<Object, ServiceError> {
+async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<JsonObject, ServiceError> {
     let page = call.args.page()?;
     let before = call.args.revision_cursor()?;
     let consistency = call.args.consistency()?;
@@ -204,7 +205,7 @@ async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<Object, S
         next = rows.last().map(|last| last.created_revision);
     }
     let cursor = next.map(|revision| revision.to_string());
-    Ok(Object::new()
+    Ok(JsonObject::new()
         .objects("runs", rows.iter().map(run_object))
         .text_if("next_cursor", cursor.as_deref()))
 }
@@ -248,7 +249,7 @@ fn status_tool() -> Tool {
     }
 }
 
-async fn run_status(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn run_status(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.id("run_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
@@ -288,7 +289,7 @@ fn resume_tool() -> Tool {
     }
 }
 
-async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn resume(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.id("run_id")?;
     let consistency = call.args.consistency()?;
     let from_step = call.args.number_if("from_step", limits::step)?.unwrap_or(0);
@@ -299,12 +300,13 @@ async fn resume(mut call: Call<'_>) -> Result<Object, ServiceError> {
         Answer::Resume(None) => return Err(not_found(&run_id)),
         _ => return Err(mismatch()),
     };
-    let output =
-        |steps: Object, (step, row): &(u64, StepRow)| steps.json(&step.to_string(), &row.output);
-    Ok(Object::new()
+    let output = |steps: JsonObject, (step, row): &(u64, StepRow)| {
+        steps.json(&step.to_string(), &row.output)
+    };
+    Ok(JsonObject::new()
         .text("run_id", &run_id)
         .number("last_step", resumed.run.last_step)
-        .object("step_outputs", resumed.steps.iter().fold(Object::new(), output))
+        .object("step_outputs", resumed.steps.iter().fold(JsonObject::new(), output))
         .number_if("next_step", resumed.next_step)
         .object("meta", with_values(run_object(&resumed.run), &resumed.run)))
 }

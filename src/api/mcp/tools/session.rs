@@ -1,7 +1,7 @@
 //! Sessions: one JSON object an agent finds again after a restart.
 
 use super::field::{self, Field};
-use super::{Call, Nature, Object, Tool, mismatch, text, whole_rows};
+use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
 use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::query::Answer;
 use crate::machine::view::Scan;
@@ -45,7 +45,7 @@ fn save_tool() -> Tool {
     }
 }
 
-async fn save(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn save(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::SaveSession(SaveSession {
         session_id: call.args.id("session_id")?,
         context: call.args.object("context")?,
@@ -53,7 +53,7 @@ async fn save(mut call: Call<'_>) -> Result<Object, ServiceError> {
         fence: call.args.fence()?,
     });
     match call.submit(command).await? {
-        Reply::SessionSaved { ok, session_id, revision, reason } => Ok(Object::new()
+        Reply::SessionSaved { ok, session_id, revision, reason } => Ok(JsonObject::new()
             .bool("ok", ok)
             .text("session_id", &session_id)
             .revision("revision", revision)
@@ -82,14 +82,14 @@ fn restore_tool() -> Tool {
     }
 }
 
-async fn restore(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn restore(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let session_id = call.args.id("session_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Session { session_id: session_id.clone() };
     let Answer::Session(row) = call.ask(question, consistency).await? else {
         return Err(mismatch());
     };
-    let reply = Object::new().bool("found", row.is_some()).text("session_id", &session_id);
+    let reply = JsonObject::new().bool("found", row.is_some()).text("session_id", &session_id);
     Ok(match row {
         Some(row) => reply
             .json("context", &row.context)
@@ -130,7 +130,7 @@ fn list_tool() -> Tool {
 /// About how long a session's entry in a list is, besides its id.
 const SESSION_BYTES: usize = 100;
 
-async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let prefix = call.args.key_if("prefix")?.unwrap_or_default();
     let page = call.args.page()?;
     let after = call.args.key_if("cursor")?;
@@ -143,13 +143,13 @@ async fn list(mut call: Call<'_>) -> Result<Object, ServiceError> {
         next = rows.last().map(|(session_id, _)| session_id.clone());
     }
     let sessions = rows.iter().map(|(session_id, row)| {
-        Object::new()
+        JsonObject::new()
             .text("session_id", session_id)
             .revision("revision", row.revision)
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at)
     });
-    Ok(Object::new().objects("sessions", sessions).text_if("next_cursor", text(&next)))
+    Ok(JsonObject::new().objects("sessions", sessions).text_if("next_cursor", text(&next)))
 }
 
 fn delete_tool() -> Tool {
@@ -168,14 +168,14 @@ fn delete_tool() -> Tool {
     }
 }
 
-async fn delete(mut call: Call<'_>) -> Result<Object, ServiceError> {
+async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::DeleteSession(DeleteSession {
         session_id: call.args.id("session_id")?,
         agent_id: call.args.id_if("agent_id")?,
     });
     match call.submit(command).await? {
         Reply::SessionDeleted { ok, session_id } => {
-            Ok(Object::new().bool("ok", ok).text("session_id", &session_id))
+            Ok(JsonObject::new().bool("ok", ok).text("session_id", &session_id))
         }
         _ => Err(mismatch()),
     }

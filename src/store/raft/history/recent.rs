@@ -1,8 +1,8 @@
 //! What of the history is in memory, and what may leave it.
 
-use super::{Options, Shared};
+use super::archive::{Run, Span, Tip, size_of};
+use super::{HistoryShared, Options};
 use crate::machine::{Chain, Event, Meta, Revision};
-use crate::store::raft::archive::{Run, Span, Tip, size_of};
 use crate::store::window::Window;
 
 /// What is in memory.
@@ -26,7 +26,7 @@ impl Recent {
     }
 
     /// Takes events; says whether there is more than the cap.
-    pub(super) fn take(&mut self, events: Vec<Event>, meta: &Meta, shared: &Shared) -> bool {
+    pub(super) fn take(&mut self, events: Vec<Event>, meta: &Meta, shared: &HistoryShared) -> bool {
         events.into_iter().for_each(|event| self.window.push(event));
         // The first tip of a start without a snapshot is the beginning of time,
         // below which the archive would see no hole.

@@ -27,17 +27,17 @@
 //! it. An acknowledged last record whose whole sectors turn to zero cannot be
 //! told from a torn one; a single flipped bit can.
 
-mod at_rest;
 mod error;
 mod index;
-mod janitor;
 mod payload;
 mod queue;
+mod read_only;
 mod reader;
 mod record;
 mod recovery;
 mod replay;
 mod segment;
+mod segment_pool;
 mod state;
 mod stats;
 mod storage;
@@ -46,8 +46,8 @@ mod writer;
 
 use std::fmt;
 
-pub use at_rest::LogAtRest;
 pub use error::LogError;
+pub use read_only::ReadOnlyLog;
 pub use reader::LogReader;
 pub use stats::LogStats;
 pub use storage::LogStore;

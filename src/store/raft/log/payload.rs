@@ -9,13 +9,13 @@ use prost::encoding::decode_varint;
 use crate::proto::record;
 
 /// One thing that a group commit says.
-pub(super) type Operation = record::operation::Operation;
+pub(super) type LogOperation = record::operation::Operation;
 
 /// `operations = 1`, length-delimited.
 const OPERATION_KEY: u8 = 1 << 3 | 2;
 
 /// Appends an operation to a payload; where its bytes lie within it.
-pub(super) fn push(payload: &mut Vec<u8>, operation: Operation) -> Range<usize> {
+pub(super) fn push(payload: &mut Vec<u8>, operation: LogOperation) -> Range<usize> {
     let message = record::Operation { operation: Some(operation) };
     payload.push(OPERATION_KEY);
     message
@@ -54,7 +54,7 @@ pub(super) fn operations(payload: &[u8]) -> Result<Vec<Range<usize>>, String> {
 ///
 /// # Errors
 /// When they are none, or one this version does not know.
-pub(super) fn decode(bytes: &[u8]) -> Result<Operation, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LogOperation, String> {
     let message = record::Operation::decode(bytes).map_err(|error| error.to_string())?;
     message.operation.ok_or_else(|| "an operation is of an unknown kind".into())
 }
@@ -67,9 +67,9 @@ mod tests {
     fn operations_read_back_in_order_and_as_a_commit() {
         let mut payload = Vec::new();
         let operations_in = [
-            Operation::Vote(record::Vote { term: 3, node: 1, committed: true }),
-            Operation::Truncate(record::Truncate { last: None }),
-            Operation::Committed(record::LogId { term: 300, index: 70_000 }),
+            LogOperation::Vote(record::Vote { term: 3, node: 1, committed: true }),
+            LogOperation::Truncate(record::Truncate { last: None }),
+            LogOperation::Committed(record::LogId { term: 300, index: 70_000 }),
         ];
         for operation in &operations_in {
             push(&mut payload, operation.clone());

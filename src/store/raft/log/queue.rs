@@ -9,10 +9,10 @@ use openraft::storage::IOFlushed;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::error::LogError;
-use super::index::{Index, Ticket};
+use super::index::{AppendTicket, LogIndex};
 use super::stats::LogStats;
-use crate::store::raft::entry::{Entry, LogId, Vote};
-use crate::store::raft::types::TypeConfig;
+use crate::store::raft::consensus::entry::{Entry, LogId, Vote};
+use crate::store::raft::consensus::types::TypeConfig;
 
 /// A group commit takes no more requests at this size: those answered first
 /// should not wait for a record of many milliseconds.
@@ -20,19 +20,19 @@ const GROUP_BYTES_MAX: u64 = 4 << 20;
 
 /// What the log's threads and handles share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    index: Mutex<Index>,
+pub(super) struct LogShared {
+    index: Mutex<LogIndex>,
     /// The first error; the log does nothing after it.
     pub fault: OnceLock<Arc<LogError>>,
     pub stats: LogStats,
 }
 
-impl Shared {
-    pub fn new(index: Index, stats: LogStats) -> Self {
+impl LogShared {
+    pub fn new(index: LogIndex, stats: LogStats) -> Self {
         Self { index: Mutex::new(index), fault: OnceLock::new(), stats }
     }
 
-    pub fn index(&self) -> MutexGuard<'_, Index> {
+    pub fn index(&self) -> MutexGuard<'_, LogIndex> {
         self.index.lock().expect("no thread panics while it holds the index")
     }
 
@@ -47,7 +47,7 @@ impl Shared {
 }
 
 /// A request in the writer's queue.
-pub(super) struct Request {
+pub(super) struct LogRequest {
     pub work: Work,
     pub bytes: u64,
     /// Its share of the queue, given back once it is answered.
@@ -57,7 +57,7 @@ pub(super) struct Request {
 /// What is to be done. Truncates and purges are not answered: appends that
 /// depend on them come later in the same queue.
 pub(super) enum Work {
-    Append { entries: Vec<Entry>, ticket: Ticket, callback: IOFlushed<TypeConfig> },
+    Append { entries: Vec<Entry>, ticket: AppendTicket, callback: IOFlushed<TypeConfig> },
     Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
     Committed(LogId),
     Truncate { last: Option<LogId> },
@@ -68,7 +68,7 @@ pub(super) enum Work {
 /// What waits for one record.
 #[derive(Default)]
 pub(super) struct Group {
-    pub requests: Vec<Request>,
+    pub requests: Vec<LogRequest>,
     /// The log is idle or ends: say how far it is committed.
     pub settle: bool,
     /// Nothing follows.
@@ -81,7 +81,7 @@ impl Group {
     /// Waits for a request and takes those behind it.
     ///
     /// With `idle_after` given, a group without requests comes after that time.
-    pub fn gather(requests: &Receiver<Request>, idle_after: Option<Duration>) -> Self {
+    pub fn gather(requests: &Receiver<LogRequest>, idle_after: Option<Duration>) -> Self {
         let first = match idle_after {
             Some(time) => requests.recv_timeout(time),
             None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -119,7 +119,7 @@ impl Group {
 
     /// Tells each request how it went.
     pub fn answer(self, result: &Result<(), LogError>) {
-        for Request { work, permit, .. } in self.requests {
+        for LogRequest { work, permit, .. } in self.requests {
             match work {
                 Work::Append { callback, .. } => {
                     callback.io_completed(result.clone().map_err(Into::into));

@@ -12,19 +12,19 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::{OptionalSend, RaftLogReader};
 
 use super::error::LogError;
-use super::index::{Location, Source};
-use super::payload::{self, Operation};
-use super::queue::Shared;
+use super::index::{EntrySource, Location};
+use super::payload::{self, LogOperation};
+use super::queue::LogShared;
 use super::record;
 use super::segment::Segment;
 use crate::store::raft::blocking::blocking;
-use crate::store::raft::entry::{Entry, LogId, Vote, decode_entry};
-use crate::store::raft::types::TypeConfig;
+use crate::store::raft::consensus::entry::{Entry, LogId, Vote, decode_entry};
+use crate::store::raft::consensus::types::TypeConfig;
 
 /// Reads the log. Clones read the same log.
 #[derive(Clone, Debug)]
 pub struct LogReader {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<LogShared>,
     /// What one read gives out, at least one entry.
     pub(super) read_bytes: u64,
 }
@@ -33,7 +33,7 @@ impl LogReader {
     async fn read(&self, range: Range<u64>, bytes_max: u64) -> Result<Vec<Entry>, LogError> {
         self.shared.check()?;
         let sources = self.shared.index().sources(range, bytes_max);
-        let stored = sources.iter().any(|source| matches!(source, Source::Stored { .. }));
+        let stored = sources.iter().any(|source| matches!(source, EntrySource::Stored { .. }));
         if !stored {
             return sources.into_iter().map(load).collect();
         }
@@ -100,10 +100,10 @@ fn indexes(range: &impl RangeBounds<u64>) -> Range<u64> {
     start..end.max(start)
 }
 
-pub(super) fn load(source: Source) -> Result<Entry, LogError> {
+pub(super) fn load(source: EntrySource) -> Result<Entry, LogError> {
     match source {
-        Source::Cached(entry) => Ok(entry),
-        Source::Stored { id, location, segment } => load_stored(id, &location, &segment),
+        EntrySource::Cached(entry) => Ok(entry),
+        EntrySource::Stored { id, location, segment } => load_stored(id, &location, &segment),
     }
 }
 
@@ -119,10 +119,12 @@ fn load_stored(id: LogId, location: &Location, segment: &Segment) -> Result<Entr
         return Err(damaged(format!("entry {id} is not what was written")));
     }
     match payload::decode(&bytes).map_err(damaged)? {
-        Operation::Append(entry) => decode_entry(entry).map_err(|error| damaged(error.to_string())),
-        Operation::Vote(_)
-        | Operation::Committed(_)
-        | Operation::Truncate(_)
-        | Operation::Purge(_) => Err(damaged(format!("entry {id} is not what was written"))),
+        LogOperation::Append(entry) => {
+            decode_entry(entry).map_err(|error| damaged(error.to_string()))
+        }
+        LogOperation::Vote(_)
+        | LogOperation::Committed(_)
+        | LogOperation::Truncate(_)
+        | LogOperation::Purge(_) => Err(damaged(format!("entry {id} is not what was written"))),
     }
 }

@@ -34,7 +34,7 @@ const END: u32 = 0xC3E9_5AD7;
 
 /// What a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// The first of a segment: the state that earlier segments led to.
     Head = 1,
     /// One group commit.
@@ -45,8 +45,8 @@ pub(super) enum Kind {
 
 /// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub kind: Kind,
+pub(super) struct RecordHeader {
+    pub kind: RecordKind,
     pub seq: Seq,
     /// XORed over the payload, 8 bytes at a time.
     pub mask: u64,
@@ -60,7 +60,7 @@ pub(super) struct Header {
     pub checksum: u32,
 }
 
-impl Header {
+impl RecordHeader {
     /// The header at the start of `bytes`.
     ///
     /// # Errors
@@ -76,9 +76,9 @@ impl Header {
             return Err("the header's checksum does not match");
         }
         let kind = match bytes[2] {
-            1 => Kind::Head,
-            2 => Kind::Commit,
-            3 => Kind::Seal,
+            1 => RecordKind::Head,
+            2 => RecordKind::Commit,
+            3 => RecordKind::Seal,
             _ => return Err("the record is of an unknown kind"),
         };
         Ok(Self {
@@ -92,7 +92,7 @@ impl Header {
         })
     }
 
-    /// Header, payload and padding, in bytes.
+    /// RecordHeader, payload and padding, in bytes.
     pub fn extent(&self) -> usize {
         extent(self.payload_bytes as usize)
     }
@@ -137,7 +137,7 @@ pub(super) fn rotate_mask(mask: u64, offset: usize) -> u64 {
 
 /// Encodes records one after another; knows where the chain stands.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct RecordEncoder {
     /// The next record's number.
     pub seq: Seq,
     /// The last record's checksum.
@@ -147,14 +147,20 @@ pub(super) struct Encoder {
     masks: u64,
 }
 
-impl Encoder {
+impl RecordEncoder {
     pub fn new(seq: Seq, chain: u32, mask_seed: u64) -> Self {
         Self { seq, chain, masks: mask_seed }
     }
 
     /// Puts the record that will begin at byte `at` of its segment into `out`.
-    /// The encoder moves on only in [`Encoder::written`].
-    pub fn encode(&mut self, kind: Kind, payload: &[u8], at: u64, out: &mut Vec<u8>) -> Header {
+    /// The encoder moves on only in [`RecordEncoder::written`].
+    pub fn encode(
+        &mut self,
+        kind: RecordKind,
+        payload: &[u8],
+        at: u64,
+        out: &mut Vec<u8>,
+    ) -> RecordHeader {
         assert_eq!(at % ALIGN_BYTES as u64, 0, "a record cannot begin at byte {at}");
         assert!(
             payload.len() as u64 <= PAYLOAD_BYTES_MAX,
@@ -162,7 +168,7 @@ impl Encoder {
             payload.len(),
         );
         let first_boundary = SECTOR_BYTES - (at % SECTOR_BYTES as u64) as usize;
-        let mut header = Header {
+        let mut header = RecordHeader {
             kind,
             seq: self.seq,
             mask: 0,
@@ -188,7 +194,7 @@ impl Encoder {
     }
 
     /// The record of this header is on its way to disk; the next one follows it.
-    pub fn written(&mut self, header: &Header) {
+    pub fn written(&mut self, header: &RecordHeader) {
         self.seq = Seq(header.seq.0 + 1);
         self.chain = header.checksum;
     }
@@ -238,11 +244,11 @@ mod tests {
 
     #[test]
     fn no_part_of_a_record_is_near_zero() {
-        let mut encoder = Encoder::new(Seq(1), 0, 42);
+        let mut encoder = RecordEncoder::new(Seq(1), 0, 42);
         let mut out = Vec::new();
         for at in (512..1536).step_by(ALIGN_BYTES) {
             for payload in [vec![0; 5000], vec![0xFF; 777], vec![0; 0], vec![7; 481]] {
-                let header = encoder.encode(Kind::Commit, &payload, at as u64, &mut out);
+                let header = encoder.encode(RecordKind::Commit, &payload, at as u64, &mut out);
                 encoder.written(&header);
                 let bits = part_bits(&out, at);
                 assert!(bits.iter().all(|bits| *bits >= PART_BITS_MIN), "at {at}: {bits:?}");
@@ -252,10 +258,10 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let mut encoder = Encoder::new(Seq(9), 77, 1);
+        let mut encoder = RecordEncoder::new(Seq(9), 77, 1);
         let (mut out, payload) = (Vec::new(), b"thirteen byte".to_vec());
-        let header = encoder.encode(Kind::Commit, &payload, 512, &mut out);
-        assert_eq!(Header::parse(&out), Ok(header));
+        let header = encoder.encode(RecordKind::Commit, &payload, 512, &mut out);
+        assert_eq!(RecordHeader::parse(&out), Ok(header));
         assert_eq!(crc32c::crc32c(&out[HEADER_BYTES..]), header.payload_checksum);
         let mut tail = out[HEADER_BYTES + 3..HEADER_BYTES + 13].to_vec();
         apply_mask(&mut tail, rotate_mask(header.mask, 3));

@@ -9,24 +9,24 @@ use std::path::Path;
 use prost::Message;
 
 use super::error::LogError;
-use super::index::Index;
-use super::record::{Encoder, Kind};
-use super::replay::{Active, Replay};
+use super::index::LogIndex;
+use super::record::{RecordEncoder, RecordKind};
+use super::replay::{Active, LogReplay};
 use super::segment::{self, BODY, Segment};
-use super::state::State;
+use super::state::LogState;
 use super::stats::LogStats;
-use super::tail::{self, Tail};
+use super::tail::{self, SegmentTail};
 use super::writer::append;
 use super::{Options, SegmentNumber};
 use crate::store::raft::disk;
 
 /// A log that is ready to be written.
-pub(super) struct Recovered {
-    pub state: State,
-    pub index: Index,
+pub(super) struct RecoveredLog {
+    pub state: LogState,
+    pub index: LogIndex,
     pub active: Segment,
     pub at: u64,
-    pub encoder: Encoder,
+    pub encoder: RecordEncoder,
     /// The next segment, when it is there already.
     pub spare: Option<Segment>,
 }
@@ -40,7 +40,7 @@ pub(super) fn recover(
     options: &Options,
     mask_seed: u64,
     stats: &LogStats,
-) -> Result<Recovered, LogError> {
+) -> Result<RecoveredLog, LogError> {
     let mut numbers = segment::list(dir)?;
     if numbers.is_empty() {
         if options.must_exist {
@@ -54,7 +54,7 @@ pub(super) fn recover(
     // A name that a killed process left in memory only must not vanish later.
     segment::sync_dir(dir)?;
     let first = first_of_last_run(&numbers);
-    let mut replay = Replay::new(dir, first, options.cache_bytes, Segment::open);
+    let mut replay = LogReplay::new(dir, first, options.cache_bytes, Segment::open);
     let mut spare = None;
     for number in numbers.iter().copied().filter(|number| *number >= first) {
         if replay.expects(number) {
@@ -112,17 +112,17 @@ pub(super) fn must_be_blank(dir: &Path, number: SegmentNumber) -> Result<(), Log
 /// Removes a torn record and makes what was found durable before anyone
 /// acts on it.
 fn finish(
-    mut replay: Replay,
+    mut replay: LogReplay,
     spare: Option<Segment>,
     mask_seed: u64,
     stats: &LogStats,
-) -> Result<Recovered, LogError> {
+) -> Result<RecoveredLog, LogError> {
     let (active, position) = match (replay.active, replay.position) {
         (Some(active), Some(position)) => (active, position),
         (Some(_), None) | (None, _) => unreachable!("`check` found where the log ends"),
     };
     let Active { segment, at, tail } = active;
-    if tail == Tail::Torn {
+    if tail == SegmentTail::Torn {
         tracing::warn!(segment = %segment.path.display(), at, "dropped a record that was cut");
         segment.write(&vec![0; (segment.bytes - at) as usize], at)?;
         segment.sync()?;
@@ -133,15 +133,15 @@ fn finish(
         last.segment.write(&last.bytes, last.at)?;
         last.segment.sync()?;
     }
-    let mut encoder = Encoder::new(position.0, position.1, mask_seed);
+    let mut encoder = RecordEncoder::new(position.0, position.1, mask_seed);
     let mut at = at;
     if at == BODY {
         let head = replay.state.head(segment.number).encode_to_vec();
-        at += append(&mut encoder, &segment, at, Kind::Head, &head, stats)?.extent() as u64;
+        at += append(&mut encoder, &segment, at, RecordKind::Head, &head, stats)?.extent() as u64;
     }
     replay.index.drop_segments(replay.state.oldest);
     replay.index.vote = replay.state.vote;
     replay.index.committed = replay.state.committed;
     let (state, index) = (replay.state, replay.index);
-    Ok(Recovered { state, index, active: segment, at, encoder, spare })
+    Ok(RecoveredLog { state, index, active: segment, at, encoder, spare })
 }

@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 use super::error::LogError;
-use super::index::Index;
-use super::payload::{self, Operation};
-use super::record::{self, HEADER_BYTES, Header, Kind};
+use super::index::LogIndex;
+use super::payload::{self, LogOperation};
+use super::record::{self, HEADER_BYTES, RecordHeader, RecordKind};
 use super::segment::{self, BODY, Segment};
-use super::state::State;
-use super::tail::{self, Tail};
+use super::state::LogState;
+use super::tail::{self, SegmentTail};
 use super::writer::locate;
 use super::{SegmentNumber, Seq};
 use crate::proto::record as message;
-use crate::store::raft::entry::{LogId, Vote, decode_entry};
+use crate::store::raft::consensus::entry::{LogId, Vote, decode_entry};
 
 /// How a segment is opened: to be written on, or to be read alone.
 type Open = fn(&Path, SegmentNumber) -> Result<(Segment, Vec<u8>), LogError>;
 
 /// Where reading stands.
-pub(super) struct Replay {
+pub(super) struct LogReplay {
     dir: PathBuf,
     open: Open,
-    pub state: State,
-    pub index: Index,
+    pub state: LogState,
+    pub index: LogIndex,
     /// The number of the next record and the checksum of the one before; none
     /// before the first head of a log whose beginning was purged.
     pub position: Option<(Seq, u32)>,
@@ -40,7 +40,7 @@ pub(super) struct Active {
     pub segment: Segment,
     /// Where the next record begins.
     pub at: u64,
-    pub tail: Tail,
+    pub tail: SegmentTail,
 }
 
 /// The last valid record: the only one that may not be durable.
@@ -50,14 +50,14 @@ pub(super) struct Last {
     pub bytes: Vec<u8>,
 }
 
-impl Replay {
+impl LogReplay {
     /// A log that begins in segment `first`.
     pub fn new(dir: &Path, first: SegmentNumber, cache_bytes_max: u64, open: Open) -> Self {
         Self {
             dir: dir.to_path_buf(),
             open,
-            state: State::new(first),
-            index: Index::new(cache_bytes_max),
+            state: LogState::new(first),
+            index: LogIndex::new(cache_bytes_max),
             position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
             reached: SegmentNumber(first.0 - 1),
             active: None,
@@ -87,7 +87,7 @@ impl Replay {
             self.record(&segment, at, &header, &content[at..end]).map_err(damaged)?;
             self.position = Some((Seq(header.seq.0 + 1), header.checksum));
             last = Some(at..end);
-            sealed = header.kind == Kind::Seal;
+            sealed = header.kind == RecordKind::Seal;
             at = end;
         }
         if let Some(range) = last {
@@ -112,12 +112,12 @@ impl Replay {
     }
 
     /// The header of a whole record at `at` that follows the one before.
-    fn valid_record(&self, content: &[u8], at: usize) -> Option<Header> {
-        let header = Header::parse(content.get(at..)?).ok()?;
+    fn valid_record(&self, content: &[u8], at: usize) -> Option<RecordHeader> {
+        let header = RecordHeader::parse(content.get(at..)?).ok()?;
         let payload = content.get(at + HEADER_BYTES..at + header.extent())?;
         let follows = match self.position {
             Some(position) => position == (header.seq, header.chain),
-            None => header.kind == Kind::Head,
+            None => header.kind == RecordKind::Head,
         };
         (follows && crc32c::crc32c(payload) == header.payload_checksum).then_some(header)
     }
@@ -126,16 +126,16 @@ impl Replay {
         &mut self,
         segment: &Segment,
         at: usize,
-        header: &Header,
+        header: &RecordHeader,
         bytes: &[u8],
     ) -> Result<(), String> {
         let mut payload = bytes[HEADER_BYTES..].to_vec();
         record::apply_mask(&mut payload, header.mask);
         payload.truncate(header.payload_bytes as usize);
         match (header.kind, at as u64 == BODY) {
-            (Kind::Head, true) => self.head(segment.number, &payload),
-            (Kind::Commit, false) => self.commit(segment.number, at, header, &payload),
-            (Kind::Seal, false) => Ok(()),
+            (RecordKind::Head, true) => self.head(segment.number, &payload),
+            (RecordKind::Commit, false) => self.commit(segment.number, at, header, &payload),
+            (RecordKind::Seal, false) => Ok(()),
             (kind, _) => Err(format!("a {kind:?} record cannot stand here")),
         }
     }
@@ -146,7 +146,7 @@ impl Replay {
             return Err(format!("the head is that of segment {}", head.segment));
         }
         if self.position.is_none() {
-            self.state = State::from_head(&head);
+            self.state = LogState::from_head(&head);
             self.index.begin(self.state.last, self.state.purged);
         } else if self.state.head(number) != head {
             return Err("the head does not say what earlier segments say".into());
@@ -158,25 +158,25 @@ impl Replay {
         &mut self,
         segment: SegmentNumber,
         at: usize,
-        header: &Header,
+        header: &RecordHeader,
         payload: &[u8],
     ) -> Result<(), String> {
         for range in payload::operations(payload)? {
             match payload::decode(&payload[range.clone()])? {
-                Operation::Append(entry) => {
+                LogOperation::Append(entry) => {
                     let entry = decode_entry(entry).map_err(|error| error.to_string())?;
                     self.state.append(entry.log_id, entry.log_id, segment)?;
                     let location = locate(segment, at as u64, header, payload, &range);
                     self.index.restore(entry, location);
                 }
-                Operation::Vote(vote) => self.state.vote = Some(Vote::from(&vote)),
-                Operation::Committed(id) => self.state.committed = Some(LogId::from(&id)),
-                Operation::Truncate(truncate) => {
+                LogOperation::Vote(vote) => self.state.vote = Some(Vote::from(&vote)),
+                LogOperation::Committed(id) => self.state.committed = Some(LogId::from(&id)),
+                LogOperation::Truncate(truncate) => {
                     let last = truncate.last.as_ref().map(LogId::from);
                     self.state.truncate(last);
                     self.index.truncate(last);
                 }
-                Operation::Purge(purge) => {
+                LogOperation::Purge(purge) => {
                     let upto = purge.upto.ok_or("a purge without its end")?;
                     self.state.purge(LogId::from(&upto), SegmentNumber(purge.oldest));
                     self.index.purge(LogId::from(&upto));

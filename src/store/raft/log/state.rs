@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 
 use super::SegmentNumber;
 use crate::proto::record;
-use crate::store::raft::entry::{LogId, Vote};
+use crate::store::raft::consensus::entry::{LogId, Vote};
 
 /// Entries of one segment that are neither truncated nor purged, by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Span {
+struct SegmentSpan {
     segment: SegmentNumber,
     first: u64,
     last: u64,
@@ -18,7 +18,7 @@ struct Span {
 
 /// What the records up to some place lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct LogState {
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
     /// Entries up to here are gone.
@@ -28,10 +28,10 @@ pub(super) struct State {
     /// No record needs a segment before this one.
     pub oldest: SegmentNumber,
     /// In the order of segments and of entries.
-    spans: VecDeque<Span>,
+    spans: VecDeque<SegmentSpan>,
 }
 
-impl State {
+impl LogState {
     /// The state of a log that begins in `oldest`.
     pub fn new(oldest: SegmentNumber) -> Self {
         Self { oldest, ..Self::default() }
@@ -81,7 +81,7 @@ impl State {
         match self.spans.back_mut() {
             Some(span) if span.segment == segment => span.last = last.index,
             Some(_) | None => {
-                self.spans.push_back(Span { segment, first: first.index, last: last.index });
+                self.spans.push_back(SegmentSpan { segment, first: first.index, last: last.index });
             }
         }
         Ok(())
@@ -123,12 +123,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::raft::entry::log_id;
+    use crate::store::raft::consensus::entry::log_id;
 
     #[test]
     fn a_segment_is_needed_until_its_entries_are_gone() {
         let (one, two, three) = (SegmentNumber(1), SegmentNumber(2), SegmentNumber(3));
-        let mut state = State::new(one);
+        let mut state = LogState::new(one);
         state.append(log_id(1, 1), log_id(1, 5), one).unwrap();
         state.append(log_id(1, 6), log_id(1, 9), two).unwrap();
         assert_eq!(state.oldest_after(log_id(1, 4), three), one);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 /// How the log is doing. Clones see the same log.
 #[derive(Clone, Debug, Default)]
-pub struct LogStats(Arc<Figures>);
+pub struct LogStats(Arc<LogFigures>);
 
 #[derive(Debug, Default)]
-struct Figures {
+struct LogFigures {
     disk_bytes: AtomicU64,
     appended_since_purge_bytes: AtomicU64,
     last_sync_ns: AtomicU64,

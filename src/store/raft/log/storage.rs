@@ -11,15 +11,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Options;
 use super::error::LogError;
-use super::janitor::Janitor;
-use super::queue::{Request, Shared, Work};
+use super::queue::{LogRequest, LogShared, Work};
 use super::reader::LogReader;
-use super::recovery::{self, Recovered};
+use super::recovery::{self, RecoveredLog};
 use super::segment;
+use super::segment_pool::SegmentPool;
 use super::stats::LogStats;
-use super::writer::Writer;
-use crate::store::raft::entry::{Entry, LogId, Vote, entry_bytes};
-use crate::store::raft::types::TypeConfig;
+use super::writer::LogWriter;
+use crate::store::raft::consensus::entry::{Entry, LogId, Vote, entry_bytes};
+use crate::store::raft::consensus::types::TypeConfig;
 
 /// The unit in which the queue is measured, in bytes; every request takes one.
 const PERMIT_BYTES: u64 = 256;
@@ -34,7 +34,7 @@ const SEGMENT_BYTES_MIN: u64 = 4096;
 pub struct LogStore {
     reader: LogReader,
     /// Bounded by `permits`.
-    queue: mpsc::Sender<Request>,
+    queue: mpsc::Sender<LogRequest>,
     permits: Arc<Semaphore>,
     permits_max: u32,
 }
@@ -49,20 +49,20 @@ impl LogStore {
         options.segment_bytes = segment::size(options.segment_bytes.max(SEGMENT_BYTES_MIN));
         let stats = LogStats::default();
         let recovered = recovery::recover(dir, &options, rand::random(), &stats)?;
-        let Recovered { state, index, active, at, encoder, spare } = recovered;
+        let RecoveredLog { state, index, active, at, encoder, spare } = recovered;
         for bytes in index.segments_bytes().chain(spare.iter().map(|spare| spare.bytes)) {
             stats.segment_came(bytes);
         }
         stats.appended(index.entries_bytes());
-        let mut janitor = Janitor::start(dir, spare, stats.clone())?;
+        let mut janitor = SegmentPool::start(dir, spare, stats.clone())?;
         janitor.prepare(active.number.next(), options.segment_bytes);
-        let shared = Arc::new(Shared::new(index, stats));
+        let shared = Arc::new(LogShared::new(index, stats));
         let (queue, requests) = mpsc::channel();
         let permits_max = (options.queue_bytes / PERMIT_BYTES).clamp(1, u64::from(u32::MAX)) as u32;
         let reader = LogReader { shared: shared.clone(), read_bytes: options.read_bytes };
         let unsaved = None;
         let writer =
-            Writer { options, shared, requests, janitor, active, at, encoder, state, unsaved };
+            LogWriter { options, shared, requests, janitor, active, at, encoder, state, unsaved };
         writer.start().map_err(|source| LogError::io("start the writer of", dir, source))?;
         let permits = Arc::new(Semaphore::new(permits_max as usize));
         Ok(Self { reader, queue, permits, permits_max })
@@ -98,7 +98,7 @@ impl LogStore {
             Ok(()) => LogError::Closed,
             Err(stopped) => stopped,
         };
-        self.queue.send(Request { work, bytes, permit }).map_err(closed)
+        self.queue.send(LogRequest { work, bytes, permit }).map_err(closed)
     }
 
     async fn append_entries(

@@ -8,11 +8,11 @@
 //! record has such a part. Everything else is damage, and the log is refused.
 
 use super::Seq;
-use super::record::{ALIGN_BYTES, HEADER_BYTES, Header, SECTOR_BYTES};
+use super::record::{ALIGN_BYTES, HEADER_BYTES, RecordHeader, SECTOR_BYTES};
 
 /// What follows the last valid record of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(super) enum SegmentTail {
     /// Zeros only.
     Clean,
     /// A record that power loss cut; it was never acknowledged.
@@ -24,11 +24,16 @@ pub(super) enum Tail {
 ///
 /// # Errors
 /// Why this is damage.
-pub(super) fn judge(content: &[u8], at: usize, seq: Seq, chain: u32) -> Result<Tail, String> {
+pub(super) fn judge(
+    content: &[u8],
+    at: usize,
+    seq: Seq,
+    chain: u32,
+) -> Result<SegmentTail, String> {
     if is_zero(&content[at..]) {
-        return Ok(Tail::Clean);
+        return Ok(SegmentTail::Clean);
     }
-    match Header::parse(&content[at..]) {
+    match RecordHeader::parse(&content[at..]) {
         Ok(header) => judge_payload(content, at, &header, seq, chain),
         Err(reason) => judge_header(content, at, seq, reason),
     }
@@ -38,10 +43,10 @@ pub(super) fn judge(content: &[u8], at: usize, seq: Seq, chain: u32) -> Result<T
 fn judge_payload(
     content: &[u8],
     at: usize,
-    header: &Header,
+    header: &RecordHeader,
     seq: Seq,
     chain: u32,
-) -> Result<Tail, String> {
+) -> Result<SegmentTail, String> {
     if header.seq != seq || header.chain != chain {
         let (found, expected) = (header.seq.0, seq.0);
         return Err(format!("record {found} does not follow record {}", expected - 1));
@@ -56,22 +61,22 @@ fn judge_payload(
     if !is_zero(&content[end..]) {
         return Err("bytes follow a record that is not whole".into());
     }
-    Ok(Tail::Torn)
+    Ok(SegmentTail::Torn)
 }
 
 /// The record's header is not whole: it may be torn only at a sector's edge.
-fn judge_header(content: &[u8], at: usize, seq: Seq, reason: &str) -> Result<Tail, String> {
+fn judge_header(content: &[u8], at: usize, seq: Seq, reason: &str) -> Result<SegmentTail, String> {
     let end = (at + HEADER_BYTES).min(content.len());
     if !parts(at, end).any(|(from, to)| is_zero(&content[from..to])) {
         return Err(reason.into());
     }
     let later = (at..content.len())
         .step_by(ALIGN_BYTES)
-        .filter_map(|at| Header::parse(&content[at..]).ok())
+        .filter_map(|at| RecordHeader::parse(&content[at..]).ok())
         .find(|header| header.seq > seq);
     match later {
         Some(header) => Err(format!("{reason}, but record {} follows", header.seq.0)),
-        None => Ok(Tail::Torn),
+        None => Ok(SegmentTail::Torn),
     }
 }
 

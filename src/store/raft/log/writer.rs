@@ -15,16 +15,16 @@ use tokio::sync::oneshot;
 
 use super::error::LogError;
 use super::index::Location;
-use super::janitor::Janitor;
-use super::payload::{self, Operation};
-use super::queue::{Group, Request, Shared, Work};
-use super::record::{self, Encoder, HEADER_BYTES, Header, Kind};
+use super::payload::{self, LogOperation};
+use super::queue::{Group, LogRequest, LogShared, Work};
+use super::record::{self, HEADER_BYTES, RecordEncoder, RecordHeader, RecordKind};
 use super::segment::{self, BODY, Segment};
-use super::state::State;
+use super::segment_pool::SegmentPool;
+use super::state::LogState;
 use super::stats::LogStats;
 use super::{Options, SegmentNumber};
 use crate::proto::record as message;
-use crate::store::raft::entry::{Entry, LogId};
+use crate::store::raft::consensus::entry::{Entry, LogId};
 #[cfg(feature = "simulation")]
 use crate::store::raft::planted;
 
@@ -36,24 +36,24 @@ type Closed = Option<oneshot::Sender<()>>;
 const COMMITTED_IDLE: Duration = Duration::from_millis(100);
 
 /// The end of the log, where records are written.
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     pub options: Options,
-    pub shared: Arc<Shared>,
-    pub requests: Receiver<Request>,
-    pub janitor: Janitor,
+    pub shared: Arc<LogShared>,
+    pub requests: Receiver<LogRequest>,
+    pub janitor: SegmentPool,
     pub active: Segment,
     /// Where the next record begins in the active segment.
     pub at: u64,
-    pub encoder: Encoder,
+    pub encoder: RecordEncoder,
     /// As of the last record.
-    pub state: State,
+    pub state: LogState,
     /// How far the log is committed, when no record says so yet.
     pub unsaved: Option<LogId>,
 }
 
 /// The one record of a group, before it is written.
 #[derive(Default)]
-struct Draft {
+struct RecordDraft {
     payload: Vec<u8>,
     /// Where the entries of each append lie in the payload.
     appends: Vec<Vec<Range<usize>>>,
@@ -61,7 +61,7 @@ struct Draft {
     oldest: Vec<SegmentNumber>,
 }
 
-impl Writer {
+impl LogWriter {
     /// Serves requests until the log is closed or all its handles are gone, on
     /// a thread of its own.
     ///
@@ -129,19 +129,19 @@ impl Writer {
     /// Makes a group durable and known to readers.
     fn commit(&mut self, group: &Group) -> Result<(), LogError> {
         self.shared.check()?;
-        let mut draft = Draft::default();
+        let mut draft = RecordDraft::default();
         for request in &group.requests {
             self.draft(&request.work, &mut draft);
         }
         let saved = self.unsaved.filter(|_| group.settle || !draft.payload.is_empty());
         if let Some(committed) = &saved {
-            payload::push(&mut draft.payload, Operation::Committed(committed.into()));
+            payload::push(&mut draft.payload, LogOperation::Committed(committed.into()));
         }
         if draft.payload.is_empty() {
             return Ok(());
         }
         self.make_room(draft.payload.len())?;
-        let (at, header) = self.write(Kind::Commit, &draft.payload)?;
+        let (at, header) = self.write(RecordKind::Commit, &draft.payload)?;
         if let Some(committed) = saved {
             self.state.committed = Some(committed);
             self.unsaved = None;
@@ -151,25 +151,26 @@ impl Writer {
     }
 
     /// Adds a request to the record of its group.
-    fn draft(&mut self, work: &Work, draft: &mut Draft) {
+    fn draft(&mut self, work: &Work, draft: &mut RecordDraft) {
         let payload = &mut draft.payload;
         match work {
             Work::Append { entries, .. } => {
-                let push = |entry: &Entry| payload::push(payload, Operation::Append(entry.into()));
+                let push =
+                    |entry: &Entry| payload::push(payload, LogOperation::Append(entry.into()));
                 draft.appends.push(entries.iter().map(push).collect());
             }
             Work::Vote { vote, .. } => {
-                payload::push(payload, Operation::Vote(vote.into()));
+                payload::push(payload, LogOperation::Vote(vote.into()));
             }
             Work::Committed(committed) => self.unsaved = Some(*committed),
             Work::Truncate { last } => {
                 let last = last.as_ref().map(Into::into);
-                payload::push(payload, Operation::Truncate(message::Truncate { last }));
+                payload::push(payload, LogOperation::Truncate(message::Truncate { last }));
             }
             Work::Purge { upto } => {
                 let oldest = self.state.oldest_after(*upto, self.active.number);
                 let purge = message::Purge { upto: Some(upto.into()), oldest: oldest.0 };
-                payload::push(payload, Operation::Purge(purge));
+                payload::push(payload, LogOperation::Purge(purge));
                 draft.oldest.push(oldest);
             }
             Work::Close { .. } => {}
@@ -177,7 +178,7 @@ impl Writer {
     }
 
     /// What the record that was written at `at` leads to.
-    fn apply(&mut self, group: &Group, draft: &Draft, at: u64, header: &Header) {
+    fn apply(&mut self, group: &Group, draft: &RecordDraft, at: u64, header: &RecordHeader) {
         let segment = self.active.number;
         let place = |range| locate(segment, at, header, &draft.payload, range);
         let places = draft.appends.iter().map(|ranges| ranges.iter().map(place).collect());
@@ -226,17 +227,17 @@ impl Writer {
         let bytes = segment::size(bytes.max(self.options.segment_bytes));
         let next = self.janitor.take(number, bytes)?;
         // Seal once the next is durable: a seal says that it must be there.
-        self.write(Kind::Seal, &[])?;
+        self.write(RecordKind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
         self.active = next;
         self.at = BODY;
-        self.write(Kind::Head, &head)?;
+        self.write(RecordKind::Head, &head)?;
         self.janitor.prepare(number.next(), self.options.segment_bytes);
         Ok(())
     }
 
     /// Writes one record and syncs it; where it begins.
-    fn write(&mut self, kind: Kind, payload: &[u8]) -> Result<(u64, Header), LogError> {
+    fn write(&mut self, kind: RecordKind, payload: &[u8]) -> Result<(u64, RecordHeader), LogError> {
         let at = self.at;
         let header =
             append(&mut self.encoder, &self.active, at, kind, payload, &self.shared.stats)?;
@@ -247,13 +248,13 @@ impl Writer {
 
 /// Writes a record at byte `at` of a segment and syncs it.
 pub(super) fn append(
-    encoder: &mut Encoder,
+    encoder: &mut RecordEncoder,
     segment: &Segment,
     at: u64,
-    kind: Kind,
+    kind: RecordKind,
     payload: &[u8],
     stats: &LogStats,
-) -> Result<Header, LogError> {
+) -> Result<RecordHeader, LogError> {
     let mut bytes = Vec::new();
     let header = encoder.encode(kind, payload, at, &mut bytes);
     let began = Instant::now();
@@ -273,7 +274,7 @@ pub(super) fn append(
 pub(super) fn locate(
     segment: SegmentNumber,
     at: u64,
-    header: &Header,
+    header: &RecordHeader,
     payload: &[u8],
     range: &Range<usize>,
 ) -> Location {

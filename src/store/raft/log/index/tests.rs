@@ -4,7 +4,7 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 
 use super::*;
-use crate::store::raft::types::Proposal;
+use crate::store::raft::consensus::types::Proposal;
 
 const LOCATION: Location =
     Location { segment: SegmentNumber(1), at: 512, bytes: 100, checksum: 0, mask: 0 };
@@ -14,14 +14,14 @@ fn entries(range: Range<u64>) -> Vec<Entry> {
     range.map(|index| Entry { log_id: log_id(1, index), payload: payload() }).collect()
 }
 
-fn cached(index: &Index, range: Range<u64>) -> Vec<bool> {
+fn cached(index: &LogIndex, range: Range<u64>) -> Vec<bool> {
     let uncached = index.slots.len() - index.cache.len();
     range.map(|at| at - index.first >= uncached as u64).collect()
 }
 
 #[test]
 fn an_entry_leaves_the_cache_only_once_it_is_written() {
-    let mut index = Index::new(0);
+    let mut index = LogIndex::new(0);
     let first = index.append(&entries(1..4)).unwrap();
     let second = index.append(&entries(4..7)).unwrap();
     index.written(first, 1, &[LOCATION; 3]);
@@ -34,7 +34,7 @@ fn an_entry_leaves_the_cache_only_once_it_is_written() {
 
 #[test]
 fn a_write_of_entries_truncated_meanwhile_places_none_anew() {
-    let mut index = Index::new(0);
+    let mut index = LogIndex::new(0);
     let first = index.append(&entries(1..4)).unwrap();
     index.truncate(Some(log_id(1, 1)));
     let second = index.append(&entries(2..3)).unwrap();
@@ -46,7 +46,7 @@ fn a_write_of_entries_truncated_meanwhile_places_none_anew() {
 
 #[test]
 fn bounds_follow_truncates_and_purges() {
-    let mut index = Index::new(1 << 20);
+    let mut index = LogIndex::new(1 << 20);
     index.append(&entries(1..10)).unwrap();
     assert_eq!(index.last_after(Some(log_id(1, 9))), None);
     assert_eq!(index.last_after(Some(log_id(1, 5))), Some(Some(log_id(1, 5))));

@@ -1,0 +1,182 @@
+//! The fast lane: a plain, valid `tools/call` is answered without rmcp's
+//! parsing, validation and tasks, which cost more than most tools.
+//!
+//! It knows sufficient conditions only. Whatever it does not recognise goes to
+//! rmcp untouched, errors among it; once a tool has started there is no way
+//! back. A test sends the same requests through both and compares the answers.
+
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use rmcp::model::ClientCapabilities;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::json_rpc;
+use super::tools::{self, Tool};
+use crate::access::Caller;
+use crate::service::Service;
+
+/// A call that was recognised.
+pub struct FastCall<'a> {
+    tool: &'static Tool,
+    arguments: Map<String, Value>,
+    caller: Caller,
+    /// JSON text, as it came.
+    id: &'a str,
+    typed: bool,
+}
+
+/// Revisions whose clients send no `_meta` of the protocol's.
+const OLDER: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+/// The revision whose clients name it in each request.
+const STATELESS: &str = "2026-07-28";
+
+/// What MCP's clients accept, as they commonly write it.
+const ACCEPTED: [&str; 4] = [
+    "application/json, text/event-stream",
+    "text/event-stream, application/json",
+    "application/json,text/event-stream",
+    "text/event-stream,application/json",
+];
+
+/// Digits of a number that is certainly exact and written as it was read.
+const ID_DIGITS_MAX: usize = 15;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallEnvelope<'a> {
+    jsonrpc: &'a str,
+    #[serde(borrow)]
+    id: &'a RawValue,
+    method: &'a str,
+    #[serde(borrow)]
+    params: Params<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params<'a> {
+    name: &'a str,
+    arguments: Option<Map<String, Value>>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<Meta<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meta<'a> {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    version: &'a str,
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
+    _capabilities: ClientCapabilities,
+    #[serde(rename = "io.modelcontextprotocol/clientInfo")]
+    _info: Option<ClientInfo<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientInfo<'a> {
+    #[serde(borrow, rename = "name")]
+    _name: &'a RawValue,
+    #[serde(borrow, rename = "version")]
+    _version: &'a RawValue,
+    #[serde(borrow, rename = "title", default)]
+    _title: Option<&'a RawValue>,
+}
+
+/// The call that this POST makes, if it is a plain one.
+pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
+    let headers = &parts.headers;
+    let is_json = only(headers, header::CONTENT_TYPE.as_str())? == "application/json";
+    if !is_json || !ACCEPTED.contains(&only(headers, header::ACCEPT.as_str())?) {
+        return None;
+    }
+    // Whether the name is one of ours the guard has seen; that there is one, and
+    // that it is well formed, matters too.
+    only(headers, header::HOST.as_str())?.parse::<Authority>().ok()?;
+    let envelope: CallEnvelope<'_> = serde_json::from_slice(body).ok()?;
+    if envelope.jsonrpc != "2.0" || envelope.method != "tools/call" {
+        return None;
+    }
+    let params = envelope.params;
+    let typed = revision(headers, params.name, params.meta.as_ref())?;
+    let tool = tools::find(params.name)?;
+    let arguments = params.arguments.unwrap_or_default();
+    // Calls that wait are stopped with their client and with the server, which
+    // rmcp sees to.
+    if tool.waits(&arguments) {
+        return None;
+    }
+    let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+    Some(FastCall { tool, arguments, caller, id: plain_id(envelope.id.get())?, typed })
+}
+
+impl FastCall<'_> {
+    /// Carries out the call. The answer is always a result: what goes wrong in
+    /// a tool is one too.
+    pub async fn answer(self, service: &Service) -> Response {
+        let result = tools::call(service, &self.caller, self.tool, self.arguments).await;
+        let mut response =
+            Response::new(Body::from(json_rpc::result(self.id, &result, self.typed)));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+}
+
+/// Whether results name their type in the client's revision; nothing where
+/// headers and body do not certainly agree on a revision.
+fn revision(headers: &HeaderMap, tool: &str, meta: Option<&Meta<'_>>) -> Option<bool> {
+    const VERSION: &str = "mcp-protocol-version";
+    match meta {
+        None if !headers.contains_key(VERSION) => Some(false),
+        None => OLDER.contains(&only(headers, VERSION)?).then_some(false),
+        Some(meta) => {
+            let agree = meta.version == STATELESS
+                && only(headers, VERSION)? == STATELESS
+                && only(headers, "mcp-method")? == "tools/call"
+                && only(headers, "mcp-name")? == tool;
+            agree.then_some(true)
+        }
+    }
+}
+
+/// The value of a header that is there once.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// An id that comes out again as the text that it is: a short whole number, or
+/// a string without escapes.
+fn plain_id(id: &str) -> Option<&str> {
+    let is_plain = match id.strip_prefix('"') {
+        Some(text) => !text.contains('\\'),
+        None => {
+            let digits = id.strip_prefix('-').unwrap_or(id);
+            let is_whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            is_whole && digits.len() <= ID_DIGITS_MAX && id != "-0"
+        }
+    };
+    is_plain.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_would_change_on_the_way_are_left_to_rmcp() {
+        for plain in ["0", "-1", "999999999999999", "\"a\"", "\"\"", "\"ü\""] {
+            assert_eq!(plain_id(plain), Some(plain));
+        }
+        for other in ["1.0", "1e2", "-0", "-", "9007199254740993", "\"\\u0061\"", "null", "[1]"] {
+            assert_eq!(plain_id(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Work on runs: claiming them, showing signs of life, storing steps, ending.
+
+use serde_json::json;
+
+use super::field::{self, Field};
+use super::run::{run_field, status_field};
+use super::{Args, Call, JsonObject, Nature, Tool, mismatch, text};
+use crate::limits;
+use crate::machine::command::{
+    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
+};
+use crate::machine::reply::Claimed;
+use crate::machine::{Command, Reply, Text};
+use crate::service::ServiceError;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![
+        claim_tool(),
+        claim_next_tool(),
+        heartbeat_tool(),
+        checkpoint_tool(),
+        complete_tool(),
+        fail_tool(),
+        release_tool(),
+        cancel_tool(),
+    ]
+}
+
+fn agent_field() -> Field {
+    field::text("agent_id", "Your own name, the same in every call.")
+}
+
+fn token_field() -> Field {
+    field::integer(
+        "claim_token",
+        "The claim_token that claiming gave. With it the call is \
+        refused if another agent has taken over meanwhile.",
+    )
+    .least(0)
+}
+
+fn ttl_field() -> Field {
+    field::integer(
+        "claim_ttl_seconds",
+        "How long after your last sign of life (claim, \
+        heartbeat, checkpoint) others may take over.",
+    )
+    .least(1)
+    .default(json!(CLAIM_TTL_MS_DEFAULT / 1000))
+}
+
+fn claimant(args: &mut Args<'_>) -> Result<Claimant, ServiceError> {
+    Ok(Claimant {
+        agent_id: args.id_if("agent_id")?,
+        claim_token: args.number_if("claim_token", limits::revision)?,
+    })
+}
+
+fn claimed_fields(run: Field) -> Vec<Field> {
+    vec![
+        field::boolean("claimed", "Whether the run is yours now.").required(),
+        run.required(),
+        field::text("agent_id", "You, where claimed.").nullable().required(),
+        field::text("reason", "Why not, where refused.").nullable().required(),
+        field::integer("claim_token", "Show it in every later call on this run.").nullable(),
+        field::seconds("claim_expires_at", "When others may take over, in Unix seconds.")
+            .nullable(),
+    ]
+}
+
+fn claimed_object(reply: &Claimed, run_id: Option<&Text>) -> JsonObject {
+    JsonObject::new()
+        .bool("claimed", reply.claimed)
+        .text_or_null("run_id", reply.run_id.as_ref().or(run_id).map(|run_id| &**run_id))
+        .text_or_null("agent_id", text(&reply.agent_id))
+        .text_or_null("reason", text(&reply.reason))
+        .revision_or_null("claim_token", reply.claim_token)
+        .deadline_or_null("claim_expires_at", reply.claim_expires_at)
+}
+
+fn claim_tool() -> Tool {
+    Tool {
+        name: "workflow_claim",
+        title: "Claim a workflow",
+        description: "Take a run for yourself. Of many agents that try, exactly one wins; \
+            claimed: false says who has it. Then call workflow_resume to see what is done \
+            already, and workflow_checkpoint after each step. The claim lapses \
+            claim_ttl_seconds after your last sign of life, and another agent may take over. \
+            Asking again gives you your own claim again.",
+        takes: vec![
+            run_field().required(),
+            agent_field().required(),
+            ttl_field(),
+            field::idempotency_key(),
+        ],
+        gives: claimed_fields(run_field()),
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |call| Box::pin(claim(call)),
+    }
+}
+
+async fn claim(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+    let run_id = call.args.id("run_id")?;
+    let command = Command::Claim(Claim {
+        run_id: run_id.clone(),
+        agent_id: call.args.id("agent_id")?,
+        claim_ttl_ms: claim_ttl_ms(&mut call)?,
+    });
+    match call.submit(command).await? {
+        Reply::Claimed(reply) => Ok(claimed_object(&reply, Some(&run_id))),
+        _ => Err(mismatch()),
+    }
+}
+
+fn claim_ttl_ms(call: &mut Call<'_>) -> Result<u64, ServiceError> {
+    let given = call.args.number_if("claim_ttl_seconds", limits::ttl_ms)?;
+    Ok(given.unwrap_or(CLAIM_TTL_MS_DEFAULT))
+}
+
+fn claim_next_tool() -> Tool {
+    Tool {
+        name: "workflow_claim_next",
+        title: "Claim the next workflow",
+        description: "Find and claim the best run in one step: highest priority first, then \
+            oldest; runs of crashed agents count too. With wait_seconds it waits until there is \
+            work. The best way for a worker to get work: call it in a loop. claimed: false means \
+            that there is none now.",
+        takes: vec![
+            agent_field().required(),
+            field::text("name", "Only workflows of this name."),
+            field::tags("Only runs that have all of these."),
+            ttl_field(),
+            field::integer("wait_seconds", "Wait up to this long, at most 55, for work.")
+                .least(0)
+                .default(json!(0)),
+            field::idempotency_key(),
+        ],
+        gives: claimed_fields(run_field().nullable()),
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |call| Box::pin(claim_next(call)),
+    }
+}
+
+async fn claim_next(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+    let claim = ClaimNext {
+        agent_id: call.args.id("agent_id")?,
+        name: call.args.id_if("name")?,
+        tags: call.args.tags()?,
+        claim_ttl_ms: claim_ttl_ms(&mut call)?,
+        after: None,
+    };
+    let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
+    let context = call.context()?;
+    let reply = call.service.claim_next(claim, context, wait).await?;
+    Ok(claimed_object(&reply, None))
+}
+
+fn moved_fields() -> Vec<Field> {
+    vec![
+        field::boolean("ok", "Whether it was done.").required(),
+        run_field().required(),
+        status_field().required(),
+        field::text("reason", "Why not, where refused.").nullable(),
+        field::seconds("claim_expires_at", "When others may take over, in Unix seconds."),
+    ]
+}
+
+async fn moved(call: &mut Call<'_>, command: Command) -> Result<JsonObject, ServiceError> {
+    match call.submit(command).await? {
+        Reply::Moved(reply) => Ok(JsonObject::new()
+            .bool("ok", reply.ok)
+            .text("run_id", &reply.run_id)
+            .text("status", reply.status.as_str())
+            .text_if("reason", text(&reply.reason))
+            .deadline_if("claim_expires_at", reply.claim_expires_at)),
+        _ => Err(mismatch()),
+    }
+}
+
+fn held(call: &mut Call<'_>) -> Result<Held, ServiceError> {
+    Ok(Held {
+        run_id: call.args.id("run_id")?,
+        agent_id: call.args.id("agent_id")?,
+        claim_token: call.args.number("claim_token", limits::revision)?,
+    })
+}
+
+fn held_fields() -> Vec<Field> {
+    vec![
+        run_field().required(),
+        agent_field().required(),
+        token_field().required(),
+        field::idempotency_key(),
+    ]
+}
+
+fn heartbeat_tool() -> Tool {
+    Tool {
+        name: "workflow_heartbeat",
+        title: "Keep a claim alive",
+        description: "Show that you still work on a run, so that nobody takes it over. Needed \
+            only where a step takes longer than claim_ttl_seconds: checkpoints count too. ok: \
+            false means that the run is no longer yours: stop working on it.",
+        takes: held_fields(),
+        gives: moved_fields(),
+        nature: Nature::Write { destructive: false, idempotent: true },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Heartbeat(held(&mut call)?);
+                moved(&mut call, command).await
+            })
+        },
+    }
+}
+
+fn release_tool() -> Tool {
+    Tool {
+        name: "workflow_release",
+        title: "Give a workflow back",
+        description: "Give up a run that you have claimed without ending it: it is claimable \
+            again at once, and its steps are kept. Use it when you must stop.",
+        takes: held_fields(),
+        gives: moved_fields(),
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Release(held(&mut call)?);
+                moved(&mut call, command).await
+            })
+        },
+    }
+}
+
+fn checkpoint_tool() -> Tool {
+    Tool {
+        name: "workflow_checkpoint",
+        title: "Store a step's output",
+        description: "Store the output of a step that is done, before you begin the next one. \
+            If you crash, whoever takes over finds it with workflow_resume. Storing the same \
+            step again replaces its output. Pass claim_token: then ok: false means that another \
+            agent has taken over, nothing was written, and you must stop.",
+        takes: vec![
+            run_field().required(),
+            field::integer("step", "The step's number, 0 or more.").least(0).required(),
+            field::any("output", "Any JSON value, up to 1 MiB.").required(),
+            agent_field(),
+            token_field(),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::boolean("ok", "Whether it was stored.").required(),
+            run_field().required(),
+            field::integer("step", "The step's number.").required(),
+            field::integer("last_step", "The highest step stored.").required(),
+            field::text("reason", "Why not, where refused.").nullable(),
+        ],
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |call| Box::pin(checkpoint(call)),
+    }
+}
+
+async fn checkpoint(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+    let command = Command::Checkpoint(Checkpoint {
+        run_id: call.args.id("run_id")?,
+        step: call.args.number("step", limits::step)?,
+        output: call.args.json("output")?,
+        claimant: claimant(&mut call.args)?,
+    });
+    match call.submit(command).await? {
+        Reply::Checkpointed(reply) => Ok(JsonObject::new()
+            .bool("ok", reply.ok)
+            .text("run_id", &reply.run_id)
+            .number("step", reply.step)
+            .number("last_step", reply.last_step)
+            .text_if("reason", text(&reply.reason))),
+        _ => Err(mismatch()),
+    }
+}
+
+fn complete_tool() -> Tool {
+    Tool {
+        name: "workflow_complete",
+        title: "Complete a workflow",
+        description: "End a run well, with a result for whoever asks for it. Its status becomes \
+            done and nobody can claim it any more. Pass claim_token, so that an agent that was \
+            replaced cannot end the run of its successor. Calling it again is harmless.",
+        takes: vec![
+            run_field().required(),
+            field::any("result", "Any JSON value, up to 1 MiB."),
+            agent_field(),
+            token_field(),
+            field::idempotency_key(),
+        ],
+        gives: moved_fields(),
+        nature: Nature::Write { destructive: false, idempotent: true },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Complete(Complete {
+                    run_id: call.args.id("run_id")?,
+                    result: call.args.json_if("result")?,
+                    claimant: claimant(&mut call.args)?,
+                });
+                moved(&mut call, command).await
+            })
+        },
+    }
+}
+
+fn fail_tool() -> Tool {
+    Tool {
+        name: "workflow_fail",
+        title: "Report a failure",
+        description: "Say that your attempt at a run has failed. While attempts remain \
+            (max_attempts of workflow_create) and retry is not false, the run goes back to \
+            created and is claimable again after a pause that doubles each time; else its status \
+            becomes failed.",
+        takes: vec![
+            run_field().required(),
+            field::text("error", "What went wrong, for people and for the next attempt.")
+                .required(),
+            field::boolean("retry", "Whether trying again may help.").default(json!(true)),
+            agent_field(),
+            token_field(),
+            field::idempotency_key(),
+        ],
+        gives: moved_fields(),
+        nature: Nature::Write { destructive: false, idempotent: false },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Fail(Fail {
+                    run_id: call.args.id("run_id")?,
+                    error: call.args.note_if("error")?.unwrap_or_default(),
+                    retry: call.args.bool_if("retry")?.unwrap_or(true),
+                    claimant: claimant(&mut call.args)?,
+                });
+                moved(&mut call, command).await
+            })
+        },
+    }
+}
+
+fn cancel_tool() -> Tool {
+    Tool {
+        name: "workflow_cancel",
+        title: "Cancel a workflow",
+        description: "End a run from outside, with all runs that belong to it (parent_run_id). \
+            Whoever works on them learns it at the next checkpoint or heartbeat. ok: false means \
+            that it was over already.",
+        takes: vec![
+            run_field().required(),
+            field::text("reason", "Why, for people."),
+            agent_field(),
+            field::idempotency_key(),
+        ],
+        gives: moved_fields(),
+        nature: Nature::Write { destructive: true, idempotent: true },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Cancel(Cancel {
+                    run_id: call.args.id("run_id")?,
+                    reason: call.args.note_if("reason")?,
+                    agent_id: call.args.id_if("agent_id")?,
+                });
+                moved(&mut call, command).await
+            })
+        },
+    }
+}

@@ -1,0 +1,275 @@
+//! Generated values: every variant of everything that has a byte form.
+
+mod outcome;
+
+use std::collections::BTreeMap;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::codec::Request;
+use crate::machine::command::*;
+use crate::machine::event::Chain;
+use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
+
+/// Which optional fields are set and which lists hold something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    Bare,
+    Full,
+    Mixed,
+}
+
+pub struct Any {
+    rng: SmallRng,
+    fill: Fill,
+}
+
+impl Any {
+    pub fn new(seed: u64, fill: Fill) -> Any {
+        Any { rng: SmallRng::seed_from_u64(seed), fill }
+    }
+
+    fn filled(&mut self) -> bool {
+        match self.fill {
+            Fill::Bare => false,
+            Fill::Full => true,
+            Fill::Mixed => self.rng.random(),
+        }
+    }
+
+    fn opt<T>(&mut self, make: fn(&mut Any) -> T) -> Option<T> {
+        self.filled().then(|| make(self))
+    }
+
+    fn list<T>(&mut self, make: fn(&mut Any) -> T) -> Vec<T> {
+        let length = if self.filled() { self.rng.random_range(1..4) } else { 0 };
+        (0..length).map(|_| make(self)).collect()
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.rng.random_range(0..of.len())].clone()
+    }
+
+    pub fn flag(&mut self) -> bool {
+        self.filled()
+    }
+
+    /// Small ones, the edges of variable-length integers, and the largest.
+    pub fn number(&mut self) -> u64 {
+        let drawn = self.rng.random();
+        self.pick(&[0, 1, 127, 128, 300, 1 << 32, i64::MAX as u64, u64::MAX, drawn])
+    }
+
+    fn number32(&mut self) -> u32 {
+        self.pick(&[0, 1, 127, 128, u32::MAX])
+    }
+
+    pub fn text(&mut self) -> Text {
+        let long = "k".repeat(self.rng.random_range(120..140));
+        self.pick(&["", "a", "wf-0123456789ab", "zażółć 🦀", "\0\n\"", long.as_str()]).into()
+    }
+
+    fn json(&mut self) -> Json {
+        let long = format!("\"{}\"", "v".repeat(self.rng.random_range(0..300)));
+        Json::new(self.pick(&[
+            "null",
+            "1.00",
+            r#"{"b":1,"a":[1e400,"\u0000"]}"#,
+            "12345678901234567890123",
+            long.as_str(),
+        ]))
+    }
+
+    fn revision(&mut self) -> Revision {
+        Revision(self.number())
+    }
+
+    fn clock(&mut self) -> ClusterMs {
+        ClusterMs(self.number())
+    }
+
+    fn wall(&mut self) -> WallMs {
+        WallMs(self.number())
+    }
+
+    fn chain(&mut self) -> Chain {
+        Chain(self.rng.random())
+    }
+
+    fn tags(&mut self) -> BTreeMap<Text, Text> {
+        self.list(|any| (any.text(), any.text())).into_iter().collect()
+    }
+
+    fn rank(&mut self) -> Rank {
+        Rank { priority: self.number() as i64, created_revision: self.revision() }
+    }
+
+    fn fence(&mut self) -> Fence {
+        Fence { resource_id: self.text(), token: self.revision() }
+    }
+
+    fn claimant(&mut self) -> Claimant {
+        Claimant { agent_id: self.opt(Any::text), claim_token: self.opt(Any::revision) }
+    }
+
+    fn held(&mut self) -> Held {
+        Held { run_id: self.text(), agent_id: self.text(), claim_token: self.revision() }
+    }
+
+    fn condition(&mut self) -> Condition {
+        let all = [
+            Condition::Revision(self.revision()),
+            Condition::Value(self.json()),
+            Condition::Exists(self.flag()),
+        ];
+        self.pick(&all)
+    }
+
+    fn operation(&mut self) -> Operation {
+        let (key, value, ttl_ms) = (self.text(), self.json(), self.opt(Any::number));
+        let all = [
+            Operation::Set { key: key.clone(), value, ttl_ms },
+            Operation::Delete { key: key.clone() },
+            Operation::Get { key },
+        ];
+        self.pick(&all)
+    }
+
+    /// One of each kind.
+    pub fn commands(&mut self) -> Vec<Command> {
+        let mut all = self.write_commands();
+        all.extend(self.run_commands());
+        all
+    }
+
+    fn write_commands(&mut self) -> Vec<Command> {
+        vec![
+            Command::Set(Set {
+                key: self.text(),
+                value: self.json(),
+                ttl_ms: self.opt(Any::number),
+                agent_id: self.opt(Any::text),
+                if_revision: self.opt(Any::revision),
+                fence: self.opt(Any::fence),
+            }),
+            Command::Delete(Delete {
+                key: self.text(),
+                agent_id: self.opt(Any::text),
+                if_revision: self.opt(Any::revision),
+                fence: self.opt(Any::fence),
+            }),
+            Command::Transact(Transact {
+                compare: self.list(|any| Compare { key: any.text(), condition: any.condition() }),
+                then: self.list(Any::operation),
+                otherwise: self.list(Any::operation),
+                agent_id: self.opt(Any::text),
+                fence: self.opt(Any::fence),
+            }),
+            Command::Acquire(Acquire {
+                resource_id: self.text(),
+                holder_id: self.text(),
+                ttl_ms: self.number(),
+            }),
+            Command::Renew(Renew {
+                resource_id: self.text(),
+                holder_id: self.text(),
+                ttl_ms: self.number(),
+                fencing_token: self.opt(Any::revision),
+            }),
+            Command::ReleaseLease(ReleaseLease {
+                resource_id: self.text(),
+                holder_id: self.text(),
+                fencing_token: self.opt(Any::revision),
+            }),
+            Command::SaveSession(SaveSession {
+                session_id: self.text(),
+                context: self.json(),
+                agent_id: self.opt(Any::text),
+                fence: self.opt(Any::fence),
+            }),
+            Command::DeleteSession(DeleteSession {
+                session_id: self.text(),
+                agent_id: self.opt(Any::text),
+            }),
+            Command::Reset,
+            Command::Sweep { limit: self.number32() },
+        ]
+    }
+
+    fn run_commands(&mut self) -> Vec<Command> {
+        vec![
+            Command::Create(Create {
+                name: self.text(),
+                tags: self.tags(),
+                input: self.opt(Any::json),
+                priority: self.number() as i64,
+                delay_ms: self.opt(Any::number),
+                max_attempts: self.number32(),
+                parent_run_id: self.opt(Any::text),
+            }),
+            Command::Claim(Claim {
+                run_id: self.text(),
+                agent_id: self.text(),
+                claim_ttl_ms: self.number(),
+            }),
+            Command::ClaimNext(ClaimNext {
+                agent_id: self.text(),
+                name: self.opt(Any::text),
+                tags: self.tags(),
+                claim_ttl_ms: self.number(),
+                after: self.opt(Any::rank),
+            }),
+            Command::Heartbeat(self.held()),
+            Command::Release(self.held()),
+            Command::Checkpoint(Checkpoint {
+                run_id: self.text(),
+                step: self.number(),
+                output: self.json(),
+                claimant: self.claimant(),
+            }),
+            Command::Complete(Complete {
+                run_id: self.text(),
+                result: self.opt(Any::json),
+                claimant: self.claimant(),
+            }),
+            Command::Fail(Fail {
+                run_id: self.text(),
+                error: self.text(),
+                retry: self.flag(),
+                claimant: self.claimant(),
+            }),
+            Command::Cancel(Cancel {
+                run_id: self.text(),
+                reason: self.opt(Any::text),
+                agent_id: self.opt(Any::text),
+            }),
+        ]
+    }
+
+    fn origin(&mut self) -> Origin {
+        Origin { session: self.number(), sequence: self.number(), lowest: self.number() }
+    }
+
+    fn idempotency(&mut self) -> Idempotency {
+        Idempotency { key: self.text(), digest: self.rng.random() }
+    }
+
+    pub fn request(&mut self, command: Command) -> Request {
+        Request {
+            origin: self.opt(Any::origin),
+            idempotency: self.opt(Any::idempotency),
+            actor: self.opt(Any::text),
+            random: self.number(),
+            attempt: self.flag(),
+            command,
+        }
+    }
+
+    pub fn envelope(&mut self, command: Command) -> Envelope {
+        let (wall, clock) = (self.wall(), self.clock());
+        let state_bytes_max = Some(self.number()).filter(|bytes| bytes % 2 == 0);
+        let rules = self.pick(&[Rules::Whole, Rules::Stepwise]);
+        self.request(command).stamp(wall, clock, state_bytes_max, rules)
+    }
+}

@@ -1,0 +1,163 @@
+//! Rows and events out of the lines that hold them, and what of a line can be
+//! judged without the others.
+
+use serde::de::IgnoredAny;
+
+use super::line::{Cancellation, EventLine, FirstLine, Key, Lease, Request, Run, Session, Step};
+use super::{Header, Origin, hex};
+use crate::codec;
+use crate::machine::row::{
+    Anchor, CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
+};
+use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs};
+
+impl FirstLine<Text> {
+    pub(super) fn into_header(self) -> Result<Header, String> {
+        Ok(Header {
+            origin: Origin { backend: self.backend, release: self.release },
+            meta: Meta {
+                revision: Revision(self.revision),
+                chain: chain("chain", &self.chain)?,
+                clock: ClusterMs(self.clock_ms),
+                wall: WallMs(self.wall_ms),
+                anchor: Anchor {
+                    revision: Revision(self.anchor_revision),
+                    chain: chain("anchor_chain", &self.anchor_chain)?,
+                },
+                sets: self.sets,
+                // Whoever takes the rows in counts them.
+                ..Meta::default()
+            },
+        })
+    }
+}
+
+impl Key<Text> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
+        let row = KeyRow {
+            value: json("value", self.value)?,
+            revision: Revision(self.revision),
+            expires_at: self.expires_at_ms.map(ClusterMs),
+        };
+        Ok(Row::Key(self.key, row))
+    }
+}
+
+impl Lease<Text> {
+    pub(super) fn into_row(self) -> Row {
+        let row = LeaseRow {
+            holder_id: self.holder_id,
+            token: Revision(self.token),
+            revision: Revision(self.revision),
+            expires_at: ClusterMs(self.expires_at_ms),
+        };
+        Row::Lease(self.resource_id, row)
+    }
+}
+
+impl Run<Text> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
+        let status = self.status.parse();
+        Ok(Row::Run(Box::new(RunRow {
+            status: status.map_err(|()| format!("status: got {:?}, which is none", self.status))?,
+            run_id: self.run_id,
+            name: self.name,
+            tags: self.tags,
+            input: self.input.map(|text| json("input", text)).transpose()?,
+            priority: self.priority,
+            parent_run_id: self.parent_run_id,
+            created_revision: Revision(self.created_revision),
+            revision: Revision(self.revision),
+            created_at: WallMs(self.created_at_ms),
+            updated_at: WallMs(self.updated_at_ms),
+            last_step: self.last_step,
+            attempts: self.attempts,
+            max_attempts: self.max_attempts,
+            ready_at: self.ready_at_ms.map(ClusterMs),
+            agent_id: self.agent_id,
+            claim: self.claim.map(|claim| ClaimRow {
+                token: Revision(claim.token),
+                ttl_ms: claim.ttl_ms,
+                expires_at: ClusterMs(claim.expires_at_ms),
+            }),
+            result: self.result.map(|text| json("result", text)).transpose()?,
+            error: self.error,
+            promoted: self.promoted,
+            depth: self.depth,
+        })))
+    }
+}
+
+impl Step<Text> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
+        let output = json("output", self.output)?;
+        let row = StepRow { output, revision: Revision(self.revision) };
+        Ok(Row::Step(self.run_id, self.step, row))
+    }
+}
+
+impl Session<Text> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
+        let row = SessionRow {
+            context: json("context", self.context)?,
+            revision: Revision(self.revision),
+            saved_at: WallMs(self.saved_at_ms),
+            updated_at: WallMs(self.updated_at_ms),
+        };
+        Ok(Row::Session(self.session_id, row))
+    }
+}
+
+impl Cancellation<Text> {
+    pub(super) fn into_row(self) -> Row {
+        let frames = self.frames.into_iter();
+        let row = CancellationRow {
+            revision: Revision(self.revision),
+            actor: self.actor,
+            reason: self.reason,
+            frames: frames.map(|(run_id, after)| (run_id, Revision(after))).collect(),
+        };
+        Row::Cancellation(self.run_id, Box::new(row))
+    }
+}
+
+impl Request<Text> {
+    pub(super) fn into_row(self) -> Result<Row, String> {
+        let digest = hex::decode_hash(&self.digest);
+        let digest = digest.ok_or("digest: takes 64 hexadecimal digits")?;
+        let reply = hex::decode(&self.reply).ok_or("reply: takes hexadecimal digits")?;
+        let reply =
+            codec::decode_reply(&reply.into()).map_err(|error| format!("reply: {error}"))?;
+        let row = RequestRow { digest, reply, at: ClusterMs(self.at_ms) };
+        Ok(Row::Request(self.key, Box::new(row)))
+    }
+}
+
+impl EventLine<Text> {
+    pub(super) fn into_event(self) -> Result<Event, String> {
+        let action = self.action.parse();
+        Ok(Event {
+            revision: Revision(self.revision),
+            at: WallMs(self.at_ms),
+            actor: self.actor,
+            action: action.map_err(|()| format!("action: got {:?}, which is none", self.action))?,
+            subject: self.subject,
+            new: self.new.map(|text| json("new", text)).transpose()?,
+            previous: self.previous.map(|text| json("previous", text)).transpose()?,
+            chain: chain("chain", &self.chain)?,
+        })
+    }
+}
+
+/// The rules never parse JSON, so here is where it must be some.
+fn json(field: &str, text: Text) -> Result<Json, String> {
+    match serde_json::from_str::<IgnoredAny>(&text) {
+        Ok(IgnoredAny) => Ok(Json::new(text)),
+        Err(_) => Err(format!("{field}: the text is not one JSON value")),
+    }
+}
+
+fn chain(field: &str, text: &str) -> Result<Chain, String> {
+    let hash = hex::decode_hash(text);
+    hash.map(Chain).ok_or_else(|| format!("{field}: takes 64 hexadecimal digits"))
+}

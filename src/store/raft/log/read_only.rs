@@ -1,0 +1,77 @@
+//! A log that no process writes, read without changing a byte of it.
+//!
+//! It accepts and refuses what opening it would: a record that power loss cut
+//! is passed over, though it stays where it is; anything acknowledged that is
+//! missing or changed is refused.
+
+use std::path::Path;
+
+use super::error::LogError;
+use super::reader::load;
+use super::recovery::{first_of_last_run, must_be_blank};
+use super::replay::LogReplay;
+use super::segment::{self, Segment};
+use super::tail::SegmentTail;
+use super::{Options, SegmentNumber};
+use crate::store::raft::consensus::entry::{Entry, LogId};
+
+/// What the log in a folder holds.
+pub struct ReadOnlyLog {
+    replay: LogReplay,
+}
+
+impl ReadOnlyLog {
+    /// Reads the log in `dir`. Blocks.
+    ///
+    /// # Errors
+    /// When anything acknowledged is missing or changed, or the disk fails.
+    pub fn read(dir: &Path) -> Result<ReadOnlyLog, LogError> {
+        let numbers = segment::present(dir)?;
+        if numbers.is_empty() {
+            let path = segment::path(dir, SegmentNumber::FIRST);
+            let reason = "the folder has no segment, but this node had a log".into();
+            return Err(LogError::Missing { path, reason });
+        }
+        let first = first_of_last_run(&numbers);
+        let cache_bytes = Options::default().cache_bytes;
+        let mut replay = LogReplay::new(dir, first, cache_bytes, Segment::open_to_read);
+        for number in numbers.into_iter().filter(|number| *number >= first) {
+            match replay.expects(number) {
+                true => replay.segment(number)?,
+                false => must_be_blank(dir, number)?,
+            }
+        }
+        replay.check(first)?;
+        Ok(ReadOnlyLog { replay })
+    }
+
+    /// Entries up to here are gone.
+    pub fn purged(&self) -> Option<LogId> {
+        self.replay.state.purged
+    }
+
+    /// The last entry, or what was purged where there is none.
+    pub fn last(&self) -> Option<LogId> {
+        self.replay.state.last
+    }
+
+    /// How far the log was committed, as far as it says: at most its last entry.
+    pub fn committed(&self) -> Option<LogId> {
+        let (committed, last) = (self.replay.state.committed?, self.last()?);
+        Some(if committed.index <= last.index { committed } else { last })
+    }
+
+    /// Whether a record at its end was cut; it was never acknowledged.
+    pub fn is_torn(&self) -> bool {
+        self.replay.active.as_ref().is_some_and(|active| active.tail == SegmentTail::Torn)
+    }
+
+    /// Entries from `index` on, as many as `bytes_max` allow, at least one
+    /// where there are any.
+    ///
+    /// # Errors
+    /// When an entry can no longer be read as it was.
+    pub fn entries(&self, index: u64, bytes_max: u64) -> Result<Vec<Entry>, LogError> {
+        self.replay.index.sources(index..u64::MAX, bytes_max).into_iter().map(load).collect()
+    }
+}

@@ -1,0 +1,266 @@
+//! Seeding: a state from elsewhere as what a node of a new cluster starts from.
+//!
+//! The folder that comes of it is one that a node might have stopped in, right
+//! after it took a snapshot: the snapshot holds the state and the members, the
+//! log is empty, nobody was voted for, and the archive has the whole history.
+//! Each member is seeded with the same export; the snapshots say the same then,
+//! and what the first leader appends follows on each of them.
+//!
+//! The snapshot covers the log up to the state's revision, in the term before
+//! the first. So a member that was seeded from an older export of the same
+//! state is behind the others, and they bring it up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use openraft::alias::StoredMembershipOf;
+use tokio::task::spawn_blocking;
+
+use crate::machine::{Chain, Event, Meta};
+use crate::store::StoreError;
+use crate::store::export::{Part, StoreImport};
+use crate::store::raft::consensus::applied::Applied;
+use crate::store::raft::consensus::entry::{Membership, log_id};
+use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
+use crate::store::raft::data_dir::{self, DataDir, DataDirError};
+use crate::store::raft::history::archive::{self, Archive, ArchiveError, Run, Tip};
+use crate::store::raft::history::chain_check::ChainCheck;
+use crate::store::raft::log::{self, LogError, LogStore};
+use crate::store::raft::snapshot::folder::SnapshotDir;
+use crate::store::tables::Tables;
+
+/// No leader has this term: the first that is elected has the next one.
+const TERM: u64 = 0;
+
+/// How a folder that is being filled is called, after the node's own.
+const PART_SUFFIX: &str = ".part";
+
+/// Whose folder is to be made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub cluster_name: String,
+    pub node_id: NodeId,
+    /// Every voter of the new cluster, this node included; the same for each.
+    pub members: BTreeMap<NodeId, Peer>,
+    pub data_dir: PathBuf,
+}
+
+/// Why a folder is not filled. It is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    #[error(
+        "data directory {path}: not empty; a cluster is seeded into empty ones, which every \
+         member has to itself"
+    )]
+    NotEmpty { path: PathBuf },
+    #[error(
+        "data directory {path}: a mount point, in whose place no folder can be put; name a \
+         folder in it"
+    )]
+    MountPoint { path: PathBuf },
+    #[error("node {node} is none of the members")]
+    NoMember { node: NodeId },
+    #[error("the members make no cluster: {0}")]
+    Members(String),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("the history archive cannot be made: {0}")]
+    Archive(#[from] ArchiveError),
+    #[error("the history archive holds {archived} of {events} events: the disk refused the others")]
+    Archived { archived: u64, events: u64 },
+    #[error("the write-ahead log cannot be made: {0}")]
+    Log(#[from] LogError),
+    #[error("data directory {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("broken off: {0}")]
+    BrokenOff(String),
+}
+
+/// A node's folder that is being filled, beside where it will be.
+pub struct Seed {
+    options: Options,
+    membership: Membership,
+    /// Closed before its folder is removed.
+    archive: Filling,
+    dir: DataDir,
+    part: UnfinishedFolder,
+    tables: Tables,
+    rows_taken: u64,
+    links: ChainCheck,
+    before: Chain,
+}
+
+/// An archive that is closed when it is dropped.
+struct Filling(Archive);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.0.close_now();
+    }
+}
+
+/// The unfinished folder; removed unless it was renamed.
+struct UnfinishedFolder(PathBuf);
+
+impl Seed {
+    /// Begins a folder that will hold the state at `meta`.
+    ///
+    /// # Errors
+    /// See [`SeedError`].
+    pub async fn begin(options: Options, meta: Meta) -> Result<Seed, SeedError> {
+        if !options.members.contains_key(&options.node_id) {
+            return Err(SeedError::NoMember { node: options.node_id });
+        }
+        let voters = options.members.keys().copied().collect();
+        let membership = Membership::new(vec![voters], options.members.clone())
+            .map_err(|error| SeedError::Members(error.to_string()))?;
+        let io = |source| SeedError::Io { path: options.data_dir.clone(), source };
+        // An absolute path, of which parent and name can be told.
+        let root = std::path::absolute(&options.data_dir).map_err(io)?;
+        if !is_empty(&root).map_err(io)? {
+            return Err(SeedError::NotEmpty { path: root });
+        }
+        if is_mount_point(&root).map_err(io)? {
+            return Err(SeedError::MountPoint { path: root });
+        }
+        let options = Options { data_dir: root, ..options };
+        let part = UnfinishedFolder::make(&options.data_dir)?;
+        let mut dir = DataDir::open(&part.0, &options.cluster_name, options.node_id)?;
+        dir.seeded_from(meta.chain);
+        let folder = dir.archive();
+        let opening = spawn_blocking(move || Archive::open(folder, archive::Options::default()));
+        let opened = opening.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
+        let (archive, _) = opened?;
+        let archive = Filling(archive);
+        let (links, before) = (ChainCheck::after(&meta.anchor), meta.anchor.chain);
+        let tip = Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() };
+        archive.0.adopt(tip).await?;
+        let tables = Tables::restore(meta, []);
+        let rows_taken = 0;
+        Ok(Seed { options, membership, archive, dir, part, tables, rows_taken, links, before })
+    }
+
+    async fn append(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
+        let Some(last) = events.last().map(|event| event.chain) else { return Ok(()) };
+        events.iter().try_for_each(|event| self.links.take(event))?;
+        let run = Run { before: self.before, events };
+        self.archive.0.append(run).await.map_err(storage)?;
+        self.before = last;
+        Ok(())
+    }
+
+    /// Everything but the name: on the disk when it returns.
+    async fn complete(&mut self) -> Result<(), SeedError> {
+        self.archive.0.sync().await?;
+        // A disk that refused for a while has made it drop what waited.
+        let archived = self.archive.0.figures().await?.events;
+        let meta = self.tables.meta();
+        let events = meta.revision.0 - meta.anchor.revision.0;
+        if archived != events {
+            return Err(SeedError::Archived { archived, events });
+        }
+        self.archive.0.close().await;
+        let index = self.tables.meta().revision.0;
+        let at = Some(log_id(TERM, index));
+        let tables = std::mem::take(&mut self.tables);
+        let state = Applied { tables, log_id: at, ..Applied::default() };
+        let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
+        let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());
+        let path = self.options.data_dir.clone();
+        let writing = spawn_blocking(move || {
+            let io = |source| SeedError::Io { path, source };
+            snapshots.write(&state, &membership).map_err(io)?;
+            Ok::<_, SeedError>(LogStore::open(&log, log::Options::default())?)
+        });
+        let written = writing.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
+        written?.close().await?;
+        self.dir.inscribe(crate::store::raft::start::draw_incarnation(), true)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreImport for Seed {
+    async fn take(&mut self, parts: Vec<Part>) -> Result<(), StoreError> {
+        let mut events = Vec::new();
+        for part in parts {
+            match part {
+                Part::Row(row) => {
+                    self.tables.put(row);
+                    self.rows_taken += 1;
+                }
+                Part::Event(event) => events.push(event),
+            }
+        }
+        self.append(events).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.links.reach(self.tables.meta())?;
+        if self.tables.rows().count() as u64 != self.rows_taken {
+            return Err(StoreError::Storage("a row came twice".to_owned()));
+        }
+        self.complete().await.map_err(storage)?;
+        self.part.rename(&self.options.data_dir)
+    }
+}
+
+impl UnfinishedFolder {
+    /// In place of what a process that was killed may have left.
+    fn make(target: &Path) -> Result<UnfinishedFolder, SeedError> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(PART_SUFFIX);
+        let path = target.with_file_name(name);
+        let io = |source| SeedError::Io { path: path.clone(), source };
+        if path.exists() {
+            // Another process may be filling it.
+            drop(data_dir::lock(&path)?);
+            fs::remove_dir_all(&path).map_err(io)?;
+        }
+        fs::create_dir_all(&path).map_err(io)?;
+        Ok(UnfinishedFolder(path))
+    }
+
+    /// Takes the place of an empty folder or of none.
+    fn rename(self, target: &Path) -> Result<(), StoreError> {
+        fs::rename(&self.0, target).map_err(storage)?;
+        let Some(folder) = target.parent() else { return Ok(()) };
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| {
+            StoreError::Unknown(format!("{} may go with the power: {error}", target.display()))
+        })
+    }
+}
+
+impl Drop for UnfinishedFolder {
+    fn drop(&mut self) {
+        // Not there once it was renamed. Nothing to do about a failure: the
+        // next attempt removes it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut files) => Ok(files.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the folder is on another disk than the one that it is in.
+fn is_mount_point(folder: &Path) -> io::Result<bool> {
+    let device = |path: &Path| Ok::<_, io::Error>(fs::metadata(path)?.dev());
+    match folder.parent() {
+        Some(parent) if folder.exists() => Ok(device(folder)? != device(parent)?),
+        Some(_) | None => Ok(false),
+    }
+}
+
+fn storage(error: impl ToString) -> StoreError {
+    StoreError::Storage(error.to_string())
+}

@@ -1,0 +1,51 @@
+//! Forwarded proposals, answered: items of all batches side by side, replies
+//! in the order in which they come, as many in one message as are ready.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Status, Streaming};
+
+use super::conversion;
+use super::handler::{PeerHandler, Refusal};
+use crate::proto::peer::{ForwardBatch, ForwardItem, ForwardReplies, ForwardReply};
+use crate::store::raft::consensus::types::NodeId;
+
+/// Items of one peer under way; further ones wait on the connection.
+const ITEMS_AT_ONCE: usize = 4_096;
+
+/// Replies in one message.
+const REPLIES_MAX: usize = 512;
+
+/// An item's time is what its sender says, up to this: no item stays for ever.
+const REMAINING_MAX: Duration = Duration::from_secs(600);
+
+/// Answers `batches` from `from` until the peer ends them or its connection breaks.
+pub(super) fn serve(
+    handler: Arc<dyn PeerHandler>,
+    from: NodeId,
+    batches: Streaming<ForwardBatch>,
+) -> impl Stream<Item = Result<ForwardReplies, Status>> + Send {
+    batches
+        .scan((), |(), batch| ready(batch.ok()))
+        .flat_map(|batch| stream::iter(batch.items))
+        .map(move |item| answer(handler.clone(), from, item))
+        .buffer_unordered(ITEMS_AT_ONCE)
+        .ready_chunks(REPLIES_MAX)
+        .map(|replies| Ok(ForwardReplies { replies }))
+}
+
+async fn answer(handler: Arc<dyn PeerHandler>, from: NodeId, item: ForwardItem) -> ForwardReply {
+    let remaining = Duration::from_millis(item.remaining_ms).min(REMAINING_MAX);
+    let deadline = Instant::now() + remaining;
+    let proposing = handler.forwarded(from, item.proposal, deadline);
+    let result = match timeout_at(deadline, proposing).await {
+        Ok(result) => result,
+        // It may be in the log by now.
+        Err(_) => Err(Refusal::Unknown("the deadline passed at the leader".into())),
+    };
+    conversion::forwarded_out(item.id, result)
+}

@@ -1,0 +1,121 @@
+//! What this node does for its peers beside consensus: takes the commands that
+//! they forward, confirms its leadership for their reads, and hands out the
+//! history that they lack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use openraft::ReadPolicy;
+use tokio::time::{Instant, timeout};
+
+use super::{PeerHandler, ReadIndex, Refusal, RefusalCode};
+use crate::codec;
+use crate::machine::Revision;
+use crate::proto::peer::HistoryQuestion;
+use crate::store::raft::consensus::leadership::Leader;
+use crate::store::raft::consensus::read;
+use crate::store::raft::consensus::types::NodeId;
+use crate::store::raft::consensus::write::{ForwardedError, Writes};
+use crate::store::raft::history::archive::{ArchiveError, Span};
+use crate::store::raft::history::{History, PeerQuestion};
+
+/// What one run of history that a peer fetches may weigh.
+const HISTORY_BYTES_MAX: usize = 4 << 20;
+
+/// How long a peer's question may wait for this node to apply what the peer
+/// has; another node is asked then.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// Serves peers.
+pub struct NodeHandler {
+    pub(crate) writes: Arc<Writes>,
+    pub(crate) history: History,
+}
+
+#[async_trait]
+impl PeerHandler for NodeHandler {
+    async fn forwarded(
+        &self,
+        _from: NodeId,
+        item: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, Refusal> {
+        let request = codec::decode_request(&item)
+            .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
+        match self.writes.forwarded(request, deadline).await {
+            Ok(reply) => Ok(codec::encode_reply(&reply)),
+            Err(ForwardedError::NotLeader(leader)) => Err(not_leader(leader)),
+            Err(ForwardedError::Unknown(why)) => Err(Refusal::Unknown(why)),
+        }
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.writes.cluster_clock.wall().0
+    }
+
+    async fn read_index(&self) -> Result<ReadIndex, Refusal> {
+        let writes = &self.writes;
+        let term = match writes.leadership.now() {
+            Leader::Me { term } => term,
+            other @ (Leader::Peer { .. } | Leader::Nobody) => return Err(not_leader(other)),
+        };
+        let linearizer = writes
+            .core
+            .get_read_linearizer(ReadPolicy::ReadIndex)
+            .await
+            .map_err(|error| Refusal::refused(RefusalCode::Busy, read::why_not(&error)))?;
+        let late = || Refusal::refused(RefusalCode::Busy, "this node has only begun to lead");
+        let logged = writes.state.logged_by(term, Instant::now() + BEHIND).await;
+        let logged = logged.ok_or_else(late)?;
+        Ok(ReadIndex {
+            node: *linearizer.node_id(),
+            read: *linearizer.read_log_id().log_id(),
+            applied: linearizer.applied().copied(),
+            cluster_ms: writes.cluster_clock.now(term, logged).0,
+        })
+    }
+
+    async fn history(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
+        let span = Span { first: Revision(from), last: Revision(to) };
+        let run = self.history.range(span, HISTORY_BYTES_MAX).await.map_err(fault)?;
+        let before = Bytes::copy_from_slice(&run.before.0);
+        let events = run.events.into_iter().map(|event| codec::encode_event(&event));
+        Ok(stream::iter(std::iter::once(before).chain(events).map(Ok)).boxed())
+    }
+
+    async fn ask_history(&self, asked: HistoryQuestion) -> Result<Bytes, Refusal> {
+        let question = codec::decode_question(&asked.question)
+            .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
+        let (revision, anchor) = (Revision(asked.revision), Revision(asked.anchor));
+        let asked = PeerQuestion { question, revision, anchor };
+        let mut seen = self.writes.state.revision();
+        let reached = seen.wait_for(|seen| *seen >= asked.revision);
+        if !matches!(timeout(BEHIND, reached).await, Ok(Ok(_))) {
+            return Err(Refusal::refused(RefusalCode::Busy, "this node is behind"));
+        }
+        let state = self.writes.state.load();
+        let answer = self.history.answer_peer(&asked, state.tables.meta()).await;
+        Ok(codec::encode_answer(&answer.map_err(fault)?))
+    }
+}
+
+fn fault(error: ArchiveError) -> Refusal {
+    Refusal::refused(RefusalCode::Fault, error.to_string())
+}
+
+fn not_leader(leader: Leader) -> Refusal {
+    Refusal::NotLeader {
+        leader: match leader {
+            Leader::Peer { id, peer } => Some((id, peer)),
+            Leader::Me { .. } | Leader::Nobody => None,
+        },
+    }
+}
