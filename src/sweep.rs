@@ -85,10 +85,10 @@ mod tests {
     use super::*;
     use crate::machine::command::Set;
     use crate::machine::{Json, Revision, Text};
-    use crate::store::clock::Manual;
+    use crate::store::clock::ManualClock;
     use crate::store::memory::MemoryStore;
 
-    async fn store_with_keys(clock: Arc<Manual>, count: u32) -> MemoryStore {
+    async fn store_with_keys(clock: Arc<ManualClock>, count: u32) -> MemoryStore {
         let store = MemoryStore::new(clock);
         for n in 0..count {
             let set = Set {
@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_due_goes_in_bounded_commands() {
-        let clock = Manual::at(1_000);
+        let clock = ManualClock::at(1_000);
         let store = store_with_keys(clock.clone(), 25).await;
         let options = Options { rows_max: 10, ..Options::default() };
         assert_eq!(sweep(&store, &options).await.unwrap(), 0, "nothing is due yet");
@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_look_is_bounded_and_the_next_goes_on() {
-        let clock = Manual::at(1_000);
+        let clock = ManualClock::at(1_000);
         let store = store_with_keys(clock.clone(), 25).await;
         clock.advance_ms(1_000);
         let options = Options { rows_max: 10, commands_max: 2, ..Options::default() };
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_due_proposes_nothing() {
-        let clock = Manual::at(1_000);
+        let clock = ManualClock::at(1_000);
         let store = store_with_keys(clock.clone(), 1).await;
         clock.advance_ms(999);
         let before = store.state();

@@ -12,7 +12,7 @@ use mcp_state_sidecar::machine::row::LeaseRow;
 use mcp_state_sidecar::machine::view::ChangeFilter;
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Question, Reply, Revision};
 use mcp_state_sidecar::service::{Code, Context, Options, Service};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::Export;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
@@ -79,13 +79,13 @@ impl Store for Probe {
 
 struct Stage {
     probe: Arc<Probe>,
-    clock: Arc<Manual>,
+    clock: Arc<ManualClock>,
     service: Service,
 }
 
 impl Stage {
     fn set(change: impl FnOnce(&mut Probe, &mut Options)) -> Stage {
-        let clock = Manual::at(BEGIN_MS);
+        let clock = ManualClock::at(BEGIN_MS);
         let mut probe = Probe {
             inner: MemoryStore::new(clock.clone()),
             submitted: AtomicUsize::new(0),

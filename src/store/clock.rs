@@ -1,34 +1,35 @@
-//! Where the stores that order commands read the time. The only place: rules
-//! get it as data, and tests drive it by hand.
+//! The only place where stores read the time. The rules get it as data, and
+//! tests replace the clock with one that they move by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A source of time, shared.
+/// A shared source of time.
 pub type Clock = Arc<dyn TimeSource>;
 
-/// Two clocks: one that people read and administrators may set, one that only
-/// counts on.
+/// Two clocks: one that people read and administrators may set, and one that
+/// never goes back.
 pub trait TimeSource: Send + Sync + 'static {
-    /// Milliseconds since the Unix epoch; may jump.
+    /// Milliseconds since the Unix epoch. It may jump in either direction.
     fn wall_ms(&self) -> u64;
-    /// Milliseconds since some moment in this process's life; never falls.
+    /// Milliseconds since some moment after this process started. It never
+    /// goes back.
     fn monotonic_ms(&self) -> u64;
 }
 
 /// The machine's own clocks.
 pub fn system() -> Clock {
-    Arc::new(System { started: Instant::now() })
+    Arc::new(SystemClock { started: Instant::now() })
 }
 
-struct System {
+struct SystemClock {
     started: Instant,
 }
 
-impl TimeSource for System {
+impl TimeSource for SystemClock {
     fn wall_ms(&self) -> u64 {
-        // A clock before 1970 reads as 1970: deadlines then run from there.
+        // A clock before 1970 reads as 1970, so that deadlines can still be counted.
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
     }
 
@@ -37,31 +38,31 @@ impl TimeSource for System {
     }
 }
 
-/// A clock that moves only when told to.
-pub struct Manual {
+/// A clock that moves only when a test moves it.
+pub struct ManualClock {
     wall_ms: AtomicU64,
     monotonic_ms: AtomicU64,
 }
 
-impl Manual {
-    /// A clock that stands at `wall_ms`.
-    pub fn at(wall_ms: u64) -> Arc<Manual> {
-        Arc::new(Manual { wall_ms: AtomicU64::new(wall_ms), monotonic_ms: AtomicU64::new(0) })
+impl ManualClock {
+    /// A clock whose wall clock shows `wall_ms`.
+    pub fn at(wall_ms: u64) -> Arc<ManualClock> {
+        Arc::new(ManualClock { wall_ms: AtomicU64::new(wall_ms), monotonic_ms: AtomicU64::new(0) })
     }
 
-    /// Moves both clocks on.
+    /// Moves both clocks forward.
     pub fn advance_ms(&self, ms: u64) {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock, as an administrator might, also backwards.
+    /// Sets the wall clock, possibly back, as an administrator might.
     pub fn set_wall_ms(&self, wall_ms: u64) {
         self.wall_ms.store(wall_ms, Ordering::SeqCst);
     }
 }
 
-impl TimeSource for Manual {
+impl TimeSource for ManualClock {
     fn wall_ms(&self) -> u64 {
         self.wall_ms.load(Ordering::SeqCst)
     }

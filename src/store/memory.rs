@@ -1,5 +1,5 @@
-//! The memory store: the rules and nothing around them. What it holds is gone
-//! when the program ends, its history included, which it keeps whole.
+//! The memory store: the rules and nothing around them. The state and its whole
+//! history are lost when the program ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::error::StoreError;
 use super::export::{Export, Part, PartSender, channel};
-use super::tables::{Tables, let_go};
+use super::health::Health;
+use super::interface::Store;
+use super::request::{Answered, Consistency, Request};
+use super::tables::{Tables, release};
 use super::window::Window;
-use super::{Answered, Consistency, Health, Request, Store, StoreError};
 use crate::machine::{
     ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Row, answer, answer_history,
     decide, lookup,
@@ -23,8 +26,9 @@ use crate::machine::{
 
 /// A state in this process's memory.
 ///
-/// Invariant: `published` changes only under `writer`, whole, so a reader sees
-/// a state between two commands, and the newest one that was answered.
+/// Invariant: `published` is replaced as a whole, and only under `writer`. So a
+/// reader sees a state between two commands, and it includes every command that
+/// was answered before.
 pub struct MemoryStore {
     clock: Clock,
     state_bytes_max: Option<u64>,
@@ -42,7 +46,7 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
-    /// Decides one command, commits it and gives the reply.
+    /// Decides and commits one command, and returns the reply.
     pub fn step(&mut self, envelope: &Envelope) -> Reply {
         let Ok(decision) = decide(envelope, &self.tables);
         self.tables.apply(&decision);
@@ -53,8 +57,8 @@ impl MemoryState {
         decision.reply
     }
 
-    /// All that an export holds, in its order.
-    fn read_out(&self, sender: &mut PartSender) -> Result<(), StoreError> {
+    /// Sends the parts of an export, in their order.
+    fn send_parts(&self, sender: &mut PartSender) -> Result<(), StoreError> {
         let rows = self.tables.rows().map(|row| Row::clone(row));
         let mut rows = rows.filter_map(Part::of_row);
         rows.try_for_each(|row| sender.push(row))?;
@@ -76,7 +80,7 @@ impl MemoryStore {
         }
     }
 
-    /// The same, with a limit to how large the state may become.
+    /// The same store with a limit to the size of its state.
     pub fn limited_to(self, state_bytes_max: Option<u64>) -> MemoryStore {
         MemoryStore { state_bytes_max, ..self }
     }
@@ -87,24 +91,25 @@ impl MemoryStore {
     }
 
     fn commit(&self, request: Request) -> Result<Reply, StoreError> {
-        // Nothing is left half done by a writer that panicked: it had not
-        // published yet.
+        // A writer that panicked had not published its changes yet, so the state
+        // is still good.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open()?;
+        self.check_open()?;
         let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.state_bytes_max);
         let mut state = MemoryState::clone(&self.published.load());
         let reply = state.step(&envelope);
         let (revision, rows) = (state.tables.meta().revision, state.tables.len());
         let replaced = self.published.swap(Arc::new(state));
-        let gone = replaced.tables.len().saturating_sub(rows);
-        let_go(replaced, gone);
+        let removed = replaced.tables.len().saturating_sub(rows);
+        release(replaced, removed);
         self.revision.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         Ok(reply)
     }
 
-    /// The newest state; where a deadline has passed since, with its clock
-    /// moved on, so that what reads as gone never comes back.
-    fn fresh(&self) -> Result<Arc<MemoryState>, StoreError> {
+    /// The newest state. If a deadline has passed since it was written, its clock
+    /// is moved forward first, so that a row that was seen to be expired never
+    /// comes back.
+    fn current_state(&self) -> Result<Arc<MemoryState>, StoreError> {
         let state = self.state();
         let Ok(deadline) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
         if deadline.is_none_or(|deadline| deadline.0 > self.clock.wall_ms()) {
@@ -114,7 +119,7 @@ impl MemoryStore {
         Ok(self.state())
     }
 
-    fn open(&self) -> Result<(), StoreError> {
+    fn check_open(&self) -> Result<(), StoreError> {
         match self.closed.load(Ordering::Acquire) {
             true => Err(StoreError::Unavailable("the store is closed".into())),
             false => Ok(()),
@@ -134,10 +139,10 @@ impl Store for MemoryStore {
         consistency: Consistency,
         _deadline: Instant,
     ) -> Result<Answered, StoreError> {
-        self.open()?;
+        self.check_open()?;
         let (state, now) = match consistency {
             Consistency::Linearizable => {
-                let state = self.fresh()?;
+                let state = self.current_state()?;
                 let now = state.tables.meta().clock;
                 (state, now)
             }
@@ -163,17 +168,17 @@ impl Store for MemoryStore {
         let state = self.state();
         let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
         let Ok(due) = lookup::is_due(&state.tables, now);
-        due && self.open().is_ok()
+        due && self.check_open().is_ok()
     }
 
     async fn export(&self, _deadline: Instant) -> Result<Export, StoreError> {
-        self.open()?;
+        self.check_open()?;
         let state = self.state();
         let meta = state.tables.meta().clone();
         let (mut sender, parts) = channel(CancellationToken::new());
         tokio::task::spawn_blocking(move || {
-            let read = state.read_out(&mut sender);
-            sender.end(read);
+            let sent = state.send_parts(&mut sender);
+            sender.end(sent);
         });
         Ok(Export { meta, parts })
     }
@@ -183,7 +188,7 @@ impl Store for MemoryStore {
         let meta = state.tables.meta();
         Health {
             backend: "memory",
-            fault: self.open().err().map(|error| error.to_string()),
+            fault: self.check_open().err().map(|error| error.to_string()),
             revision: meta.revision,
             chain: meta.chain,
             state_bytes: meta.state_bytes,
@@ -194,7 +199,7 @@ impl Store for MemoryStore {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        // A writer that was under way has finished once this is had.
+        // When the lock is free, the last writer has finished.
         drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -205,7 +210,7 @@ mod tests {
     use crate::machine::Answer;
     use crate::machine::command::Set;
     use crate::machine::{Json, Text};
-    use crate::store::clock::Manual;
+    use crate::store::clock::ManualClock;
 
     fn set(key: &str, ttl_ms: Option<u64>) -> Request {
         let set = Set {
@@ -226,8 +231,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_seen_expired_never_comes_back_when_the_clock_falls() {
-        let clock = Manual::at(10_000);
+    async fn a_key_seen_expired_never_comes_back_when_the_clock_is_set_back() {
+        let clock = ManualClock::at(10_000);
         let store = MemoryStore::new(clock.clone());
         store.submit(set("k", Some(1_000)), Instant::now()).await.unwrap();
         assert!(is_there(&store, Consistency::Linearizable).await);
@@ -241,8 +246,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_wakes_those_who_wait_and_a_closed_store_refuses() {
-        let store = MemoryStore::new(Manual::at(1));
+    async fn a_change_wakes_watchers_and_a_closed_store_refuses_commands() {
+        let store = MemoryStore::new(ManualClock::at(1));
         let mut revision = store.revision();
         store.submit(set("k", None), Instant::now()).await.unwrap();
         assert!(revision.has_changed().unwrap());

@@ -1,25 +1,25 @@
-//! The standing of a store that is shared with other processes: how far it
-//! has got as this one knows, why it cannot be used, and waking those who wait
-//! for it to get further. Beside it the clock that such a store hands out.
+//! The progress of a store that other processes share: the newest commit that
+//! this process knows of, why the store cannot be used, and waking those who
+//! wait for a newer commit. Beside it the clock that such a store hands out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::Health;
 use super::clock::Clock;
+use super::health::Health;
 use crate::machine::{Chain, ClusterMs, Meta, Revision};
 
-/// How far the store has got.
+/// The newest commit of a store that this process knows of.
 pub(super) struct StoreProgress {
     state_bytes_max: Option<u64>,
     revision: watch::Sender<Revision>,
-    known: Mutex<Known>,
+    known: Mutex<KnownState>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct KnownState {
     revision: Revision,
     chain: Chain,
     state_bytes: u64,
@@ -27,30 +27,32 @@ struct Known {
 }
 
 impl StoreProgress {
-    /// Of a state at `meta`, which may become so large.
+    /// The progress of a state that is at `meta`. `state_bytes_max` is the limit
+    /// to its size.
     pub fn at(meta: &Meta, state_bytes_max: Option<u64>) -> StoreProgress {
-        let known = Mutex::new(Known::of(meta));
+        let known = Mutex::new(KnownState::of(meta));
         StoreProgress { state_bytes_max, revision: watch::Sender::new(meta.revision), known }
     }
 
-    /// How large the state may become, if there is a limit.
+    /// The limit to the size of the state, if there is one.
     pub fn state_bytes_max(&self) -> Option<u64> {
         self.state_bytes_max
     }
 
-    /// Tells those who watch that `meta` is committed.
+    /// Records that `meta` is committed, and wakes the watchers if it is new.
     pub fn publish(&self, meta: &Meta) {
         let mut known = self.known();
         if meta.revision > known.revision {
             let fault = known.fault.take();
-            *known = Known { fault, ..Known::of(meta) };
-            // Under the lock, so that the watched number never falls.
+            *known = KnownState { fault, ..KnownState::of(meta) };
+            // Under the lock, so that the watched number never goes back.
             self.revision.send_replace(meta.revision);
         }
     }
 
-    /// Tells those who watch that there is something to look at.
-    pub fn told(&self, revision: Revision) {
+    /// Wakes the watchers because another process has announced `revision`. The
+    /// rest of that commit is not known yet.
+    pub fn announce(&self, revision: Revision) {
         let _known = self.known();
         self.revision.send_if_modified(|seen| {
             let newer = *seen < revision;
@@ -59,11 +61,12 @@ impl StoreProgress {
         });
     }
 
-    /// Takes back what was published: the store has lost it.
-    pub fn went_back(&self, meta: &Meta) {
+    /// Goes back to `meta`, because the store has lost commits that were
+    /// published.
+    pub fn rewind(&self, meta: &Meta) {
         let mut known = self.known();
         let fault = known.fault.take();
-        *known = Known { fault, ..Known::of(meta) };
+        *known = KnownState { fault, ..KnownState::of(meta) };
         self.revision.send_replace(meta.revision);
     }
 
@@ -79,8 +82,8 @@ impl StoreProgress {
         self.known().revision
     }
 
-    /// Keeps why the store cannot be used, or that it can; gives what was kept
-    /// before.
+    /// Records why the store cannot be used, or with `None` that it can. Returns
+    /// what was recorded before.
     pub fn set_fault(&self, fault: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.known().fault, fault)
     }
@@ -90,33 +93,33 @@ impl StoreProgress {
     }
 
     pub fn health(&self, backend: &'static str) -> Health {
-        let Known { revision, chain, state_bytes, fault } = self.known().clone();
+        let KnownState { revision, chain, state_bytes, fault } = self.known().clone();
         let state_bytes_max = self.state_bytes_max;
         Health { backend, fault, revision, chain, state_bytes, state_bytes_max, cluster: None }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // Nothing under the lock can leave it half changed.
+    fn known(&self) -> MutexGuard<'_, KnownState> {
+        // No code under the lock can panic half-way through a change.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn of(meta: &Meta) -> Known {
+impl KnownState {
+    fn of(meta: &Meta) -> KnownState {
         let Meta { revision, chain, state_bytes, .. } = *meta;
-        Known { revision, chain, state_bytes, fault: None }
+        KnownState { revision, chain, state_bytes, fault: None }
     }
 }
 
-/// A wall clock that never falls here, although an administrator may set it
-/// back.
+/// A wall clock that never goes back within this process, even if an
+/// administrator sets the machine's clock back.
 pub(super) struct SteadyClock {
     clock: Clock,
     handed_out_ms: AtomicU64,
 }
 
 impl SteadyClock {
-    /// A clock that is never before `from`.
+    /// A clock that never shows a time before `from`.
     pub fn new(clock: Clock, from: ClusterMs) -> SteadyClock {
         SteadyClock { clock, handed_out_ms: AtomicU64::new(from.0) }
     }

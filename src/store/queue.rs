@@ -1,7 +1,7 @@
-//! The way from callers to a store's writer: bounded, first come first served,
-//! and a command can be taken back until the writer has begun with it. The
-//! writer is a thread that rests in [`Queue::wait`], or a task that awaits
-//! [`Queue::arrival`].
+//! The queue from callers to a store's single writer. It is bounded and first
+//! come, first served, and a caller can withdraw a command until the writer has
+//! begun with it. The writer is a thread that blocks in [`CommandQueue::wait`] or
+//! a task that awaits [`CommandQueue::arrival`].
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,16 +11,17 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::error::StoreError;
+use super::request::Request;
 use crate::machine::Reply;
-use crate::store::{Request, StoreError};
 
-/// Commands that wait at most; more callers wait for room. A batch takes a
-/// part of it, so the writer never starves; a value is up to 1 MiB, so it must
-/// not be many times that.
+/// How many commands may wait; further callers wait for room. One batch takes
+/// only a part of them, so the writer never starves. As a value has up to 1 MiB,
+/// a much longer queue could exhaust the memory.
 const QUEUE_MAX: usize = 1_024;
 
 /// Commands on their way to the writer.
-pub(in crate::store) struct Queue {
+pub(in crate::store) struct CommandQueue {
     room: Arc<Semaphore>,
     state: Mutex<QueueState>,
     changed: Condvar,
@@ -33,7 +34,7 @@ struct QueueState {
     closing: bool,
 }
 
-/// A command that waits for the writer, or that it works on.
+/// A command that waits for the writer or that the writer works on.
 pub(in crate::store) struct Job {
     pub(in crate::store) request: Request,
     reply: oneshot::Sender<Result<Reply, StoreError>>,
@@ -41,11 +42,11 @@ pub(in crate::store) struct Job {
     _room: OwnedSemaphorePermit,
 }
 
-/// Who has a command: its caller may take it back while it waits.
+/// Who owns a command: its caller may withdraw it only while it waits.
 #[derive(Default)]
 struct CommandTicket(AtomicU8);
 
-const WAITS: u8 = 0;
+const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
@@ -54,15 +55,15 @@ const WITHDRAWN: u8 = 2;
 pub(in crate::store) enum WriterWake {
     /// Commands wait.
     Work,
-    /// The time is up, or somebody began to watch.
+    /// The time is up, or somebody began to watch the revision.
     Look,
-    /// Nothing waits and nothing more will come.
+    /// No command waits, and none will come.
     Close,
 }
 
-impl Queue {
-    pub(in crate::store) fn new() -> Queue {
-        Queue {
+impl CommandQueue {
+    pub(in crate::store) fn new() -> CommandQueue {
+        CommandQueue {
             room: Arc::new(Semaphore::new(QUEUE_MAX)),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -70,13 +71,13 @@ impl Queue {
         }
     }
 
-    /// PoolWorker `request` to the writer and waits for what it says, until
-    /// `deadline`; `late` tells why the writer did not begin with it by then.
+    /// Submits `request` to the writer and waits for its reply until `deadline`.
+    /// `why_late` says why the writer did not begin with the command by then.
     pub(in crate::store) async fn submit(
         &self,
         request: Request,
         deadline: Instant,
-        late: impl FnOnce() -> String,
+        why_late: impl FnOnce() -> String,
     ) -> Result<Reply, StoreError> {
         let room = match timeout_at(deadline, self.room.clone().acquire_owned()).await {
             Ok(Ok(room)) => room,
@@ -89,10 +90,10 @@ impl Queue {
         self.push(job)?;
         match timeout_at(deadline, &mut answer).await {
             Ok(Ok(result)) => result,
-            // The writer is gone, which it only is by its own fault.
+            // The writer is gone although the queue is open: it has failed.
             Ok(Err(_)) if ticket.withdraw() => Err(closing()),
             Ok(Err(_)) => Err(StoreError::Unknown("the writer stopped at this command".into())),
-            Err(_) if ticket.withdraw() => Err(busy(&late())),
+            Err(_) if ticket.withdraw() => Err(busy(&why_late())),
             Err(_) => answer.try_recv().unwrap_or_else(|_| {
                 Err(StoreError::Unknown("the deadline passed during the commit".into()))
             }),
@@ -110,11 +111,12 @@ impl Queue {
         Ok(())
     }
 
-    /// The writer's rest: until there is something to do, or `at_most`.
-    pub(in crate::store) fn wait(&self, at_most: Duration) -> WriterWake {
+    /// Blocks the writer's thread until there is something to do, or for
+    /// `timeout`.
+    pub(in crate::store) fn wait(&self, timeout: Duration) -> WriterWake {
         let mut state = self.lock();
         if state.jobs.is_empty() && !state.closing {
-            let waited = self.changed.wait_timeout(state, at_most);
+            let waited = self.changed.wait_timeout(state, timeout);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         match (state.jobs.is_empty(), state.closing) {
@@ -124,21 +126,21 @@ impl Queue {
         }
     }
 
-    /// Until something has come, or the queue is closing, or somebody nudged,
-    /// since the last time this returned.
+    /// Waits until a command has come, the queue is closing, or
+    /// [`CommandQueue::nudge`] was called since this returned last.
     pub(in crate::store) async fn arrival(&self) {
         self.arrived.notified().await;
     }
 
-    /// Whether nothing more will come, and nothing waits.
+    /// Whether no command waits and none will come.
     pub(in crate::store) fn is_over(&self) -> bool {
         let state = self.lock();
         state.closing && state.jobs.is_empty()
     }
 
-    /// Removes the commands at the front that their callers still want, as
-    /// long as `fits` says so. Their callers may take them back until
-    /// [`Job::take`].
+    /// Removes commands from the front, as long as `fits` accepts them, and
+    /// forgets those that nobody waits for any more. Their callers may still
+    /// withdraw them until [`Job::take`].
     pub(in crate::store) fn borrow(&self, mut fits: impl FnMut(&Request) -> bool) -> Vec<Job> {
         let mut state = self.lock();
         let mut jobs = Vec::new();
@@ -155,18 +157,18 @@ impl Queue {
         jobs
     }
 
-    /// Puts a borrowed command back to the front.
+    /// Puts a borrowed command back at the front.
     pub(in crate::store) fn give_back(&self, job: Job) {
         self.lock().jobs.push_front(job);
     }
 
-    /// Ends the writer's rest.
+    /// Wakes the writer.
     pub(in crate::store) fn nudge(&self) {
         self.wake();
     }
 
-    /// The next command that its caller still wants; from now on it is the
-    /// writer's.
+    /// The next command that its caller still wants. From now on the caller
+    /// cannot withdraw it.
     pub(in crate::store) fn take(&self) -> Option<Job> {
         let mut state = self.lock();
         while let Some(job) = state.jobs.pop_front() {
@@ -177,21 +179,21 @@ impl Queue {
         None
     }
 
-    /// Whether any caller still waits. Forgets those who do not.
+    /// Whether any caller still waits. Forgets the commands of those who do not.
     pub(in crate::store) fn is_wanted(&self) -> bool {
         let mut state = self.lock();
         state.jobs.retain(Job::is_wanted);
         !state.jobs.is_empty()
     }
 
-    /// Refuses what comes; what waits is still worked on.
+    /// Refuses new commands. Those that wait are still worked on.
     pub(in crate::store) fn close(&self) {
         self.room.close();
         self.lock().closing = true;
         self.wake();
     }
 
-    /// Refuses what waits too: there is no writer any more.
+    /// Refuses the waiting commands too, because there is no writer any more.
     pub(in crate::store) fn abandon(&self) {
         self.close();
         self.lock().jobs.clear();
@@ -203,7 +205,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // Nothing under the lock can leave it half changed.
+        // No code under the lock can panic half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -211,27 +213,27 @@ impl Queue {
 impl Job {
     /// Whether the caller still waits.
     pub(in crate::store) fn is_wanted(&self) -> bool {
-        self.ticket.0.load(Ordering::Acquire) == WAITS && self.is_awaited()
+        self.ticket.0.load(Ordering::Acquire) == WAITING && self.is_awaited()
     }
 
-    /// Whether anybody would still hear the answer.
+    /// Whether the caller would still receive the reply.
     pub(in crate::store) fn is_awaited(&self) -> bool {
         !self.reply.is_closed()
     }
 
-    /// Begins with the command: from now on its outcome is unknown to a caller
-    /// who gives up. False where the caller has given up already.
+    /// Begins with the command. From now on a caller that gives up does not know
+    /// its outcome. Returns false if the caller has given up already.
     pub(in crate::store) fn take(&self) -> bool {
         self.ticket.take()
     }
 
-    /// The command was begun with in vain, and nothing of it was written: its
-    /// caller may take it back again.
+    /// Undoes [`Job::take`] after an attempt that wrote nothing: the caller may
+    /// withdraw the command again.
     pub(in crate::store) fn put_back(&self) {
         self.ticket.put_back();
     }
 
-    /// Tells the caller, who may have left.
+    /// Sends the result to the caller, if it still waits.
     pub(in crate::store) fn answer(self, result: Result<Reply, StoreError>) {
         drop(self.reply.send(result));
     }
@@ -239,16 +241,16 @@ impl Job {
 
 impl CommandTicket {
     fn take(&self) -> bool {
-        self.0.compare_exchange(WAITS, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn put_back(&self) {
-        // Only the writer, which has it, gets here.
-        let _ = self.0.compare_exchange(TAKEN, WAITS, Ordering::AcqRel, Ordering::Acquire);
+        // Only the writer calls this, and only for commands that it has taken.
+        let _ = self.0.compare_exchange(TAKEN, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     fn withdraw(&self) -> bool {
-        self.0.compare_exchange(WAITS, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -270,29 +272,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_caller_gave_up_is_never_begun() {
-        let queue = Queue::new();
+    async fn a_withdrawn_command_is_never_begun() {
+        let queue = CommandQueue::new();
         let refused = queue.submit(request(), Instant::now(), String::new).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-        assert!(queue.take().is_none(), "refused, but handed to the writer");
-        assert_eq!(queue.room.available_permits(), QUEUE_MAX, "room was lost");
+        assert!(queue.take().is_none(), "the command was refused, but the writer got it");
+        assert_eq!(
+            queue.room.available_permits(),
+            QUEUE_MAX,
+            "the refused command still occupies room"
+        );
     }
 
     #[tokio::test]
-    async fn what_was_begun_has_an_unknown_outcome_at_the_deadline() {
-        let queue = Queue::new();
+    async fn a_command_that_has_begun_has_an_unknown_outcome_at_the_deadline() {
+        let queue = CommandQueue::new();
         let deadline = Instant::now() + Duration::from_millis(20);
         let mut submitted = Box::pin(queue.submit(request(), deadline, String::new));
         assert!(futures::poll!(&mut submitted).is_pending());
-        let job = queue.take().expect("it waits");
+        let job = queue.take().expect("the command waits");
         let outcome = submitted.await;
         assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
         job.answer(Ok(Reply::Reset { cleared: 0 }));
     }
 
     #[tokio::test]
-    async fn without_a_writer_nobody_waits() {
-        let queue = Queue::new();
+    async fn without_a_writer_every_caller_is_refused() {
+        let queue = CommandQueue::new();
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut waits = Box::pin(queue.submit(request(), deadline, String::new));
         assert!(futures::poll!(&mut waits).is_pending());

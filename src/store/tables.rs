@@ -1,8 +1,8 @@
-//! Tables: a whole state in memory, in persistent maps. A clone costs nothing
-//! and never changes, so readers and snapshots keep one while commands go on.
+//! Tables: a whole state in memory, in persistent maps. A clone is almost free
+//! and never changes, so readers and snapshots keep one while commands continue.
 //!
-//! Invariant: the entries are those of the rows and nothing else, so that equal
-//! rows make equal tables; [`Tables::check_entries`] compares.
+//! Invariant: the index entries are exactly those that the rows require, so that
+//! equal rows make equal tables. [`Tables::check_entries`] checks it.
 
 use std::convert::Infallible;
 use std::ops::{Bound, RangeBounds};
@@ -16,25 +16,25 @@ use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{Page, Range};
 use crate::machine::{Change, Decision, Meta, Row, RowId, View, size};
 
-/// Rows that are freed in less than a millisecond, entries and all.
-const FREED_AT_ONCE: usize = 1_000;
+/// So many rows, with their entries, are freed in less than a millisecond.
+const FREED_INLINE_MAX: usize = 1_000;
 
-/// Between two looks at whether anybody still reads what is to be freed, and how
-/// many there are; the last reader frees it after that.
-const READ_PAUSE: Duration = Duration::from_millis(10);
-const READ_LOOKS: usize = 1_000;
+/// How often and how many times [`release`] checks whether somebody still reads
+/// the old state. After that, its last reader frees it.
+const READER_POLL: Duration = Duration::from_millis(10);
+const READER_POLLS_MAX: usize = 1_000;
 
-/// Every row, and the entries by which rows are found.
+/// Every row, and the index entries by which rows are found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tables {
     meta: Meta,
-    state: Space,
-    /// What outlives a reset.
-    remembered: Space,
+    state: RowSpace,
+    /// The rows and entries that outlive a reset.
+    remembered: RowSpace,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Space {
+struct RowSpace {
     rows: OrdMap<RowId, Arc<Row>>,
     entries: OrdSet<Entry>,
 }
@@ -45,7 +45,7 @@ impl Tables {
         &self.meta
     }
 
-    /// Commits a decision that was made over this very state.
+    /// Commits a decision that was made on exactly this state.
     pub fn apply(&mut self, decision: &Decision) {
         for change in &decision.changes {
             self.change(change);
@@ -63,13 +63,13 @@ impl Tables {
         self.len() == 0
     }
 
-    /// Every row, in the order of their ids. [`Tables::restore`] makes an equal
-    /// state of them.
+    /// Every row, in the order of the ids. [`Tables::restore`] makes an equal
+    /// state from them.
     pub fn rows(&self) -> impl Iterator<Item = &Arc<Row>> {
         self.state.rows.values().chain(self.remembered.rows.values())
     }
 
-    /// A state out of its position and its rows, which are counted.
+    /// A state from its position and its rows. The rows are counted anew.
     pub fn restore(meta: Meta, rows: impl IntoIterator<Item = Row>) -> Tables {
         let mut tables = Tables { meta, ..Tables::default() };
         tables.meta.uncount_all();
@@ -79,7 +79,7 @@ impl Tables {
         tables
     }
 
-    /// Puts one more row, without moving the position.
+    /// Adds one row without changing the position.
     pub fn put(&mut self, row: Row) {
         let space = self.space_mut(row.id().outlives_reset());
         space.entries.extend(index::entries(&row));
@@ -89,8 +89,8 @@ impl Tables {
         self.meta.count(&row);
     }
 
-    /// Entries from `start` on and before `end`, so many at most; the last ones
-    /// first with `reverse`.
+    /// At most `limit` entries from `start` up to but not including `end`, in
+    /// descending order if `reverse` is set.
     pub fn entries(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Vec<Entry> {
         let entries = &self.space(index::outlives_reset(start)).entries;
         let range = entries.range::<_, [u8]>((Bound::Included(start), Bound::Excluded(end)));
@@ -100,12 +100,12 @@ impl Tables {
         }
     }
 
-    /// Compares the entries, the size and the counts with those that the rows
-    /// alone would give.
+    /// Compares the entries, the size and the counts with those that follow from
+    /// the rows. It reads every row and is meant for tests and debugging.
     ///
     /// # Errors
     ///
-    /// Says that they differ. It reads every row; for tests and debugging.
+    /// They differ.
     pub fn check_entries(&self) -> Result<(), String> {
         let derived = Tables::restore(self.meta.clone(), self.rows().map(|row| Row::clone(row)));
         if *self == derived {
@@ -116,7 +116,7 @@ impl Tables {
 
     fn change(&mut self, change: &Change) {
         match change {
-            Change::Clear => self.state = Space::default(),
+            Change::Clear => self.state = RowSpace::default(),
             Change::Put(row) => {
                 let id = row.id();
                 self.space_mut(id.outlives_reset()).rows.insert(id, row.clone());
@@ -149,35 +149,35 @@ impl Tables {
         }
     }
 
-    fn space(&self, outlives_reset: bool) -> &Space {
+    fn space(&self, outlives_reset: bool) -> &RowSpace {
         if outlives_reset { &self.remembered } else { &self.state }
     }
 
-    fn space_mut(&mut self, outlives_reset: bool) -> &mut Space {
+    fn space_mut(&mut self, outlives_reset: bool) -> &mut RowSpace {
         if outlives_reset { &mut self.remembered } else { &mut self.state }
     }
 }
 
-/// Lets go of a state that one with `gone` rows fewer has replaced. To free many
-/// takes long, as after a reset: a thread of its own does it then, when nobody
-/// reads them any more, so that neither who writes nor who reads waits for it.
-pub(super) fn let_go<T: Send + Sync + 'static>(replaced: Arc<T>, gone: usize) {
-    if gone <= FREED_AT_ONCE {
+/// Releases a state that was replaced by one with `removed` fewer rows. Freeing
+/// many rows, as after a reset, takes long. Then a thread of its own does it when
+/// nobody reads the old state any more, so that no writer or reader waits for it.
+pub(super) fn release<T: Send + Sync + 'static>(replaced: Arc<T>, removed: usize) {
+    if removed <= FREED_INLINE_MAX {
         return;
     }
     let free = move || {
-        for _ in 0..READ_LOOKS {
+        for _ in 0..READER_POLLS_MAX {
             if Arc::strong_count(&replaced) == 1 {
                 break;
             }
-            thread::sleep(READ_PAUSE);
+            thread::sleep(READER_POLL);
         }
     };
-    // Without a thread it is freed here.
+    // If no thread can be started, the state is freed here.
     let _ = thread::Builder::new().name("free".to_owned()).spawn(free);
 }
 
-/// How the rules see tables. Nothing here can fail.
+/// How the rules see the tables. Reading memory cannot fail.
 impl View for Tables {
     type Error = Infallible;
 
@@ -191,7 +191,7 @@ impl View for Tables {
 
     fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, Infallible> {
         let from = self.state.rows.range(range.start()..);
-        // A range may begin with the row after which it is to begin.
+        // The start of a range is the row that it continues after.
         let rows = from.map(|(_, row)| row).skip_while(|row| range.begins_behind(&row.id()));
         let rows = rows.take_while(|row| range.holds(&row.id())).cloned().map(Ok);
         page.read(rows, |row| size::bytes(row) as usize)
@@ -209,26 +209,26 @@ mod tests {
 
     use super::*;
 
-    /// Says which thread frees it.
-    struct Told(Sender<ThreadId>);
+    /// Reports which thread frees it.
+    struct FreedBy(Sender<ThreadId>);
 
-    impl Drop for Told {
+    impl Drop for FreedBy {
         fn drop(&mut self) {
             self.0.send(thread::current().id()).unwrap();
         }
     }
 
     #[test]
-    fn much_is_freed_by_nobody_who_reads_or_writes() {
-        let (tell, told) = channel();
+    fn neither_readers_nor_writers_free_many_rows() {
+        let (sender, freed_by) = channel();
         let here = thread::current().id();
-        let_go(Arc::new(Told(tell.clone())), FREED_AT_ONCE);
-        assert_eq!(told.recv().unwrap(), here);
-        let replaced = Arc::new(Told(tell));
-        let read = replaced.clone();
-        let_go(replaced, FREED_AT_ONCE + 1);
-        assert!(told.try_recv().is_err(), "it was freed under a reader");
-        drop(read);
-        assert_ne!(told.recv().unwrap(), here);
+        release(Arc::new(FreedBy(sender.clone())), FREED_INLINE_MAX);
+        assert_eq!(freed_by.recv().unwrap(), here);
+        let replaced = Arc::new(FreedBy(sender));
+        let reader = replaced.clone();
+        release(replaced, FREED_INLINE_MAX + 1);
+        assert!(freed_by.try_recv().is_err(), "it was freed under a reader");
+        drop(reader);
+        assert_ne!(freed_by.recv().unwrap(), here);
     }
 }

@@ -1,7 +1,7 @@
-//! The window: the newest events of the history, in memory, found by subject,
-//! actor and action without a scan. Older ones are for an archive to keep.
+//! The window: the newest events of the history, in memory, indexed by subject,
+//! actor and action. Keeping older events is an archive's job.
 //!
-//! A clone costs nothing and never changes, as with the tables.
+//! As with the tables, a clone is almost free and never changes.
 
 use std::convert::Infallible;
 use std::ops::Bound;
@@ -12,11 +12,11 @@ use imbl::{OrdSet, Vector};
 use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
 use crate::machine::{Action, Event, HistoryView, Revision, Text};
 
-/// What an event costs besides its text: its fields, their allocations and
-/// three index entries.
+/// The memory that an event takes besides its text: its fields, their
+/// allocations and three index entries.
 const EVENT_OVERHEAD_BYTES: u64 = 320;
 
-/// Events with consecutive revisions, oldest first, none missing.
+/// Events with consecutive revisions, oldest first, without gaps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     /// The revision before that of the oldest event.
@@ -26,7 +26,7 @@ pub struct Window {
     bytes: u64,
 }
 
-/// How much a window is to keep.
+/// How much a window may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLimits {
     pub events_max: usize,
@@ -34,13 +34,13 @@ pub struct WindowLimits {
 }
 
 impl WindowLimits {
-    /// For a node whose older events are archived: enough for every waiting
-    /// call and a glance at the history, little enough to clone a node's state
-    /// into 300 MB.
+    /// The limits of a node whose older events are archived: enough for every
+    /// waiting call and for looking at recent history, and little enough that a
+    /// node needs no more than 300 MB.
     pub const ARCHIVED: WindowLimits = WindowLimits { events_max: 10_000, bytes_max: 64 << 20 };
 }
 
-/// Something that events are found by.
+/// A property by which events are found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum EventFacet {
     Subject(Text),
@@ -49,17 +49,17 @@ enum EventFacet {
 }
 
 impl Window {
-    /// An empty window; the event after `revision` comes next.
+    /// An empty window that expects the event after `revision` next.
     pub fn after(revision: Revision) -> Window {
         Window { floor: revision, ..Window::default() }
     }
 
-    /// Takes the next event.
+    /// Adds the next event.
     ///
     /// # Panics
     ///
-    /// If its revision is not the one after the newest: a gap would make the
-    /// history answer wrongly.
+    /// If its revision does not follow the newest one: with a gap, questions about
+    /// the history would get wrong answers.
     pub fn push(&mut self, event: Event) {
         let next = Revision(self.newest().0 + 1);
         assert!(event.revision == next, "history has a gap: {next} then {}", event.revision);
@@ -71,7 +71,8 @@ impl Window {
     /// Drops every event up to and including `revision`.
     pub fn evict_to(&mut self, revision: Revision) {
         if revision >= self.newest() {
-            // Not one by one: there may be very many, and others may have them.
+            // Removing them one by one would copy what other clones share, and
+            // there may be very many.
             *self = Window::after(self.newest());
             return;
         }
@@ -91,35 +92,35 @@ impl Window {
         self.events.len() > limits.events_max || self.bytes > limits.bytes_max
     }
 
-    /// The revision up to which events must go for the rest to keep within
-    /// `limits`, but none after `upto`; the one before the oldest where all may
-    /// stay. Takes as long as there are events to go.
+    /// The revision up to which events must be evicted so that the rest keeps
+    /// within `limits`, but at most `upto`. If all may stay, it is the revision
+    /// before the oldest. The time it takes grows with the events to evict.
     pub fn surplus(&self, limits: &WindowLimits, upto: Revision) -> Revision {
         let (mut events, mut bytes) = (self.events.len(), self.bytes);
-        let mut last_to_go = self.floor;
+        let mut evict_to = self.floor;
         for event in self.events.iter().take_while(|event| event.revision <= upto) {
             if events <= limits.events_max && bytes <= limits.bytes_max {
                 break;
             }
             events -= 1;
             bytes -= size_bytes(event);
-            last_to_go = event.revision;
+            evict_to = event.revision;
         }
-        last_to_go
+        evict_to
     }
 
-    /// The revision of the oldest event; of the next one where there is none.
+    /// The revision of the oldest event, or of the next one if there is none.
     pub fn oldest(&self) -> Revision {
         Revision(self.floor.0 + 1)
     }
 
-    /// The revision of the newest event, or that before the oldest where there
-    /// is none.
+    /// The revision of the newest event, or the one before [`Window::oldest`] if
+    /// there is none.
     pub fn newest(&self) -> Revision {
         Revision(self.floor.0 + self.events.len() as u64)
     }
 
-    /// How many events there are.
+    /// The number of events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
@@ -154,7 +155,7 @@ impl Window {
         before: Revision,
     ) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
         let range = (Bound::Excluded((facet.clone(), after)), Bound::Excluded((facet, before)));
-        // A range that ends before it starts would panic.
+        // The map panics if a range ends before it starts.
         let range = (after < before).then_some(range);
         let found = range.into_iter().flat_map(|range| self.index.range(range));
         found.filter_map(|(_, revision)| self.get(*revision))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mcp_state_sidecar::machine::row::REMEMBERED_MS;
 use mcp_state_sidecar::machine::view::{HistoryFilter, Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Command, Question, Reply, Revision};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::{Answered, Consistency, Request, Store};
 use tokio::time::timeout;
@@ -26,7 +26,7 @@ const SHOWN_CHARS: usize = 600;
 
 /// Everything that plays.
 pub struct Players {
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     pub model: MemoryStore,
     stages: Vec<Stage>,
     /// What has been called.
@@ -43,7 +43,7 @@ pub async fn play(steps: &[Choices], openers: &[Opener]) -> Result<(), Fault> {
 impl Players {
     /// Stores of which the state may become so large.
     pub async fn open(openers: &[Opener], state_bytes_max: Option<u64>) -> Players {
-        let clock = Manual::at(BEGIN_MS);
+        let clock = ManualClock::at(BEGIN_MS);
         let mut stages = Vec::new();
         for opener in openers {
             stages.push(opener.open(&clock, state_bytes_max).await);

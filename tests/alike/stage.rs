@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft;
 use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
@@ -39,8 +39,8 @@ pub struct Stage {
 }
 
 enum Place {
-    Sqlite { dir: TempDir, options: sqlite::Options, clock: Arc<Manual> },
-    Redis { options: redis::Options, clock: Arc<Manual> },
+    Sqlite { dir: TempDir, options: sqlite::Options, clock: Arc<ManualClock> },
+    Redis { options: redis::Options, clock: Arc<ManualClock> },
     Raft(Cluster),
 }
 
@@ -70,7 +70,7 @@ impl Opener {
     }
 
     /// Opens an empty store of which the state may become so large.
-    pub async fn open(&self, clock: &Arc<Manual>, state_bytes_max: Option<u64>) -> Stage {
+    pub async fn open(&self, clock: &Arc<ManualClock>, state_bytes_max: Option<u64>) -> Stage {
         let (place, copies): (Place, Vec<Arc<dyn Store>>) = match self {
             Opener::Sqlite => {
                 let dir = tempfile::tempdir().expect("a folder");
@@ -113,13 +113,17 @@ fn limited(options: &mut raft::Options) {
     options.state_bytes_max = Some(STATE_BYTES_MAX);
 }
 
-fn sqlite_copy(dir: &TempDir, options: sqlite::Options, clock: &Arc<Manual>) -> Arc<dyn Store> {
+fn sqlite_copy(
+    dir: &TempDir,
+    options: sqlite::Options,
+    clock: &Arc<ManualClock>,
+) -> Arc<dyn Store> {
     let path = dir.path().join("state.db");
     let store = SqliteStore::open(&path, options, clock.clone());
     Arc::new(store.expect("a file of our own"))
 }
 
-async fn redis_copy(options: &redis::Options, clock: &Arc<Manual>) -> Arc<dyn Store> {
+async fn redis_copy(options: &redis::Options, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
     let store = RedisStore::open(options.clone(), RedisClock::Given(clock.clone())).await;
     Arc::new(store.expect("a prefix of our own"))
 }

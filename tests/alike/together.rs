@@ -10,7 +10,7 @@ use mcp_state_sidecar::machine::view::{ClaimFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::{
     Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Rules, WallMs, lookup,
 };
-use mcp_state_sidecar::store::clock::{Manual, TimeSource};
+use mcp_state_sidecar::store::clock::{ManualClock, TimeSource};
 use mcp_state_sidecar::store::memory::MemoryState;
 use mcp_state_sidecar::store::{Consistency, Request, StoreError};
 
@@ -26,14 +26,14 @@ use crate::whole::{Whole, events_of};
 const TOGETHER: usize = 12;
 
 pub async fn play(steps: &[Choices], opener: &Opener) -> Result<(), Fault> {
-    let clock = Manual::at(BEGIN_MS);
+    let clock = ManualClock::at(BEGIN_MS);
     let stage = opener.open(&clock, Some(STATE_BYTES_MAX)).await;
     let outcome = rounds(steps, &stage, &clock).await;
     stage.end().await;
     outcome
 }
 
-async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result<(), Fault> {
+async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<ManualClock>) -> Result<(), Fault> {
     let mut model = MemoryState::default();
     for round in steps.chunks(TOGETHER) {
         clock.advance_ms(round[0].draw().pause_ms());
@@ -61,7 +61,7 @@ async fn rounds(steps: &[Choices], stage: &Stage, clock: &Arc<Manual>) -> Result
 
 /// Has the runs promoted whose time has come: a sweep that does so among the
 /// others would change the state and leave no event that tells when.
-async fn promote(stage: &Stage, model: &mut MemoryState, clock: &Manual) -> Result<(), Fault> {
+async fn promote(stage: &Stage, model: &mut MemoryState, clock: &ManualClock) -> Result<(), Fault> {
     let sweep = Request { command: Command::Sweep { limit: 1_000 }, ..tick() };
     let any = ClaimFilter::default();
     let Ok(due) = lookup::due_runs(&model.tables, &any, ClusterMs(clock.wall_ms()), 1);
@@ -87,7 +87,7 @@ fn drawn(choices: &Choices, at: usize, model: &MemoryState) -> Request {
     Request { command, idempotency: None, actor, random: draw.chance(), attempt: false }
 }
 
-fn stamped(request: &Request, clock: &Manual) -> Envelope {
+fn stamped(request: &Request, clock: &ManualClock) -> Envelope {
     let Request { command, idempotency, actor, random, attempt: _ } = request.clone();
     let now_ms = clock.wall_ms();
     let (wall, clock) = (WallMs(now_ms), ClusterMs(now_ms));
@@ -123,7 +123,7 @@ fn explain(
     requests: &[Request],
     replies: &[Result<Reply, StoreError>],
     events: &[Event],
-    clock: &Manual,
+    clock: &ManualClock,
 ) -> Result<MemoryState, String> {
     let mut calls: Vec<(&Request, &Reply)> = Vec::new();
     for (request, reply) in requests.iter().zip(replies) {
@@ -160,7 +160,7 @@ fn explain(
     Ok(states.pop().expect("there is the first"))
 }
 
-fn stepped(state: &MemoryState, request: &Request, clock: &Manual) -> (MemoryState, Reply) {
+fn stepped(state: &MemoryState, request: &Request, clock: &ManualClock) -> (MemoryState, Reply) {
     let mut after = state.clone();
     let reply = after.step(&stamped(request, clock));
     (after, reply)

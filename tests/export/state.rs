@@ -9,7 +9,7 @@ use mcp_state_sidecar::codec;
 use mcp_state_sidecar::export::{ExportCounts, Header, Origin, ReadError, Reader, encode};
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
@@ -43,13 +43,13 @@ pub fn soon() -> Instant {
 
 /// A memory store on a clock that the test moves.
 pub struct Memory {
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     pub store: MemoryStore,
 }
 
 impl Memory {
     pub fn new() -> Memory {
-        let clock = Manual::at(START_MS);
+        let clock = ManualClock::at(START_MS);
         Memory { store: MemoryStore::new(clock.clone()), clock }
     }
 
@@ -104,7 +104,7 @@ async fn run(store: &dyn Store, name: &str, parent: Option<&str>) -> String {
 }
 
 /// Every kind of row and event, some of them gone again.
-pub async fn fill(store: &dyn Store, clock: &Manual) {
+pub async fn fill(store: &dyn Store, clock: &ManualClock) {
     for (at, value) in ODD_VALUES.iter().enumerate() {
         submit(store, set(&format!("odd/{at}"), value)).await;
     }
@@ -151,7 +151,7 @@ pub async fn fill(store: &dyn Store, clock: &Manual) {
     submit(store, Command::Sweep { limit: 100 }).await;
 }
 
-async fn fill_runs(store: &dyn Store, clock: &Manual) {
+async fn fill_runs(store: &dyn Store, clock: &ManualClock) {
     let waiting = run(store, ODD, None).await;
     let child = run(store, "child", Some(&waiting)).await;
     let failing = run(store, "failing", None).await;

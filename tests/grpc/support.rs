@@ -14,7 +14,7 @@ use mcp_state_sidecar::proto::sidecar::{self as api, submit_reply};
 use mcp_state_sidecar::proto::state;
 use mcp_state_sidecar::proto::state::command::Command as Form;
 use mcp_state_sidecar::service::{self, Service};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::Export;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
@@ -33,7 +33,7 @@ pub const START_MS: u64 = 1_700_000_000_000;
 
 pub struct Server {
     pub addr: SocketAddr,
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     pub service: Service,
     pub store: Arc<dyn Store>,
     pub stop: CancellationToken,
@@ -49,7 +49,7 @@ impl Server {
         access: access::Options,
         around: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
     ) -> Server {
-        let clock = Manual::at(START_MS);
+        let clock = ManualClock::at(START_MS);
         let store = around(Arc::new(MemoryStore::new(clock.clone())));
         let options = service::Options { clock: clock.clone(), ..service::Options::default() };
         let service = Service::new(store.clone(), options);

@@ -11,7 +11,7 @@ use mcp_state_sidecar::access::{Access, Options as AccessOptions};
 use mcp_state_sidecar::api::mcp::{endpoint, fast_path};
 use mcp_state_sidecar::api::{self};
 use mcp_state_sidecar::service::{Options, RandomSource, Service};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -66,7 +66,7 @@ impl PeerConnections {
 }
 
 fn node(fast_lane: bool) -> Router {
-    let clock = Manual::at(1_700_000_000_000);
+    let clock = ManualClock::at(1_700_000_000_000);
     let options =
         Options { random: RandomSource::seeded(7), clock: clock.clone(), ..Options::default() };
     let service = Service::new(Arc::new(MemoryStore::new(clock)), options);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::cluster::{Added, Cluster as _, ClusterError};
+use mcp_state_sidecar::store::cluster::{Cluster as _, ClusterError, NewMember};
 use tokio::time::{Instant, sleep};
 
 use crate::calls::{set, soon};
@@ -14,8 +14,8 @@ pub fn patient() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-pub fn added(id: u64, addr: &str) -> Added {
-    Added { id, addr: addr.to_owned(), replaces: None }
+pub fn added(id: u64, addr: &str) -> NewMember {
+    NewMember { id, addr: addr.to_owned(), replaces: None }
 }
 
 /// Makes a change, as the command line does: whoever leads is asked, and asked
@@ -39,7 +39,7 @@ where
     }
 }
 
-pub async fn add(cluster: &Cluster, wanted: &Added) {
+pub async fn add(cluster: &Cluster, wanted: &NewMember) {
     made(cluster, |leader| {
         let (node, wanted) = (cluster.store(leader), wanted.clone());
         async move { node.add(wanted, patient()).await }
@@ -96,7 +96,7 @@ async fn a_dead_node_is_replaced_in_one_step_and_the_command_may_be_given_again(
     let old = dead as u64 + 1;
     cluster.stop(dead).await;
     let addr = cluster.join(4).await;
-    let wanted = Added { replaces: Some(old), ..added(4, &addr) };
+    let wanted = NewMember { replaces: Some(old), ..added(4, &addr) };
     for _twice in 0..2 {
         add(&cluster, &wanted).await;
         let expected: Vec<u64> = (1..=4).filter(|id| *id != old).collect();

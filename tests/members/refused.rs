@@ -2,7 +2,7 @@
 //! nothing is changed.
 
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::cluster::{Added, Cluster as _, ClusterError};
+use mcp_state_sidecar::store::cluster::{Cluster as _, ClusterError, NewMember};
 
 use crate::change::{added, patient, remove, voters};
 use crate::cluster::Cluster;
@@ -37,7 +37,7 @@ async fn what_would_cost_the_quorum_is_refused() {
     let node = cluster.store(cluster.leader().await);
     // Of four voters three are needed, and with the new one three answer.
     node.add(added(4, &addr), patient()).await.unwrap();
-    let nobody = Added { id: 5, addr: "127.0.0.1:1".to_owned(), replaces: None };
+    let nobody = NewMember { id: 5, addr: "127.0.0.1:1".to_owned(), replaces: None };
     let why = refused(node.add(nobody, patient()).await);
     assert!(why.contains("127.0.0.1:1 cannot be asked"), "{why}");
     assert_eq!(voters(&cluster).await, [1, 2, 3, 4]);
@@ -65,9 +65,9 @@ async fn what_makes_no_sense_is_refused() {
     let addr = cluster.join(5).await;
     let why = refused(node.add(added(4, &addr), patient()).await);
     assert!(why.contains("is node 5, not node 4"), "{why}");
-    let replaces = Added { replaces: Some(9), ..added(5, &addr) };
+    let replaces = NewMember { replaces: Some(9), ..added(5, &addr) };
     assert!(matches!(node.add(replaces, patient()).await, Err(ClusterError::NotFound(_))));
-    let itself = Added { replaces: Some(5), ..added(5, &addr) };
+    let itself = NewMember { replaces: Some(5), ..added(5, &addr) };
     assert!(refused(node.add(itself, patient()).await).contains("cannot replace itself"));
 
     assert!(matches!(node.transfer(Some(9), patient()).await, Err(ClusterError::NotFound(_))));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer};
 use mcp_state_sidecar::store::raft::{Options, RaftStore, rpc};
@@ -136,7 +136,7 @@ pub async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
             },
             log: small_options(),
         };
-        let started = Running::start(options, Manual::at(START_MS), listener).await;
+        let started = Running::start(options, ManualClock::at(START_MS), listener).await;
         nodes.push(started.unwrap_or_else(|error| panic!("node {id}: {error}")));
     }
     nodes

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::Question;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft::RaftStore;
 use mcp_state_sidecar::store::{Consistency, Store};
 
@@ -58,7 +58,7 @@ async fn a_local_read_says_how_old_it_may_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_apart_are_told_in_health() {
     const START_MS: u64 = 1_700_000_000_000;
-    let mut cluster = Cluster::start_at(Manual::at(START_MS)).await;
+    let mut cluster = Cluster::start_at(ManualClock::at(START_MS)).await;
     let steady = cluster.clock.clone();
     for store in cluster.stores() {
         let near = || async {
@@ -72,7 +72,7 @@ async fn clocks_that_are_apart_are_told_in_health() {
     // One comes back with a clock that somebody set wrong.
     let id = cluster.options(2).node_id;
     cluster.stop(2).await;
-    cluster.clock = Manual::at(START_MS + 12_000);
+    cluster.clock = ManualClock::at(START_MS + 12_000);
     cluster.restart(2).await;
     let (one, ahead) = (cluster.store(0), cluster.store(2));
     let warns = |store: std::sync::Arc<RaftStore>, text: String| async move {
@@ -86,7 +86,7 @@ async fn clocks_that_are_apart_are_told_in_health() {
     drop(ahead);
     cluster.stop(2).await;
     steady.set_wall_ms(START_MS);
-    cluster.clock = Manual::at(START_MS + 4_000);
+    cluster.clock = ManualClock::at(START_MS + 4_000);
     cluster.restart(2).await;
     until("nobody warns any more", || async {
         one.health().await.cluster.unwrap().warning.is_none()

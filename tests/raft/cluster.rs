@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
 use mcp_state_sidecar::store::raft::consensus::types::Peer;
@@ -28,7 +28,7 @@ const START_MS: u64 = 1_700_000_000_000;
 pub const SECRET: &str = "secret";
 
 pub struct Cluster {
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     pub members: BTreeMap<NodeId, Peer>,
     /// Where nodes run that came later.
     joined: BTreeMap<NodeId, String>,
@@ -56,7 +56,7 @@ impl Running {
     /// As [`RaftStore::start`].
     pub async fn start(
         options: Options,
-        clock: Arc<Manual>,
+        clock: Arc<ManualClock>,
         listener: TcpListener,
     ) -> Result<Running, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -92,30 +92,30 @@ impl Drop for Running {
 impl Cluster {
     /// Three nodes that know their leader.
     pub async fn start() -> Cluster {
-        Cluster::build(Manual::at(START_MS), |_| {}).await
+        Cluster::build(ManualClock::at(START_MS), |_| {}).await
     }
 
     /// As [`Cluster::start`], by this clock.
-    pub async fn start_at(clock: Arc<Manual>) -> Cluster {
+    pub async fn start_at(clock: Arc<ManualClock>) -> Cluster {
         Cluster::build(clock, |_| {}).await
     }
 
     /// As [`Cluster::start`], with other settings on every node.
     pub async fn start_with(tweak: fn(&mut Options)) -> Cluster {
-        Cluster::build(Manual::at(START_MS), tweak).await
+        Cluster::build(ManualClock::at(START_MS), tweak).await
     }
 
     /// As [`Cluster::start_at`], with other settings on every node.
-    pub async fn build(clock: Arc<Manual>, tweak: fn(&mut Options)) -> Cluster {
+    pub async fn build(clock: Arc<ManualClock>, tweak: fn(&mut Options)) -> Cluster {
         Cluster::begin(clock, tweak, 3).await
     }
 
     /// As [`Cluster::start`], of three nodes of which only the first two run.
     pub async fn start_two() -> Cluster {
-        Cluster::begin(Manual::at(START_MS), |_| {}, 2).await
+        Cluster::begin(ManualClock::at(START_MS), |_| {}, 2).await
     }
 
-    async fn begin(clock: Arc<Manual>, tweak: fn(&mut Options), running: u64) -> Cluster {
+    async fn begin(clock: Arc<ManualClock>, tweak: fn(&mut Options), running: u64) -> Cluster {
         let mut members = BTreeMap::new();
         let mut listeners = Vec::new();
         for id in 1..=3 {

@@ -10,7 +10,7 @@ use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools;
 use mcp_state_sidecar::service::{Options, Service};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn unpack(archive: &str, into: &Path) -> PathBuf {
 }
 
 /// Asks a store what the release before was asked, as of the same moment.
-async fn answers_alike(store: Arc<dyn Store>, clock: Arc<Manual>, folder: &str) {
+async fn answers_alike(store: Arc<dyn Store>, clock: Arc<ManualClock>, folder: &str) {
     let service = Service::new(store, Options { clock, ..Options::default() });
     let asked = json(recorded(folder).join("answers.json"));
     let asked = asked.as_array().expect("a list of calls");
@@ -55,12 +55,12 @@ async fn answers_alike(store: Arc<dyn Store>, clock: Arc<Manual>, folder: &str) 
 }
 
 /// A clock at the moment at which the state was recorded.
-fn clock_of(folder: &str) -> Arc<Manual> {
+fn clock_of(folder: &str) -> Arc<ManualClock> {
     let seconds = json(recorded(folder).join("recorded.json"))["last_write_at"].as_f64().unwrap();
-    Manual::at((seconds * 1000.0) as u64 + 1_000)
+    ManualClock::at((seconds * 1000.0) as u64 + 1_000)
 }
 
-fn open(file: &Path, clock: Arc<Manual>) -> Arc<SqliteStore> {
+fn open(file: &Path, clock: Arc<ManualClock>) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(file, sqlite::Options::default(), clock).unwrap())
 }
 

@@ -9,7 +9,7 @@ use mcp_state_sidecar::machine::command::{
     Checkpoint, Claimant, Create, Idempotency, Operation, Set, Transact,
 };
 use mcp_state_sidecar::machine::{Command, Json, Reply, Row};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
 use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisImport, RedisStore};
 use mcp_state_sidecar::store::{Request, Store};
@@ -232,7 +232,7 @@ async fn answers_of_one_moment_need_not_fit_into_one_page() {
     let server = RedisServer::start();
     let options = Options { url: server.url(), prefix: "sidecar".into(), ..Options::default() };
     // Its clock stands, so that no time tells them apart.
-    let clock = RedisClock::Given(Manual::at(1_700_000_000_000));
+    let clock = RedisClock::Given(ManualClock::at(1_700_000_000_000));
     let store = RedisStore::open(options, clock).await.expect("a server of our own");
     set_all_large(&store, 1).await;
     for n in 0..COUNT {
@@ -256,7 +256,7 @@ async fn what_expires_at_once_goes_in_pieces_that_redis_can_take() {
     const COUNT: u64 = 40;
     let server = RedisServer::start();
     let options = Options { url: server.url(), ..Options::default() };
-    let clock = Manual::at(1_700_000_000_000);
+    let clock = ManualClock::at(1_700_000_000_000);
     let given = RedisClock::Given(clock.clone());
     let store = RedisStore::open(options, given).await.expect("a server of our own");
     for n in 0..COUNT {

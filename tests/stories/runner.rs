@@ -11,7 +11,7 @@ use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
 use mcp_state_sidecar::machine::{Command, Reply};
 use mcp_state_sidecar::service::{Context, Options, RandomSource, Service};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 
@@ -31,13 +31,13 @@ const JOIN: Duration = Duration::from_secs(20);
 /// A service over a fresh store, and the clock that drives it.
 pub struct Stage {
     pub service: Service,
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     close: BoxFuture<'static, ()>,
 }
 
 impl Stage {
     pub async fn set(store: Factory) -> Stage {
-        let clock = Manual::at(BEGIN_MS);
+        let clock = ManualClock::at(BEGIN_MS);
         let opened = store(clock.clone()).await;
         let options = Options {
             random: RandomSource::seeded(SEED),

@@ -10,7 +10,7 @@ use mcp_state_sidecar::store::{Role, Store};
 
 use crate::cluster::Cluster;
 use crate::redis_server::RedisServer;
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;
 
 /// A store, and what is to be done when the story is over.
@@ -20,7 +20,7 @@ pub struct Opened {
 }
 
 /// Makes an empty store that reads the time from the clock given.
-pub type Factory = fn(Arc<Manual>) -> BoxFuture<'static, Opened>;
+pub type Factory = fn(Arc<ManualClock>) -> BoxFuture<'static, Opened>;
 
 /// How large a story's state may become.
 const STATE_BYTES_MAX: Option<u64> = Some(2_000_000);

@@ -10,7 +10,7 @@ use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Held, Rele
 use mcp_state_sidecar::machine::reply::{Acquired, Claimed};
 use mcp_state_sidecar::machine::{Command, Json, Question, Reply, Revision, Text};
 use mcp_state_sidecar::service::{Context, Options, RandomSource, Service, ServiceError};
-use mcp_state_sidecar::store::clock::Manual;
+use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::Export;
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
@@ -92,7 +92,7 @@ impl Store for Probe {
 
 pub struct Stage {
     pub probe: Arc<Probe>,
-    pub clock: Arc<Manual>,
+    pub clock: Arc<ManualClock>,
     pub service: Service,
 }
 
@@ -104,7 +104,7 @@ impl Stage {
     }
 
     pub fn set(change: impl FnOnce(&mut Options)) -> Stage {
-        let clock = Manual::at(BEGIN_MS);
+        let clock = ManualClock::at(BEGIN_MS);
         let probe = Arc::new(Probe {
             inner: MemoryStore::new(clock.clone()),
             submitted: AtomicUsize::new(0),

@@ -9,7 +9,7 @@ use super::{Api, check, error, timeout};
 use crate::access::Caller;
 use crate::proto::sidecar as proto;
 use crate::service::{Code, ServiceError};
-use crate::store::cluster::{Added, Cluster, ClusterError};
+use crate::store::cluster::{Cluster, ClusterError, NewMember};
 
 /// In a refusal of a node that does not lead: where the leader is reached.
 const LEADER: &str = "sidecar-leader";
@@ -28,7 +28,7 @@ pub(super) async fn add(
         let got = format!("id must be >= 1 and addr host:port, got {id} and {addr:?}");
         return Err(error::status(ServiceError::invalid(got)));
     }
-    let added = Added { id, addr, replaces };
+    let added = NewMember { id, addr, replaces };
     cluster.add(added, deadline).await.map_err(refusal)?;
     Ok(proto::AddMemberReply {})
 }

@@ -1,6 +1,6 @@
-//! The feed: parts of a state on their way from a thread that reads them to a
-//! caller that may be slow. It bounds what is between the two, and says when
-//! the thread has ended before its time.
+//! The channel of an export: parts on their way from a thread that reads them to
+//! a caller that may be slow. It bounds how much is between the two, and it
+//! reports a thread that ended early as an error instead of as the end.
 
 use std::time::Duration;
 
@@ -11,56 +11,56 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Part;
-use crate::store::StoreError;
+use super::parts::Part;
+use crate::store::error::StoreError;
 
-/// A batch is sent once it has this many parts, or about this many bytes of
-/// values: little enough that a caller's thread is not kept for long.
+/// A batch is sent when it has this many parts or about this many bytes: so
+/// little that handling one does not occupy a caller's thread for long.
 const BATCH_PARTS_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
-/// Batches that wait for the caller.
+/// How many batches may wait for the caller.
 const BATCHES_MAX: usize = 4;
 
-/// A caller that takes nothing for so long has gone or hangs. An export keeps
-/// an old state alive, so it is not kept for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The export ends if the caller receives nothing for this long: it has gone or
+/// hangs, and an export that never ended would keep an old state alive.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The end where parts are put in, for a thread that may block.
+/// The sending end, for a thread that may block.
 pub(in crate::store) struct PartSender {
     batch: Vec<Part>,
     bytes: usize,
     sender: mpsc::Sender<Sent>,
     runtime: Handle,
     stop: CancellationToken,
-    patience: Duration,
+    receive_timeout: Duration,
 }
 
 enum Sent {
     Parts(Vec<Part>),
     Failed(StoreError),
-    /// The last one. Without it the thread has not come to its end.
+    /// The last message. If it is missing, the thread died before the end.
     Whole,
 }
 
-/// A feed, and what comes out of it. Once `stop` is cancelled it takes no more.
+/// The two ends of an export. When `stop` is cancelled, sending fails.
 ///
-/// Made within a runtime, whose time it keeps.
+/// It must be called within a runtime, whose timer it uses.
 pub(in crate::store) fn channel(
     stop: CancellationToken,
 ) -> (PartSender, BoxStream<'static, Result<Vec<Part>, StoreError>>) {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     let runtime = Handle::current();
-    let feed =
-        PartSender { batch: Vec::new(), bytes: 0, sender, runtime, stop, patience: PATIENCE };
-    (feed, stream(receiver))
+    let receive_timeout = RECEIVE_TIMEOUT;
+    let parts = PartSender { batch: Vec::new(), bytes: 0, sender, runtime, stop, receive_timeout };
+    (parts, stream(receiver))
 }
 
 impl PartSender {
-    /// PoolWorker one part on, or keeps it until the batch is full.
+    /// Adds one part to the batch, and sends the batch if it is full.
     ///
     /// # Errors
-    /// Nobody takes it any longer: stop reading.
+    /// Nobody receives any longer: stop reading.
     pub(in crate::store) fn push(&mut self, part: Part) -> Result<(), StoreError> {
         self.bytes += part.bytes();
         self.batch.push(part);
@@ -70,13 +70,13 @@ impl PartSender {
         self.flush()
     }
 
-    /// Ends the feed, as `read` has ended: whole or with an error.
+    /// Ends the export the way that `read` has ended: whole or with an error.
     pub(in crate::store) fn end(mut self, read: Result<(), StoreError>) {
         let last = match read.and_then(|()| self.flush()) {
             Ok(()) => Sent::Whole,
             Err(error) => Sent::Failed(error),
         };
-        // Fails where nobody listens any longer.
+        // This fails if the caller has gone, and then nobody needs to know.
         let _ = self.send(last);
     }
 
@@ -92,7 +92,7 @@ impl PartSender {
     fn send(&self, sent: Sent) -> Result<(), StoreError> {
         let sending = self.stop.run_until_cancelled(self.sender.send(sent));
         let gone = |why: &str| StoreError::Unavailable(why.into());
-        match self.runtime.block_on(async { timeout(self.patience, sending).await }) {
+        match self.runtime.block_on(async { timeout(self.receive_timeout, sending).await }) {
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(_))) => Err(gone("nobody takes the export any longer")),
             Ok(None) => Err(gone("the store is closing")),
@@ -108,7 +108,7 @@ fn stream(receiver: mpsc::Receiver<Sent>) -> BoxStream<'static, Result<Vec<Part>
             Some(Sent::Parts(parts)) => Some((Ok(parts), Some(receiver))),
             Some(Sent::Failed(error)) => Some((Err(error), None)),
             Some(Sent::Whole) => None,
-            // It panicked, or gave up on us and could not even say so.
+            // The thread panicked, or gave up on a full channel.
             None => {
                 let error = StoreError::Unavailable("the export was broken off".into());
                 Some((Err(error), None))
@@ -130,12 +130,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_dies_is_no_end() {
+    async fn a_thread_that_dies_is_an_error_and_not_the_end() {
         let (mut sender, mut parts) = channel(CancellationToken::new());
         let dying = tokio::task::spawn_blocking(move || {
             sender.push(part()).unwrap();
             sender.flush().unwrap();
-            panic!("as the test wants");
+            panic!("the test wants this thread to die");
         });
         assert_eq!(parts.next().await.unwrap().unwrap(), [part()]);
         assert!(matches!(parts.next().await, Some(Err(StoreError::Unavailable(_)))));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_was_pushed_comes_out_in_batches() {
+    async fn everything_that_was_pushed_comes_out_in_batches() {
         let (mut sender, parts) = channel(CancellationToken::new());
         tokio::task::spawn_blocking(move || {
             let pushed = (0..=BATCH_PARTS_MAX).try_for_each(|_| sender.push(part()));
@@ -155,9 +155,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_given_up() {
+    async fn a_caller_that_receives_nothing_is_given_up() {
         let (mut sender, parts) = channel(CancellationToken::new());
-        sender.patience = Duration::from_millis(10);
+        sender.receive_timeout = Duration::from_millis(10);
         let pushing = tokio::task::spawn_blocking(move || {
             let error = loop {
                 if let Err(error) = sender.push(part()) {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_closes_ends_it() {
+    async fn a_store_that_closes_ends_the_export() {
         let stop = CancellationToken::new();
         let (mut sender, mut parts) = channel(stop.clone());
         stop.cancel();

@@ -79,7 +79,7 @@ impl CommitListener {
         let (revision, heir) = text.split_once(' ').unwrap_or((&text, ""));
         if let Ok(revision) = revision.parse().map(Revision) {
             self.heard = self.heard.max(revision);
-            self.shared.progress.told(revision);
+            self.shared.progress.announce(revision);
         }
         if heir == self.me {
             self.shared.turn.notify_one();

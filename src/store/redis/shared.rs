@@ -9,7 +9,7 @@ use super::fetch::Fetched;
 use crate::machine::{ClusterMs, Meta};
 use crate::store::clock::Clock;
 use crate::store::progress::{SteadyClock, StoreProgress};
-use crate::store::queue::Queue;
+use crate::store::queue::CommandQueue;
 
 /// By what clock deadlines are judged.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub enum RedisClock {
 }
 
 pub(super) struct RedisShared {
-    pub(super) queue: Queue,
+    pub(super) queue: CommandQueue,
     pub(super) progress: StoreProgress,
     /// It is this sidecar's turn to commit.
     pub(super) turn: Notify,
@@ -38,7 +38,7 @@ impl RedisShared {
             RedisClock::Server => None,
             RedisClock::Given(clock) => Some(SteadyClock::new(clock, meta.clock)),
         };
-        let (queue, turn) = (Queue::new(), Notify::new());
+        let (queue, turn) = (CommandQueue::new(), Notify::new());
         let progress = StoreProgress::at(meta, state_bytes_max);
         Arc::new(RedisShared { queue, progress, turn, clock })
     }
@@ -61,7 +61,7 @@ impl RedisShared {
             "redis went back: writes that it had acknowledged are lost, and revisions and tokens \
              from here on are given out again"
         );
-        self.progress.went_back(&fetched.meta);
+        self.progress.rewind(&fetched.meta);
     }
 
     /// Redis has answered.

@@ -5,10 +5,10 @@ use tokio::sync::watch;
 use crate::machine::{ClusterMs, Meta, Revision};
 use crate::store::clock::Clock;
 use crate::store::progress::{SteadyClock, StoreProgress};
-use crate::store::queue::Queue;
+use crate::store::queue::CommandQueue;
 
 pub(super) struct SqliteShared {
-    pub(super) queue: Queue,
+    pub(super) queue: CommandQueue,
     pub(super) progress: StoreProgress,
     /// The file's own clock bounds it from below too, but not while a reader
     /// only looks.
@@ -18,7 +18,7 @@ pub(super) struct SqliteShared {
 impl SqliteShared {
     pub(super) fn new(clock: Clock, meta: &Meta, state_bytes_max: Option<u64>) -> SqliteShared {
         SqliteShared {
-            queue: Queue::new(),
+            queue: CommandQueue::new(),
             progress: StoreProgress::at(meta, state_bytes_max),
             clock: SteadyClock::new(clock, meta.clock),
         }

@@ -24,7 +24,7 @@ use crate::machine::{
     Action, Answer, ClusterMs, Command, Decision, Envelope, Question, Reply, Revision, Row, Rules,
     WallMs, decide, lookup,
 };
-use crate::store::clock::Manual;
+use crate::store::clock::ManualClock;
 use crate::store::memory::MemoryState;
 use crate::store::{Consistency, Request, Store, tables};
 
@@ -267,7 +267,7 @@ async fn a_key_seen_expired_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let key = || Question::Key { key: "k".into() };
-    let clock = Manual::at(1_000_000);
+    let clock = ManualClock::at(1_000_000);
     let store = SqliteStore::open(&path, Options::default(), clock.clone()).unwrap();
     let set = draw::set("k", Some(5_000));
     store.submit(Request::own(set), soon()).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_key_seen_expired_stays_so() {
         assert_eq!(seen.answer, Answer::Key(None));
     }
     store.close().await;
-    let earlier = Manual::at(1_000_000);
+    let earlier = ManualClock::at(1_000_000);
     let store = SqliteStore::open(&path, Options::default(), earlier).unwrap();
     for consistency in [Consistency::Local, Consistency::Linearizable] {
         let seen = store.ask(key(), consistency, soon()).await.unwrap();

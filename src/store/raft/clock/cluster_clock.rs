@@ -90,7 +90,7 @@ impl ClusterClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::clock::Manual;
+    use crate::store::clock::ManualClock;
 
     const START_MS: u64 = 1_700_000_000_000;
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_first_leader_starts_at_its_wall_clock_and_counts_on() {
-        let clock = Manual::at(START_MS);
+        let clock = ManualClock::at(START_MS);
         let cluster_clock = ClusterClock::new(clock.clone());
         assert_eq!(cluster_clock.now(1, Logged::default()), ClusterMs(START_MS));
         clock.advance_ms(700);
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_wall_clock_that_is_set_in_office_changes_nothing() {
         for set_ms in [START_MS - 3_600_000, START_MS + 3_600_000] {
-            let clock = Manual::at(START_MS);
+            let clock = ManualClock::at(START_MS);
             let cluster_clock = ClusterClock::new(clock.clone());
             let first = cluster_clock.now(1, Logged::default());
             clock.advance_ms(5);
@@ -127,7 +127,7 @@ mod tests {
             for passed_ms in [0_u64, 500, 4_000, 6_000, 60_000] {
                 // The log's clock is behind by what earlier changes have cost.
                 let last = logged(START_MS - 7_000, START_MS);
-                let clock = Manual::at((START_MS + passed_ms).saturating_add_signed(apart_ms));
+                let clock = ManualClock::at((START_MS + passed_ms).saturating_add_signed(apart_ms));
                 let at = ClusterClock::new(clock).now(2, last).0 - last.clock.0;
                 assert!(at <= passed_ms, "{at} of {passed_ms} ms, {apart_ms} ms apart");
                 let lost_ms = passed_ms - at;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn time_goes_on_from_the_log_within_a_term() {
-        let clock = Manual::at(START_MS);
+        let clock = ManualClock::at(START_MS);
         let cluster_clock = ClusterClock::new(clock.clone());
         let last = logged(START_MS - 9_000, START_MS - 2_000);
         assert_eq!(cluster_clock.now(3, last), last.clock, "two seconds are within the allowance");

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::types::{NodeId, TypeConfig};
 use crate::machine::Revision;
 use crate::store::raft::clock::cluster_clock::Logged;
-use crate::store::tables::{Tables, let_go};
+use crate::store::tables::{Tables, release};
 
 /// The state after some log entry.
 #[derive(Clone, Default)]
@@ -79,7 +79,7 @@ impl State {
         let rows = applied.tables.len();
         let replaced = self.applied.swap(Arc::new(applied));
         let gone = replaced.tables.len().saturating_sub(rows);
-        let_go(replaced, gone);
+        release(replaced, gone);
         self.term.send_if_modified(|seen| {
             let newer = *seen < term;
             *seen = term.max(*seen);

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::view::MembershipView;
-use crate::store::cluster::{Added, Cluster, ClusterError};
+use crate::store::cluster::{Cluster, ClusterError, NewMember};
 use crate::store::raft::RaftStore;
 use crate::store::raft::consensus::health;
 use crate::store::raft::consensus::leadership::{Leader, Leadership};
@@ -108,7 +108,7 @@ impl MembersSnapshot {
 
 #[async_trait]
 impl Cluster for RaftStore {
-    async fn add(&self, added: Added, deadline: Instant) -> Result<(), ClusterError> {
+    async fn add(&self, added: NewMember, deadline: Instant) -> Result<(), ClusterError> {
         let _turn = self.turn()?;
         let view = self.view()?;
         self.check_added(&added, &view)?;
@@ -234,14 +234,14 @@ impl RaftStore {
         }
     }
 
-    fn is_done(&self, added: &Added, view: &MembersSnapshot) -> bool {
+    fn is_done(&self, added: &NewMember, view: &MembersSnapshot) -> bool {
         let gone = |old: NodeId| !view.nodes.contains_key(&old);
         view.voters.contains(&added.id) && !view.joint && added.replaces.is_none_or(gone)
     }
 
     /// What can be said against a new node by what is known here.
-    fn check_added(&self, added: &Added, view: &MembersSnapshot) -> Result<(), ClusterError> {
-        let Added { id, addr, replaces } = added;
+    fn check_added(&self, added: &NewMember, view: &MembersSnapshot) -> Result<(), ClusterError> {
+        let NewMember { id, addr, replaces } = added;
         let refused = |why: String| Err(ClusterError::Refused(why));
         if self.changes.membership.is_retired(*id) {
             return refused(format!(
@@ -269,8 +269,8 @@ impl RaftStore {
     }
 
     /// Asks the new node who it is.
-    async fn introduce(&self, added: &Added) -> Result<Peer, ClusterError> {
-        let Added { id, addr, .. } = added;
+    async fn introduce(&self, added: &NewMember) -> Result<Peer, ClusterError> {
+        let NewMember { id, addr, .. } = added;
         let refused = |why: String| Err(ClusterError::Refused(why));
         let hello = match self.changes.network.hello(addr, Instant::now() + HELLO).await {
             Ok(hello) => hello,
