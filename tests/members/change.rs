@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::cluster::{Cluster as _, ClusterError, NewMember};
+use mcp_state_sidecar::store::cluster::{ClusterError, NewMember};
 use tokio::time::{Instant, sleep};
 
 use crate::calls::{set, soon};
@@ -42,7 +42,7 @@ where
 pub async fn add(cluster: &Cluster, wanted: &NewMember) {
     made(cluster, |leader| {
         let (node, wanted) = (cluster.store(leader), wanted.clone());
-        async move { node.add(wanted, patient()).await }
+        async move { node.cluster().unwrap().add(wanted, patient()).await }
     })
     .await;
 }
@@ -50,7 +50,7 @@ pub async fn add(cluster: &Cluster, wanted: &NewMember) {
 pub async fn remove(cluster: &Cluster, id: u64) {
     made(cluster, |leader| {
         let node = cluster.store(leader);
-        async move { node.remove(id, patient()).await }
+        async move { node.cluster().unwrap().remove(id, patient()).await }
     })
     .await;
 }
@@ -114,7 +114,7 @@ async fn a_change_whose_leader_is_lost_is_finished_by_giving_it_again() {
     let wanted = added(4, &addr);
     let adding = tokio::spawn({
         let wanted = wanted.clone();
-        async move { node.add(wanted, patient()).await }
+        async move { node.cluster().unwrap().add(wanted, patient()).await }
     });
     cluster.stop(leader).await;
     // It may just have been done; either way it is done after the second time.
@@ -133,7 +133,8 @@ async fn leadership_goes_where_it_is_told_to_under_load() {
         load.goes_on().await;
         let leader = cluster.leader().await;
         let to = ((leader + 1 + round % 2) % 3) as u64 + 1;
-        let now = cluster.store(leader).transfer(Some(to), patient()).await.unwrap();
+        let now =
+            cluster.store(leader).cluster().unwrap().transfer(Some(to), patient()).await.unwrap();
         assert_eq!(now, to);
         assert_eq!(cluster.settled().await, to);
     }
@@ -149,8 +150,12 @@ async fn a_snapshot_covers_what_was_applied_when_it_was_asked_for() {
     }
     let node = cluster.any();
     let applied = node.health().await.cluster.unwrap().applied_index;
-    let covered = node.snapshot(patient()).await.unwrap();
+    let covered = node.cluster().unwrap().snapshot(patient()).await.unwrap();
     assert!(covered >= applied, "{covered} of {applied}");
     assert_eq!(node.health().await.cluster.unwrap().snapshot_index, covered);
-    assert_eq!(node.snapshot(patient()).await.unwrap(), covered, "nothing has happened since");
+    assert_eq!(
+        node.cluster().unwrap().snapshot(patient()).await.unwrap(),
+        covered,
+        "nothing has happened since"
+    );
 }

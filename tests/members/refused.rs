@@ -2,7 +2,7 @@
 //! nothing is changed.
 
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::cluster::{Cluster as _, ClusterError, NewMember};
+use mcp_state_sidecar::store::cluster::{ClusterError, NewMember};
 
 use crate::change::{added, patient, remove, voters};
 use crate::cluster::Cluster;
@@ -28,7 +28,7 @@ async fn what_would_cost_the_quorum_is_refused() {
         let seen = node.health().await.cluster.unwrap().members;
         let silent = seen.iter().find(|member| member.id == dead as u64 + 1).unwrap().last_seen;
         if silent.is_none_or(|silent| silent.as_millis() > 1_100) {
-            break refused(node.remove(other, patient()).await);
+            break refused(node.cluster().unwrap().remove(other, patient()).await);
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
@@ -36,9 +36,9 @@ async fn what_would_cost_the_quorum_is_refused() {
     let addr = cluster.join(4).await;
     let node = cluster.store(cluster.leader().await);
     // Of four voters three are needed, and with the new one three answer.
-    node.add(added(4, &addr), patient()).await.unwrap();
+    node.cluster().unwrap().add(added(4, &addr), patient()).await.unwrap();
     let nobody = NewMember { id: 5, addr: "127.0.0.1:1".to_owned(), replaces: None };
-    let why = refused(node.add(nobody, patient()).await);
+    let why = refused(node.cluster().unwrap().add(nobody, patient()).await);
     assert!(why.contains("127.0.0.1:1 cannot be asked"), "{why}");
     assert_eq!(voters(&cluster).await, [1, 2, 3, 4]);
     remove(&cluster, dead as u64 + 1).await;
@@ -52,26 +52,42 @@ async fn what_makes_no_sense_is_refused() {
     let me = leader as u64 + 1;
     let follower = (leader + 1) % 3;
 
-    let other = cluster.store(follower).add(added(4, "h:1"), patient()).await;
+    let other = cluster.store(follower).cluster().unwrap().add(added(4, "h:1"), patient()).await;
     let at = cluster.members[&me].addr.clone();
     assert_eq!(other, Err(ClusterError::NotLeader { leader: Some(at.clone()) }));
 
-    assert!(matches!(node.remove(9, patient()).await, Err(ClusterError::NotFound(_))));
-    let why = refused(node.add(added(4, &at), patient()).await);
+    assert!(matches!(
+        node.cluster().unwrap().remove(9, patient()).await,
+        Err(ClusterError::NotFound(_))
+    ));
+    let why = refused(node.cluster().unwrap().add(added(4, &at), patient()).await);
     assert!(why.contains(&format!("the address of node {me}")), "{why}");
-    let why = refused(node.add(added(me, "h:1"), patient()).await);
+    let why = refused(node.cluster().unwrap().add(added(me, "h:1"), patient()).await);
     assert!(why.contains("a member already"), "{why}");
 
     let addr = cluster.join(5).await;
-    let why = refused(node.add(added(4, &addr), patient()).await);
+    let why = refused(node.cluster().unwrap().add(added(4, &addr), patient()).await);
     assert!(why.contains("is node 5, not node 4"), "{why}");
     let replaces = NewMember { replaces: Some(9), ..added(5, &addr) };
-    assert!(matches!(node.add(replaces, patient()).await, Err(ClusterError::NotFound(_))));
+    assert!(matches!(
+        node.cluster().unwrap().add(replaces, patient()).await,
+        Err(ClusterError::NotFound(_))
+    ));
     let itself = NewMember { replaces: Some(5), ..added(5, &addr) };
-    assert!(refused(node.add(itself, patient()).await).contains("cannot replace itself"));
+    assert!(
+        refused(node.cluster().unwrap().add(itself, patient()).await)
+            .contains("cannot replace itself")
+    );
 
-    assert!(matches!(node.transfer(Some(9), patient()).await, Err(ClusterError::NotFound(_))));
-    assert_eq!(node.transfer(Some(me), patient()).await, Ok(me), "it leads already");
+    assert!(matches!(
+        node.cluster().unwrap().transfer(Some(9), patient()).await,
+        Err(ClusterError::NotFound(_))
+    ));
+    assert_eq!(
+        node.cluster().unwrap().transfer(Some(me), patient()).await,
+        Ok(me),
+        "it leads already"
+    );
     assert_eq!(voters(&cluster).await, [1, 2, 3]);
 }
 
@@ -86,7 +102,7 @@ async fn leadership_does_not_go_to_who_cannot_hold_it() {
     let refusal = loop {
         let silent = node.health().await.cluster.unwrap().members[dead].last_seen;
         if silent.is_none_or(|silent| silent.as_millis() > 1_100) {
-            break node.transfer(Some(dead as u64 + 1), patient()).await;
+            break node.cluster().unwrap().transfer(Some(dead as u64 + 1), patient()).await;
         }
         assert!(tokio::time::Instant::now() < deadline);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -100,10 +116,12 @@ async fn a_node_of_another_cluster_is_not_taken() {
     let cluster = Cluster::start().await;
     let other = Cluster::start_with(|options| options.cluster_name = "other".to_owned()).await;
     let node = cluster.store(cluster.leader().await);
-    let why = refused(node.add(added(4, &other.members[&1].addr), patient()).await);
+    let why =
+        refused(node.cluster().unwrap().add(added(4, &other.members[&1].addr), patient()).await);
     assert!(why.contains("of cluster \"other\""), "{why}");
     let twin = Cluster::start().await;
-    let why = refused(node.add(added(4, &twin.members[&1].addr), patient()).await);
+    let why =
+        refused(node.cluster().unwrap().add(added(4, &twin.members[&1].addr), patient()).await);
     assert!(why.contains("is node 1, not node 4"), "{why}");
 }
 
@@ -115,9 +133,9 @@ async fn the_last_voter_and_spent_numbers_stay_as_they_are() {
         cluster.dismiss(cluster.position(id)).await;
     }
     let node = cluster.any();
-    assert!(refused(node.remove(3, patient()).await).contains("the last voter"));
+    assert!(refused(node.cluster().unwrap().remove(3, patient()).await).contains("the last voter"));
     let addr = cluster.join(1).await;
-    let why = refused(node.add(added(1, &addr), patient()).await);
+    let why = refused(node.cluster().unwrap().add(added(1, &addr), patient()).await);
     assert!(why.contains("never given out again"), "{why}");
-    assert_eq!(node.remove(1, patient()).await, Ok(()), "it is removed already");
+    assert_eq!(node.cluster().unwrap().remove(1, patient()).await, Ok(()), "it is removed already");
 }

@@ -16,8 +16,8 @@ use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer, Proposal, TypeConfig};
 use mcp_state_sidecar::store::raft::rpc::{
-    Dial, Duplex, Identity, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, Tcp,
-    listener, peer_service,
+    Dial, Duplex, Options, PeerHandler, PeerIdentity, PeerNetwork, PeerRefusal, PeerRefusalCode,
+    ReadIndex, Tcp, listener, peer_service,
 };
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -57,7 +57,7 @@ pub struct Place {
 
 struct Node {
     raft: Raft<TypeConfig, Machine>,
-    network: Network,
+    network: PeerNetwork,
     runtime: Runtime,
 }
 
@@ -86,8 +86,8 @@ impl Place {
         Peer::at(self.addr.to_string())
     }
 
-    pub fn identity(&self) -> Identity {
-        Identity::new(CLUSTER, self.id, Some(SECRET)).unwrap()
+    pub fn identity(&self) -> PeerIdentity {
+        PeerIdentity::new(CLUSTER, self.id, Some(SECRET)).unwrap()
     }
 
     /// An append has vanished in it.
@@ -104,7 +104,7 @@ impl Place {
         self.node.as_ref().expect("the node runs").raft.clone()
     }
 
-    pub fn network(&self) -> Network {
+    pub fn network(&self) -> PeerNetwork {
         self.node.as_ref().expect("the node runs").network.clone()
     }
 
@@ -115,7 +115,7 @@ impl Place {
             .build()
             .unwrap();
         let dial = Arc::new(Counted(self.dialed.clone()));
-        let network = Network::with_dial(self.identity(), self.options.clone(), dial);
+        let network = PeerNetwork::with_dial(self.identity(), self.options.clone(), dial);
         let config = options::Options { keep_entries: 10, ..options::Options::default() };
         let config = config.config(CLUSTER).unwrap();
         let (id, log, machine) = (self.id, self.log.clone(), self.machine.clone());
@@ -236,7 +236,7 @@ struct Proposer {
 
 #[async_trait]
 impl PeerHandler for Proposer {
-    async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, Refusal> {
+    async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, PeerRefusal> {
         let written = self.raft.client_write(Proposal(item.clone())).await;
         if self.mute.load(Ordering::SeqCst) {
             self.swallowed.store(true, Ordering::SeqCst);
@@ -245,13 +245,13 @@ impl PeerHandler for Proposer {
         match written {
             Ok(_) => Ok(item),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
-                Err(Refusal::NotLeader { leader: to.leader_id.zip(to.leader_node) })
+                Err(PeerRefusal::NotLeader { leader: to.leader_id.zip(to.leader_node) })
             }
-            Err(error) => Err(Refusal::Unknown(error.to_string())),
+            Err(error) => Err(PeerRefusal::Unknown(error.to_string())),
         }
     }
 
-    async fn read_index(&self) -> Result<ReadIndex, Refusal> {
+    async fn read_index(&self) -> Result<ReadIndex, PeerRefusal> {
         match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
             Ok((read, applied)) => Ok(ReadIndex {
                 node: *self.raft.node_id(),
@@ -259,7 +259,7 @@ impl PeerHandler for Proposer {
                 applied,
                 cluster_ms: 7,
             }),
-            Err(error) => Err(Refusal::refused(RefusalCode::Busy, error.to_string())),
+            Err(error) => Err(PeerRefusal::refused(PeerRefusalCode::Busy, error.to_string())),
         }
     }
 
@@ -267,13 +267,13 @@ impl PeerHandler for Proposer {
         &self,
         from: u64,
         to: u64,
-    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal> {
         let events = (from..=to).map(|n| Ok(Bytes::from(format!("event {n}"))));
         Ok(Box::pin(stream::iter(events)))
     }
 
-    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, Refusal> {
-        Err(Refusal::refused(RefusalCode::Fault, "there is no history here"))
+    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, PeerRefusal> {
+        Err(PeerRefusal::refused(PeerRefusalCode::Fault, "there is no history here"))
     }
 }
 

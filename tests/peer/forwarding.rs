@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer};
-use mcp_state_sidecar::store::raft::rpc::{ForwardError, Forwarder, Network};
+use mcp_state_sidecar::store::raft::rpc::{ForwardError, Forwarder, PeerNetwork};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -74,7 +74,7 @@ async fn a_follower_says_who_leads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_for_a_node_that_never_was_never_left() {
     let (from, to) = (Place::new(1), Place::new(2));
-    let forwarder = Forwarder::new(Network::new(from.identity(), from.options.clone()));
+    let forwarder = Forwarder::new(PeerNetwork::new(from.identity(), from.options.clone()));
     for n in 0..10 {
         let lost = forwarder.submit(to.id, &to.peer(), item(n), soon()).await;
         assert_eq!(lost, Err(ForwardError::Unsent));

@@ -11,8 +11,8 @@ use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
 use mcp_state_sidecar::store::raft::rpc::{
-    Forwarder, Network, Options, PeerHandler, ReadIndex, Refusal, RefusalCode, listener,
-    peer_service,
+    Forwarder, Options, PeerHandler, PeerNetwork, PeerRefusal, PeerRefusalCode, ReadIndex,
+    listener, peer_service,
 };
 use openraft::Raft;
 use tokio::time::Instant;
@@ -24,24 +24,24 @@ struct Echo;
 
 #[async_trait]
 impl PeerHandler for Echo {
-    async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, Refusal> {
+    async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, PeerRefusal> {
         Ok(item)
     }
 
-    async fn read_index(&self) -> Result<ReadIndex, Refusal> {
-        Err(Refusal::refused(RefusalCode::Busy, "only echoes"))
+    async fn read_index(&self) -> Result<ReadIndex, PeerRefusal> {
+        Err(PeerRefusal::refused(PeerRefusalCode::Busy, "only echoes"))
     }
 
     async fn history(
         &self,
         _: u64,
         _: u64,
-    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal> {
         Ok(Box::pin(stream::empty()))
     }
 
-    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, Refusal> {
-        Err(Refusal::refused(RefusalCode::Fault, "there is no history here"))
+    async fn ask_history(&self, _: HistoryQuestion) -> Result<Bytes, PeerRefusal> {
+        Err(PeerRefusal::refused(PeerRefusalCode::Fault, "there is no history here"))
     }
 }
 
@@ -51,14 +51,14 @@ async fn rate_of_forwarding_on_one_core() {
     const ITEMS: usize = 200_000;
     let (near, far) = (Place::new(1), Place::new(2));
     let config = options::Options::default().config(CLUSTER).unwrap();
-    let network = Network::new(far.identity(), Options::default());
+    let network = PeerNetwork::new(far.identity(), Options::default());
     let raft = Raft::new(2, config, network, far.log.clone(), far.machine.clone()).await.unwrap();
     let service = peer_service(raft, Arc::new(Echo), far.identity(), far.machine.folder.clone());
     let bound = tokio::net::TcpListener::bind(far.addr).await.unwrap();
     let incoming = TcpListenerStream::new(bound);
     let server = listener(Duration::from_secs(2)).add_service(service);
     tokio::spawn(async move { server.serve_with_incoming(incoming).await });
-    let forwarder = Forwarder::new(Network::new(near.identity(), Options::default()));
+    let forwarder = Forwarder::new(PeerNetwork::new(near.identity(), Options::default()));
     for at_once in [1, 64, 512] {
         let items = if at_once == 1 { ITEMS / 20 } else { ITEMS };
         let began = Instant::now();

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
-use mcp_state_sidecar::store::raft::rpc::{CallError, Identity, Network, Options};
+use mcp_state_sidecar::store::raft::rpc::{CallError, Options, PeerIdentity, PeerNetwork};
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::cluster::{CLUSTER, Place, SECRET, soon};
 
-fn stranger(cluster: &str, secret: Option<&str>) -> Network {
-    Network::new(Identity::new(cluster, 2, secret).unwrap(), Options::default())
+fn stranger(cluster: &str, secret: Option<&str>) -> PeerNetwork {
+    PeerNetwork::new(PeerIdentity::new(cluster, 2, secret).unwrap(), Options::default())
 }
 
-async fn knock(place: &Place, who: &Network, target: NodeId) -> Option<Code> {
+async fn knock(place: &Place, who: &PeerNetwork, target: NodeId) -> Option<Code> {
     match who.read_index(target, &place.peer(), soon()).await {
         Err(CallError::Call { source, .. }) => Some(source.code()),
         Ok(_) | Err(_) => None,

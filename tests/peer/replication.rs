@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use mcp_state_sidecar::store::raft::consensus::entry::{Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::TypeConfig;
-use mcp_state_sidecar::store::raft::rpc::{CallError, Identity, Network, Options};
+use mcp_state_sidecar::store::raft::rpc::{CallError, Options, PeerIdentity, PeerNetwork};
 use openraft::async_runtime::WatchReceiver;
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
@@ -71,8 +71,8 @@ async fn a_stream_given_up_holds_on_to_nothing() {
     let mut place = Place::new(1);
     place.deaf.store(true, Ordering::SeqCst);
     place.start().await;
-    let identity = Identity::new(CLUSTER, 2, Some(SECRET)).unwrap();
-    let mut network = Network::new(identity, Options::default());
+    let identity = PeerIdentity::new(CLUSTER, 2, Some(SECRET)).unwrap();
+    let mut network = PeerNetwork::new(identity, Options::default());
     let mut remote = network.new_client(1, &place.peer()).await;
     let (tx, rx) = mpsc::channel(1);
     let request = AppendEntriesRequest::<TypeConfig> {

@@ -8,7 +8,7 @@ use mcp_state_sidecar::proto::peer::peer_client::PeerClient;
 use mcp_state_sidecar::proto::peer::snapshot_part::Part;
 use mcp_state_sidecar::proto::peer::{SnapshotHead, SnapshotPart, SnapshotPiece};
 use mcp_state_sidecar::proto::record;
-use mcp_state_sidecar::store::raft::rpc::{Identity, Stamp};
+use mcp_state_sidecar::store::raft::rpc::{PeerCredentials, PeerIdentity};
 use openraft::async_runtime::WatchReceiver;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -80,8 +80,9 @@ async fn sent(spoil: impl FnOnce(&mut Vec<Part>)) -> (Result<(), Code>, Place) {
     spoil(&mut parts);
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", place.addr));
     let channel = channel.unwrap().connect_lazy();
-    let identity = Identity::new(CLUSTER, 9, Some(SECRET)).unwrap();
-    let mut client = PeerClient::with_interceptor(channel, Stamp::new(&identity, Some(1)));
+    let identity = PeerIdentity::new(CLUSTER, 9, Some(SECRET)).unwrap();
+    let mut client =
+        PeerClient::with_interceptor(channel, PeerCredentials::new(&identity, Some(1)));
     let parts = parts.into_iter().map(|part| SnapshotPart { part: Some(part) });
     let reply = client.install_snapshot(stream::iter(parts)).await;
     (reply.map(drop).map_err(|status| status.code()), place)

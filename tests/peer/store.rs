@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, LogId, Vote};
-use mcp_state_sidecar::store::raft::consensus::types::{Applied, TypeConfig};
+use mcp_state_sidecar::store::raft::consensus::types::{ApplyResponse, TypeConfig};
 use mcp_state_sidecar::store::raft::snapshot::file::{SnapshotFile, SnapshotWriter};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::{
@@ -159,7 +159,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 }
             }
             if let Some(responder) = responder {
-                responder.send(Applied::default());
+                responder.send(ApplyResponse::default());
             }
         }
         Ok(())

@@ -6,7 +6,9 @@ use mcp_state_sidecar::codec;
 use mcp_state_sidecar::machine::command::Origin;
 use mcp_state_sidecar::machine::{RefusalCode, Reply};
 use mcp_state_sidecar::store::Store;
-use mcp_state_sidecar::store::raft::rpc::{self, ForwardError, Forwarder, Identity, Network};
+use mcp_state_sidecar::store::raft::rpc::{
+    self, ForwardError, Forwarder, PeerIdentity, PeerNetwork,
+};
 use tokio::time::Instant;
 
 use super::calls::{named, set, soon, whole_history};
@@ -34,8 +36,8 @@ async fn forward(cluster: &Cluster, item: &Bytes) -> Reply {
     loop {
         let id = cluster.options(cluster.leader().await).node_id;
         // As one of the leader's peers.
-        let identity = Identity::new("test", id % 3 + 1, Some(SECRET)).unwrap();
-        let forwarder = Forwarder::new(Network::new(identity, rpc::Options::default()));
+        let identity = PeerIdentity::new("test", id % 3 + 1, Some(SECRET)).unwrap();
+        let forwarder = Forwarder::new(PeerNetwork::new(identity, rpc::Options::default()));
         let asked = forwarder.submit(id, &cluster.members[&id], item.clone(), deadline).await;
         match asked {
             Ok(reply) => return codec::decode_reply(&reply).unwrap(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::{Stream, TryStreamExt};
 use mcp_state_sidecar::store::raft::consensus::entry::LogId;
-use mcp_state_sidecar::store::raft::consensus::types::{Applied, TypeConfig};
+use mcp_state_sidecar::store::raft::consensus::types::{ApplyResponse, TypeConfig};
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::entry::RaftPayload;
@@ -58,7 +58,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 contents.membership = StoredMembership::new(Some(entry.log_id), membership);
             }
             if let Some(responder) = responder {
-                responder.send(Applied::default());
+                responder.send(ApplyResponse::default());
             }
         }
         Ok(())

@@ -1,80 +1,70 @@
-//! How a node comes up: its folder, what the folder holds, consensus, and the
-//! tasks that live as long as the node.
+//! How a node comes up, step by step: its folder, what it presents to its peers,
+//! consensus, and the tasks that live as long as the node.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::RaftStore;
+use super::background::{bound_log, watch_readiness};
 use super::blocking::blocking;
 use super::clock::cluster_clock::ClusterClock;
 use super::clock::skew::ClockSkews;
-use super::consensus::applied::State;
-use super::consensus::leadership::{Core, Leader, Leadership};
+use super::consensus::applied::LatestState;
+use super::consensus::leadership::{Leadership, RaftHandle};
 use super::consensus::options;
 use super::consensus::precheck::Prechecks;
 use super::consensus::read::{ReadBarrier, ReadIndexRounds};
 use super::consensus::session::Session;
 use super::consensus::state_machine::StateMachine;
 use super::consensus::types::{NodeId, Peer};
-use super::consensus::write::Writes;
+use super::consensus::write::Proposer;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::archive::{self, Archive, ArchiveError};
 use super::history::fetch::PeerHistorySource;
 use super::history::{self, History};
-use super::log::{self, LogError, LogStats, LogStore};
-use super::membership::change::MembershipChanges;
+use super::log::{self, LogError, LogStore};
+use super::membership::admin::ClusterAdmin;
 use super::membership::tasks::MembershipTasks;
 use super::membership::view::MembershipView;
 use super::rpc::node_handler::NodeHandler;
-use super::rpc::{self, Forwarder, Identity, Network, PeerService, peer_service};
+use super::rpc::{self, Forwarder, PeerIdentity, PeerNetwork, PeerService, peer_service};
 use super::snapshot::file;
 use super::snapshot::folder::SnapshotDir;
+use super::store::RaftStore;
 use crate::machine::Meta;
 use crate::store::clock::Clock;
-
-/// The log is purged by a snapshot at the latest when it has grown by this,
-/// however few entries that are: restarts read it whole.
-const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
-
-/// How often the log's growth and the node's readiness are looked at.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// A read that takes longer shows that the node has not caught up, or is cut off.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What a node must know to start.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub cluster_name: String,
     pub node_id: NodeId,
-    /// Every voter of the cluster's first membership, the same on each, to the
-    /// letter: each of them founds the cluster with it, and first entries that
-    /// differ would never be noticed. Later ones come from the log. A node that
-    /// is none of them founds nothing and waits to be added.
+    /// Every voter of the cluster's first membership. It must be the same on each
+    /// founder, to the letter: each of them founds the cluster with it, and
+    /// nothing would notice that their first log entries differ. Later
+    /// memberships come from the log. A node that is not among these members
+    /// founds nothing and waits to be added.
     pub members: BTreeMap<NodeId, Peer>,
-    /// Where clients reach this node's MCP; may be empty. Each node tells its
-    /// own.
+    /// Where clients reach this node's MCP endpoint; may be empty. Each node
+    /// announces its own.
     pub url: String,
     pub data_dir: PathBuf,
-    /// What peers must show.
+    /// The secret that peers must present.
     pub secret: Option<String>,
-    /// How large the state may become by what this node orders as the leader, in
-    /// bytes as [`crate::machine::size`] counts them.
+    /// The size up to which commands that this node orders as the leader may let
+    /// the state grow, in bytes as [`crate::machine::size`] counts them.
     pub state_bytes_max: Option<u64>,
     pub consensus: options::Options,
     pub log: log::Options,
-    /// Versions of the peers' protocol; [`rpc::SPEAKS`] but in tests.
+    /// The versions of the peer protocol to speak: [`rpc::SPEAKS`], except in
+    /// tests.
     pub speaks: RangeInclusive<u32>,
 }
 
@@ -85,15 +75,16 @@ impl Options {
     }
 }
 
-/// A number for a folder's incarnation: never 0, and one that TOML can hold.
+/// A random number for a folder's incarnation: never 0, and one that TOML can
+/// hold.
 pub(super) fn draw_incarnation() -> u64 {
     rand::random_range(1..=i64::MAX as u64)
 }
 
-/// What a node's peers call.
+/// The gRPC service that a node's peers call.
 pub type Peers = PeerService<StateMachine>;
 
-/// A node that runs, and what its peers reach it by.
+/// A node that runs, and the service by which its peers reach it.
 pub struct Started {
     pub store: Arc<RaftStore>,
     /// To be served on the address that the members know.
@@ -122,183 +113,196 @@ impl RaftStore {
     ///
     /// # Errors
     ///
-    /// When its folder is in use, another's or damaged, or a setting is wrong;
-    /// nothing that the folder holds was changed then.
+    /// When its folder is in use, damaged or belongs to another node, or when a
+    /// setting is wrong. Nothing that the folder holds has changed then.
     pub async fn start(options: Options, clock: Clock) -> Result<Started, StartError> {
-        let setting = |error: String| StartError::Setting(error);
-        let mut dir = DataDir::open(&options.data_dir, &options.cluster_name, options.node_id)?;
-        file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
-        let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
-        let log = LogStore::open(&dir.log(), log_options)?;
-        dir.inscribe(draw_incarnation(), options.is_founder())?;
+        let (dir, log) = open_folder(&options)?;
+        let peering = Peering::new(&options, &dir)?;
+        let archive = open_archive(&dir).await?;
+        let replica = Replica::start(&options, &dir, log.clone(), archive, &peering).await?;
+        replica.found_or_wait(&options).await?;
+        Ok(assemble(options, clock, dir, log, peering, replica))
+    }
+}
 
+/// Opens the folder and its log, and records whose folder it is.
+fn open_folder(options: &Options) -> Result<(DataDir, LogStore), StartError> {
+    let mut dir = DataDir::open(&options.data_dir, &options.cluster_name, options.node_id)?;
+    file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
+    // A folder that was used before and has no log has lost it.
+    let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
+    let log = LogStore::open(&dir.log(), log_options)?;
+    dir.inscribe(draw_incarnation(), options.is_founder())?;
+    Ok((dir, log))
+}
+
+async fn open_archive(dir: &DataDir) -> Result<Archive, StartError> {
+    let folder = dir.archive();
+    let opening = blocking(move || Ok(Archive::open(folder, archive::Options::default()))).await;
+    let (archive, opened) = opening.map_err(setting)??;
+    if let Some(damage) = opened.damage {
+        tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
+    }
+    Ok(archive)
+}
+
+/// How this node presents itself to its peers, and reaches them.
+struct Peering {
+    identity: PeerIdentity,
+    membership: MembershipView,
+    network: PeerNetwork,
+}
+
+impl Peering {
+    fn new(options: &Options, dir: &DataDir) -> Result<Peering, StartError> {
         let secret = options.secret.as_deref();
         let membership = MembershipView::default();
-        let mut identity = Identity::new(options.cluster_name.clone(), options.node_id, secret)
-            .map_err(|error| setting(error.to_string()))?
+        let mut identity = PeerIdentity::new(options.cluster_name.clone(), options.node_id, secret)
+            .map_err(setting)?
             .with_incarnation(dir.incarnation(), options.url.clone())
             .with_protocols(options.speaks.clone())
             .with_membership(membership.clone());
         if dir.is_founder() {
             identity = identity.with_seed(dir.seed());
         }
-        let network = Network::new(identity.clone(), rpc::Options::default());
-        let folder = dir.archive();
-        let opening =
-            blocking(move || Ok(Archive::open(folder, archive::Options::default()))).await;
-        let (archive, opened) = opening.map_err(|panic| setting(panic.to_string()))??;
-        if let Some(damage) = opened.damage {
-            tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
-        }
+        let network = PeerNetwork::new(identity.clone(), rpc::Options::default());
+        Ok(Peering { identity, membership, network })
+    }
+}
+
+/// The Raft instance, and the state and history to which it applies entries.
+struct Replica {
+    raft: RaftHandle,
+    leadership: Leadership,
+    state: Arc<LatestState>,
+    history: History,
+}
+
+impl Replica {
+    /// Starts openraft, which installs the newest snapshot and applies the log.
+    async fn start(
+        options: &Options,
+        dir: &DataDir,
+        log: LogStore,
+        archive: Archive,
+        peering: &Peering,
+    ) -> Result<Replica, StartError> {
+        let Peering { membership, network, .. } = peering;
         let source = Arc::new(PeerHistorySource::new(network.clone()));
         let history =
             History::start(archive, source.clone(), &Meta::default(), history::Options::default());
-        let state = Arc::new(State::new());
+        let state = Arc::new(LatestState::new());
         let snapshots = SnapshotDir::new(dir.snapshots());
         let machine =
             StateMachine::new(state.clone(), history.clone(), snapshots, membership.clone());
-        let config = options
-            .consensus
-            .config(&options.cluster_name)
-            .map_err(|error| setting(error.to_string()))?;
-        let core = Core::new(options.node_id, config, network.clone(), log.clone(), machine)
+        let config = options.consensus.config(&options.cluster_name).map_err(setting)?;
+        let raft = RaftHandle::new(options.node_id, config, network.clone(), log, machine)
             .await
             .map_err(|fatal| StartError::Consensus(fatal.to_string()))?;
+        let leadership = Leadership::of(&raft);
+        source.follow(leadership.clone());
+        Ok(Replica { raft, leadership, state, history })
+    }
+
+    /// Founds the cluster, if this node is a founder and knows of no cluster yet.
+    /// Every founder does so with the same members, which openraft makes one
+    /// cluster. Any other node waits until it is added.
+    async fn found_or_wait(&self, options: &Options) -> Result<(), StartError> {
         if options.is_founder() {
-            form(&core, options.members.clone()).await?;
-        } else if !core.is_initialized().await.unwrap_or(true) {
+            return match self.raft.initialize(options.members.clone()).await {
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+                Err(error) => Err(StartError::Consensus(error.to_string())),
+            };
+        }
+        if !self.raft.is_initialized().await.unwrap_or(true) {
             tracing::info!(node = options.node_id, "waits to be added: `cluster add`");
         }
-
-        let leadership = Leadership::of(&core);
-        source.follow(leadership.clone());
-        let cluster_clock = ClusterClock::new(clock);
-        let skews = ClockSkews::default();
-        let writes = Arc::new(Writes {
-            core: core.clone(),
-            leadership: leadership.clone(),
-            cluster_clock: cluster_clock.clone(),
-            state: state.clone(),
-            session: Session::new(rand::random()),
-            forwarder: Forwarder::new(network.clone()),
-            state_bytes_max: options.state_bytes_max,
-            skews: skews.clone(),
-            knows_steps: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
-            prechecks: Prechecks::default(),
-        });
-        let watch_clocks =
-            skews.clone().watch(leadership.clone(), network.clone(), cluster_clock.clone());
-        let gate = ReadBarrier::open(ReadIndexRounds {
-            core: core.clone(),
-            leadership: leadership.clone(),
-            cluster_clock,
-            state: state.clone(),
-            network: network.clone(),
-        });
-        let caught_up = Arc::new(AtomicBool::new(false));
-        let catching_up = watch_catching_up(leadership.clone(), gate.clone(), caught_up.clone());
-        let under_way = Mutex::new(());
-        let changes = Arc::new(MembershipChanges {
-            network: network.clone(),
-            membership: membership.clone(),
-            under_way,
-        });
-        let membership_tasks = MembershipTasks {
-            core: core.clone(),
-            leadership: leadership.clone(),
-            network: network.clone(),
-            identity: identity.clone(),
-            changes: changes.clone(),
-            founders: options.members,
-        };
-        let (tell, expelled) = watch::channel(None);
-        let expulsion = membership_tasks.clone().watch_expulsion(caught_up.clone(), tell);
-        let tasks = vec![
-            AbortOnDropHandle::new(tokio::spawn(catching_up)),
-            AbortOnDropHandle::new(tokio::spawn(bound_log(core.clone(), log.stats()))),
-            AbortOnDropHandle::new(tokio::spawn(membership_tasks.register())),
-            AbortOnDropHandle::new(tokio::spawn(expulsion)),
-            AbortOnDropHandle::new(tokio::spawn(watch_clocks)),
-        ];
-        let handler = NodeHandler { writes: writes.clone(), history: history.clone() };
-        let snapshots = dir.snapshots();
-        let peers = peer_service(core.clone(), Arc::new(handler), identity, snapshots);
-        let store = RaftStore {
-            cluster_name: options.cluster_name,
-            url: options.url,
-            core,
-            state,
-            writes,
-            gate,
-            history,
-            changes,
-            skews,
-            log,
-            caught_up,
-            expelled,
-            calls: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            _tasks: tasks,
-            dir,
-        };
-        Ok(Started { store: Arc::new(store), peers })
+        Ok(())
     }
 }
 
-/// Founds the cluster where this node knows of none yet. Every founding member
-/// does so with the same members, which openraft makes one cluster.
-async fn form(core: &Core, members: BTreeMap<NodeId, Peer>) -> Result<(), StartError> {
-    match core.initialize(members).await {
-        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-        Err(error) => Err(StartError::Consensus(error.to_string())),
-    }
+/// Connects the parts of a node, and starts the tasks that run beside it.
+fn assemble(
+    options: Options,
+    clock: Clock,
+    dir: DataDir,
+    log: LogStore,
+    peering: Peering,
+    replica: Replica,
+) -> Started {
+    let Peering { identity, membership, network } = peering;
+    let Replica { raft, leadership, state, history } = replica;
+    let (cluster_clock, skews) = (ClusterClock::new(clock), ClockSkews::default());
+    let proposer = Arc::new(Proposer {
+        raft: raft.clone(),
+        leadership: leadership.clone(),
+        cluster_clock: cluster_clock.clone(),
+        state: state.clone(),
+        session: Session::new(rand::random()),
+        forwarder: Forwarder::new(network.clone()),
+        state_bytes_max: options.state_bytes_max,
+        skews: skews.clone(),
+        knows_steps: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
+        prechecks: Prechecks::default(),
+    });
+    let read_barrier = ReadBarrier::open(ReadIndexRounds {
+        raft: raft.clone(),
+        leadership: leadership.clone(),
+        cluster_clock: cluster_clock.clone(),
+        state: state.clone(),
+        network: network.clone(),
+    });
+    let admin = Arc::new(ClusterAdmin {
+        raft: raft.clone(),
+        state: state.clone(),
+        network: network.clone(),
+        membership,
+        change_lock: Mutex::new(()),
+    });
+    let caught_up = Arc::new(AtomicBool::new(false));
+    let membership_tasks = MembershipTasks {
+        raft: raft.clone(),
+        leadership: leadership.clone(),
+        network: network.clone(),
+        identity: identity.clone(),
+        admin: admin.clone(),
+        founders: options.members,
+    };
+    let (expulsion, expelled) = watch::channel(None);
+    let tasks = vec![
+        spawn(watch_readiness(leadership.clone(), read_barrier.clone(), caught_up.clone())),
+        spawn(bound_log(raft.clone(), log.stats())),
+        spawn(membership_tasks.clone().register()),
+        spawn(membership_tasks.watch_expulsion(caught_up.clone(), expulsion)),
+        spawn(skews.clone().watch(leadership, network, cluster_clock)),
+    ];
+    let handler = NodeHandler { proposer: proposer.clone(), history: history.clone() };
+    let peers = peer_service(raft.clone(), Arc::new(handler), identity, dir.snapshots());
+    let store = RaftStore {
+        cluster_name: options.cluster_name,
+        url: options.url,
+        raft,
+        state,
+        proposer,
+        read_barrier,
+        history,
+        admin,
+        skews,
+        log,
+        caught_up,
+        expelled,
+        calls: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        _tasks: tasks,
+        dir,
+    };
+    Started { store: Arc::new(store), peers }
 }
 
-/// Writes down who leads, and keeps `caught_up` true while a majority stands
-/// behind that leader and this node has applied what was committed: as long as
-/// reads pass. A node that was cut off hears of no new leader and would go on
-/// naming the old one.
-async fn watch_catching_up(
-    mut leadership: Leadership,
-    gate: ReadBarrier,
-    caught_up: Arc<AtomicBool>,
-) {
-    let mut known = Leader::Nobody;
-    loop {
-        let leader = leadership.now();
-        if leader != known {
-            tracing::info!(%leader, "leadership");
-            known = leader;
-        }
-        let passed = gate.pass(Instant::now() + CATCH_UP).await;
-        caught_up.store(passed.is_ok(), Ordering::Release);
-        leadership.change_within(LOOK).await;
-    }
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
 }
 
-/// Takes a snapshot when the log has grown by many bytes in few entries, which
-/// openraft, counting entries, does not see.
-async fn bound_log(core: Core, log: LogStats) {
-    let mut timer = tokio::time::interval(LOOK);
-    loop {
-        timer.tick().await;
-        if log.appended_since_purge_bytes() < SNAPSHOT_LOG_BYTES {
-            continue;
-        }
-        if core.trigger().snapshot().await.is_err() {
-            return;
-        }
-        // Openraft purges what the snapshot covers, less what it keeps for
-        // peers that lag; those few entries may be the large ones.
-        if let Some(covered) = covered_index(&core)
-            && core.trigger().purge_log(covered).await.is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn covered_index(core: &Core) -> Option<u64> {
-    let metrics = core.metrics();
-    metrics.borrow_watched().snapshot.as_ref().map(|last| last.index)
+fn setting(error: impl ToString) -> StartError {
+    StartError::Setting(error.to_string())
 }

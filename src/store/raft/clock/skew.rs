@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::cluster_clock::{ClusterClock, SKEW_ALLOWED_MS};
 use crate::store::raft::consensus::leadership::Leadership;
 use crate::store::raft::consensus::types::{NodeId, Peer};
-use crate::store::raft::rpc::Network;
+use crate::store::raft::rpc::PeerNetwork;
 
 /// How often peers are asked for the time. Clocks drift slowly, and whoever set
 /// one wrong looks at health within a minute.
@@ -68,7 +68,7 @@ impl ClockSkews {
     pub async fn watch(
         self,
         leadership: Leadership,
-        network: Network,
+        network: PeerNetwork,
         cluster_clock: ClusterClock,
     ) {
         loop {
@@ -110,7 +110,7 @@ impl ClockSkews {
 async fn ask(
     id: NodeId,
     peer: &Peer,
-    network: &Network,
+    network: &PeerNetwork,
     cluster_clock: &ClusterClock,
 ) -> Option<(NodeId, Told)> {
     let before = cluster_clock.wall().0;

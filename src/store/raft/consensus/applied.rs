@@ -16,14 +16,14 @@ use crate::store::tables::{Tables, release};
 
 /// The state after some log entry.
 #[derive(Clone, Default)]
-pub struct Applied {
+pub struct AppliedState {
     pub tables: Tables,
     pub log_id: Option<LogIdOf<TypeConfig>>,
     /// Nodes that were members at some earlier entry and are no more.
     pub retired: Arc<BTreeSet<NodeId>>,
 }
 
-impl Applied {
+impl AppliedState {
     /// Where the log's clocks stand.
     pub fn logged(&self) -> Logged {
         let meta = self.tables.meta();
@@ -32,23 +32,23 @@ impl Applied {
 }
 
 /// The newest applied state, shared with readers.
-pub struct State {
-    applied: ArcSwap<Applied>,
+pub struct LatestState {
+    applied: ArcSwap<AppliedState>,
     revision: watch::Sender<Revision>,
     /// Of the last entry that was applied.
     term: watch::Sender<u64>,
 }
 
-impl State {
+impl LatestState {
     /// A state in which nothing has happened.
-    pub fn new() -> State {
+    pub fn new() -> LatestState {
         let (revision, _) = watch::channel(Revision::ZERO);
         let (term, _) = watch::channel(0);
-        State { applied: ArcSwap::default(), revision, term }
+        LatestState { applied: ArcSwap::default(), revision, term }
     }
 
     /// The newest state. It stays as it is for as long as it is held.
-    pub fn load(&self) -> Arc<Applied> {
+    pub fn load(&self) -> Arc<AppliedState> {
         self.applied.load_full()
     }
 
@@ -60,7 +60,7 @@ impl State {
         reached.then(|| applied.logged())
     }
 
-    /// As [`State::logged`], waiting for it: a leader's first entry is applied
+    /// As [`LatestState::logged`], waiting for it: a leader's first entry is applied
     /// a moment after it came into office.
     pub async fn logged_by(&self, term: u64, deadline: Instant) -> Option<Logged> {
         if let Some(logged) = self.logged(term) {
@@ -73,7 +73,7 @@ impl State {
     }
 
     /// Swaps in a newer state and wakes those who wait for its revision.
-    pub fn publish(&self, applied: Applied) {
+    pub fn publish(&self, applied: AppliedState) {
         let revision = applied.tables.meta().revision;
         let term = applied.log_id.map_or(0, |last| last.leader_id.term);
         let rows = applied.tables.len();
@@ -98,8 +98,8 @@ impl State {
     }
 }
 
-impl Default for State {
-    fn default() -> State {
-        State::new()
+impl Default for LatestState {
+    fn default() -> LatestState {
+        LatestState::new()
     }
 }

@@ -9,7 +9,7 @@ use openraft::errors::Fatal;
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
 
-use super::leadership::Core;
+use super::leadership::RaftHandle;
 use super::types::{NodeId, TypeConfig};
 use crate::store::{ClusterHealth, Member, Role, StoreError};
 
@@ -17,8 +17,8 @@ use crate::store::{ClusterHealth, Member, Role, StoreError};
 const QUORUM_SILENCE: Duration = Duration::from_secs(1);
 
 /// The cluster as this node sees it now. `caught_up` is the caller's to know.
-pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealth {
-    let metrics = core.metrics();
+pub fn cluster(raft: &RaftHandle, cluster_name: &str, caught_up: bool) -> ClusterHealth {
+    let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
     let applied_index = metrics.last_applied.as_ref().map_or(0, |id| id.index);
     ClusterHealth {
@@ -44,8 +44,8 @@ pub fn cluster(core: &Core, cluster_name: &str, caught_up: bool) -> ClusterHealt
 }
 
 /// What calls are told once consensus has stopped and cannot go on, if so.
-pub fn end(core: &Core) -> Option<StoreError> {
-    let mut metrics = core.metrics();
+pub fn end(raft: &RaftHandle) -> Option<StoreError> {
+    let mut metrics = raft.metrics();
     let told = metrics.borrow_watched().running_state.clone().err();
     if let Some(fatal) = told {
         return Some(match fatal {
@@ -116,8 +116,8 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
 }
 
 /// The other voter that lacks least of this leader's log.
-pub fn heir(core: &Core) -> Option<NodeId> {
-    let metrics = core.metrics();
+pub fn most_up_to_date_voter(raft: &RaftHandle) -> Option<NodeId> {
+    let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
     let replication = metrics.replication.as_ref()?;
     let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();

@@ -13,7 +13,7 @@ use super::state_machine::StateMachine;
 use super::types::{NodeId, Peer, TypeConfig};
 
 /// The consensus core of a node.
-pub type Core = Raft<TypeConfig, StateMachine>;
+pub type RaftHandle = Raft<TypeConfig, StateMachine>;
 
 /// A call that found nobody to serve it asks again after this, or as soon as
 /// the node hears of a change. Short against an election, long against a spin.
@@ -50,9 +50,9 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// Follows the leadership that `core` knows of.
-    pub fn of(core: &Core) -> Leadership {
-        Leadership { metrics: core.server_metrics() }
+    /// Follows the leadership that `raft` knows of.
+    pub fn of(raft: &RaftHandle) -> Leadership {
+        Leadership { metrics: raft.server_metrics() }
     }
 
     /// Who leads now.

@@ -14,14 +14,14 @@ use openraft::raft::linearizable_read::{Linearizer, ReadLogId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::applied::State;
+use super::applied::LatestState;
 use super::health;
-use super::leadership::{Core, Leader, Leadership};
+use super::leadership::{Leader, Leadership, RaftHandle};
 use super::types::TypeConfig;
 use crate::machine::ClusterMs;
 use crate::store::StoreError;
 use crate::store::raft::clock::cluster_clock::ClusterClock;
-use crate::store::raft::rpc::Network;
+use crate::store::raft::rpc::PeerNetwork;
 
 /// Readers that may wait for a round; more wait to be let in.
 const WAITING_MAX: usize = 4_096;
@@ -49,11 +49,11 @@ struct Waiter {
 
 /// What a round needs.
 pub struct ReadIndexRounds {
-    pub(crate) core: Core,
+    pub(crate) raft: RaftHandle,
     pub(crate) leadership: Leadership,
     pub(crate) cluster_clock: ClusterClock,
-    pub(crate) state: Arc<State>,
-    pub(crate) network: Network,
+    pub(crate) state: Arc<LatestState>,
+    pub(crate) network: PeerNetwork,
 }
 
 impl ReadBarrier {
@@ -115,7 +115,7 @@ impl ReadIndexRounds {
                 Err(failure) => failure,
             };
             // It cannot pass any more, however long it waits.
-            if let Some(end) = health::end(&self.core) {
+            if let Some(end) = health::end(&self.raft) {
                 for waiter in waiters.drain(..) {
                     let _ = waiter.pass.send(Err(end.clone()));
                 }
@@ -144,7 +144,7 @@ impl ReadIndexRounds {
         let unavailable = |why: String| StoreError::Unavailable(why);
         let (linearizer, time) = match self.leadership.now() {
             Leader::Me { term } => {
-                let asked = timeout_at(until, self.core.get_read_linearizer(ReadPolicy::ReadIndex));
+                let asked = timeout_at(until, self.raft.get_read_linearizer(ReadPolicy::ReadIndex));
                 let linearizer = asked
                     .await
                     .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
@@ -165,7 +165,7 @@ impl ReadIndexRounds {
             Leader::Nobody => return Err(unavailable("no leader is known".to_owned())),
         };
         let left = last.saturating_duration_since(Instant::now());
-        match linearizer.try_await_ready(&self.core, Some(left)).await {
+        match linearizer.try_await_ready(&self.raft, Some(left)).await {
             Ok(Ok(_ready)) => Ok(time),
             Ok(Err(_behind)) => Err(unavailable(BEHIND.to_owned())),
             Err(fatal) => Err(unavailable(fatal.to_string())),

@@ -10,9 +10,9 @@ use openraft::EntryPayload;
 use openraft::alias::StoredMembershipOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 
-use super::applied::{Applied as AppliedState, State};
+use super::applied::{AppliedState, LatestState};
 use super::entry::{Entry, LogId};
-use super::types::{Applied, NodeId, Proposal, TypeConfig};
+use super::types::{ApplyResponse, NodeId, Proposal, TypeConfig};
 use crate::codec;
 use crate::machine::{self, Decision, Reply};
 use crate::store::raft::blocking::blocking;
@@ -29,7 +29,7 @@ const PUBLISH_ENTRIES_MAX: usize = 128;
 
 /// What openraft applies entries to.
 pub struct StateMachine {
-    state: Arc<State>,
+    state: Arc<LatestState>,
     applied: AppliedState,
     membership: StoredMembershipOf<TypeConfig>,
     history: History,
@@ -38,13 +38,13 @@ pub struct StateMachine {
 }
 
 /// Someone to be answered once readers can see what was done.
-type Answer = (ApplyResponder<TypeConfig>, Applied);
+type Answer = (ApplyResponder<TypeConfig>, ApplyResponse);
 
 impl StateMachine {
     /// An empty machine. Openraft installs the newest snapshot and applies the
     /// log behind it before anything else.
     pub fn new(
-        state: Arc<State>,
+        state: Arc<LatestState>,
         history: History,
         snapshots: SnapshotDir,
         view: MembershipView,
@@ -59,7 +59,7 @@ impl StateMachine {
         }
     }
 
-    async fn apply_entry(&mut self, entry: Entry) -> io::Result<Applied> {
+    async fn apply_entry(&mut self, entry: Entry) -> io::Result<ApplyResponse> {
         let reply = match entry.payload {
             EntryPayload::Blank => None,
             EntryPayload::Membership(membership) => {
@@ -72,7 +72,7 @@ impl StateMachine {
             EntryPayload::Normal(proposal) => Some(self.decide(&entry.log_id, &proposal).await?),
         };
         self.applied.log_id = Some(entry.log_id);
-        Ok(Applied(reply))
+        Ok(ApplyResponse(reply))
     }
 
     /// Takes the membership of a log entry, and writes down who left.

@@ -16,7 +16,7 @@ openraft::declare_raft_types!(
     /// What openraft is generic over.
     pub TypeConfig:
         D = Proposal,
-        R = Applied,
+        R = ApplyResponse,
         NodeId = NodeId,
         Node = Peer,
         Term = u64,
@@ -67,4 +67,4 @@ impl fmt::Display for Peer {
 /// What applying an entry gave, for the node that proposed it: the reply where
 /// the entry was a command, nothing for openraft's own entries.
 #[derive(Clone, Debug, Default)]
-pub struct Applied(pub Option<Reply>);
+pub struct ApplyResponse(pub Option<Reply>);

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::{Instant, timeout_at};
 
-use super::applied::State;
+use super::applied::LatestState;
 use super::health;
-use super::leadership::{Core, Leader, Leadership};
+use super::leadership::{Leader, Leadership, RaftHandle};
 use super::precheck::Prechecks;
 use super::session::Session;
 use super::types::Proposal;
@@ -22,11 +22,11 @@ use crate::store::raft::rpc::{ForwardError, Forwarder, SPEAKS, SPEAKS_STEPWISE};
 use crate::store::{Request, StoreError};
 
 /// A node's way into the log.
-pub struct Writes {
-    pub(crate) core: Core,
+pub struct Proposer {
+    pub(crate) raft: RaftHandle,
     pub(crate) leadership: Leadership,
     pub(crate) cluster_clock: ClusterClock,
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<LatestState>,
     pub(crate) session: Session,
     pub(crate) forwarder: Forwarder,
     /// How large the state may become by what this node orders.
@@ -49,7 +49,7 @@ enum Attempt {
     Lost(String),
 }
 
-impl Writes {
+impl Proposer {
     /// Commits `request`, by `deadline`.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
         let ticket = self.session.ticket();
@@ -84,7 +84,7 @@ impl Writes {
                 Attempt::Doubt(why) => in_doubt.insert(why).clone(),
                 Attempt::Lost(why) => return Err(StoreError::Unknown(why)),
             };
-            let end = health::end(&self.core);
+            let end = health::end(&self.raft);
             if let (Some(end), None) = (&end, &in_doubt) {
                 return Err(end.clone());
             }
@@ -133,7 +133,7 @@ impl Writes {
         let (wall, max) = (self.cluster_clock.wall(), self.state_bytes_max);
         let envelope = request.clone().stamp(wall, clock, max, self.rules());
         let proposal = Proposal(codec::encode_envelope(&envelope));
-        let written = timeout_at(deadline, self.core.client_write(proposal)).await;
+        let written = timeout_at(deadline, self.raft.client_write(proposal)).await;
         drop(hope);
         match written {
             Err(_elapsed) => Attempt::Doubt("no majority took the command in time".to_owned()),

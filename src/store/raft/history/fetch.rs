@@ -16,20 +16,20 @@ use crate::machine::{Answer, Chain};
 use crate::proto::peer::HistoryQuestion;
 use crate::store::raft::consensus::leadership::Leadership;
 use crate::store::raft::consensus::types::{NodeId, Peer};
-use crate::store::raft::rpc::Network;
+use crate::store::raft::rpc::PeerNetwork;
 
 /// How long a peer may take; the caller has limits of its own.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The peers of a node. Until [`PeerHistorySource::follow`] it knows of none.
 pub struct PeerHistorySource {
-    network: Network,
+    network: PeerNetwork,
     leadership: OnceLock<Leadership>,
 }
 
 impl PeerHistorySource {
     /// Peers over `network`.
-    pub fn new(network: Network) -> PeerHistorySource {
+    pub fn new(network: PeerNetwork) -> PeerHistorySource {
         PeerHistorySource { network, leadership: OnceLock::new() }
     }
 

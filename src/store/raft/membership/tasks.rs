@@ -14,11 +14,11 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::change::MembershipChanges;
+use super::admin::ClusterAdmin;
 use super::view::Expelled;
-use crate::store::raft::consensus::leadership::{Core, Leader, Leadership};
+use crate::store::raft::consensus::leadership::{Leader, Leadership, RaftHandle};
 use crate::store::raft::consensus::types::{NodeId, Peer};
-use crate::store::raft::rpc::{CallError, Identity, Network, expelled};
+use crate::store::raft::rpc::{CallError, PeerIdentity, PeerNetwork, expelled};
 
 /// How often either looks. Short against a person's patience, and what it costs
 /// is a message to each peer, most of the time to none.
@@ -34,11 +34,11 @@ const LOOKS_BETWEEN_ROUNDS: u32 = 30;
 /// What both need.
 #[derive(Clone)]
 pub struct MembershipTasks {
-    pub(crate) core: Core,
+    pub(crate) raft: RaftHandle,
     pub(crate) leadership: Leadership,
-    pub(crate) network: Network,
-    pub(crate) identity: Identity,
-    pub(crate) changes: Arc<MembershipChanges>,
+    pub(crate) network: PeerNetwork,
+    pub(crate) identity: PeerIdentity,
+    pub(crate) admin: Arc<ClusterAdmin>,
     /// Whom the settings name as members.
     pub(crate) founders: BTreeMap<NodeId, Peer>,
 }
@@ -51,7 +51,7 @@ impl MembershipTasks {
             timer.tick().await;
             let Leader::Me { .. } = self.leadership.now() else { continue };
             let news = self.news(look == 0).await;
-            let Ok(_turn) = self.changes.under_way.try_lock() else { continue };
+            let Ok(_turn) = self.admin.change_lock.try_lock() else { continue };
             self.finish_change().await;
             if news.is_empty() {
                 continue;
@@ -59,7 +59,7 @@ impl MembershipTasks {
             let nodes: Vec<NodeId> = news.keys().copied().collect();
             // Only descriptions change, and no address: nobody is reached
             // elsewhere, and no majority moves.
-            match self.core.change_membership(ChangeMembers::SetNodes(news), true).await {
+            match self.raft.change_membership(ChangeMembers::SetNodes(news), true).await {
                 Ok(_) => tracing::debug!(?nodes, "members registered"),
                 // Another change is under way, or the office was lost.
                 Err(error) => tracing::debug!(?nodes, %error, "members not registered yet"),
@@ -71,14 +71,14 @@ impl MembershipTasks {
     /// else would take the second.
     async fn finish_change(&self) {
         let goal = {
-            let metrics = self.core.server_metrics();
+            let metrics = self.raft.server_metrics();
             let metrics = metrics.borrow_watched();
             let configs = metrics.membership_config.membership().get_joint_config();
             configs.last().filter(|_| configs.len() > 1).cloned()
         };
         let Some(goal) = goal else { return };
         let voters: Vec<NodeId> = goal.iter().copied().collect();
-        match self.core.change_membership(ChangeMembers::ReplaceAllVoters(goal), false).await {
+        match self.raft.change_membership(ChangeMembers::ReplaceAllVoters(goal), false).await {
             Ok(_) => tracing::info!(?voters, "an unfinished change of the members is finished"),
             Err(error) => tracing::debug!(?voters, %error, "the change is not finished yet"),
         }
@@ -88,7 +88,7 @@ impl MembershipTasks {
     /// about which something is missing, or of all.
     async fn news(&self, all: bool) -> BTreeMap<NodeId, Peer> {
         let members: Vec<(NodeId, Peer)> = {
-            let metrics = self.core.server_metrics();
+            let metrics = self.raft.server_metrics();
             let metrics = metrics.borrow_watched();
             let nodes = metrics.membership_config.membership().nodes();
             nodes.map(|(id, peer)| (*id, peer.clone())).collect()

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::machine::{Meta, Revision, Row};
 use crate::store::StoreError;
 use crate::store::export::{Export, Part, PartSender, channel};
-use crate::store::raft::consensus::applied::State;
+use crate::store::raft::consensus::applied::LatestState;
 use crate::store::raft::history::History;
 use crate::store::raft::history::archive::{ArchiveError, Run, Span};
 use crate::store::raft::history::chain_check::ChainCheck;
@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) struct ExportSource {
     pub(crate) history: History,
     /// As it goes on: its anchor tells what a reset dropped.
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<LatestState>,
 }
 
 impl ExportSource {

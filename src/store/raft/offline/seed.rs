@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use crate::machine::{Chain, Event, Meta};
 use crate::store::StoreError;
 use crate::store::export::{Part, StoreImport};
-use crate::store::raft::consensus::applied::Applied;
+use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{Membership, log_id};
 use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
 use crate::store::raft::data_dir::{self, DataDir, DataDirError};
@@ -167,7 +167,7 @@ impl Seed {
         let index = self.tables.meta().revision.0;
         let at = Some(log_id(TERM, index));
         let tables = std::mem::take(&mut self.tables);
-        let state = Applied { tables, log_id: at, ..Applied::default() };
+        let state = AppliedState { tables, log_id: at, ..AppliedState::default() };
         let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
         let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());
         let path = self.options.data_dir.clone();

@@ -43,7 +43,7 @@ pub(super) const KEY_SECRET: &str = "authorization";
 
 /// This node, as it presents itself to its peers.
 #[derive(Clone)]
-pub struct Identity {
+pub struct PeerIdentity {
     pub(super) cluster: String,
     pub(super) node: NodeId,
     pub(super) secret: Option<MetadataValue<Ascii>>,
@@ -59,7 +59,7 @@ pub struct Identity {
 #[error("the cluster secret must be visible ASCII")]
 pub struct SecretError;
 
-impl Identity {
+impl PeerIdentity {
     /// Node `node` of `cluster`, which proves itself with `secret` if there is one.
     ///
     /// # Errors
@@ -139,10 +139,10 @@ impl Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = self.secret.as_ref().map(|_| "hidden");
-        f.debug_struct("Identity")
+        f.debug_struct("PeerIdentity")
             .field("cluster", &self.cluster)
             .field("node", &self.node)
             .field("secret", &secret)
@@ -152,7 +152,7 @@ impl fmt::Debug for Identity {
 
 /// Marks what this node sends to one peer.
 #[derive(Clone, Debug)]
-pub struct Stamp {
+pub struct PeerCredentials {
     protocol: MetadataValue<Ascii>,
     protocol_least: MetadataValue<Ascii>,
     cluster: BinaryMetadataValue,
@@ -164,9 +164,9 @@ pub struct Stamp {
     membership: MembershipView,
 }
 
-impl Stamp {
+impl PeerCredentials {
     /// For requests to `to`, or to whoever answers when that is unknown.
-    pub fn new(identity: &Identity, to: Option<NodeId>) -> Self {
+    pub fn new(identity: &PeerIdentity, to: Option<NodeId>) -> Self {
         Self {
             protocol: identity.protocol().into(),
             protocol_least: (*identity.speaks.start()).into(),
@@ -181,7 +181,7 @@ impl Stamp {
     }
 }
 
-impl Interceptor for Stamp {
+impl Interceptor for PeerCredentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let metadata = request.metadata_mut();
         metadata.insert(KEY_PROTOCOL, self.protocol.clone());
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed() {
-        let shown = format!("{:?}", Identity::new("a", 1, Some("s3cret")).unwrap());
+        let shown = format!("{:?}", PeerIdentity::new("a", 1, Some("s3cret")).unwrap());
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }

@@ -28,7 +28,7 @@ pub(super) type Rpc = RPCError<TypeConfig>;
 
 /// A peer to send openraft's messages to.
 #[derive(Debug)]
-pub struct Remote {
+pub struct RemotePeer {
     me: NodeId,
     target: NodeId,
     lanes: Arc<PeerConnections>,
@@ -37,7 +37,7 @@ pub struct Remote {
     ack_timeout: Duration,
 }
 
-impl Remote {
+impl RemotePeer {
     pub(super) fn new(
         me: NodeId,
         target: NodeId,
@@ -59,7 +59,7 @@ impl Remote {
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for Remote {
+impl RaftNetworkV2<TypeConfig> for RemotePeer {
     type SnapshotData = SnapshotFile;
 
     async fn append_entries(

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tower::service_fn;
 
 use super::Options;
-use super::authentication::{Identity, Stamp};
+use super::authentication::{PeerCredentials, PeerIdentity};
 use super::dial::Dial;
 use crate::proto::peer::peer_client;
 use crate::store::raft::consensus::types::NodeId;
@@ -27,7 +27,7 @@ const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Calls one peer in this node's name.
-pub type PeerClient = peer_client::PeerClient<InterceptedService<Channel, Stamp>>;
+pub type PeerClient = peer_client::PeerClient<InterceptedService<Channel, PeerCredentials>>;
 
 /// The connections to one peer, by what must not wait for what.
 #[derive(Clone, Debug)]
@@ -44,13 +44,13 @@ pub(super) struct PeerConnections {
 
 impl PeerConnections {
     pub fn connect(
-        identity: &Identity,
+        identity: &PeerIdentity,
         options: &Options,
         dial: &Arc<dyn Dial>,
         target: NodeId,
         addr: &str,
     ) -> Self {
-        let stamp = Stamp::new(identity, Some(target));
+        let stamp = PeerCredentials::new(identity, Some(target));
         let lane = || client(channel(options, dial, addr), stamp.clone());
         Self { addr: addr.to_owned(), control: lane(), log: lane(), bulk: lane() }
     }
@@ -58,12 +58,12 @@ impl PeerConnections {
 
 /// A client for a peer of which only the address is known.
 pub(super) fn connect_unnamed(
-    identity: &Identity,
+    identity: &PeerIdentity,
     options: &Options,
     dial: &Arc<dyn Dial>,
     addr: &str,
 ) -> PeerClient {
-    client(channel(options, dial, addr), Stamp::new(identity, None))
+    client(channel(options, dial, addr), PeerCredentials::new(identity, None))
 }
 
 /// A server with what peers count on: windows that fit an append, and
@@ -77,7 +77,7 @@ pub fn listener(keep_alive: Duration) -> Server {
         .tcp_nodelay(true)
 }
 
-fn client(channel: Channel, stamp: Stamp) -> PeerClient {
+fn client(channel: Channel, stamp: PeerCredentials) -> PeerClient {
     peer_client::PeerClient::with_interceptor(channel, stamp)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)

@@ -9,7 +9,7 @@ use openraft::raft::{
 use thiserror::Error;
 use tonic::Status;
 
-use super::handler::{ReadIndex, Refusal, RefusalCode};
+use super::handler::{PeerRefusal, PeerRefusalCode, ReadIndex};
 use crate::proto::{peer, record};
 use crate::store::raft::consensus::entry::{
     EntryError, LogId, Membership, Vote, decode_entry, member_in, member_out,
@@ -212,39 +212,42 @@ fn not_leader_out(leader: Option<(NodeId, Peer)>) -> peer::NotLeader {
     peer::NotLeader { leader }
 }
 
-fn not_leader_in(not_leader: peer::NotLeader) -> Refusal {
-    Refusal::NotLeader { leader: not_leader.leader.map(member_in) }
+fn not_leader_in(not_leader: peer::NotLeader) -> PeerRefusal {
+    PeerRefusal::NotLeader { leader: not_leader.leader.map(member_in) }
 }
 
-fn refused_out(code: RefusalCode, message: String) -> peer::Refused {
+fn refused_out(code: PeerRefusalCode, message: String) -> peer::Refused {
     use peer::refused::Code;
     let code = match code {
-        RefusalCode::Busy => Code::Busy,
-        RefusalCode::Closing => Code::Closing,
-        RefusalCode::Invalid => Code::Invalid,
-        RefusalCode::Fault => Code::Fault,
+        PeerRefusalCode::Busy => Code::Busy,
+        PeerRefusalCode::Closing => Code::Closing,
+        PeerRefusalCode::Invalid => Code::Invalid,
+        PeerRefusalCode::Fault => Code::Fault,
     };
     peer::Refused { code: code.into(), message }
 }
 
-fn refused_in(refused: peer::Refused) -> Refusal {
+fn refused_in(refused: peer::Refused) -> PeerRefusal {
     use peer::refused::Code;
     let code = match refused.code() {
-        Code::Busy => RefusalCode::Busy,
-        Code::Closing => RefusalCode::Closing,
-        Code::Invalid => RefusalCode::Invalid,
-        Code::Fault | Code::Unspecified => RefusalCode::Fault,
+        Code::Busy => PeerRefusalCode::Busy,
+        Code::Closing => PeerRefusalCode::Closing,
+        Code::Invalid => PeerRefusalCode::Invalid,
+        Code::Fault | Code::Unspecified => PeerRefusalCode::Fault,
     };
-    Refusal::refused(code, refused.message)
+    PeerRefusal::refused(code, refused.message)
 }
 
-pub(super) fn forwarded_out(id: u64, result: Result<bytes::Bytes, Refusal>) -> peer::ForwardReply {
+pub(super) fn forwarded_out(
+    id: u64,
+    result: Result<bytes::Bytes, PeerRefusal>,
+) -> peer::ForwardReply {
     use peer::forward_reply::Outcome;
     let outcome = match result {
         Ok(reply) => Outcome::Reply(reply),
-        Err(Refusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
-        Err(Refusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
-        Err(Refusal::Unknown(message)) => Outcome::Unknown(message),
+        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
+        Err(PeerRefusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
+        Err(PeerRefusal::Unknown(message)) => Outcome::Unknown(message),
     };
     peer::ForwardReply { id, outcome: Some(outcome) }
 }
@@ -252,18 +255,18 @@ pub(super) fn forwarded_out(id: u64, result: Result<bytes::Bytes, Refusal>) -> p
 /// An outcome of a kind that this version does not know counts as unknown.
 pub(super) fn forwarded_in(
     outcome: Option<peer::forward_reply::Outcome>,
-) -> Result<bytes::Bytes, Refusal> {
+) -> Result<bytes::Bytes, PeerRefusal> {
     use peer::forward_reply::Outcome;
     match outcome {
         Some(Outcome::Reply(reply)) => Ok(reply),
         Some(Outcome::NotLeader(not_leader)) => Err(not_leader_in(not_leader)),
         Some(Outcome::Refused(refused)) => Err(refused_in(refused)),
-        Some(Outcome::Unknown(message)) => Err(Refusal::Unknown(message)),
-        None => Err(Refusal::Unknown("the reply has no outcome".into())),
+        Some(Outcome::Unknown(message)) => Err(PeerRefusal::Unknown(message)),
+        None => Err(PeerRefusal::Unknown("the reply has no outcome".into())),
     }
 }
 
-pub(super) fn read_index_out(result: Result<ReadIndex, Refusal>) -> peer::ReadIndexReply {
+pub(super) fn read_index_out(result: Result<ReadIndex, PeerRefusal>) -> peer::ReadIndexReply {
     use peer::read_index_reply::Outcome;
     let outcome = match result {
         Ok(index) => Outcome::Index(peer::ReadIndex {
@@ -272,17 +275,19 @@ pub(super) fn read_index_out(result: Result<ReadIndex, Refusal>) -> peer::ReadIn
             applied: id_out(&index.applied),
             cluster_ms: index.cluster_ms,
         }),
-        Err(Refusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
-        Err(Refusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
+        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
+        Err(PeerRefusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
         // A read changes nothing: what is not known is merely not done.
-        Err(Refusal::Unknown(message)) => Outcome::Refused(refused_out(RefusalCode::Busy, message)),
+        Err(PeerRefusal::Unknown(message)) => {
+            Outcome::Refused(refused_out(PeerRefusalCode::Busy, message))
+        }
     };
     peer::ReadIndexReply { outcome: Some(outcome) }
 }
 
 pub(super) fn read_index_in(
     reply: peer::ReadIndexReply,
-) -> Result<Result<ReadIndex, Refusal>, MessageError> {
+) -> Result<Result<ReadIndex, PeerRefusal>, MessageError> {
     use peer::read_index_reply::Outcome;
     Ok(match reply.outcome {
         None => return Err(MessageError::Lacks("an outcome")),

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::Network;
+use super::PeerNetwork;
 use super::forward_stream::{Fate, ForwardStream};
-use super::handler::{Refusal, RefusalCode};
+use super::handler::{PeerRefusal, PeerRefusalCode};
 use crate::store::raft::consensus::types::{NodeId, Peer};
 
 /// Why a forwarded proposal brought no reply.
@@ -30,7 +30,7 @@ pub enum ForwardError {
     #[error("the leader refused: {code:?}: {message}")]
     Refused {
         /// What kind of refusal.
-        code: RefusalCode,
+        code: PeerRefusalCode,
         /// For people.
         message: String,
     },
@@ -42,14 +42,14 @@ pub enum ForwardError {
 /// Carries proposals to leaders, over one stream each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
-    network: Network,
+    network: PeerNetwork,
     /// Bounded by the members of the cluster; broken ones are replaced.
     links: Arc<Mutex<HashMap<NodeId, Arc<ForwardStream>>>>,
 }
 
 impl Forwarder {
     /// A forwarder over the connections of `network`.
-    pub fn new(network: Network) -> Self {
+    pub fn new(network: PeerNetwork) -> Self {
         let links = Arc::default();
         Self { network, links }
     }
@@ -103,12 +103,12 @@ impl Forwarder {
     }
 }
 
-impl From<Refusal> for ForwardError {
-    fn from(refusal: Refusal) -> Self {
+impl From<PeerRefusal> for ForwardError {
+    fn from(refusal: PeerRefusal) -> Self {
         match refusal {
-            Refusal::NotLeader { leader } => Self::NotLeader { leader },
-            Refusal::Refused { code, message } => Self::Refused { code, message },
-            Refusal::Unknown(text) => Self::Unknown(text),
+            PeerRefusal::NotLeader { leader } => Self::NotLeader { leader },
+            PeerRefusal::Refused { code, message } => Self::Refused { code, message },
+            PeerRefusal::Unknown(text) => Self::Unknown(text),
         }
     }
 }

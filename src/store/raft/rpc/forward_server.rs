@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming};
 
 use super::conversion;
-use super::handler::{PeerHandler, Refusal};
+use super::handler::{PeerHandler, PeerRefusal};
 use crate::proto::peer::{ForwardBatch, ForwardItem, ForwardReplies, ForwardReply};
 use crate::store::raft::consensus::types::NodeId;
 
@@ -45,7 +45,7 @@ async fn answer(handler: Arc<dyn PeerHandler>, from: NodeId, item: ForwardItem) 
     let result = match timeout_at(deadline, proposing).await {
         Ok(result) => result,
         // It may be in the log by now.
-        Err(_) => Err(Refusal::Unknown("the deadline passed at the leader".into())),
+        Err(_) => Err(PeerRefusal::Unknown("the deadline passed at the leader".into())),
     };
     conversion::forwarded_out(item.id, result)
 }

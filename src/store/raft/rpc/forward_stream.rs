@@ -18,7 +18,7 @@ use tonic::Streaming;
 
 use super::connections::PeerClient;
 use super::conversion;
-use super::handler::Refusal;
+use super::handler::PeerRefusal;
 use crate::proto::peer::{ForwardBatch, ForwardItem, ForwardReplies};
 
 /// Items and bytes of one batch: the bytes bound what one message holds above
@@ -41,7 +41,7 @@ const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const ABANDONED: u8 = 2;
 
-type Outcome = Result<Bytes, Refusal>;
+type Outcome = Result<Bytes, PeerRefusal>;
 
 /// What became of an item.
 #[derive(Debug)]

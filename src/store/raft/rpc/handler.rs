@@ -24,21 +24,21 @@ pub trait PeerHandler: Send + Sync + 'static {
     /// peer's connection breaks, so it must bear being dropped at any await.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] when the item may have entered the log; every other
+    /// [`PeerRefusal::Unknown`] when the item may have entered the log; every other
     /// refusal promises that it has not and will not.
     async fn forwarded(
         &self,
         from: NodeId,
         item: Bytes,
         deadline: Instant,
-    ) -> Result<Bytes, Refusal>;
+    ) -> Result<Bytes, PeerRefusal>;
 
     /// Confirms with a quorum that this node leads and returns what a follower
     /// needs to answer a linearizable read.
     ///
     /// # Errors
     /// When this node does not lead or cannot confirm it.
-    async fn read_index(&self) -> Result<ReadIndex, Refusal>;
+    async fn read_index(&self) -> Result<ReadIndex, PeerRefusal>;
 
     /// A run of the history that ends with the revision `to` and goes down to
     /// `from` as far as this node has it and will send at once: first the 32
@@ -50,14 +50,14 @@ pub trait PeerHandler: Send + Sync + 'static {
         &self,
         from: u64,
         to: u64,
-    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal>;
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal>;
 
     /// Answers a question about the history from what this node itself has,
     /// once it has applied the revision that it names.
     ///
     /// # Errors
     /// When it has not, or lacks the answer.
-    async fn ask_history(&self, question: HistoryQuestion) -> Result<Bytes, Refusal>;
+    async fn ask_history(&self, question: HistoryQuestion) -> Result<Bytes, PeerRefusal>;
 }
 
 /// The point that a linearizable read must have applied.
@@ -75,7 +75,7 @@ pub struct ReadIndex {
 
 /// Why a peer did not do what was asked.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PeerRefusal {
     /// It does not lead; it may know who does.
     #[error("not the leader")]
     NotLeader {
@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("{code:?}: {message}")]
     Refused {
         /// What kind of refusal.
-        code: RefusalCode,
+        code: PeerRefusalCode,
         /// For people.
         message: String,
     },
@@ -97,7 +97,7 @@ pub enum Refusal {
 
 /// Kinds of refusal that callers tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalCode {
+pub enum PeerRefusalCode {
     /// Too much is under way, or no quorum: later may do.
     Busy,
     /// The node is stopping: another may do.
@@ -108,9 +108,9 @@ pub enum RefusalCode {
     Fault,
 }
 
-impl Refusal {
+impl PeerRefusal {
     /// A refusal that says `message`.
-    pub fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
+    pub fn refused(code: PeerRefusalCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::Refused { code, message }
     }

@@ -13,8 +13,8 @@ use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 use super::authentication::{
-    Identity, KEY_CLUSTER, KEY_FROM, KEY_INCARNATION, KEY_PROTOCOL, KEY_PROTOCOL_LEAST, KEY_SECRET,
-    KEY_SEED, KEY_TO, KEY_TO_INCARNATION,
+    KEY_CLUSTER, KEY_FROM, KEY_INCARNATION, KEY_PROTOCOL, KEY_PROTOCOL_LEAST, KEY_SECRET, KEY_SEED,
+    KEY_TO, KEY_TO_INCARNATION, PeerIdentity,
 };
 use crate::store::raft::consensus::types::NodeId;
 use crate::store::raft::membership::view::Expelled;
@@ -38,7 +38,7 @@ pub struct Sender {
 /// Lets in what this node's own peers meant for it.
 #[derive(Clone, Debug)]
 pub struct PeerAuthenticator {
-    identity: Arc<Identity>,
+    identity: Arc<PeerIdentity>,
     logged: Arc<Mutex<BTreeSet<Logged>>>,
 }
 
@@ -54,7 +54,7 @@ struct Refused {
 
 impl PeerAuthenticator {
     /// The gate of node `identity`.
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: PeerIdentity) -> Self {
         Self { identity: Arc::new(identity), logged: Arc::default() }
     }
 
@@ -201,15 +201,19 @@ mod tests {
     use super::*;
     use crate::store::raft::consensus::types::Peer;
     use crate::store::raft::membership::view::MembershipView;
-    use crate::store::raft::rpc::Stamp;
+    use crate::store::raft::rpc::PeerCredentials;
 
-    fn identity(cluster: &str, node: NodeId, secret: Option<&str>) -> Identity {
-        Identity::new(cluster, node, secret).unwrap()
+    fn identity(cluster: &str, node: NodeId, secret: Option<&str>) -> PeerIdentity {
+        PeerIdentity::new(cluster, node, secret).unwrap()
     }
 
     /// What node 1, presenting itself as `from`, gets from node 2 of cluster `a`.
-    fn authenticated(from: &Identity, to: NodeId, secret: Option<&str>) -> Result<Sender, Code> {
-        let request = Stamp::new(from, Some(to)).call(Request::new(())).unwrap();
+    fn authenticated(
+        from: &PeerIdentity,
+        to: NodeId,
+        secret: Option<&str>,
+    ) -> Result<Sender, Code> {
+        let request = PeerCredentials::new(from, Some(to)).call(Request::new(())).unwrap();
         let passed = PeerAuthenticator::new(identity("a", 2, secret)).call(request);
         passed
             .map(|request| *request.extensions().get::<Sender>().unwrap())
@@ -238,8 +242,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_was_seeded_otherwise_is_turned_away() {
-        let authenticated = |mine: Identity, from: Identity| {
-            let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+        let authenticated = |mine: PeerIdentity, from: PeerIdentity| {
+            let request = PeerCredentials::new(&from, Some(2)).call(Request::new(())).unwrap();
             PeerAuthenticator::new(mine).call(request).is_ok()
         };
         let mine = |state| identity("a", 2, None).with_seed(state);
@@ -264,7 +268,7 @@ mod tests {
         membership.set(BTreeMap::from([(1, known)]), BTreeSet::from([3]));
         let knock = |node, incarnation| {
             let from = identity("a", node, None).with_incarnation(incarnation, "");
-            let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+            let request = PeerCredentials::new(&from, Some(2)).call(Request::new(())).unwrap();
             PeerAuthenticator::new(identity("a", 2, None).with_membership(membership.clone()))
                 .call(request)
         };
@@ -278,7 +282,7 @@ mod tests {
     fn a_node_that_lost_its_folder_neither_votes_nor_acknowledges() {
         let membership = MembershipView::default();
         let from = identity("a", 1, None).with_membership(membership.clone());
-        let mut stamp = Stamp::new(&from, Some(2));
+        let mut stamp = PeerCredentials::new(&from, Some(2));
         let mut knock = |incarnation| {
             let me = identity("a", 2, None).with_incarnation(incarnation, "");
             PeerAuthenticator::new(me).call(stamp.call(Request::new(())).unwrap()).is_ok()
@@ -293,7 +297,7 @@ mod tests {
     /// What a node that speaks `mine` says to one that speaks `theirs`.
     fn speaks(theirs: RangeInclusive<u32>, mine: RangeInclusive<u32>) -> Result<(), String> {
         let from = identity("a", 1, None).with_protocols(theirs);
-        let request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+        let request = PeerCredentials::new(&from, Some(2)).call(Request::new(())).unwrap();
         let gate =
             PeerAuthenticator::new(identity("a", 2, None).with_protocols(mine)).call(request);
         gate.map(drop).map_err(|status| status.message().to_owned())
@@ -323,7 +327,7 @@ mod tests {
     fn who_does_not_say_the_oldest_speaks_all_up_to_the_newest() {
         for (newest, passes) in [(Some("2"), true), (Some("1"), false), (None, false)] {
             let from = identity("a", 1, None);
-            let mut request = Stamp::new(&from, Some(2)).call(Request::new(())).unwrap();
+            let mut request = PeerCredentials::new(&from, Some(2)).call(Request::new(())).unwrap();
             request.metadata_mut().remove(KEY_PROTOCOL_LEAST);
             request.metadata_mut().remove(KEY_PROTOCOL);
             if let Some(newest) = newest {

@@ -1,6 +1,6 @@
 //! The peer network: how nodes of one cluster reach one another.
 //!
-//! [`Network`] is what openraft sends through and [`peer_service`] what answers
+//! [`PeerNetwork`] is what openraft sends through and [`peer_service`] what answers
 //! on the other side; [`Forwarder`] carries a follower's proposals to the
 //! leader. Each peer is reached over three long-lived connections, so that a
 //! snapshot delays no append and an append no heartbeat. Bytes in, bytes out:
@@ -34,13 +34,15 @@ use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::consensus::types::{NodeId, Peer, TypeConfig};
-pub use super::rpc::authentication::{Identity, SPEAKS, SPEAKS_STEPWISE, SecretError, Stamp};
-pub use super::rpc::client::Remote;
+pub use super::rpc::authentication::{
+    PeerCredentials, PeerIdentity, SPEAKS, SPEAKS_STEPWISE, SecretError,
+};
+pub use super::rpc::client::RemotePeer;
 use super::rpc::connections::PeerConnections;
 pub use super::rpc::connections::{MESSAGE_BYTES_MAX, PeerClient, listener};
 pub use super::rpc::dial::{Dial, Duplex, Tcp};
 pub use super::rpc::forward::{ForwardError, Forwarder};
-pub use super::rpc::handler::{PeerHandler, ReadIndex, Refusal, RefusalCode};
+pub use super::rpc::handler::{PeerHandler, PeerRefusal, PeerRefusalCode, ReadIndex};
 pub use super::rpc::interceptor::{PeerAuthenticator, Sender, expelled};
 pub use super::rpc::server::{PeerService, peer_service};
 use crate::proto::peer;
@@ -74,13 +76,13 @@ impl Default for Options {
 
 /// Reaches peers. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Network {
-    shared: Arc<NetworkInner>,
+pub struct PeerNetwork {
+    shared: Arc<PeerNetworkShared>,
 }
 
 #[derive(Debug)]
-struct NetworkInner {
-    identity: Identity,
+struct PeerNetworkShared {
+    identity: PeerIdentity,
     options: Options,
     dial: Arc<dyn Dial>,
     /// Bounded by the members that the cluster ever had in this run.
@@ -115,19 +117,19 @@ pub enum CallError {
     },
     /// It answered that it will not.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] PeerRefusal),
 }
 
-impl Network {
+impl PeerNetwork {
     /// A network over TCP for the node `identity`.
-    pub fn new(identity: Identity, options: Options) -> Self {
+    pub fn new(identity: PeerIdentity, options: Options) -> Self {
         Self::with_dial(identity, options, Arc::new(Tcp))
     }
 
     /// A network over connections that `dial` makes.
-    pub fn with_dial(identity: Identity, options: Options, dial: Arc<dyn Dial>) -> Self {
+    pub fn with_dial(identity: PeerIdentity, options: Options, dial: Arc<dyn Dial>) -> Self {
         let peers = Mutex::default();
-        Self { shared: Arc::new(NetworkInner { identity, options, dial, peers }) }
+        Self { shared: Arc::new(PeerNetworkShared { identity, options, dial, peers }) }
     }
 
     /// Asks the leader for the point that a linearizable read must have applied.
@@ -225,21 +227,21 @@ impl Network {
         lanes
     }
 
-    fn remote(&self, target: NodeId, peer: &Peer, heartbeats: bool) -> Remote {
+    fn remote(&self, target: NodeId, peer: &Peer, heartbeats: bool) -> RemotePeer {
         let me = self.shared.identity.node();
         let ack_timeout = self.shared.options.ack_timeout;
-        Remote::new(me, target, self.lanes(target, peer), heartbeats, ack_timeout)
+        RemotePeer::new(me, target, self.lanes(target, peer), heartbeats, ack_timeout)
     }
 }
 
-impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Remote;
+impl RaftNetworkFactory<TypeConfig> for PeerNetwork {
+    type Network = RemotePeer;
 
-    async fn new_client(&mut self, target: NodeId, node: &Peer) -> Remote {
+    async fn new_client(&mut self, target: NodeId, node: &Peer) -> RemotePeer {
         self.remote(target, node, false)
     }
 
-    async fn new_heartbeat_client(&mut self, target: NodeId, node: &Peer) -> Remote {
+    async fn new_heartbeat_client(&mut self, target: NodeId, node: &Peer) -> RemotePeer {
         self.remote(target, node, true)
     }
 }

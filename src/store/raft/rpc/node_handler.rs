@@ -12,14 +12,14 @@ use futures::stream::{self, BoxStream};
 use openraft::ReadPolicy;
 use tokio::time::{Instant, timeout};
 
-use super::{PeerHandler, ReadIndex, Refusal, RefusalCode};
+use super::{PeerHandler, PeerRefusal, PeerRefusalCode, ReadIndex};
 use crate::codec;
 use crate::machine::Revision;
 use crate::proto::peer::HistoryQuestion;
 use crate::store::raft::consensus::leadership::Leader;
 use crate::store::raft::consensus::read;
 use crate::store::raft::consensus::types::NodeId;
-use crate::store::raft::consensus::write::{ForwardedError, Writes};
+use crate::store::raft::consensus::write::{ForwardedError, Proposer};
 use crate::store::raft::history::archive::{ArchiveError, Span};
 use crate::store::raft::history::{History, PeerQuestion};
 
@@ -32,7 +32,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 
 /// Serves peers.
 pub struct NodeHandler {
-    pub(crate) writes: Arc<Writes>,
+    pub(crate) proposer: Arc<Proposer>,
     pub(crate) history: History,
 }
 
@@ -43,39 +43,39 @@ impl PeerHandler for NodeHandler {
         _from: NodeId,
         item: Bytes,
         deadline: Instant,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, PeerRefusal> {
         let request = codec::decode_request(&item)
-            .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
-        match self.writes.forwarded(request, deadline).await {
+            .map_err(|error| PeerRefusal::refused(PeerRefusalCode::Invalid, error.to_string()))?;
+        match self.proposer.forwarded(request, deadline).await {
             Ok(reply) => Ok(codec::encode_reply(&reply)),
             Err(ForwardedError::NotLeader(leader)) => Err(not_leader(leader)),
-            Err(ForwardedError::Unknown(why)) => Err(Refusal::Unknown(why)),
+            Err(ForwardedError::Unknown(why)) => Err(PeerRefusal::Unknown(why)),
         }
     }
 
     fn wall_ms(&self) -> u64 {
-        self.writes.cluster_clock.wall().0
+        self.proposer.cluster_clock.wall().0
     }
 
-    async fn read_index(&self) -> Result<ReadIndex, Refusal> {
-        let writes = &self.writes;
-        let term = match writes.leadership.now() {
+    async fn read_index(&self) -> Result<ReadIndex, PeerRefusal> {
+        let proposer = &self.proposer;
+        let term = match proposer.leadership.now() {
             Leader::Me { term } => term,
             other @ (Leader::Peer { .. } | Leader::Nobody) => return Err(not_leader(other)),
         };
-        let linearizer = writes
-            .core
-            .get_read_linearizer(ReadPolicy::ReadIndex)
-            .await
-            .map_err(|error| Refusal::refused(RefusalCode::Busy, read::why_not(&error)))?;
-        let late = || Refusal::refused(RefusalCode::Busy, "this node has only begun to lead");
-        let logged = writes.state.logged_by(term, Instant::now() + BEHIND).await;
+        let linearizer =
+            proposer.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| {
+                PeerRefusal::refused(PeerRefusalCode::Busy, read::why_not(&error))
+            })?;
+        let late =
+            || PeerRefusal::refused(PeerRefusalCode::Busy, "this node has only begun to lead");
+        let logged = proposer.state.logged_by(term, Instant::now() + BEHIND).await;
         let logged = logged.ok_or_else(late)?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
             read: *linearizer.read_log_id().log_id(),
             applied: linearizer.applied().copied(),
-            cluster_ms: writes.cluster_clock.now(term, logged).0,
+            cluster_ms: proposer.cluster_clock.now(term, logged).0,
         })
     }
 
@@ -83,7 +83,7 @@ impl PeerHandler for NodeHandler {
         &self,
         from: u64,
         to: u64,
-    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal> {
         let span = Span { first: Revision(from), last: Revision(to) };
         let run = self.history.range(span, HISTORY_BYTES_MAX).await.map_err(fault)?;
         let before = Bytes::copy_from_slice(&run.before.0);
@@ -91,28 +91,28 @@ impl PeerHandler for NodeHandler {
         Ok(stream::iter(std::iter::once(before).chain(events).map(Ok)).boxed())
     }
 
-    async fn ask_history(&self, asked: HistoryQuestion) -> Result<Bytes, Refusal> {
+    async fn ask_history(&self, asked: HistoryQuestion) -> Result<Bytes, PeerRefusal> {
         let question = codec::decode_question(&asked.question)
-            .map_err(|error| Refusal::refused(RefusalCode::Invalid, error.to_string()))?;
+            .map_err(|error| PeerRefusal::refused(PeerRefusalCode::Invalid, error.to_string()))?;
         let (revision, anchor) = (Revision(asked.revision), Revision(asked.anchor));
         let asked = PeerQuestion { question, revision, anchor };
-        let mut seen = self.writes.state.revision();
+        let mut seen = self.proposer.state.revision();
         let reached = seen.wait_for(|seen| *seen >= asked.revision);
         if !matches!(timeout(BEHIND, reached).await, Ok(Ok(_))) {
-            return Err(Refusal::refused(RefusalCode::Busy, "this node is behind"));
+            return Err(PeerRefusal::refused(PeerRefusalCode::Busy, "this node is behind"));
         }
-        let state = self.writes.state.load();
+        let state = self.proposer.state.load();
         let answer = self.history.answer_peer(&asked, state.tables.meta()).await;
         Ok(codec::encode_answer(&answer.map_err(fault)?))
     }
 }
 
-fn fault(error: ArchiveError) -> Refusal {
-    Refusal::refused(RefusalCode::Fault, error.to_string())
+fn fault(error: ArchiveError) -> PeerRefusal {
+    PeerRefusal::refused(PeerRefusalCode::Fault, error.to_string())
 }
 
-fn not_leader(leader: Leader) -> Refusal {
-    Refusal::NotLeader {
+fn not_leader(leader: Leader) -> PeerRefusal {
+    PeerRefusal::NotLeader {
         leader: match leader {
             Leader::Peer { id, peer } => Some((id, peer)),
             Leader::Me { .. } | Leader::Nobody => None,

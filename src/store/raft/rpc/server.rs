@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::authentication::Identity;
+use super::authentication::PeerIdentity;
 use super::connections::MESSAGE_BYTES_MAX;
-use super::handler::{PeerHandler, Refusal};
+use super::handler::{PeerHandler, PeerRefusal};
 use super::interceptor::{PeerAuthenticator, sender};
 use super::{conversion, forward_server, snapshot};
 use crate::proto::peer::peer_server::{self, PeerServer};
@@ -43,7 +43,7 @@ pub type PeerService<SM> = InterceptedService<PeerServer<LocalNode<SM>>, PeerAut
 pub fn peer_service<SM>(
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
-    identity: Identity,
+    identity: PeerIdentity,
     folder: impl Into<PathBuf>,
 ) -> PeerService<SM>
 where
@@ -66,7 +66,7 @@ where
 pub struct LocalNode<SM: RaftStateMachine<TypeConfig>> {
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
-    identity: Identity,
+    identity: PeerIdentity,
     folder: PathBuf,
     receiving: Arc<Semaphore>,
 }
@@ -231,10 +231,12 @@ where
     }
 }
 
-type Events = stream::BoxStream<'static, Result<bytes::Bytes, Refusal>>;
+type Events = stream::BoxStream<'static, Result<bytes::Bytes, PeerRefusal>>;
 
 /// As many events as one message may hold.
-async fn next_chunk(mut events: Events) -> Result<Option<(peer::HistoryChunk, Events)>, Refusal> {
+async fn next_chunk(
+    mut events: Events,
+) -> Result<Option<(peer::HistoryChunk, Events)>, PeerRefusal> {
     let mut chunk = peer::HistoryChunk::default();
     let mut bytes = 0;
     while bytes < HISTORY_BYTES_MAX && chunk.events.len() < HISTORY_EVENTS_MAX {
@@ -247,7 +249,7 @@ async fn next_chunk(mut events: Events) -> Result<Option<(peer::HistoryChunk, Ev
     Ok((!chunk.events.is_empty()).then_some((chunk, events)))
 }
 
-fn no_history(refusal: Refusal) -> Status {
+fn no_history(refusal: PeerRefusal) -> Status {
     Status::unavailable(refusal.to_string())
 }
 

@@ -20,7 +20,7 @@ use crate::machine::row::Counts;
 use crate::machine::{self, Row};
 use crate::proto::record;
 use crate::store::raft::blocking::blocking;
-use crate::store::raft::consensus::applied::Applied;
+use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{LogId, Membership};
 use crate::store::raft::consensus::types::{NodeId, TypeConfig};
 use crate::store::raft::disk;
@@ -67,7 +67,7 @@ impl SnapshotDir {
     /// Writes the snapshot of `state`, durable on return.
     pub(crate) fn write(
         &self,
-        state: &Applied,
+        state: &AppliedState,
         membership: &StoredMembershipOf<TypeConfig>,
     ) -> io::Result<Snapshot> {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
@@ -138,11 +138,11 @@ fn is_own(name: &str) -> bool {
 /// # Errors
 /// `InvalidData` when the content is damaged, or of a newer version; names the
 /// file.
-pub fn read(file: &SnapshotFile) -> io::Result<Applied> {
+pub fn read(file: &SnapshotFile) -> io::Result<AppliedState> {
     read_content(file).map_err(|error| refused(&file.path, &error))
 }
 
-fn read_content(file: &SnapshotFile) -> io::Result<Applied> {
+fn read_content(file: &SnapshotFile) -> io::Result<AppliedState> {
     /// Fewer system calls for rows that are small.
     const BUFFER_BYTES: usize = 256 << 10;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file.reader()?);
@@ -166,7 +166,7 @@ fn read_content(file: &SnapshotFile) -> io::Result<Applied> {
     let tables = Tables::restore(meta, rows);
     match fault {
         Some(fault) => Err(fault),
-        None => Ok(Applied { tables, log_id: covered.last_log_id, retired: retired.into() }),
+        None => Ok(AppliedState { tables, log_id: covered.last_log_id, retired: retired.into() }),
     }
 }
 
@@ -178,7 +178,7 @@ fn read_state(reader: &mut impl Read) -> io::Result<Option<StateRecord>> {
 /// Builds one snapshot of the state as it was when openraft asked.
 pub struct Builder {
     pub(crate) dir: SnapshotDir,
-    pub(crate) state: Applied,
+    pub(crate) state: AppliedState,
     pub(crate) membership: StoredMembershipOf<TypeConfig>,
     pub(crate) history: History,
 }
@@ -273,8 +273,8 @@ mod tests {
     use crate::store::raft::consensus::entry::log_id;
     use crate::store::raft::snapshot::file::RECEIVED_PREFIX;
 
-    fn state(index: u64) -> Applied {
-        Applied { log_id: Some(log_id(1, index)), ..Applied::default() }
+    fn state(index: u64) -> AppliedState {
+        AppliedState { log_id: Some(log_id(1, index)), ..AppliedState::default() }
     }
 
     #[test]
@@ -297,7 +297,8 @@ mod tests {
     fn every_changed_byte_of_the_newest_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let dir = SnapshotDir::new(folder.path().to_owned());
-        let written = dir.write(&Applied::default(), &StoredMembershipOf::<TypeConfig>::default());
+        let written =
+            dir.write(&AppliedState::default(), &StoredMembershipOf::<TypeConfig>::default());
         let path = written.unwrap().snapshot.path;
         let whole = fs::read(&path).unwrap();
         let reads = || {

@@ -10,7 +10,7 @@ use openraft::EntryPayload;
 use super::RecoverError;
 use crate::machine::Event;
 use crate::store::StoreError;
-use crate::store::raft::consensus::applied::Applied;
+use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{Entry, LogId};
 use crate::store::raft::consensus::state_machine::carry_out;
 use crate::store::raft::log::ReadOnlyLog;
@@ -23,9 +23,9 @@ const READ_BYTES: u64 = 4 << 20;
 pub(super) struct RecoverReplay {
     pub log: ReadOnlyLog,
     /// The snapshot; an empty state where there is none.
-    pub base: Applied,
+    pub base: AppliedState,
     /// After the last entry.
-    pub end: Applied,
+    pub end: AppliedState,
     pub committed: Option<LogId>,
 }
 
@@ -73,7 +73,7 @@ impl RecoverReplay {
 
     fn apply(
         &self,
-        state: &mut Applied,
+        state: &mut AppliedState,
         mut show: impl FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<(), ReplayError> {
         let mut next = match self.base.log_id {
@@ -116,12 +116,12 @@ impl From<crate::store::raft::log::LogError> for ReplayError {
     }
 }
 
-fn newest(dir: PathBuf) -> io::Result<Applied> {
-    let Some(found) = SnapshotDir::new(dir).newest()? else { return Ok(Applied::default()) };
+fn newest(dir: PathBuf) -> io::Result<AppliedState> {
+    let Some(found) = SnapshotDir::new(dir).newest()? else { return Ok(AppliedState::default()) };
     folder::read(&found.snapshot)
 }
 
-fn apply_entry(state: &mut Applied, entry: Entry) -> io::Result<Vec<Event>> {
+fn apply_entry(state: &mut AppliedState, entry: Entry) -> io::Result<Vec<Event>> {
     let events = match entry.payload {
         EntryPayload::Blank | EntryPayload::Membership(_) => Vec::new(),
         EntryPayload::Normal(proposal) => {
