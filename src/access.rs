@@ -1,7 +1,7 @@
-//! Access: who may call, over HTTP and gRPC alike. Safe by default, as Redis's
-//! protected mode: without a token only callers on this machine are served,
-//! until an operator says otherwise. Once a token is configured everybody
-//! shows it, callers on this machine too, as with Redis's `requirepass`.
+//! Access: who may call, over HTTP and gRPC alike. The default is safe, like Redis's
+//! protected mode: without a token only callers on this machine are served, unless an
+//! operator allows more. Once a token is configured, every caller must send it, those on
+//! this machine too, as with Redis's `requirepass`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,56 +12,57 @@ use subtle::ConstantTimeEq;
 
 use crate::machine::Text;
 
-/// What the operator has set.
+/// What the operator has configured.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What callers must show as `Authorization: Bearer …`.
+    /// The token that callers must send as `Authorization: Bearer …`.
     pub token: Option<Secret>,
-    /// A second token, which alone gives the right to administer. Where there
-    /// is none, `token` gives it.
+    /// A second token, which alone gives the right to administer. If there is none,
+    /// `token` gives that right.
     pub admin_token: Option<Secret>,
-    /// Serve callers from beyond this machine without a token.
+    /// Serve callers on other machines without a token.
     pub insecure: bool,
-    /// Host names, besides this machine's own, under which clients reach us:
-    /// `name` for any port or `name:port`; `*` for any.
+    /// The host names under which clients reach this server, besides the names of this
+    /// machine: `name` for any port, `name:port`, or `*` for any name.
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call, such as `https://app.example`,
-    /// besides pages served from this machine; `*` for any.
+    /// The origins of web pages that may call, such as `https://app.example`, besides
+    /// pages from this machine. `*` allows any origin.
     pub origins: Vec<String>,
 }
 
-/// Text that no log and no print-out may show.
+/// Text that must not appear in any log or output.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
 
-/// Somebody who was let in.
+/// A caller that was admitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Recorded in the history where a command names no agent.
+    /// Who the history names, where a command itself names no agent.
     pub actor: Option<Text>,
-    /// May call `sidecar_reset`.
+    /// Whether the caller may administer, for instance call `sidecar_reset`.
     pub admin: bool,
 }
 
-/// Why somebody was not let in. The text is for the caller.
+/// Why a caller was not admitted. The text is written for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// No token or a wrong one: 401, `UNAUTHENTICATED`.
+    /// The token is missing or wrong. It becomes HTTP 401 and gRPC `UNAUTHENTICATED`.
     #[error("{0}")]
     Unauthenticated(String),
-    /// Not from here, not under this name: 403, `PERMISSION_DENIED`.
+    /// Calls from this machine, host name or web page are not allowed. It becomes HTTP
+    /// 403 and gRPC `PERMISSION_DENIED`.
     #[error("{0}")]
     Forbidden(String),
 }
 
-/// What a request shows of where it comes from.
+/// What a request reveals about where it comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestOrigin<'a> {
-    /// The other end of the connection; nothing for pipes and Unix sockets,
-    /// which only this machine can reach.
+    /// The other end of the connection. `None` for pipes and Unix sockets, which only
+    /// this machine can reach.
     pub peer: Option<IpAddr>,
-    /// A proxy says that it forwards for somebody else, so the connection's
-    /// other end is not the caller.
+    /// A proxy forwards the request, so the other end of the connection is not the
+    /// caller.
     pub forwarded: bool,
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
@@ -71,11 +72,11 @@ pub struct RequestOrigin<'a> {
     pub origin: Option<&'a str>,
 }
 
-/// Headers by which proxies say for whom they ask; with any of them a caller
-/// counts as [`RequestOrigin::forwarded`].
+/// The headers by which proxies name the caller whose request they forward. A request
+/// with any of them counts as [`RequestOrigin::forwarded`].
 pub const FORWARDED_HEADERS: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// The policy.
+/// The policy that admits or denies each call.
 #[derive(Clone, Debug)]
 pub struct Access {
     token: Option<[u8; 32]>,
@@ -85,7 +86,7 @@ pub struct Access {
     origins: Vec<String>,
 }
 
-const PROTECTED: &str = "this server has no token configured and serves only callers on its own \
+const TOKEN_NEEDED: &str = "this server has no token configured and serves only callers on its own \
      machine; set SIDECAR_TOKEN (or SIDECAR_TOKEN_FILE) and send it as 'Authorization: Bearer \
      <token>', or set SIDECAR_INSECURE=true to serve everybody who can reach it by its address or a \
      name that SIDECAR_ALLOWED_HOSTS lists";
@@ -102,24 +103,28 @@ impl Access {
         }
     }
 
-    /// Whether `visitor` may call, and as whom.
-    pub fn admit(&self, visitor: RequestOrigin<'_>) -> Result<Caller, Denied> {
-        self.check_origin(visitor.origin)?;
+    /// Decides whether a request may call, and with which rights.
+    ///
+    /// # Errors
+    /// The request is denied, for the reason that the caller is told.
+    pub fn admit(&self, request: RequestOrigin<'_>) -> Result<Caller, Denied> {
+        self.check_origin(request.origin)?;
         if self.token.is_none() && self.admin_token.is_none() {
-            return self.admit_without_token(visitor);
+            return self.admit_without_token(request);
         }
-        // A web page that reached us under a forged name cannot know the
-        // token, so whoever shows it may use any name for this server.
-        self.admit_with_token(visitor.authorization)
+        // A web page that reached this server under a forged name cannot know the token,
+        // so a caller that sends it may use any host name.
+        self.admit_with_token(request.authorization)
     }
 
-    fn admit_without_token(&self, visitor: RequestOrigin<'_>) -> Result<Caller, Denied> {
-        let local = !visitor.forwarded && visitor.peer.is_none_or(is_local);
+    fn admit_without_token(&self, request: RequestOrigin<'_>) -> Result<Caller, Denied> {
+        let local = !request.forwarded && request.peer.is_none_or(is_local);
         match (local, self.insecure) {
-            (true, _) => self.check_host(visitor.host, is_local_name)?,
-            (false, true) => self.check_host(visitor.host, is_address_or_local)?,
-            // Whatever name they use: they must learn what is missing.
-            (false, false) => return Err(Denied::Forbidden(PROTECTED.into())),
+            (true, _) => self.check_host(request.host, is_local_name)?,
+            (false, true) => self.check_host(request.host, is_address_or_local)?,
+            // The host name is not checked first: the caller must learn that a token is
+            // missing, whatever name it uses.
+            (false, false) => return Err(Denied::Forbidden(TOKEN_NEEDED.into())),
         }
         Ok(Caller { actor: None, admin: local })
     }
@@ -129,22 +134,22 @@ impl Access {
         let header = authorization.ok_or_else(|| {
             unauthenticated("this server needs a token: send 'Authorization: Bearer <token>'")
         })?;
-        let shown = bearer(header).ok_or_else(|| {
+        let sent = bearer(header).ok_or_else(|| {
             unauthenticated("the Authorization header must have the form 'Bearer <token>'")
         })?;
-        let shown = digest(shown);
-        // Both are compared in full, whichever fits.
-        let is_admin = self.admin_token.is_some_and(|token| token.ct_eq(&shown).into());
-        let is_known = self.token.is_some_and(|token| token.ct_eq(&shown).into());
+        let sent = digest(sent);
+        // Both tokens are always compared, so the time does not tell which one matched.
+        let is_admin = self.admin_token.is_some_and(|token| token.ct_eq(&sent).into());
+        let is_known = self.token.is_some_and(|token| token.ct_eq(&sent).into());
         if !is_admin && !is_known {
             return Err(unauthenticated("the token is not the one this server was given"));
         }
         Ok(Caller { actor: None, admin: is_admin || self.admin_token.is_none() })
     }
 
-    /// Against DNS rebinding: a page of some site whose name was made to point
-    /// here still sends that site's name. `is_own` knows this server's names
-    /// besides the listed ones.
+    /// Prevents DNS rebinding: if an attacker makes the name of its site point to this
+    /// server, the browser still sends that name. `is_own` recognises the names of this
+    /// server besides the listed ones.
     fn check_host(&self, host: Option<&str>, is_own: fn(&str) -> bool) -> Result<(), Denied> {
         let Some(host) = host else { return Ok(()) };
         let host = host.to_ascii_lowercase();
@@ -154,13 +159,14 @@ impl Access {
             return Ok(());
         }
         Err(Denied::Forbidden(format!(
-            "this server does not answer to the host name '{host}'; it takes localhost, 127.0.0.1, \
-             [::1], from other machines any address, and what SIDECAR_ALLOWED_HOSTS lists"
+            "this server does not answer to the host name '{host}'; it answers to localhost, \
+             127.0.0.1 and [::1], for callers on other machines also to any address, and to the \
+             names in SIDECAR_ALLOWED_HOSTS"
         )))
     }
 
-    /// Demanded by MCP's Streamable HTTP transport (section "Security
-    /// Warning"). Programs that are no browsers send no origin.
+    /// MCP's Streamable HTTP transport requires this check (section "Security Warning").
+    /// Only browsers send an origin.
     fn check_origin(&self, origin: Option<&str>) -> Result<(), Denied> {
         let Some(origin) = origin else { return Ok(()) };
         let origin = origin.to_ascii_lowercase();
@@ -170,14 +176,14 @@ impl Access {
             return Ok(());
         }
         Err(Denied::Forbidden(format!(
-            "pages from '{origin}' may not call this server; it takes pages from this machine and \
-             what SIDECAR_ALLOWED_ORIGINS lists"
+            "pages from '{origin}' may not call this server; only pages from this machine and \
+             from the origins in SIDECAR_ALLOWED_ORIGINS may"
         )))
     }
 }
 
 impl Caller {
-    /// The program that started us over a pipe, and tests.
+    /// The program that started this process and talks to it over a pipe.
     pub fn local() -> Caller {
         Caller { actor: None, admin: true }
     }
@@ -188,7 +194,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for those who must send it.
+    /// The text itself, for code that must send it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -204,12 +210,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether two secrets are equal, in a time that tells nothing about either.
+/// Whether two secrets are equal. The time that it takes reveals nothing about either.
 pub fn same_secret(one: &str, other: &str) -> bool {
     digest(one).ct_eq(&digest(other)).into()
 }
 
-/// Digests have one length, so comparing them does not tell the secret's.
+/// All digests have one length, so comparing them does not reveal the secret's length.
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -221,7 +227,7 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// `::ffff:127.0.0.1` is this machine too.
+/// Whether an address is that of this machine, `::ffff:127.0.0.1` included.
 fn is_local(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
@@ -230,8 +236,8 @@ fn is_local_name(name: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// An address needs no name to be resolved, so nobody can have forged one; and
-/// this machine's addresses, as seen from others, are not known to it.
+/// An address is reached without resolving a name, so nobody can have forged one. Any
+/// address is accepted, since a machine does not know its addresses as others see them.
 fn is_address_or_local(name: &str) -> bool {
     let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let is_address = match v6 {
@@ -241,7 +247,7 @@ fn is_address_or_local(name: &str) -> bool {
     is_address || is_local_name(name)
 }
 
-/// `name:port`, `[v6]:port` or either without the port.
+/// Removes the port from `name:port` or `[v6]:port`, if there is one.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => {
@@ -259,8 +265,8 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    const AWAY: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    const LOCAL: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const REMOTE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
     fn with_token() -> Access {
         Access::new(Options { token: Some(Secret::new("s3cret")), ..Options::default() })
@@ -269,25 +275,26 @@ mod tests {
     #[test]
     fn without_a_token_only_this_machine_is_served() {
         let access = Access::new(Options::default());
-        assert!(access.admit(RequestOrigin { peer: HERE, ..Default::default() }).unwrap().admin);
-        let denied = access.admit(RequestOrigin { peer: AWAY, ..Default::default() }).unwrap_err();
+        assert!(access.admit(RequestOrigin { peer: LOCAL, ..Default::default() }).unwrap().admin);
+        let denied =
+            access.admit(RequestOrigin { peer: REMOTE, ..Default::default() }).unwrap_err();
         assert!(matches!(&denied, Denied::Forbidden(text) if text.contains("SIDECAR_TOKEN")));
         let mapped = "::ffff:127.0.0.1".parse().ok();
         assert!(access.admit(RequestOrigin { peer: mapped, ..Default::default() }).is_ok());
-        let proxied = RequestOrigin { peer: HERE, forwarded: true, ..Default::default() };
-        assert!(access.admit(proxied).is_err(), "a proxy's caller is not local");
+        let proxied = RequestOrigin { peer: LOCAL, forwarded: true, ..Default::default() };
+        assert!(access.admit(proxied).is_err(), "the caller behind a proxy is not local");
     }
 
     #[test]
-    fn insecure_serves_everybody_but_lets_nobody_from_afar_administer() {
+    fn insecure_serves_everybody_but_lets_no_remote_caller_administer() {
         let access = Access::new(Options { insecure: true, ..Options::default() });
-        assert!(!access.admit(RequestOrigin { peer: AWAY, ..Default::default() }).unwrap().admin);
-        assert!(access.admit(RequestOrigin { peer: HERE, ..Default::default() }).unwrap().admin);
+        assert!(!access.admit(RequestOrigin { peer: REMOTE, ..Default::default() }).unwrap().admin);
+        assert!(access.admit(RequestOrigin { peer: LOCAL, ..Default::default() }).unwrap().admin);
     }
 
     #[test]
-    fn with_a_token_everybody_must_show_it() {
-        for peer in [HERE, AWAY] {
+    fn with_a_token_every_caller_must_send_it() {
+        for peer in [LOCAL, REMOTE] {
             let show = |authorization| {
                 with_token().admit(RequestOrigin { peer, authorization, ..Default::default() })
             };
@@ -300,14 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_from_afar_is_told_of_the_token_whatever_name_it_uses() {
+    fn a_remote_caller_is_told_of_the_token_whatever_name_it_uses() {
         let names = ["10.0.0.5:8000", "[2001:db8::5]:8000", "state.example:8000", "localhost"];
         for host in names.map(Some) {
-            let visitor = RequestOrigin { peer: AWAY, host, ..Default::default() };
-            let denied = Access::new(Options::default()).admit(visitor).unwrap_err();
-            assert_eq!(denied, Denied::Forbidden(PROTECTED.into()), "{host:?}");
+            let request = RequestOrigin { peer: REMOTE, host, ..Default::default() };
+            let denied = Access::new(Options::default()).admit(request).unwrap_err();
+            assert_eq!(denied, Denied::Forbidden(TOKEN_NEEDED.into()), "{host:?}");
             let show =
-                |authorization| with_token().admit(RequestOrigin { authorization, ..visitor });
+                |authorization| with_token().admit(RequestOrigin { authorization, ..request });
             assert!(show(Some("Bearer s3cret")).is_ok(), "{host:?}");
             for wrong in [None, Some("Bearer s3cre")] {
                 assert!(matches!(show(wrong), Err(Denied::Unauthenticated(_))), "{host:?}");
@@ -316,20 +323,20 @@ mod tests {
     }
 
     #[test]
-    fn insecure_answers_from_afar_to_addresses_and_listed_names() {
+    fn insecure_serves_remote_callers_under_addresses_and_listed_names() {
         let hosts = vec!["state.example".into()];
         let access = Access::new(Options { insecure: true, hosts, ..Options::default() });
         let ask = |peer, host| {
             access.admit(RequestOrigin { peer, host: Some(host), ..Default::default() }).is_ok()
         };
         for good in ["10.0.0.5:8000", "10.0.0.5", "[2001:db8::5]:8000", "state.example:8000"] {
-            assert!(ask(AWAY, good), "{good}");
+            assert!(ask(REMOTE, good), "{good}");
         }
         for forged in ["evil.example", "10.0.0.5.evil.example:8000", "[evil.example]", ""] {
-            assert!(!ask(AWAY, forged), "{forged}");
+            assert!(!ask(REMOTE, forged), "{forged}");
         }
-        assert!(ask(HERE, "localhost:8000"));
-        assert!(!ask(HERE, "evil.example"), "a page whose name was made to point here");
+        assert!(ask(LOCAL, "localhost:8000"));
+        assert!(!ask(LOCAL, "evil.example"), "an attacker made this name point to the server");
     }
 
     #[test]
@@ -340,8 +347,8 @@ mod tests {
             ..Options::default()
         });
         let show = |authorization| {
-            let visitor = RequestOrigin { peer: AWAY, authorization, ..Default::default() };
-            access.admit(visitor).unwrap().admin
+            let request = RequestOrigin { peer: REMOTE, authorization, ..Default::default() };
+            access.admit(request).unwrap().admin
         };
         assert!(!show(Some("Bearer user")));
         assert!(show(Some("Bearer root")));

@@ -78,6 +78,7 @@ pub mod api;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod error;
 pub mod export;
 pub mod limits;
 pub mod machine;

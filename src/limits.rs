@@ -1,40 +1,45 @@
-//! Limits: what an argument may be, whichever protocol brought it. Messages
-//! name the argument, what it got and what it takes.
+//! Limits: the bounds of each argument, the same for every protocol. Messages name
+//! the argument, the value that it got and the values that it accepts.
 //!
-//! Only what can be judged without the state is judged here.
+//! Only what can be judged without the state is checked here; the rules in
+//! `machine` judge the rest.
 
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::error::ServiceError;
 use crate::machine::query::PAGE_MAX;
 use crate::machine::{Json, Revision, Text};
-use crate::service::ServiceError;
 
-/// Longest identifier (key, run, agent, resource, session), in bytes.
+/// The longest identifier (of a key, run, agent, resource or session), in bytes.
 pub const IDENTIFIER_BYTES_MAX: usize = 1024;
-/// Longest idempotency key, in bytes.
+/// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
-/// Longest free text (an error, a reason), in bytes: a stack trace fits.
+/// The longest free text (an error or a reason), in bytes. A stack trace fits.
 pub const NOTE_BYTES_MAX: usize = 64 * 1024;
-/// How deep arrays and objects of a value may nest; parsers recurse.
+/// How deeply the arrays and objects of a value may nest. Many JSON parsers recurse,
+/// so a deeper value could overflow the stack of whoever reads it.
 pub const JSON_DEPTH_MAX: usize = 128;
-/// Longest time to live: a hundred years, so that sums of times never overflow.
+/// The longest time to live: a hundred years, so that adding it to a point in time
+/// never overflows.
 pub const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
-/// Longest wait of one call: below the minute after which proxies hang up.
+/// The longest wait of one call. Many proxies close a connection that is silent for
+/// a minute.
 pub const WAIT_SECONDS_MAX: u64 = 55;
-/// Most tags of one run.
+/// The largest number of tags of one run.
 pub const TAGS_MAX: usize = 256;
-/// Most comparisons and most operations of one transaction, as in etcd.
+/// The largest number of comparisons, and of operations, in one transaction, as in
+/// etcd.
 pub const TRANSACTION_MAX: usize = 128;
-/// Most attempts that a run may be given.
+/// The largest number of attempts that a run may be given.
 pub const ATTEMPTS_MAX: u64 = 1_000_000;
-/// Largest value where nothing else is configured, in bytes.
+/// The largest value in bytes, unless the operator configures another limit.
 pub const VALUE_BYTES_MAX_DEFAULT: usize = 1024 * 1024;
 
-/// The limits that an operator may set.
+/// The limits that an operator can configure.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Largest value, step output, input, result or context, in bytes of JSON.
+    /// The largest value, step output, input, result or context, in bytes of JSON.
     pub value_bytes_max: usize,
 }
 
@@ -45,24 +50,26 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// A value as JSON text: size, depth, and that it is one well-formed value.
+    /// Parses a value from JSON text, after checking its size and depth and that it is
+    /// one well-formed value.
     pub fn json(&self, name: &str, text: impl Into<Arc<str>>) -> Result<Json, ServiceError> {
         let text = text.into();
         self.check_json(name, &text)?;
         Ok(Json::new(text))
     }
 
-    /// Checks a value that is there already; see [`Limits::json`].
+    /// Checks a value as [`Limits::json`] does, without copying it.
     pub fn check_json(&self, name: &str, text: &str) -> Result<(), ServiceError> {
         self.json_size(name, text.len())?;
         json_depth(name, text)?;
-        // Skips without recursion, so that depth cannot exhaust the stack.
+        // A raw value is skipped without recursion, so no depth exhausts the stack.
         serde_json::from_str::<&serde_json::value::RawValue>(text).map(drop).map_err(|error| {
             ServiceError::invalid(format!("{name} must be one JSON value: {error}"))
         })
     }
 
-    /// Text that a serialiser has just made, so it is known to be well formed.
+    /// Accepts JSON text that a serialiser has just written. It is known to be well
+    /// formed, so only its size and depth are checked.
     pub fn json_written(
         &self,
         name: &str,
@@ -84,12 +91,12 @@ impl Limits {
     }
 }
 
-/// An identifier of 1 to [`IDENTIFIER_BYTES_MAX`] bytes.
+/// Accepts an identifier of 1 to [`IDENTIFIER_BYTES_MAX`] bytes.
 pub fn identifier(name: &str, text: &str) -> Result<Text, ServiceError> {
     check_identifier(name, text).map(|()| text.into())
 }
 
-/// Checks an identifier that is there already.
+/// Checks an identifier without copying it.
 pub fn check_identifier(name: &str, text: &str) -> Result<(), ServiceError> {
     if text.is_empty() {
         return Err(ServiceError::invalid(format!("{name} must not be empty")));
@@ -97,27 +104,27 @@ pub fn check_identifier(name: &str, text: &str) -> Result<(), ServiceError> {
     check_key(name, text)
 }
 
-/// A key, or a prefix of names: an identifier that may be empty.
+/// Accepts a key or a prefix, which is an identifier that may be empty.
 pub fn key(name: &str, text: &str) -> Result<Text, ServiceError> {
     check_key(name, text).map(|()| text.into())
 }
 
-/// Checks a key that is there already.
+/// Checks a key without copying it.
 pub fn check_key(name: &str, text: &str) -> Result<(), ServiceError> {
     at_most(name, text, IDENTIFIER_BYTES_MAX)
 }
 
-/// Free text for people.
+/// Accepts free text for people.
 pub fn note(name: &str, text: &str) -> Result<Text, ServiceError> {
     check_note(name, text).map(|()| text.into())
 }
 
-/// Checks free text that is there already.
+/// Checks free text without copying it.
 pub fn check_note(name: &str, text: &str) -> Result<(), ServiceError> {
     at_most(name, text, NOTE_BYTES_MAX)
 }
 
-/// An idempotency key of 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes.
+/// Accepts an idempotency key of 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes.
 pub fn idempotency_key(name: &str, text: &str) -> Result<Text, ServiceError> {
     if text.is_empty() {
         return Err(ServiceError::invalid(format!("{name} must not be empty")));
@@ -125,13 +132,13 @@ pub fn idempotency_key(name: &str, text: &str) -> Result<Text, ServiceError> {
     at_most(name, text, IDEMPOTENCY_KEY_BYTES_MAX).map(|()| text.into())
 }
 
-/// A time to live in seconds, as milliseconds.
+/// Accepts a time to live in seconds, and returns milliseconds.
 pub fn ttl_ms(name: &str, seconds: i64) -> Result<u64, ServiceError> {
     within(name, seconds, 1, TTL_SECONDS_MAX).map(|seconds| seconds * 1000)
 }
 
-/// Checks a duration in milliseconds: `least` or more, [`TTL_SECONDS_MAX`] at
-/// most.
+/// Checks that a duration in milliseconds is at least `least` and at most
+/// [`TTL_SECONDS_MAX`].
 pub fn check_ms(name: &str, ms: u64, least: u64) -> Result<(), ServiceError> {
     if ms < least {
         return Err(below(name, ms, least));
@@ -143,39 +150,40 @@ pub fn check_ms(name: &str, ms: u64, least: u64) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// A delay in seconds, as milliseconds.
+/// Accepts a delay in seconds, and returns milliseconds.
 pub fn delay_ms(name: &str, seconds: i64) -> Result<u64, ServiceError> {
     within(name, seconds, 0, TTL_SECONDS_MAX).map(|seconds| seconds * 1000)
 }
 
-/// How long a call may wait, in seconds; longer waits are cut to
-/// [`WAIT_SECONDS_MAX`].
+/// Accepts how long a call may wait, in seconds. A longer wait is shortened to
+/// [`WAIT_SECONDS_MAX`], because callers cannot know which limit a proxy has.
 pub fn wait(name: &str, seconds: i64) -> Result<std::time::Duration, ServiceError> {
     at_least(name, seconds, 0)
         .map(|seconds| std::time::Duration::from_secs(seconds.min(WAIT_SECONDS_MAX)))
 }
 
-/// A page's length: at least one; more than [`PAGE_MAX`] gives pages of that.
+/// Accepts the length of a page, which is at least 1. A longer page than
+/// [`PAGE_MAX`] is shortened to that.
 pub fn page(name: &str, limit: i64) -> Result<usize, ServiceError> {
     at_least(name, limit, 1).map(|limit| usize::try_from(limit).unwrap_or(PAGE_MAX).min(PAGE_MAX))
 }
 
-/// A step's number.
+/// Accepts the number of a step.
 pub fn step(name: &str, step: i64) -> Result<u64, ServiceError> {
     at_least(name, step, 0)
 }
 
-/// A revision or fencing token.
+/// Accepts a revision or a fencing token.
 pub fn revision(name: &str, number: i64) -> Result<Revision, ServiceError> {
     at_least(name, number, 0).map(Revision)
 }
 
-/// How often a run may be tried.
+/// Accepts how often a run may be attempted.
 pub fn attempts(name: &str, number: i64) -> Result<u32, ServiceError> {
     within(name, number, 1, ATTEMPTS_MAX).map(|number| number as u32)
 }
 
-/// That a list holds at most `most` things.
+/// Checks that a list has at most `most` items.
 pub fn count(name: &str, number: usize, most: usize) -> Result<(), ServiceError> {
     if number > most {
         return Err(ServiceError::invalid(format!("{name} takes up to {most}, got {number}")));
@@ -183,8 +191,8 @@ pub fn count(name: &str, number: usize, most: usize) -> Result<(), ServiceError>
     Ok(())
 }
 
-/// How deep the arrays and objects of JSON text nest. Brackets in strings do
-/// not count; text that is not JSON gives some number.
+/// How deeply the arrays and objects of JSON text nest. Brackets in strings do not
+/// count. The result for text that is not JSON has no meaning.
 pub fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
     let mut bytes = text.iter();
@@ -253,7 +261,7 @@ fn below(name: &str, number: impl Display, least: u64) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Code;
+    use crate::error::Code;
 
     #[test]
     fn messages_name_the_argument_what_it_got_and_what_it_takes() {

@@ -1,28 +1,29 @@
-//! The nearest known name to one that is not known, for "did you mean".
+//! The known name that is nearest to an unknown one, for "did you mean".
 
-/// Longer names are no slips, and comparing takes the product of both lengths.
+/// A longer name is no typing error, and a comparison takes time in proportion to the
+/// product of both lengths.
 const NAME_CHARS_MAX: usize = 100;
 
-/// A beginning of a known name counts as one slip from this length on.
+/// From this length on, the beginning of a known name counts as one typing error.
 const BEGINNING_CHARS_MIN: usize = 3;
 
-/// The one of `known` that differs from `name` by the fewest letters, where
-/// that is few enough to be a slip: a third of the name.
+/// Finds the name among `known` that differs from `name` by the fewest letters. `None`
+/// where more than a third of the letters differ: that is another word.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let chars = name.chars().take(NAME_CHARS_MAX + 1).count();
     if chars > NAME_CHARS_MAX {
         return None;
     }
-    let slips = |candidate: &str| {
+    let errors = |candidate: &str| {
         let is_beginning = chars >= BEGINNING_CHARS_MIN && candidate.starts_with(name);
         if is_beginning { 1 } else { distance(name, candidate) }
     };
-    let distances = known.into_iter().map(|candidate| (slips(candidate), candidate));
-    let (slips, candidate) = distances.min_by_key(|(slips, _)| *slips)?;
-    (slips <= chars.div_ceil(3)).then_some(candidate)
+    let distances = known.into_iter().map(|candidate| (errors(candidate), candidate));
+    let (errors, candidate) = distances.min_by_key(|(errors, _)| *errors)?;
+    (errors <= chars.div_ceil(3)).then_some(candidate)
 }
 
-/// Levenshtein's distance, in characters, ASCII case aside.
+/// The Levenshtein distance in characters, ignoring ASCII case.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_understood_and_a_stranger_is_not() {
+    fn a_typing_error_is_understood_and_another_word_is_not() {
         let known = ["agent_id", "run_id", "ttl_seconds"];
         assert_eq!(nearest("ttl_second", known), Some("ttl_seconds"));
         assert_eq!(nearest("Agent_Id", known), Some("agent_id"));

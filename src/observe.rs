@@ -1,5 +1,5 @@
-//! What is measured about calls, and the page that Prometheus reads. Other
-//! modules add figures of their own through the `metrics` crate.
+//! Metrics: what is measured about calls, and the page that Prometheus reads. Other
+//! modules add metrics of their own through the `metrics` crate.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::service::Service;
 use crate::store::{ClusterHealth, Health, Role};
 
-/// Upper bounds of the latency histogram's buckets, in seconds.
+/// The upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS_S: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
-/// Begins to record; needed once in a process, harmless when repeated. Where
+/// Begins to record. One call is needed in a process, and further calls do nothing. If
 /// another recorder is installed already, the page stays empty.
 pub fn install() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -31,13 +31,13 @@ pub fn install() -> &'static PrometheusHandle {
     })
 }
 
-/// Counts a call and its latency. `outcome` is `ok` or an error's code.
+/// Counts a call and records its latency. `outcome` is `ok` or the code of an error.
 pub fn call(tool: &'static str, outcome: &'static str, took: Duration) {
     counter!("sidecar_requests_total", "tool" => tool, "outcome" => outcome).increment(1);
     histogram!("sidecar_request_seconds", "tool" => tool).record(took.as_secs_f64());
 }
 
-/// The page for Prometheus, with the store's present figures.
+/// Renders the page for Prometheus, after refreshing the metrics of the store.
 pub async fn render(service: &Service) -> String {
     let handle = install();
     let (in_flight, waiting) = service.load();
@@ -63,8 +63,8 @@ fn record_health(health: &Health) {
 
 fn record_cluster(cluster: &ClusterHealth) {
     for role in [Role::Leader, Role::Follower, Role::Candidate, Role::Learner] {
-        let is_it = if cluster.role == role { 1.0 } else { 0.0 };
-        gauge!("sidecar_raft_role", "role" => role.as_str()).set(is_it);
+        let has_role = if cluster.role == role { 1.0 } else { 0.0 };
+        gauge!("sidecar_raft_role", "role" => role.as_str()).set(has_role);
     }
     let flag = |value| if value { 1.0 } else { 0.0 };
     gauge!("sidecar_raft_leader_id").set(cluster.leader.unwrap_or_default() as f64);

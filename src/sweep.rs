@@ -1,8 +1,8 @@
-//! The sweep: proposes to carry on what time calls for and what commands have
-//! left: to remove rows whose time is over, to list runs whose time has come, to
-//! cancel below cancelled runs. All of that reads as done anyway, so nothing waits
-//! for it; it keeps tables small and look-ups short, and lets the changes appear
-//! in the history. Which rows, and when, is the rules'.
+//! The sweep: proposes the commands that finish deferred work. They remove expired
+//! rows, list delayed runs whose time has come, and cancel the children of cancelled
+//! runs. Reads already answer as if that were done, so nothing waits for the sweep; it
+//! keeps tables small and puts the changes into the history. The rules decide which rows
+//! are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::store::{Request, Store, StoreError};
 /// How the sweep is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How often it looks; a look at nothing costs next to nothing.
+    /// How often the sweep asks whether rows are due, which costs next to nothing.
     pub interval: Duration,
-    /// Rows changed by one command, which others wait behind: few enough for
-    /// a few milliseconds also where three nodes share two cores.
+    /// How many rows one command changes. Other commands wait behind it, so it must take
+    /// a few milliseconds only, even where three nodes share two cores.
     pub rows_max: u32,
-    /// Commands of one look; what is left waits for the next.
+    /// How many commands one sweep submits. The next sweep goes on with the rest.
     pub commands_max: u32,
     /// How long one command may take.
     pub deadline: Duration,
@@ -37,28 +37,28 @@ impl Default for Options {
     }
 }
 
-/// Sweeps for as long as it is polled.
+/// Sweeps again and again, until the future is dropped.
 pub async fn run(store: Arc<dyn Store>, options: Options) {
     loop {
         tokio::time::sleep(options.interval).await;
         match sweep(&*store, &options).await {
             Ok(0) => {}
             Ok(rows) => tracing::debug!(rows, "swept"),
-            // The rows stay due: the next look, or the next leader's, has them.
+            // The rows stay due, and the next sweep, or that of the next leader, has them.
             Err(error) => tracing::debug!(%error, "sweep not done"),
         }
     }
 }
 
-/// Carries on what is due, within the bounds of `options`; gives how many rows
-/// were changed.
+/// Sweeps what is due, within the bounds of `options`, and returns how many rows were
+/// changed.
 ///
 /// # Errors
-/// The store's fault; what was done before it stays done.
+/// The store has failed. What was done before stays done.
 pub async fn sweep(store: &dyn Store, options: &Options) -> Result<u64, StoreError> {
     let mut removed = 0;
     for _ in 0..options.commands_max {
-        // Asked each time: a command with nothing to do is still a write.
+        // A command that finds nothing due would still be a write.
         if !store.sweep_due().await {
             break;
         }
@@ -66,7 +66,7 @@ pub async fn sweep(store: &dyn Store, options: &Options) -> Result<u64, StoreErr
         let begun = Instant::now();
         let reply = store.submit(Request::own(command), begun + options.deadline).await?;
         let Reply::Swept { removed: rows, more } = reply else {
-            // Refused: a rule failed, and would again.
+            // A rule refused the sweep, and would refuse it again.
             tracing::warn!(?reply, "sweep refused");
             break;
         };
@@ -74,7 +74,7 @@ pub async fn sweep(store: &dyn Store, options: &Options) -> Result<u64, StoreErr
         if !more {
             break;
         }
-        // As long as that took, others have the store to themselves.
+        // Other commands have the store to themselves for as long as this one took.
         tokio::time::sleep(begun.elapsed()).await;
     }
     Ok(removed)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_due_goes_in_bounded_commands() {
+    async fn due_rows_are_removed_in_bounded_commands() {
         let clock = ManualClock::at(1_000);
         let store = store_with_keys(clock.clone(), 25).await;
         let options = Options { rows_max: 10, ..Options::default() };
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_look_is_bounded_and_the_next_goes_on() {
+    async fn a_sweep_is_bounded_and_the_next_goes_on() {
         let clock = ManualClock::at(1_000);
         let store = store_with_keys(clock.clone(), 25).await;
         clock.advance_ms(1_000);

@@ -16,16 +16,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("codec", &["machine", "proto"]),
     ("store", &["codec", "machine", "proto"]),
     ("export", &["store", "codec", "machine"]),
-    // Two halves of one layer: limits refuse with the service's error.
-    ("limits", &["service", "machine"]),
-    ("service", &["limits", "store", "codec", "machine"]),
+    ("error", &["store", "machine"]),
+    ("limits", &["error", "machine"]),
+    ("service", &["limits", "error", "store", "codec", "machine"]),
     ("sweep", &["service", "store", "machine"]),
     ("observe", &["service", "store", "machine"]),
     (
         "api",
         &[
-            "access", "observe", "limits", "service", "export", "store", "codec", "machine",
-            "proto", "nearest",
+            "access", "observe", "limits", "service", "error", "export", "store", "codec",
+            "machine", "proto", "nearest",
         ],
     ),
     (
@@ -35,15 +35,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "api", "sweep", "observe", "limits", "service", "export", "store", "access",
-            "codec", "machine", "proto",
+            "config", "api", "sweep", "observe", "limits", "service", "error", "export", "store",
+            "access", "codec", "machine", "proto",
         ],
     ),
     (
         "cli",
         &[
-            "server", "config", "api", "sweep", "observe", "limits", "service", "export", "store",
-            "access", "codec", "machine", "proto", "nearest",
+            "server", "config", "api", "sweep", "observe", "limits", "service", "error", "export",
+            "store", "access", "codec", "machine", "proto", "nearest",
         ],
     ),
 ];

@@ -1,11 +1,12 @@
-//! Admission: how many calls, and bytes of calls, may be under way at once.
-//! What does not fit is refused at once, not queued.
+//! Admission: how many calls, and bytes of calls, may be under way at once. A call
+//! that does not fit is refused at once and never queued.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Options, ServiceError};
+use super::options::Options;
+use crate::error::ServiceError;
 
 pub(super) struct Admission {
     calls: Bound,
@@ -14,19 +15,19 @@ pub(super) struct Admission {
     exports: Bound,
 }
 
-/// Most exports at once: each keeps an old state alive until it has ended, and
-/// in a file everything that was written since.
+/// How many exports may run at once. Each keeps an old state in memory, or in SQLite
+/// everything that was written since it began, until it has ended.
 const EXPORTS_MAX: usize = 2;
 
-/// Leaves when dropped.
+/// The place of one call. Dropping it makes room for another.
 #[must_use]
-pub(super) struct Permit {
+pub(super) struct AdmissionPermit {
     _parts: [OwnedSemaphorePermit; 2],
 }
 
 struct Bound {
     free: Arc<Semaphore>,
-    most: usize,
+    max: usize,
 }
 
 impl Admission {
@@ -39,43 +40,41 @@ impl Admission {
         }
     }
 
-    /// Lets a call of about `bytes` in.
-    pub(super) fn enter(&self, bytes: usize) -> Result<Permit, ServiceError> {
+    /// Admits a call of about `bytes`.
+    pub(super) fn enter(&self, bytes: usize) -> Result<AdmissionPermit, ServiceError> {
         let call = self
             .calls
             .take(1)
-            .ok_or_else(|| busy(format!("{} calls are under way already", self.calls.most)))?;
+            .ok_or_else(|| busy(format!("{} calls are under way already", self.calls.max)))?;
         // One call larger than the whole bound still gets in, alone.
-        let bytes = self.bytes.take(bytes.min(self.bytes.most)).ok_or_else(|| {
-            busy(format!("{} bytes of calls are under way already", self.bytes.most))
+        let bytes = self.bytes.take(bytes.min(self.bytes.max)).ok_or_else(|| {
+            busy(format!("{} bytes of calls are under way already", self.bytes.max))
         })?;
-        Ok(Permit { _parts: [call, bytes] })
+        Ok(AdmissionPermit { _parts: [call, bytes] })
     }
 
-    /// Lets a call wait.
-    pub(super) fn wait(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.waiting
-            .take(1)
-            .ok_or_else(|| busy(format!("{} calls wait already", self.waiting.most)))
+    /// Admits a call that waits.
+    pub(super) fn begin_wait(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.waiting.take(1).ok_or_else(|| busy(format!("{} calls wait already", self.waiting.max)))
     }
 
-    /// Lets an export begin.
-    pub(super) fn export(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+    /// Admits an export.
+    pub(super) fn begin_export(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
         self.exports
             .take(1)
-            .ok_or_else(|| busy(format!("{} exports are under way already", self.exports.most)))
+            .ok_or_else(|| busy(format!("{} exports are under way already", self.exports.max)))
     }
 
-    /// Calls under way, and calls that wait.
+    /// How many calls are under way, and how many wait.
     pub(super) fn load(&self) -> (usize, usize) {
         (self.calls.taken(), self.waiting.taken())
     }
 }
 
 impl Bound {
-    fn new(most: usize) -> Bound {
-        let most = most.clamp(1, u32::MAX as usize);
-        Bound { free: Arc::new(Semaphore::new(most)), most }
+    fn new(max: usize) -> Bound {
+        let max = max.clamp(1, u32::MAX as usize);
+        Bound { free: Arc::new(Semaphore::new(max)), max }
     }
 
     fn take(&self, number: usize) -> Option<OwnedSemaphorePermit> {
@@ -83,7 +82,7 @@ impl Bound {
     }
 
     fn taken(&self) -> usize {
-        self.most - self.free.available_permits()
+        self.max - self.free.available_permits()
     }
 }
 
@@ -94,10 +93,10 @@ fn busy(why: String) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Code;
+    use crate::error::Code;
 
     #[test]
-    fn what_does_not_fit_is_refused_and_room_is_given_back() {
+    fn calls_beyond_the_bound_are_refused_until_others_end() {
         let options = Options {
             in_flight_max: 2,
             in_flight_bytes_max: 100,
@@ -114,8 +113,8 @@ mod tests {
         drop(second);
         let _large = admission.enter(1_000_000).expect("a large call gets in alone");
         assert!(admission.enter(1).is_err());
-        let _waiting = admission.wait().unwrap();
-        assert!(admission.wait().is_err(), "waits are bounded");
+        let _waiting = admission.begin_wait().unwrap();
+        assert!(admission.begin_wait().is_err(), "waits are bounded");
         assert_eq!(admission.load(), (1, 1));
     }
 }

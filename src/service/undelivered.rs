@@ -1,9 +1,10 @@
-//! Delivery: a grant whose caller has gone away before it got the answer is
-//! given back at once, so that it does not keep others out until it lapses.
+//! UndeliveredReply grants: if a caller goes away before it receives its answer, what the
+//! answer grants is given back at once. Otherwise a claim or lease that nobody knows
+//! of would keep others out until it expires.
 //!
-//! A reply is on its way until [`Undelivered::accept`]; one that is dropped
-//! before gives back what it grants. Not where the call had an idempotency key:
-//! asking again under it is how the answer is delivered then.
+//! A reply is on its way until [`UndeliveredReply::accept`], and gives back its grant
+//! if it is dropped before. A call with an idempotency key is the exception: its
+//! caller can receive the answer by repeating the call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,27 +16,26 @@ use crate::machine::command::{Held, ReleaseLease};
 use crate::machine::{Answer, Command, Question, Reply, Revision, Text};
 use crate::store::{Consistency, Request, Store, StoreError};
 
-/// How long giving back may take.
-const GIVE_BACK: Duration = Duration::from_secs(10);
+/// How long it may take to give a grant back.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Submitted = Result<Reply, StoreError>;
+type SubmitResult = Result<Reply, StoreError>;
 
 /// A reply on its way to its caller.
-pub(super) struct Undelivered {
-    outcome: Option<Submitted>,
-    taker: Option<Taker>,
+pub(super) struct UndeliveredReply {
+    outcome: Option<SubmitResult>,
+    grantee: Option<Grantee>,
 }
 
-/// Who is granted something by a command, if it succeeds.
-pub(super) struct Taker {
+/// The agent or lease holder to whom a command may grant something.
+pub(super) struct Grantee {
     store: Arc<dyn Store>,
-    /// The agent or the holder.
     name: Text,
 }
 
-impl Taker {
-    /// Nothing where there would be nothing to give back.
-    pub(super) fn of(request: &Request, store: &Arc<dyn Store>) -> Option<Taker> {
+impl Grantee {
+    /// `None` where nothing would have to be given back.
+    pub(super) fn of(request: &Request, store: &Arc<dyn Store>) -> Option<Grantee> {
         let name = match &request.command {
             Command::ClaimNext(claim) => &claim.agent_id,
             Command::Acquire(acquire) => &acquire.holder_id,
@@ -57,12 +57,12 @@ impl Taker {
             | Command::Reset
             | Command::Sweep { .. } => return None,
         };
-        let is_kept = request.idempotency.is_some();
-        (!is_kept).then(|| Taker { store: store.clone(), name: name.clone() })
+        let has_key = request.idempotency.is_some();
+        (!has_key).then(|| Grantee { store: store.clone(), name: name.clone() })
     }
 
     async fn give_back(self, grant: Grant) {
-        let deadline = Instant::now() + GIVE_BACK;
+        let deadline = Instant::now() + GIVE_BACK_TIMEOUT;
         let (question, token, command) = match grant {
             Grant::Run(run_id, token) => {
                 let question = Question::Run { run_id: run_id.clone() };
@@ -76,8 +76,8 @@ impl Taker {
                 (question, token, Command::ReleaseLease(release))
             }
         };
-        // Whoever asked again meanwhile under the same name, or showed a sign of
-        // life, has it: then the row has changed since the grant.
+        // If the row has changed since the grant, somebody called again under the
+        // same name or sent a heartbeat, and that caller has the grant.
         let asked = self.store.ask(question, Consistency::Linearizable, deadline).await;
         let untouched = match asked.map(|answered| answered.answer) {
             Ok(Answer::Run(run)) => run.is_some_and(|run| run.revision == token),
@@ -97,7 +97,7 @@ impl Taker {
     }
 }
 
-/// What a reply grants, with its token.
+/// What a reply grants, with its fencing token.
 enum Grant {
     Run(Text, Revision),
     Lease(Text, Revision),
@@ -109,7 +109,7 @@ impl Grant {
             Reply::Claimed(claimed) if claimed.claimed => {
                 Some(Grant::Run(claimed.run_id.clone()?, claimed.claim_token?))
             }
-            // What was held before is not this call's to give back.
+            // A lease that the holder had before this call is not given back.
             Reply::Acquired(acquired) if acquired.granted => {
                 Some(Grant::Lease(acquired.resource_id.clone(), acquired.fencing_token?))
             }
@@ -118,24 +118,24 @@ impl Grant {
     }
 }
 
-impl Undelivered {
-    pub(super) fn new(outcome: Submitted, taker: Option<Taker>) -> Undelivered {
-        Undelivered { outcome: Some(outcome), taker }
+impl UndeliveredReply {
+    pub(super) fn new(outcome: SubmitResult, grantee: Option<Grantee>) -> UndeliveredReply {
+        UndeliveredReply { outcome: Some(outcome), grantee }
     }
 
-    /// The caller has it.
-    pub(super) fn accept(mut self) -> Option<Submitted> {
+    /// Takes the reply out for the caller, who now has the grant.
+    pub(super) fn accept(mut self) -> Option<SubmitResult> {
         self.outcome.take()
     }
 }
 
-impl Drop for Undelivered {
+impl Drop for UndeliveredReply {
     fn drop(&mut self) {
         let Some(Ok(reply)) = self.outcome.take() else { return };
-        let Some((taker, grant)) = self.taker.take().zip(Grant::of(&reply)) else { return };
-        // Outside of a runtime the program ends, and so does its store.
+        let Some((grantee, grant)) = self.grantee.take().zip(Grant::of(&reply)) else { return };
+        // Without a runtime the program is ending, and its store with it.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(taker.give_back(grant));
+            runtime.spawn(grantee.give_back(grant));
         }
     }
 }

@@ -3,12 +3,15 @@
 use mcp_state_sidecar::machine::view::ChangeFilter;
 use mcp_state_sidecar::machine::{Command, Revision};
 use mcp_state_sidecar::service::ServiceError;
-use mcp_state_sidecar::service::waiting::Changed;
+use mcp_state_sidecar::service::waiting::KeyChanges;
 use tokio::task::JoinHandle;
 
 use crate::stage::{LONG, Stage, ended, set, settle};
 
-async fn watcher(stage: &Stage, filter: ChangeFilter) -> JoinHandle<Result<Changed, ServiceError>> {
+async fn watcher(
+    stage: &Stage,
+    filter: ChangeFilter,
+) -> JoinHandle<Result<KeyChanges, ServiceError>> {
     let service = stage.service.clone();
     let task = tokio::spawn(async move { service.wait_for_change(filter, None, LONG, 10).await });
     settle().await;

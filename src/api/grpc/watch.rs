@@ -10,7 +10,7 @@ use crate::limits;
 use crate::machine::Revision;
 use crate::machine::view::ChangeFilter;
 use crate::proto::sidecar as proto;
-use crate::service::waiting::Changed;
+use crate::service::waiting::KeyChanges;
 use crate::service::{Service, ServiceError};
 
 /// Changes in one message.
@@ -51,12 +51,12 @@ async fn next(
     service: &Service,
     filter: ChangeFilter,
     position: Position,
-) -> Result<Changed, ServiceError> {
+) -> Result<KeyChanges, ServiceError> {
     let changed = match position {
         // Says at once where it starts.
         Position::Start(None) => {
-            let revision = service.present().await?;
-            Changed { events: Vec::new(), revision, missed: false }
+            let revision = service.current_revision().await?;
+            KeyChanges { events: Vec::new(), revision, missed: false }
         }
         Position::Start(after) => service.wait_for_change(filter, after, QUIET, EVENTS_MAX).await?,
         Position::Seen(after) => service.follow_changes(filter, after, QUIET, EVENTS_MAX).await?,
@@ -64,7 +64,7 @@ async fn next(
     Ok(changed)
 }
 
-fn reply(changed: Changed) -> proto::WatchReply {
+fn reply(changed: KeyChanges) -> proto::WatchReply {
     proto::WatchReply {
         events: changed.events.iter().map(Into::into).collect(),
         revision: changed.revision.0,

@@ -1,7 +1,7 @@
-//! The dispatcher: one task of a service follows the store's events while
-//! anybody waits for work or for a lease, and wakes those for whom there is
-//! something. What nobody touched it does not look at, and one who waits for
-//! something else costs nothing.
+//! The dispatcher: one task of a service that follows the store's events while anybody
+//! waits for work or for a lease, and wakes the callers for whom there is something.
+//! It checks only the groups that an event or the time concerns, so callers that wait
+//! for something else cost nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,56 +10,53 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
-use super::queues::{Turn, Wanted};
+use super::line::WaitingLine;
+use super::local_reads::{RETRY_PAUSE, ask_local, read_events, unexpected_answer};
+use super::queues::Turn;
+use super::wanted::Wanted;
 use crate::machine::draft::run_or_lease;
 use crate::machine::query::Answer;
 use crate::machine::row::LeaseRow;
-use crate::machine::view::{Candidate, ChangeFilter, ClaimFilter, Page};
+use crate::machine::view::{Candidate, ChangeFilter, ClaimFilter};
 use crate::machine::{Action, ClusterMs, Event, Question, Revision, Text};
-use crate::service::ServiceShared;
 use crate::store::StoreError;
 
-/// Events read at once.
-const EVENTS: Page = Page { rows: 1_000, bytes: 1 << 20 };
-/// Rows asked for at once.
-const ASKED_MAX: usize = 16;
-/// How long the store may take for an answer from this node's own state.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Pause after the store could not answer.
-const RETRY: Duration = Duration::from_millis(100);
-/// Longest sleep while a time is waited for, since clocks may be set.
+/// How many runs are read from the store at once.
+const RUN_READS_MAX: usize = 16;
+/// The longest sleep until a time is due. Somebody may set the clock meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// Steps of a search for a run, after which one who waits is woken instead.
-const STEPS_MAX: usize = 16;
+/// How many steps the dispatcher searches for a run. After that it wakes a caller,
+/// which searches on while others are served.
+const SEARCH_STEPS_MAX: usize = 16;
 
-/// Follows the events after the revision `seen`, until nobody waits any more.
-pub(super) async fn follow(
-    shared: Arc<ServiceShared>,
+/// Follows the events after the revision `handled_to`, until nobody waits any more.
+pub(super) async fn run(
+    line: Arc<WaitingLine>,
     mut revision: watch::Receiver<Revision>,
-    seen: Revision,
+    handled_to: Revision,
 ) {
-    let mut follower = Follower { shared, seen, newest: seen };
-    while !follower.shared.line.is_over() {
-        if follower.catch_up(&mut revision).await.is_err() {
-            // What could not be read is looked at instead.
-            follower.shared.line.lock().look_at_all();
-            tokio::time::sleep(RETRY).await;
+    let mut dispatcher = Dispatcher { line, handled_to, newest: handled_to };
+    while !dispatcher.line.ends_dispatcher() {
+        if dispatcher.catch_up(&mut revision).await.is_err() {
+            // Events that could not be read may concern any group.
+            dispatcher.line.lock().check_all();
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
-        follower.sleep(&mut revision).await;
+        dispatcher.sleep(&mut revision).await;
     }
 }
 
-struct Follower {
-    shared: Arc<ServiceShared>,
-    /// Everything up to here has been seen to.
-    seen: Revision,
-    /// What the store said last that it has come to.
+struct Dispatcher {
+    line: Arc<WaitingLine>,
+    /// All events up to this revision have been handled.
+    handled_to: Revision,
+    /// The newest revision that the store has reported.
     newest: Revision,
 }
 
-/// What events of one page concern.
+/// The runs and leases that one page of events concerns.
 #[derive(Default)]
-struct Touched {
+struct TouchedRows {
     /// In the order of their events.
     runs: Vec<Text>,
     leases: Vec<Text>,
@@ -67,80 +64,73 @@ struct Touched {
     all: bool,
 }
 
-impl Follower {
+impl Dispatcher {
     async fn catch_up(
         &mut self,
         revision: &mut watch::Receiver<Revision>,
     ) -> Result<(), StoreError> {
         let newest = *revision.borrow_and_update();
         if newest < std::mem::replace(&mut self.newest, newest) {
-            // The store has lost its newest events, as a Redis can.
-            self.seen = newest;
-            self.shared.line.lock().look_at_all();
+            // The store has lost its newest events, as a Redis can after a failover.
+            self.handled_to = newest;
+            self.line.lock().check_all();
         }
-        while self.seen < newest {
-            let touched = self.read().await?;
-            self.see_to(touched).await?;
+        while self.handled_to < newest {
+            let touched = self.read_touched().await?;
+            self.handle(touched).await?;
         }
         loop {
-            let (left_over, looks) = {
-                let mut queues = self.shared.line.lock();
-                (queues.take_left_over(), queues.take_looks(self.now(), self.seen))
+            let (declined, due) = {
+                let mut queues = self.line.lock();
+                let due = queues.take_due_checks(self.line.now(), self.handled_to);
+                (queues.take_declined_runs(), due)
             };
-            if left_over.is_empty() && looks.is_empty() {
+            if declined.is_empty() && due.is_empty() {
                 return Ok(());
             }
-            self.see_to(Touched { runs: left_over, ..Touched::default() }).await?;
-            for wanted in looks {
-                self.look(&wanted).await?;
+            self.handle(TouchedRows { runs: declined, ..TouchedRows::default() }).await?;
+            for wanted in due {
+                self.check(&wanted).await?;
             }
         }
     }
 
     /// Reads one page of events.
-    async fn read(&mut self) -> Result<Touched, StoreError> {
-        let (filter, after) = (ChangeFilter::Grants, self.seen);
-        let question = Question::Changes { filter, after, page: EVENTS };
-        let answered = self.shared.ask_here(question, ANSWER).await?;
-        let Answer::Changes { events, complete, more } = answered.answer else {
-            return Err(other_answer());
-        };
-        self.seen = match events.last().filter(|_| more) {
-            Some(last) => last.revision,
-            None => answered.revision.max(self.newest),
-        };
-        let touched = Touched::by(&events);
-        Ok(Touched { all: touched.all || !complete, ..touched })
+    async fn read_touched(&mut self) -> Result<TouchedRows, StoreError> {
+        let page = read_events(&*self.line.store, ChangeFilter::Grants, self.handled_to).await?;
+        self.handled_to = page.last.unwrap_or(page.revision.max(self.newest));
+        let touched = TouchedRows::by(&page.events);
+        Ok(TouchedRows { all: touched.all || !page.complete, ..touched })
     }
 
-    async fn see_to(&self, touched: Touched) -> Result<(), StoreError> {
+    async fn handle(&self, touched: TouchedRows) -> Result<(), StoreError> {
         if touched.all {
-            self.shared.line.lock().look_at_all();
+            self.line.lock().check_all();
         }
-        if self.shared.line.lock().is_work_wanted() {
-            self.see_to_runs(touched.runs).await?;
+        if self.line.lock().is_work_wanted() {
+            self.offer_runs(touched.runs).await?;
         }
         for resource_id in touched.leases {
-            let wanted = self.shared.line.lock().for_lease(&resource_id);
+            let wanted = self.line.lock().lease_group(&resource_id);
             if let Some(wanted) = wanted {
-                self.look(&wanted).await?;
+                self.check(&wanted).await?;
             }
         }
         Ok(())
     }
 
-    async fn see_to_runs(&self, runs: Vec<Text>) -> Result<(), StoreError> {
-        let asked = runs.into_iter().map(|run_id| {
+    async fn offer_runs(&self, runs: Vec<Text>) -> Result<(), StoreError> {
+        let reads = runs.into_iter().map(|run_id| {
             let question = Question::Run { run_id };
-            self.shared.ask_here(question, ANSWER)
+            ask_local(&*self.line.store, question)
         });
-        let mut answers = stream::iter(asked).buffered(ASKED_MAX);
+        let mut answers = stream::iter(reads).buffered(RUN_READS_MAX);
         while let Some(answered) = answers.next().await {
-            let Answer::Run(run) = answered?.answer else { return Err(other_answer()) };
+            let Answer::Run(run) = answered?.0 else { return Err(unexpected_answer()) };
             let Some(run) = run else { continue };
             let Some(at) = run.claimable_from() else { continue };
-            let mut queues = self.shared.line.lock();
-            match at <= self.now() {
+            let mut queues = self.line.lock();
+            match at <= self.line.now() {
                 true => queues.offer_run(&run),
                 false => queues.delay_run(&run, at),
             }
@@ -148,46 +138,47 @@ impl Follower {
         Ok(())
     }
 
-    /// Looks whether there is something for a group.
-    async fn look(&self, wanted: &Arc<Wanted>) -> Result<(), StoreError> {
+    /// Checks whether there is something for a group.
+    async fn check(&self, wanted: &Arc<Wanted>) -> Result<(), StoreError> {
         match &**wanted {
             Wanted::Work(filter) => match self.candidate(filter).await? {
-                Candidate::Ready(run) => self.shared.line.lock().found(wanted, &run),
-                Candidate::At(at) => self.expect(wanted, at),
+                Candidate::Ready(run) => self.line.lock().offer_run_to(wanted, &run),
+                Candidate::At(at) => self.check_at(wanted, at),
                 Candidate::Further(_) => {
-                    self.shared.line.lock().wake_first(wanted, Turn::Look);
+                    self.line.lock().wake_first(wanted, Turn::Check);
                 }
                 Candidate::None => {}
             },
             Wanted::Lease(resource_id) => match self.lease(resource_id).await? {
                 Some(lease) => {
-                    self.shared.line.lock().lease_is_held(wanted, &lease.holder_id);
-                    self.expect(wanted, lease.expires_at);
+                    self.line.lock().wake_holder(wanted, &lease.holder_id);
+                    self.check_at(wanted, lease.expires_at);
                 }
-                None => self.shared.line.lock().wake_first(wanted, Turn::Take),
+                None => self.line.lock().wake_first(wanted, Turn::Attempt),
             },
         }
         Ok(())
     }
 
-    /// Something can be had from `at` on. By this node's clock that may be over
-    /// although its state does not say so yet; then somebody asks the others.
-    fn expect(&self, wanted: &Arc<Wanted>, at: ClusterMs) {
-        let mut queues = self.shared.line.lock();
-        match at > self.now() {
-            true => queues.set_time(wanted, at),
-            false => queues.wake_first(wanted, Turn::Look),
+    /// Has the group checked at `at`, when something becomes free. By this node's clock
+    /// that may have passed although its state does not say so yet; then a caller is
+    /// woken to ask the leader.
+    fn check_at(&self, wanted: &Arc<Wanted>, at: ClusterMs) {
+        let mut queues = self.line.lock();
+        match at > self.line.now() {
+            true => queues.check_at(wanted, at),
+            false => queues.wake_first(wanted, Turn::Check),
         }
     }
 
     async fn candidate(&self, filter: &ClaimFilter) -> Result<Candidate, StoreError> {
         let mut after = None;
-        for _ in 0..STEPS_MAX {
+        for _ in 0..SEARCH_STEPS_MAX {
             let question = Question::Candidate { filter: filter.clone(), after };
-            match self.shared.ask_here(question, ANSWER).await?.answer {
+            match ask_local(&*self.line.store, question).await?.0 {
                 Answer::Candidate(Candidate::Further(rank)) => after = Some(rank),
                 Answer::Candidate(candidate) => return Ok(candidate),
-                _ => return Err(other_answer()),
+                _ => return Err(unexpected_answer()),
             }
         }
         Ok(after.map_or(Candidate::None, Candidate::Further))
@@ -195,16 +186,16 @@ impl Follower {
 
     async fn lease(&self, resource_id: &Text) -> Result<Option<LeaseRow>, StoreError> {
         let question = Question::Lease { resource_id: resource_id.clone() };
-        match self.shared.ask_here(question, ANSWER).await?.answer {
+        match ask_local(&*self.line.store, question).await?.0 {
             Answer::Lease(lease) => Ok(lease),
-            _ => Err(other_answer()),
+            _ => Err(unexpected_answer()),
         }
     }
 
-    /// Until something has happened, or may have by the passing of time.
+    /// Sleeps until something has happened, or may have by the passing of time.
     async fn sleep(&self, revision: &mut watch::Receiver<Revision>) {
-        let next = self.shared.line.lock().next_time();
-        let pause = next.map(|at| Duration::from_millis(at.0.saturating_sub(self.now().0)));
+        let next = self.line.lock().next_check_time();
+        let pause = next.map(|at| Duration::from_millis(at.0.saturating_sub(self.line.now().0)));
         let until = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause.min(SLEEP_MAX)).await,
@@ -213,22 +204,18 @@ impl Follower {
         };
         tokio::select! {
             changed = revision.changed() => if changed.is_err() {
-                // The store is closing; those who wait will learn it themselves.
-                tokio::time::sleep(RETRY).await;
+                // The store is closing, and each waiting call learns that by itself.
+                tokio::time::sleep(RETRY_PAUSE).await;
             },
-            () = self.shared.line.changed() => {}
+            () = self.line.changed() => {}
             () = until => {}
         }
     }
-
-    fn now(&self) -> ClusterMs {
-        self.shared.now()
-    }
 }
 
-impl Touched {
-    fn by(events: &[Event]) -> Touched {
-        let (mut touched, mut known) = (Touched::default(), BTreeSet::new());
+impl TouchedRows {
+    fn by(events: &[Event]) -> TouchedRows {
+        let (mut touched, mut known) = (TouchedRows::default(), BTreeSet::new());
         for event in events.iter().filter(|event| known.insert(&event.subject)) {
             match event.action {
                 Action::WorkflowCreate
@@ -254,8 +241,4 @@ impl Touched {
         }
         touched
     }
-}
-
-fn other_answer() -> StoreError {
-    StoreError::Storage("the store answered another question".into())
 }

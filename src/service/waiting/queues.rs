@@ -1,12 +1,12 @@
-//! Queues: who waits for what, in the order in which they came, and whom a run
-//! or a lease that can be had is offered to. Decides and remembers; asks no store.
+//! Queues: who waits for what, in order of arrival, and who is offered a run or a lease
+//! that is free. This file decides and remembers; it reads no store.
 //!
-//! Those who wait for the same thing are one group. Whoever is woken is awake
-//! until it has what it came for, has gone, or has found nothing and sleeps
-//! again, in the place that it had.
+//! Callers that wait for the same thing form one group. A caller that was woken is awake
+//! until it is granted something, goes away, or finds nothing and sleeps again in the
+//! place that it had.
 //!
-//! Invariant: whatever can be had and is wanted is on offer to somebody who is
-//! awake, or is to be looked at when that one is done.
+//! Invariant: whatever is free and wanted is on offer to a caller that is awake, or is
+//! checked when that caller is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,43 +14,34 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
 use super::facets::{Facets, WantedFacet};
+use super::wanted::Wanted;
 use crate::machine::row::RunRow;
-use crate::machine::view::ClaimFilter;
 use crate::machine::{ClusterMs, Revision, Text};
 
-/// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wanted {
-    Work(ClaimFilter),
-    /// By resource.
-    Lease(Text),
-}
-
-/// A place in the queue of a group. Lower numbers came first, also across
-/// groups.
+/// A place in the queue of a group. Lower numbers came first, also across groups.
 #[derive(Clone, Debug)]
 pub(super) struct QueuePlace {
     pub(super) wanted: Arc<Wanted>,
     number: u64,
 }
 
-/// Whose turn it is.
+/// What a caller is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Somebody else's.
+    /// It is somebody else's turn.
     Sleep,
-    /// This one's, to see whether there is anything.
-    Look,
-    /// This one's, to take what there is.
-    Take,
+    /// Read whether something is free, and attempt only then.
+    Check,
+    /// Attempt to take what is free.
+    Attempt,
 }
 
-/// What somebody who is awake has got.
+/// What a caller was granted.
 #[derive(Clone, Debug)]
 pub(super) struct GrantTaken {
-    /// Nothing where it is a lease.
+    /// `None` for a lease.
     pub(super) run_id: Option<Text>,
-    /// The state holds the grant from this revision on.
+    /// The state has the grant from this revision on.
     pub(super) revision: Revision,
 }
 
@@ -59,47 +50,48 @@ pub(super) struct GrantTaken {
 pub(super) struct Queues {
     groups: BTreeMap<Arc<Wanted>, WaitGroup>,
     facets: Facets,
-    /// Runs that are on offer, and to whom.
+    /// The runs that are on offer, and to whom.
     offers: BTreeMap<Text, QueuePlace>,
-    /// Groups by when time alone may bring them something.
-    times: BTreeSet<(ClusterMs, Arc<Wanted>)>,
-    /// Groups to be looked at, once the state has come so far.
-    looks: BTreeMap<Arc<Wanted>, Revision>,
+    /// The groups by the time at which they are due for a check.
+    check_times: BTreeSet<(ClusterMs, Arc<Wanted>)>,
+    /// The groups to check as soon as this node's state has reached a revision.
+    checks: BTreeMap<Arc<Wanted>, Revision>,
     /// Runs that were on offer and were not taken.
-    left_over: Vec<Text>,
-    places: u64,
-    /// Whether somebody follows the store's events for those who wait.
-    pub(super) is_followed: bool,
+    declined_runs: Vec<Text>,
+    next_number: u64,
+    /// Whether the dispatcher runs.
+    pub(super) has_dispatcher: bool,
 }
 
 #[derive(Default)]
 struct WaitGroup {
     facet: Option<WantedFacet>,
     asleep: BTreeMap<u64, Sleeper>,
-    awake: BTreeMap<u64, Awake>,
-    at: Option<ClusterMs>,
+    awake: BTreeMap<u64, AwakeCaller>,
+    check_at: Option<ClusterMs>,
 }
 
 struct Sleeper {
     wake: Arc<Notify>,
-    /// Of a lease that is waited for: whoever holds it has it already.
+    /// The name under which the caller waits for a lease. If that holder acquires the
+    /// lease by another call, this one need not wait for it.
     holder: Option<Text>,
 }
 
-struct Awake {
+struct AwakeCaller {
     sleeper: Sleeper,
     offer: Option<Text>,
     turn: Turn,
-    /// Something has changed since its turn began: it is to try once more.
-    again: bool,
-    /// Groups to be looked at when it is done, since it may leave them something.
-    then: BTreeSet<Arc<Wanted>>,
-    /// Dropped when it is done, which tells those who let it go first.
-    done: Vec<oneshot::Sender<()>>,
+    /// Something has changed since its turn began, so it must try once more.
+    try_again: bool,
+    /// The groups to check when it is done, since it may leave them something.
+    check_when_done: BTreeSet<Arc<Wanted>>,
+    /// They are dropped when it is done, which tells the callers that let it go first.
+    _when_done: Vec<oneshot::Sender<()>>,
 }
 
 impl Queues {
-    /// Queues up.
+    /// Adds a caller to the end of its group's queue.
     pub(super) fn join(
         &mut self,
         wanted: Wanted,
@@ -108,11 +100,11 @@ impl Queues {
     ) -> QueuePlace {
         let wanted = Arc::new(wanted);
         let wanted = self.groups.get_key_value(&wanted).map_or(wanted, |(known, _)| known.clone());
-        let (number, facets) = (self.places, &mut self.facets);
-        self.places += 1;
+        let (number, facets) = (self.next_number, &mut self.facets);
+        self.next_number += 1;
         let group = self.groups.entry(wanted.clone()).or_insert_with(|| WaitGroup {
             facet: match &*wanted {
-                Wanted::Work(filter) => Some(facets.list(filter, &wanted)),
+                Wanted::Work(filter) => Some(facets.add(filter, &wanted)),
                 Wanted::Lease(_) => None,
             },
             ..WaitGroup::default()
@@ -121,20 +113,20 @@ impl Queues {
         QueuePlace { wanted, number }
     }
 
-    /// Whose turn it is. What changes from now on is for the next turn.
+    /// What the caller is to do next. Changes from now on count for its next turn.
     pub(super) fn turn(&mut self, place: &QueuePlace) -> Turn {
         let Some(awake) = self.awake(place) else { return Turn::Sleep };
-        awake.again = false;
-        // Whoever looked and is still awake takes.
-        std::mem::replace(&mut awake.turn, Turn::Take)
+        awake.try_again = false;
+        // A caller that is still awake after its check has found something.
+        std::mem::replace(&mut awake.turn, Turn::Attempt)
     }
 
-    /// Found nothing: sleeps on, unless something has changed meanwhile. Time
-    /// alone may bring the group something `at`.
-    pub(super) fn rest(&mut self, place: &QueuePlace, at: ClusterMs) {
-        self.set_time(&place.wanted, at);
+    /// Puts a caller that found nothing to sleep again, unless something has changed
+    /// meanwhile. Its group is checked at `at` at the latest.
+    pub(super) fn sleep_again(&mut self, place: &QueuePlace, at: ClusterMs) {
+        self.check_at(&place.wanted, at);
         let Some(group) = self.groups.get_mut(&place.wanted) else { return };
-        if group.awake.get(&place.number).is_none_or(|awake| awake.again) {
+        if group.awake.get(&place.number).is_none_or(|awake| awake.try_again) {
             return;
         }
         let Some(awake) = group.awake.remove(&place.number) else { return };
@@ -142,153 +134,154 @@ impl Queues {
             self.offers.remove(run_id);
         }
         group.asleep.insert(place.number, awake.sleeper);
-        for wanted in awake.then {
-            self.look_at(wanted, Revision::ZERO);
+        for wanted in awake.check_when_done {
+            self.check_from(wanted, Revision::ZERO);
         }
     }
 
-    /// Leaves the queue, with what it has got.
+    /// Removes a caller from its queue, with what it was granted.
     pub(super) fn leave(&mut self, place: &QueuePlace, taken: Option<GrantTaken>) {
         let Some(group) = self.groups.get_mut(&place.wanted) else { return };
         group.asleep.remove(&place.number);
         if let Some(awake) = group.awake.remove(&place.number) {
-            // The last one who is awake sees to it that no other is needed.
+            // If nobody else of the group is awake, more may be free than this one took.
             let own = group.awake.is_empty().then(|| place.wanted.clone());
             let run_id = taken.as_ref().and_then(|taken| taken.run_id.as_ref());
             if let Some(offer) = awake.offer {
                 self.offers.remove(&offer);
-                self.left_over.extend((run_id != Some(&offer)).then_some(offer));
+                self.declined_runs.extend((run_id != Some(&offer)).then_some(offer));
             }
             let from = taken.map_or(Revision::ZERO, |taken| taken.revision);
-            for wanted in awake.then.into_iter().chain(own) {
-                self.look_at(wanted, from);
+            for wanted in awake.check_when_done.into_iter().chain(own) {
+                self.check_from(wanted, from);
             }
         }
         let group = self.groups.get(&place.wanted);
         if group.is_some_and(|group| group.asleep.is_empty() && group.awake.is_empty()) {
-            self.end(&place.wanted);
+            self.remove_group(&place.wanted);
         }
     }
 
-    /// The group is to be looked at, once the state has come as far as `from`.
-    fn look_at(&mut self, wanted: Arc<Wanted>, from: Revision) {
-        let known = self.looks.entry(wanted).or_default();
-        *known = from.max(*known);
+    /// Has the group checked, once the state has reached the revision `from`.
+    fn check_from(&mut self, wanted: Arc<Wanted>, from: Revision) {
+        let present = self.checks.entry(wanted).or_default();
+        *present = from.max(*present);
     }
 
-    fn end(&mut self, wanted: &Arc<Wanted>) {
+    fn remove_group(&mut self, wanted: &Arc<Wanted>) {
         let Some(group) = self.groups.remove(wanted) else { return };
         if let Some(facet) = &group.facet {
-            self.facets.unlist(facet, wanted);
+            self.facets.remove(facet, wanted);
         }
-        if let Some(at) = group.at {
-            self.times.remove(&(at, wanted.clone()));
+        if let Some(at) = group.check_at {
+            self.check_times.remove(&(at, wanted.clone()));
         }
-        self.looks.remove(wanted);
+        self.checks.remove(wanted);
     }
 
-    /// This one has seen, before it slept, that there is something to take. It
-    /// takes it, unless somebody sleeps who came before.
-    pub(super) fn saw(&mut self, place: &QueuePlace, run: Option<&RunRow>) {
+    /// A caller has read, before it slept, that something is free. It is woken to take
+    /// it, unless somebody who came before it sleeps.
+    pub(super) fn report_free(&mut self, place: &QueuePlace, run: Option<&RunRow>) {
         let Some(group) = self.groups.get(&place.wanted) else { return };
         let first = group.asleep.keys().next();
         match run {
-            Some(_) if first == Some(&place.number) => self.wake(place, None, Turn::Take),
-            Some(run) => self.found(&place.wanted, run),
-            None => self.wake_first(&place.wanted, Turn::Take),
+            Some(_) if first == Some(&place.number) => self.wake(place, None, Turn::Attempt),
+            Some(run) => self.offer_run_to(&place.wanted, run),
+            None => self.wake_first(&place.wanted, Turn::Attempt),
         }
     }
 
-    /// This one's turn comes although others came before.
-    pub(super) fn pass_all(&mut self, place: &QueuePlace) {
-        self.wake(place, None, Turn::Take);
+    /// Wakes this caller although others came before it.
+    pub(super) fn skip_line(&mut self, place: &QueuePlace) {
+        self.wake(place, None, Turn::Attempt);
     }
 
-    /// A run can be claimed: wakes the one who has waited longest of those who
-    /// may have it.
+    /// Offers a claimable run to the caller that has waited longest of those whose
+    /// filter admits it.
     pub(super) fn offer_run(&mut self, run: &RunRow) {
         if let Some(place) = self.offers.get(&run.run_id).cloned() {
-            self.awake(&place).into_iter().for_each(|awake| awake.again = true);
+            self.awake(&place).into_iter().for_each(|awake| awake.try_again = true);
             return;
         }
         let groups = self.facets.admitting(run);
         if let Some(place) = self.first(&groups, |group| group.asleep.keys().next().copied()) {
             self.offers.insert(run.run_id.clone(), place.clone());
-            self.wake(&place, Some(run.run_id.clone()), Turn::Take);
+            self.wake(&place, Some(run.run_id.clone()), Turn::Attempt);
         } else if let Some(place) = self.first(&groups, |group| group.awake.keys().next().copied())
             && let Some(awake) = self.awake(&place)
         {
-            awake.again = true;
-            awake.then.extend(groups);
+            awake.try_again = true;
+            awake.check_when_done.extend(groups);
         }
     }
 
-    /// A look at a group has found a run that can be claimed.
-    pub(super) fn found(&mut self, wanted: &Arc<Wanted>, run: &RunRow) {
+    /// Offers the claimable run that a check of this group has found.
+    pub(super) fn offer_run_to(&mut self, wanted: &Arc<Wanted>, run: &RunRow) {
         if !self.offers.contains_key(&run.run_id) {
             self.offer_run(run);
         }
-        // There may be others behind it.
+        // If another group has the offer, this one may still find a run behind it.
         if let Some(place) = self.offers.get(&run.run_id).cloned()
             && place.wanted != *wanted
             && let Some(awake) = self.awake(&place)
         {
-            awake.then.insert(wanted.clone());
+            awake.check_when_done.insert(wanted.clone());
         }
     }
 
-    /// A run can be claimed from `at` on.
+    /// A run can be claimed from `at` on, so the groups that want it are checked then.
     pub(super) fn delay_run(&mut self, run: &RunRow, at: ClusterMs) {
         for wanted in self.facets.admitting(run) {
-            self.set_time(&wanted, at);
+            self.check_at(&wanted, at);
         }
     }
 
-    /// A group has, or may have, something to take: wakes the one who has waited
-    /// longest, unless one is at it already.
+    /// Wakes the caller of a group that has waited longest, since something is or may be
+    /// free. If one is awake already, that one tries once more.
     pub(super) fn wake_first(&mut self, wanted: &Arc<Wanted>, turn: Turn) {
         let Some(group) = self.groups.get_mut(wanted) else { return };
         if let Some(mut awake) = group.awake.first_entry() {
-            awake.get_mut().again = true;
+            awake.get_mut().try_again = true;
         } else if let Some((&number, _)) = group.asleep.first_key_value() {
             self.wake(&QueuePlace { wanted: wanted.clone(), number }, None, turn);
         }
     }
 
-    /// `holder` has this lease: wakes whoever waits under that name.
-    pub(super) fn lease_is_held(&mut self, wanted: &Arc<Wanted>, holder: &Text) {
+    /// Wakes the callers that wait for a lease in the name of its holder: they have it.
+    pub(super) fn wake_holder(&mut self, wanted: &Arc<Wanted>, holder: &Text) {
         let Some(group) = self.groups.get(wanted) else { return };
         let is_holder = |sleeper: &Sleeper| sleeper.holder.as_ref() == Some(holder);
         let own = group.asleep.iter().filter(|(_, sleeper)| is_holder(sleeper));
         for number in own.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.wake(&QueuePlace { wanted: wanted.clone(), number }, None, Turn::Take);
+            self.wake(&QueuePlace { wanted: wanted.clone(), number }, None, Turn::Attempt);
         }
     }
 
-    /// Wakes the first in the queue for a lease that is free, and tells when it
-    /// is done. Nothing where nobody waits.
-    pub(super) fn go_first(&mut self, wanted: &Arc<Wanted>) -> Option<oneshot::Receiver<()>> {
-        self.wake_first(wanted, Turn::Take);
+    /// Wakes the first caller in the queue for a free lease. The receiver completes when
+    /// that caller is done. `None` where nobody waits.
+    pub(super) fn let_first_go(&mut self, wanted: &Arc<Wanted>) -> Option<oneshot::Receiver<()>> {
+        self.wake_first(wanted, Turn::Attempt);
         let mut first = self.groups.get_mut(wanted)?.awake.first_entry()?;
-        let (done, told) = oneshot::channel();
-        first.get_mut().done.push(done);
-        Some(told)
+        let (when_done, done) = oneshot::channel();
+        first.get_mut()._when_done.push(when_done);
+        Some(done)
     }
 
     fn wake(&mut self, place: &QueuePlace, offer: Option<Text>, turn: Turn) {
         let Some(group) = self.groups.get_mut(&place.wanted) else { return };
         let Some(sleeper) = group.asleep.remove(&place.number) else { return };
         sleeper.wake.notify_one();
-        let (then, done) = (BTreeSet::new(), Vec::new());
-        let awake = Awake { sleeper, offer, turn, again: false, then, done };
+        let (check_when_done, _when_done) = (BTreeSet::new(), Vec::new());
+        let awake =
+            AwakeCaller { sleeper, offer, turn, try_again: false, check_when_done, _when_done };
         group.awake.insert(place.number, awake);
     }
 
-    fn awake(&mut self, place: &QueuePlace) -> Option<&mut Awake> {
+    fn awake(&mut self, place: &QueuePlace) -> Option<&mut AwakeCaller> {
         self.groups.get_mut(&place.wanted)?.awake.get_mut(&place.number)
     }
 
-    /// The first of these groups' places, each group's own given by `number`.
+    /// The earliest place in these groups, where `number` picks one of each group.
     fn first(
         &self,
         groups: &[Arc<Wanted>],
@@ -300,39 +293,44 @@ impl Queues {
         places.min_by_key(|place| place.number)
     }
 
-    /// The group is to be looked at by then.
-    pub(super) fn set_time(&mut self, wanted: &Arc<Wanted>, at: ClusterMs) {
+    /// Has the group checked at `at` at the latest.
+    pub(super) fn check_at(&mut self, wanted: &Arc<Wanted>, at: ClusterMs) {
         let Some(group) = self.groups.get_mut(wanted) else { return };
-        match group.at {
+        match group.check_at {
             Some(earlier) if earlier <= at => return,
-            Some(later) => _ = self.times.remove(&(later, wanted.clone())),
+            Some(later) => _ = self.check_times.remove(&(later, wanted.clone())),
             None => {}
         }
-        group.at = Some(at);
-        self.times.insert((at, wanted.clone()));
+        group.check_at = Some(at);
+        self.check_times.insert((at, wanted.clone()));
     }
 
-    /// When time alone may bring somebody something.
-    pub(super) fn next_time(&self) -> Option<ClusterMs> {
-        self.times.first().map(|(at, _)| *at)
+    /// When the next group is due for a check.
+    pub(super) fn next_check_time(&self) -> Option<ClusterMs> {
+        self.check_times.first().map(|(at, _)| *at)
     }
 
-    /// Every group is to be looked at: something may have been missed.
-    pub(super) fn look_at_all(&mut self) {
+    /// Has every group checked, since an event may have been missed.
+    pub(super) fn check_all(&mut self) {
         for wanted in self.groups.keys() {
-            self.looks.entry(wanted.clone()).or_default();
+            self.checks.entry(wanted.clone()).or_default();
         }
     }
 
-    /// The groups to be looked at now, where the state has come so far.
-    pub(super) fn take_looks(&mut self, now: ClusterMs, revision: Revision) -> Vec<Arc<Wanted>> {
-        while self.next_time().is_some_and(|at| at <= now) {
-            let Some((_, wanted)) = self.times.pop_first() else { break };
-            self.groups.get_mut(&wanted).into_iter().for_each(|group| group.at = None);
-            self.look_at(wanted, Revision::ZERO);
+    /// Takes out the groups that are due for a check at `now`, where the state has
+    /// reached `revision`.
+    pub(super) fn take_due_checks(
+        &mut self,
+        now: ClusterMs,
+        revision: Revision,
+    ) -> Vec<Arc<Wanted>> {
+        while self.next_check_time().is_some_and(|at| at <= now) {
+            let Some((_, wanted)) = self.check_times.pop_first() else { break };
+            self.groups.get_mut(&wanted).into_iter().for_each(|group| group.check_at = None);
+            self.check_from(wanted, Revision::ZERO);
         }
         let mut due = Vec::new();
-        self.looks.retain(|wanted, from| {
+        self.checks.retain(|wanted, from| {
             let is_due = *from <= revision;
             due.extend(is_due.then(|| wanted.clone()));
             !is_due
@@ -340,13 +338,13 @@ impl Queues {
         due
     }
 
-    /// Runs that were on offer and were not taken.
-    pub(super) fn take_left_over(&mut self) -> Vec<Text> {
-        std::mem::take(&mut self.left_over)
+    /// Takes out the runs that were on offer and were not taken.
+    pub(super) fn take_declined_runs(&mut self) -> Vec<Text> {
+        std::mem::take(&mut self.declined_runs)
     }
 
-    /// The group of those who wait for a lease, if anybody does.
-    pub(super) fn for_lease(&self, resource_id: &Text) -> Option<Arc<Wanted>> {
+    /// The group that waits for a lease, if anybody does.
+    pub(super) fn lease_group(&self, resource_id: &Text) -> Option<Arc<Wanted>> {
         let wanted = Wanted::Lease(resource_id.clone());
         self.groups.get_key_value(&wanted).map(|(wanted, _)| wanted.clone())
     }
@@ -360,8 +358,8 @@ impl Queues {
         self.groups.is_empty()
     }
 
-    /// Whether there is something to be done that nobody is told of otherwise.
-    pub(super) fn is_to_be_seen_to(&self) -> bool {
-        !self.looks.is_empty() || !self.left_over.is_empty() || self.is_empty()
+    /// Whether the dispatcher has something to do that no event tells it of.
+    pub(super) fn needs_dispatcher(&self) -> bool {
+        !self.checks.is_empty() || !self.declined_runs.is_empty() || self.is_empty()
     }
 }

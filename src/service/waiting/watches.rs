@@ -1,56 +1,49 @@
-//! Watches: who waits for a change of which keys. One task of a service reads the
-//! events of keys as they come, for all who wait, and wakes those whom one
-//! concerns; what each of them is told it then reads for itself.
+//! Watches: which callers wait for a change of which keys. One task of a service reads
+//! the events of keys for all of them, and wakes the callers whom an event concerns.
+//! Each of these then reads the changes for itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use crate::machine::query::Answer;
-use crate::machine::view::{ChangeFilter, Page};
-use crate::machine::{Event, Question, Revision, Text};
-use crate::service::ServiceShared;
-use crate::store::StoreError;
+use super::local_reads::{RETRY_PAUSE, read_events};
+use crate::machine::view::ChangeFilter;
+use crate::machine::{Event, Revision, Text};
+use crate::store::{Store, StoreError};
 
-/// Events read at once; large values stand in them.
-const EVENTS: Page = Page { rows: 1_000, bytes: 1 << 20 };
-/// Where more is waited for than this, all events of keys are read at once.
+/// If callers wait for more keys and prefixes than this, the task reads the events of
+/// all keys at once, which is then cheaper than one read for each of them.
 const FILTERS_MAX: usize = 4;
-/// How long the store may take for an answer from this node's own state.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Pause after the store could not answer.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// All watches of a service.
-#[derive(Default)]
 pub(in crate::service) struct Watches {
-    /// Held for moments, never across an await.
-    watched: Mutex<Watched>,
-    /// Nobody watches any more.
-    left: Notify,
+    store: Arc<dyn Store>,
+    /// Locked for moments only, never across an await.
+    watched: Mutex<WatchedKeys>,
+    /// Wakes the task when nobody watches any more.
+    abandoned: Notify,
 }
 
 #[derive(Default)]
-struct Watched {
+struct WatchedKeys {
     keys: BTreeMap<Text, Watchers>,
     prefixes: BTreeMap<Text, Watchers>,
     /// How many prefixes there are of each length.
-    lengths: BTreeMap<usize, usize>,
-    /// Everything up to here has been seen.
-    seen: Revision,
-    watchers: u64,
-    is_followed: bool,
+    prefix_lengths: BTreeMap<usize, usize>,
+    /// The task has told the watchers of every event up to this revision.
+    read_to: Revision,
+    next_number: u64,
+    has_task: bool,
 }
 
 type Watchers = BTreeMap<u64, Watcher>;
 
 struct Watcher {
     wake: Arc<Notify>,
-    /// The first and the last change that it was woken for. From zero to the end
-    /// where some may have been missed.
-    told: Option<(Revision, Revision)>,
+    /// The first and the last change since the watcher last looked. They are the
+    /// lowest and the highest revision where changes may have been missed.
+    changed: Option<(Revision, Revision)>,
 }
 
 enum KeyOrPrefix {
@@ -58,55 +51,59 @@ enum KeyOrPrefix {
     Prefix(Text),
 }
 
-/// One who watches; it stops when this is dropped.
+/// One call's watch of some keys, which ends when it is dropped.
 pub(super) struct Watch {
-    shared: Arc<ServiceShared>,
+    watches: Arc<Watches>,
     filter: ChangeFilter,
     number: u64,
     wake: Arc<Notify>,
 }
 
-/// What a watch knows of a time of which nothing has been read yet.
-pub(super) enum News {
+/// What a watch knows about the revisions that its caller has not read yet.
+pub(super) enum WatchNews {
     /// Something has changed after this revision, or may have.
-    After(Revision),
-    /// Nothing has changed up to here.
-    NoneUpTo(Revision),
+    MayHaveChanged { after: Revision },
+    /// Nothing has changed up to this revision.
+    Unchanged { up_to: Revision },
 }
 
 impl Watches {
-    /// Begins to watch: no change is missed that the store sees committed from
-    /// now on.
-    pub(super) fn join(shared: &Arc<ServiceShared>, filter: &ChangeFilter) -> Watch {
-        let wake = Arc::new(Notify::new());
-        let mut watched = shared.watches.lock();
-        let number = watched.watchers;
-        watched.watchers += 1;
-        let watcher = Watcher { wake: wake.clone(), told: None };
-        let fresh = watched.group(filter).insert(number, watcher).is_none();
-        debug_assert!(fresh, "watch {number} was there already");
-        if !std::mem::replace(&mut watched.is_followed, true) {
-            let mut revision = shared.store.revision();
-            watched.seen = *revision.borrow_and_update();
-            tokio::spawn(follow(shared.clone(), revision));
-        }
-        drop(watched);
-        Watch { shared: shared.clone(), filter: filter.clone(), number, wake }
+    pub(in crate::service) fn new(store: Arc<dyn Store>) -> Watches {
+        Watches { store, watched: Mutex::default(), abandoned: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watched> {
-        // Its methods leave it in order before anything in them can fail.
+    /// Begins to watch. From now on no change is missed that the store sees committed.
+    pub(super) fn join(watches: &Arc<Watches>, filter: &ChangeFilter) -> Watch {
+        let wake = Arc::new(Notify::new());
+        let mut watched = watches.lock();
+        let number = watched.next_number;
+        watched.next_number += 1;
+        let watcher = Watcher { wake: wake.clone(), changed: None };
+        let fresh = watched.group(filter).insert(number, watcher).is_none();
+        debug_assert!(fresh, "watch {number} was there already");
+        if !std::mem::replace(&mut watched.has_task, true) {
+            let mut revision = watches.store.revision();
+            watched.read_to = *revision.borrow_and_update();
+            tokio::spawn(run(watches.clone(), revision));
+        }
+        drop(watched);
+        Watch { watches: watches.clone(), filter: filter.clone(), number, wake }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WatchedKeys> {
+        // Nothing in the methods of `WatchedKeys` panics halfway through a change, so a
+        // poisoned lock still holds watches that are in order.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watched {
+impl WatchedKeys {
     fn group(&mut self, filter: &ChangeFilter) -> &mut Watchers {
-        match Watched::place(filter) {
+        match WatchedKeys::place(filter) {
             KeyOrPrefix::Key(key) => self.keys.entry(key).or_default(),
             KeyOrPrefix::Prefix(prefix) => {
                 if !self.prefixes.contains_key(&prefix) {
-                    *self.lengths.entry(prefix.len()).or_default() += 1;
+                    *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
                 }
                 self.prefixes.entry(prefix).or_default()
             }
@@ -119,14 +116,14 @@ impl Watched {
         if !watchers.is_empty() {
             return;
         }
-        match Watched::place(filter) {
+        match WatchedKeys::place(filter) {
             KeyOrPrefix::Key(key) => _ = self.keys.remove(&key),
             KeyOrPrefix::Prefix(prefix) => {
                 self.prefixes.remove(&prefix);
-                let count = self.lengths.entry(prefix.len()).or_default();
+                let count = self.prefix_lengths.entry(prefix.len()).or_default();
                 *count -= 1;
                 if *count == 0 {
-                    self.lengths.remove(&prefix.len());
+                    self.prefix_lengths.remove(&prefix.len());
                 }
             }
         }
@@ -136,7 +133,7 @@ impl Watched {
         match filter {
             ChangeFilter::Key(key) => KeyOrPrefix::Key(key.clone()),
             ChangeFilter::Prefix(prefix) => KeyOrPrefix::Prefix(prefix.clone()),
-            // Of no key; nobody watches for it here.
+            // Grants are not keys, and nobody watches them here.
             ChangeFilter::Grants => KeyOrPrefix::Prefix("".into()),
         }
     }
@@ -145,7 +142,7 @@ impl Watched {
         self.keys.is_empty() && self.prefixes.is_empty()
     }
 
-    /// What has to be read so that everybody hears of what concerns them.
+    /// The filters whose events, taken together, concern every watcher.
     fn filters(&self) -> Vec<ChangeFilter> {
         if self.keys.len() + self.prefixes.len() > FILTERS_MAX {
             return vec![ChangeFilter::Prefix("".into())];
@@ -154,11 +151,11 @@ impl Watched {
         keys.chain(self.prefixes.keys().cloned().map(ChangeFilter::Prefix)).collect()
     }
 
-    /// Wakes those whom the event concerns.
-    fn tell(&mut self, event: &Event) {
+    /// Wakes the watchers whom the event concerns.
+    fn notify(&mut self, event: &Event) {
         let key = &event.subject;
         self.keys.get_mut(key).into_iter().for_each(|watchers| wake(watchers, event.revision));
-        for length in self.lengths.keys().take_while(|length| **length <= key.len()) {
+        for length in self.prefix_lengths.keys().take_while(|length| **length <= key.len()) {
             if let Some(prefix) = key.get(..*length)
                 && let Some(watchers) = self.prefixes.get_mut(prefix)
             {
@@ -167,7 +164,8 @@ impl Watched {
         }
     }
 
-    fn tell_all(&mut self) {
+    /// Wakes all watchers, since any of them may have missed a change.
+    fn notify_all(&mut self) {
         for watchers in self.keys.values_mut().chain(self.prefixes.values_mut()) {
             wake(watchers, Revision::ZERO);
             wake(watchers, Revision(u64::MAX));
@@ -177,101 +175,96 @@ impl Watched {
 
 fn wake(watchers: &mut Watchers, revision: Revision) {
     for watcher in watchers.values_mut() {
-        let (first, last) = watcher.told.unwrap_or((revision, revision));
-        watcher.told = Some((first.min(revision), last.max(revision)));
+        let (first, last) = watcher.changed.unwrap_or((revision, revision));
+        watcher.changed = Some((first.min(revision), last.max(revision)));
         watcher.wake.notify_one();
     }
 }
 
 impl Watch {
-    /// Until there may be news.
+    /// Waits until there may be news.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// The news since `seen`, up to which everything has been read.
-    pub(super) fn news(&self, seen: Revision) -> News {
-        let mut watched = self.shared.watches.lock();
-        let up_to = watched.seen.max(seen);
+    /// The news since `read_to`, up to which the caller has read everything.
+    pub(super) fn news(&self, read_to: Revision) -> WatchNews {
+        let mut watched = self.watches.lock();
+        let up_to = watched.read_to.max(read_to);
         let watcher = watched.group(&self.filter).get_mut(&self.number);
-        match watcher.and_then(|watcher| watcher.told.take()) {
-            Some((Revision(first), _)) if first > seen.0 => News::After(Revision(first - 1)),
-            Some((_, last)) if last > seen => News::After(seen),
-            // What it was told of it had read before.
-            Some(_) | None => News::NoneUpTo(up_to),
+        match watcher.and_then(|watcher| watcher.changed.take()) {
+            Some((Revision(first), _)) if first > read_to.0 => {
+                WatchNews::MayHaveChanged { after: Revision(first - 1) }
+            }
+            Some((_, last)) if last > read_to => WatchNews::MayHaveChanged { after: read_to },
+            // The caller has read these changes before it was woken for them.
+            Some(_) | None => WatchNews::Unchanged { up_to },
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut watched = self.shared.watches.lock();
+        let mut watched = self.watches.lock();
         watched.leave(&self.filter, self.number);
         if watched.is_empty() {
-            self.shared.watches.left.notify_one();
+            self.watches.abandoned.notify_one();
         }
     }
 }
 
 /// Follows the events of keys until nobody watches any more.
-async fn follow(shared: Arc<ServiceShared>, mut revision: watch::Receiver<Revision>) {
+async fn run(watches: Arc<Watches>, mut revision: watch::Receiver<Revision>) {
     loop {
         let newest = *revision.borrow_and_update();
-        let (seen, filters) = {
-            let mut watched = shared.watches.lock();
-            watched.is_followed = !watched.is_empty();
-            if !watched.is_followed {
+        let (read_to, filters) = {
+            let mut watched = watches.lock();
+            watched.has_task = !watched.is_empty();
+            if !watched.has_task {
                 return;
             }
-            (watched.seen, watched.filters())
+            (watched.read_to, watched.filters())
         };
-        if newest < seen {
-            // The store has lost its newest events, as a Redis can.
-            let mut watched = shared.watches.lock();
-            watched.seen = newest;
-            watched.tell_all();
+        if newest < read_to {
+            // The store has lost its newest events, as a Redis can after a failover.
+            let mut watched = watches.lock();
+            watched.read_to = newest;
+            watched.notify_all();
         }
-        if newest > seen {
+        if newest > read_to {
             for filter in filters {
-                if read(&shared, filter, seen, newest).await.is_err() {
-                    shared.watches.lock().tell_all();
-                    tokio::time::sleep(RETRY).await;
+                if notify_between(&watches, filter, read_to, newest).await.is_err() {
+                    watches.lock().notify_all();
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
-            shared.watches.lock().seen = newest;
+            watches.lock().read_to = newest;
         }
         tokio::select! {
             changed = revision.changed() => if changed.is_err() {
-                // The store is closing; those who wait will learn it themselves.
-                tokio::time::sleep(RETRY).await;
+                // The store is closing, and each waiting call learns that by itself.
+                tokio::time::sleep(RETRY_PAUSE).await;
             },
-            () = shared.watches.left.notified() => {}
+            () = watches.abandoned.notified() => {}
         }
     }
 }
 
-/// Tells of what `filter` admits between two revisions.
-async fn read(
-    shared: &ServiceShared,
+/// Tells the watchers of the events that `filter` admits between two revisions.
+async fn notify_between(
+    watches: &Watches,
     filter: ChangeFilter,
     mut after: Revision,
     newest: Revision,
 ) -> Result<(), StoreError> {
     while after < newest {
-        let question = Question::Changes { filter: filter.clone(), after, page: EVENTS };
-        let answered = shared.ask_here(question, ANSWER).await?;
-        let Answer::Changes { events, complete, more } = answered.answer else {
-            return Err(StoreError::Storage("the store answered another question".into()));
-        };
-        let mut watched = shared.watches.lock();
-        events.iter().for_each(|event| watched.tell(event));
-        if !complete {
-            watched.tell_all();
+        let page = read_events(&*watches.store, filter.clone(), after).await?;
+        let mut watched = watches.lock();
+        page.events.iter().for_each(|event| watched.notify(event));
+        if !page.complete {
+            watched.notify_all();
         }
-        after = match events.last().filter(|_| more) {
-            Some(last) => last.revision,
-            None => newest,
-        };
+        after = page.last.unwrap_or(newest);
     }
     Ok(())
 }

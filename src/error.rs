@@ -1,11 +1,13 @@
-//! The one error that the protocols hand to callers.
+//! The one error that every protocol hands to its callers: a code that all of
+//! them spell alike, and a message for people.
 
 use std::fmt;
 
 use crate::machine::{Refusal, RefusalCode};
 use crate::store::StoreError;
 
-/// What went wrong, as every protocol spells it.
+/// The kind of an error. Clients branch on it, so a code that has been released
+/// is never renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     InvalidArgument,
@@ -13,15 +15,15 @@ pub enum Code {
     TooLarge,
     QuotaExceeded,
     Forbidden,
-    /// Nothing was written; asking again may help.
+    /// Nothing was written, and the same call may succeed later.
     Unavailable,
-    /// May or may not have been applied; ask again with the same idempotency
-    /// key.
+    /// The command may or may not have been applied. Repeating the call is safe
+    /// with the same idempotency key.
     OutcomeUnknown,
     Internal,
 }
 
-/// Why a call has no result. The message is for the caller.
+/// Why a call has no result. The message is written for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ServiceError {
@@ -30,7 +32,7 @@ pub struct ServiceError {
 }
 
 impl Code {
-    /// As the contract spells it.
+    /// The spelling that MCP and gRPC clients see.
     pub fn as_str(self) -> &'static str {
         match self {
             Code::InvalidArgument => "invalid_argument",
@@ -89,12 +91,19 @@ impl ServiceError {
         Self::new(Code::Unavailable, message)
     }
 
+    /// The command may or may not have been applied.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(Code::OutcomeUnknown, message)
     }
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Code::Internal, message)
+    }
+
+    /// The store's answer or reply belongs to another kind of call. That is a bug
+    /// of the store, which no caller can cause.
+    pub fn unexpected_answer() -> Self {
+        Self::internal("the store answered another question")
     }
 
     pub fn is_retryable(&self) -> bool {
@@ -115,8 +124,8 @@ impl From<Refusal> for ServiceError {
 }
 
 impl From<StoreError> for ServiceError {
-    fn from(fault: StoreError) -> Self {
-        match fault {
+    fn from(error: StoreError) -> Self {
+        match error {
             StoreError::Unavailable(why) => Self::unavailable(format!("unavailable: {why}")),
             StoreError::Unknown(why) => Self::unknown(format!(
                 "outcome unknown, it may or may not have been applied; repeat the call with the \
