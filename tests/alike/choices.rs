@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::draw::Draw;
+use support::draw::Draw;
 
 /// Choices of one step. The largest transactions take about as many; what is
 /// drawn beyond them is the plainest.

@@ -5,17 +5,9 @@
 //!
 //! `SEED` sets what is drawn, `CASES` how many sequences.
 
-#[path = "../raft/cluster.rs"]
-#[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
-mod cluster;
-#[path = "../support/draw/mod.rs"]
-mod draw;
-
 mod choices;
 mod large;
 mod play;
-#[path = "../support/redis.rs"]
-mod server;
 mod stage;
 mod together;
 mod whole;

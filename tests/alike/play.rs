@@ -14,9 +14,9 @@ use tokio::time::timeout;
 
 use crate::Fault;
 use crate::choices::Choices;
-use crate::draw::{self, Draw, NAMES};
 use crate::stage::{BEGIN_MS, Opener, PATIENCE, STATE_BYTES_MAX, Stage, soon};
 use crate::whole::Whole;
+use support::draw::{self, Draw, NAMES};
 
 /// Calls shown with a fault: those before it that are likely to matter.
 const SHOWN: usize = 40;

@@ -13,8 +13,8 @@ use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
-use crate::server::{self, RedisServer};
+use support::cluster::Cluster;
+use support::redis_server::{self, RedisServer};
 
 /// Far longer than anything here takes: who meets it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub fn soon() -> Instant {
 /// Every kind that there is on this machine.
 pub fn all(test: &str) -> Vec<Opener> {
     let mut all = vec![Opener::Sqlite, Opener::Raft];
-    if server::is_installed(&format!("{test} on Redis")) {
+    if redis_server::is_installed(&format!("{test} on Redis")) {
         all.push(Opener::Redis(Arc::new(RedisServer::start())));
     }
     all

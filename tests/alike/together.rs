@@ -16,10 +16,10 @@ use mcp_state_sidecar::store::{Consistency, Request, StoreError};
 
 use crate::Fault;
 use crate::choices::Choices;
-use crate::draw::Draw;
 use crate::play::{last, tick};
 use crate::stage::{BEGIN_MS, Opener, STATE_BYTES_MAX, Stage, soon};
 use crate::whole::{Whole, events_of};
+use support::draw::Draw;
 
 /// Calls of one round: a few more than there are copies and names, so that
 /// they share batches and get in one another's way.

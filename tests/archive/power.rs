@@ -12,11 +12,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::timeout;
 
-use super::disk::{CrashDisk, Cut};
 use super::finding::{append_all, small_memory};
 use super::peers::{Manner, Peer};
 use super::story::{Plot, Story, seed};
 use super::truth;
+use support::crash_disk::{CrashDisk, Cut};
 
 const DISK_BYTES: u64 = 256 << 20;
 const POINTS: usize = 48;

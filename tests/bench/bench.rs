@@ -24,8 +24,7 @@ mod load;
 mod notice;
 mod position;
 mod program;
-#[path = "../support/redis.rs"]
-mod redis;
+
 mod servers;
 mod system;
 mod waiting;

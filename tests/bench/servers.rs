@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::program::Program;
-use crate::redis::RedisServer;
 use crate::system::{Fsync, System};
+use support::redis_server::RedisServer;
 
 /// A system that does not answer by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(30);

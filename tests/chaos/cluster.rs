@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, TOKEN};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::net::{self, Network};
-use crate::sidecar::{Sidecar, free_ports};
+use support::client::{Client, TOKEN};
+use support::sidecar::{Sidecar, free_ports};
 
 /// A cluster that knows no leader by then does not work.
 const LEADER_WITHIN: Duration = Duration::from_secs(60);

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::check::hold::{self, Hold};
-use crate::check::key::{self, Key};
-use crate::check::{Operation, check};
-use crate::client::Outcome;
-use crate::record::Call;
+use support::checker::hold::{self, Hold};
+use support::checker::key::{self, Key};
+use support::checker::{Operation, check};
+use support::client::Outcome;
+use support::record::Call;
 
 /// For how long an agent's lease, and its claim, is given.
 const LEASE_TTL: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ pub fn orders(calls: &[Call]) -> usize {
     judged("key", &keys) + judged("lease", &leases) + judged("run", &runs)
 }
 
-fn judged<M: crate::check::search::Model>(
+fn judged<M: support::checker::search::Model>(
     what: &str,
     things: &BTreeMap<&str, Vec<Operation<M>>>,
 ) -> usize {
@@ -62,7 +62,7 @@ struct Times<'a> {
 
 impl Times<'_> {
     /// None where nothing was done, and for a read that nobody answered.
-    fn operation<M: crate::check::search::Model>(
+    fn operation<M: support::checker::search::Model>(
         &self,
         call: M::Call,
         outcome: impl FnOnce(&Value) -> M::Outcome,

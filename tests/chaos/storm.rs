@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::agent::Fleet;
 use crate::cluster::Cluster;
 use crate::net::Cut;
 use crate::{Gaps, wait_until};
+use support::agent::Fleet;
 
 /// Wall clocks stay within the five seconds that nodes may differ by.
 const CLOCK_SECONDS: f64 = 2.0;

@@ -4,8 +4,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::check::key::{Call, Key, Outcome};
-use crate::check::{Operation, check};
+use support::checker::key::{Call, Key, Outcome};
+use support::checker::{Operation, check};
 
 const HISTORIES: u64 = 200;
 const CALLS: usize = 120;

@@ -1,9 +1,9 @@
 //! Histories made by hand, each with one fault, and their sound neighbours.
 
-use crate::check::events::{Event, Fact, History};
-use crate::check::hold::{self, Hold};
-use crate::check::key::{self, Key};
-use crate::check::{Operation, check};
+use support::checker::events::{Event, Fact, History};
+use support::checker::hold::{self, Hold};
+use support::checker::key::{self, Key};
+use support::checker::{Operation, check};
 
 fn key_call(began: u64, ended: u64, call: key::Call, outcome: key::Outcome) -> Operation<Key> {
     Operation { client: format!("c{began}"), call, began, ended: Some((ended, outcome)) }
@@ -24,17 +24,17 @@ fn get(began: u64, ended: u64, read: Option<(&str, u64)>) -> Operation<Key> {
     key_call(began, ended, key::Call::Get, key::Outcome::Read(read))
 }
 
-fn unheard<M: crate::check::search::Model>(operation: Operation<M>) -> Operation<M> {
+fn unheard<M: support::checker::search::Model>(operation: Operation<M>) -> Operation<M> {
     Operation { ended: None, ..operation }
 }
 
-fn passes<M: crate::check::search::Model>(operations: &[Operation<M>]) {
+fn passes<M: support::checker::search::Model>(operations: &[Operation<M>]) {
     if let Err(violation) = check("thing", operations) {
         panic!("{}", violation.0);
     }
 }
 
-fn fails<M: crate::check::search::Model>(operations: &[Operation<M>]) {
+fn fails<M: support::checker::search::Model>(operations: &[Operation<M>]) {
     let violation = check("thing", operations).expect_err("a fault that must be seen");
     assert!(violation.0.contains("no order of the calls"), "{}", violation.0);
 }

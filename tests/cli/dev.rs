@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
-use super::shared::{PATIENCE, PROGRAM, Running, command, run, text};
+use support::command_line::{PATIENCE, PROGRAM, Running, command, run, text};
 
 const NODES: u16 = 3;
 
@@ -20,7 +20,7 @@ struct Cluster {
 
 impl Cluster {
     fn start(dir: tempfile::TempDir, base_port: u16) -> Cluster {
-        let mut command = command(PROGRAM, dir.path());
+        let mut command = command(&PROGRAM, dir.path());
         let (port, grpc_port) = (base_port.to_string(), (base_port + NODES).to_string());
         command.args(["dev", "--dir", "d", "--base-port", &port, "--base-grpc-port", &grpc_port]);
         // Would make all nodes one, if dev let them through.

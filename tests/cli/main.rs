@@ -4,4 +4,3 @@
 mod dev;
 mod node;
 mod run;
-mod shared;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::shared::{HTTP_PROGRAM, PATIENCE, PROGRAM, Running, command, run, text};
+use support::command_line::{HTTP_PROGRAM, PATIENCE, PROGRAM, Running, command, run, text};
 
 /// A client at the other end of a program's standard input and output.
 struct Pipe {
@@ -21,7 +21,7 @@ struct Pipe {
 
 impl Pipe {
     fn start(dir: &Path, args: &[&str]) -> Pipe {
-        let mut command = command(PROGRAM, dir);
+        let mut command = command(&PROGRAM, dir);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut running = Running::start(command);
         let input = running.child.stdin.take();
@@ -144,7 +144,7 @@ fn the_readme_names_every_tool_and_argument() {
 #[test]
 fn serve_answers_and_stops_in_order_on_sigterm_and_sigint() {
     for (program, args, signal) in
-        [(PROGRAM, &["serve"][..], Signal::TERM), (HTTP_PROGRAM, &[], Signal::INT)]
+        [(&*PROGRAM, &["serve"][..], Signal::TERM), (&*HTTP_PROGRAM, &[], Signal::INT)]
     {
         let dir = tempfile::tempdir().unwrap();
         let (mut node, port) = serve(program, dir.path(), &[], args);
@@ -183,7 +183,7 @@ fn a_port_that_is_taken_is_named() {
 fn with_a_token_only_those_who_show_it_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let token = [("SIDECAR_TOKEN", "correct-horse")];
-    let (mut node, port) = serve(PROGRAM, dir.path(), &token, &["serve", "--log", "trace"]);
+    let (mut node, port) = serve(&PROGRAM, dir.path(), &token, &["serve", "--log", "trace"]);
     let url = format!("http://127.0.0.1:{port}");
     let call = ["call", "sidecar_health", "--node", url.as_str()];
     let output = run(dir.path(), &[], &call);
@@ -201,7 +201,7 @@ fn with_a_token_only_those_who_show_it_are_served() {
 #[test]
 fn connect_carries_messages_to_a_node_that_is_up() {
     let dir = tempfile::tempdir().unwrap();
-    let (_node, port) = serve(PROGRAM, dir.path(), &[], &["serve"]);
+    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
     let url = format!("http://127.0.0.1:{port}/mcp");
     // The first cannot be reached, so the second is asked.
     let mut pipe = Pipe::start(dir.path(), &["connect", "http://127.0.0.1:0/mcp", &url]);
@@ -214,7 +214,7 @@ fn connect_carries_messages_to_a_node_that_is_up() {
 #[test]
 fn connect_cancels_what_its_client_cancels() {
     let dir = tempfile::tempdir().unwrap();
-    let (_node, port) = serve(PROGRAM, dir.path(), &[], &["serve"]);
+    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
     let url = format!("http://127.0.0.1:{port}/mcp");
     let mut pipe = Pipe::start(dir.path(), &["connect", &url]);
     pipe.initialize();
@@ -243,7 +243,7 @@ fn a_node_that_dev_started_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
     // A shell in between that dies while the node runs.
     let mut shell = command("/bin/sh", dir.path());
-    let script = format!("{PROGRAM} serve --host 127.0.0.1 --port 0 --die-with=$$ & read _");
+    let script = format!("{} serve --host 127.0.0.1 --port 0 --die-with=$$ & read _", *PROGRAM);
     shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut shell = Running::start(shell);
     shell.port();

@@ -1,6 +1,6 @@
 //! What the programs say when they are asked, and when they are asked wrongly.
 
-use super::shared::{HTTP_PROGRAM, command, run, text};
+use support::command_line::{HTTP_PROGRAM, command, run, text};
 
 /// One line on standard error, nothing on standard output, exit code 2.
 fn refused(env: &[(&str, &str)], args: &[&str]) -> String {
@@ -31,7 +31,7 @@ fn help_and_version_go_to_standard_output() {
     assert!(!help.contains("--token "), "secrets have no flags");
     let version = text(&run(dir.path(), &[], &["--version"]).stdout);
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
-    let output = command(HTTP_PROGRAM, dir.path()).arg("--help").output().unwrap();
+    let output = command(&HTTP_PROGRAM, dir.path()).arg("--help").output().unwrap();
     assert!(text(&output.stdout).contains("--raft-addr"));
 }
 

@@ -1,16 +1,12 @@
 //! A running cluster's state on its way out, asked of any node while the others
 //! take writes.
 
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "../raft/cluster.rs"]
-mod nodes;
-
 use mcp_state_sidecar::access;
 use mcp_state_sidecar::machine::Command;
 
 use crate::live::{Server, exports_under_load_are_moments, fill_up, rest};
 use crate::state::*;
-use nodes::Cluster;
+use support::cluster::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exports_of_every_node_under_load_are_moments() {

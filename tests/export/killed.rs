@@ -24,7 +24,7 @@ async fn large() -> Vec<u8> {
 
 /// Feeds an import and kills it once it has taken about so many bytes.
 fn kill_after(file: &Path, input: &[u8], bytes: usize, args: &[&str]) {
-    let mut import = Command::new(PROGRAM)
+    let mut import = Command::new(&*PROGRAM)
         .env_clear()
         .env("DB_PATH", file)
         .args(["import", "-"])
@@ -77,7 +77,7 @@ async fn an_export_that_is_interrupted_leaves_nothing() {
     let names = || std::fs::read_dir(out.path()).unwrap().count();
     let mut interrupted = 0;
     for round in 0..STOPS {
-        let mut export = Command::new(PROGRAM)
+        let mut export = Command::new(&*PROGRAM)
             .env_clear()
             .env("DB_PATH", &state)
             .arg("export")

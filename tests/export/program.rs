@@ -1,18 +1,14 @@
 //! `export` and `import` as a person runs them.
 
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "../cli/shared.rs"]
-pub mod shared;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
 use mcp_state_sidecar::machine::{Command, Reply};
 use mcp_state_sidecar::store::Store;
-use shared::{Running, command, run, text};
+use support::command_line::{Running, command, run, text};
 
-pub use shared::PROGRAM;
+pub use support::command_line::PROGRAM;
 
 use crate::state::*;
 
@@ -99,7 +95,7 @@ async fn a_dry_run_reads_and_writes_nothing() {
     let dir = folder.path();
     let stream = run(dir, &[STATE], &["export"]).stdout;
     let before = names(dir);
-    let mut check = command(PROGRAM, dir);
+    let mut check = command(&PROGRAM, dir);
     check.args(["import", "--dry-run", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut check = check.spawn().unwrap();
     check.stdin.take().unwrap().write_all(&stream).unwrap();
@@ -107,7 +103,7 @@ async fn a_dry_run_reads_and_writes_nothing() {
     assert!(line.starts_with("whole: revision "), "{line}");
     // Compressed, its first bytes one by one.
     let stream = run(dir, &[STATE], &["export", "--zstd"]).stdout;
-    let mut check = command(PROGRAM, dir);
+    let mut check = command(&PROGRAM, dir);
     check.args(["import", "--dry-run", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut check = check.spawn().unwrap();
     let mut stdin = check.stdin.take().unwrap();
@@ -192,7 +188,7 @@ async fn a_running_node_is_exported_by_who_may() {
         ("SIDECAR_TOKEN", "user-token"),
         ("SIDECAR_ADMIN_TOKEN", "root-token"),
     ];
-    let mut serve = command(PROGRAM, dir);
+    let mut serve = command(&PROGRAM, dir);
     serve.envs(env).arg("serve").stdout(Stdio::null());
     let mut node = Running::start(serve);
     node.port();

@@ -1,16 +1,13 @@
 //! Into a Redis and out of it again, by the program: nothing is lost, nothing
 //! added, and nothing replaced that should not be.
 
-#[path = "../support/redis.rs"]
-mod server;
-
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::program::shared::{Running, command, run, text};
 use crate::program::{OTHER, PROGRAM, STATE, folder, says};
 use crate::state::essence;
-use server::RedisServer;
+use support::command_line::{Running, command, run, text};
+use support::redis_server::{self, RedisServer};
 
 const REDIS: (&str, &str) = ("STATE_BACKEND", "redis");
 
@@ -22,7 +19,7 @@ fn export(dir: &Path, env: &[(&str, &str)]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_state_comes_back_from_redis_as_it_was() {
-    if !server::is_installed("a state through Redis") {
+    if !redis_server::is_installed("a state through Redis") {
         return;
     }
     let (folder, server) = (folder().await, RedisServer::start());
@@ -50,7 +47,7 @@ async fn a_state_comes_back_from_redis_as_it_was() {
 
 #[tokio::test]
 async fn a_sidecar_on_redis_is_exported_while_it_serves_and_not_replaced() {
-    if !server::is_installed("a sidecar on Redis") {
+    if !redis_server::is_installed("a sidecar on Redis") {
         return;
     }
     let (folder, server) = (folder().await, RedisServer::start());
@@ -58,8 +55,8 @@ async fn a_sidecar_on_redis_is_exported_while_it_serves_and_not_replaced() {
     let redis = [REDIS, ("REDIS_URL", &*url)];
     std::fs::write(dir.join("e.jsonl"), export(dir, &[STATE])).unwrap();
     says(&run(dir, &redis, &["import", "e.jsonl"]), 0);
-    let addr = format!("127.0.0.1:{}", server::free_port());
-    let mut serve = command(PROGRAM, dir);
+    let addr = format!("127.0.0.1:{}", redis_server::free_port());
+    let mut serve = command(&PROGRAM, dir);
     serve.envs(redis).envs([
         ("SIDECAR_HOST", "127.0.0.1"),
         ("SIDECAR_PORT", "0"),

@@ -6,9 +6,9 @@ use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::cluster::{ClusterError, NewMember};
 use tokio::time::{Instant, sleep};
 
-use crate::calls::{set, soon};
-use crate::cluster::Cluster;
 use crate::load::Load;
+use support::cluster::Cluster;
+use support::raft_calls::{set, soon};
 
 pub fn patient() -> Instant {
     Instant::now() + Duration::from_secs(60)

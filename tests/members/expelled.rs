@@ -7,9 +7,9 @@ use mcp_state_sidecar::store::raft::{RaftStore, StartError};
 use mcp_state_sidecar::store::{Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::calls::{set, soon};
 use crate::change::{patient, remove, voters};
-use crate::cluster::{Cluster, Running};
+use support::cluster::{Cluster, Running};
+use support::raft_calls::{set, soon};
 
 /// Learning of it takes some looks of a second each.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);

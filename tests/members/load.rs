@@ -12,7 +12,7 @@ use mcp_state_sidecar::store::{Consistency, Store, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::calls::{get, named, set};
+use support::raft_calls::{get, named, set};
 
 const WRITERS: u64 = 4;
 /// The time of one call, as the service gives it.

@@ -5,7 +5,7 @@ use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::cluster::{ClusterError, NewMember};
 
 use crate::change::{added, patient, remove, voters};
-use crate::cluster::Cluster;
+use support::cluster::Cluster;
 
 /// The reason of a refusal.
 fn refused(result: Result<(), ClusterError>) -> String {

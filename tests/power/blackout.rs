@@ -20,10 +20,10 @@ use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::cluster::Running;
-use super::disk::{CrashDisk, Cut};
-use super::support::{seed, small_options};
 use super::told::{Ledger, PATIENCE, WRITERS, Writer, check};
+use support::cluster::Running;
+use support::crash_disk::{CrashDisk, Cut};
+use support::{seed, small_options};
 
 pub const NODES: usize = 3;
 const DISK_BYTES: u64 = 192 << 20;

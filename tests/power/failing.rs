@@ -15,9 +15,9 @@ use mcp_state_sidecar::store::{Role, Store};
 use tokio::time::{Instant, sleep};
 
 use super::blackout::{NODES, free_addrs, start};
-use super::cluster::Running;
-use super::disk::CrashDisk;
 use super::told::{Ledger, PATIENCE, Told, check, set};
+use support::cluster::Running;
+use support::crash_disk::CrashDisk;
 
 /// Small, so that it is soon full.
 const DISK_BYTES: u64 = 64 << 20;

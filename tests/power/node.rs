@@ -22,9 +22,9 @@ use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::disk::{CrashDisk, Cut};
-use super::support::{seed, small_options};
 use super::told::{Ledger, PATIENCE, Told, WRITERS, Writer, check, set};
+use support::crash_disk::{CrashDisk, Cut};
+use support::{seed, small_options};
 
 const DISK_BYTES: u64 = 256 << 20;
 const POINTS: usize = 48;

@@ -14,9 +14,9 @@ use mcp_state_sidecar::store::raft::log::{LogStore, Options};
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 
-use super::disk::{CrashDisk, Cut};
-use super::support::model::{Ledger, Model, Step};
 use super::{DISK_BYTES, log_dir};
+use support::crash_disk::{CrashDisk, Cut};
+use support::log_model::{Ledger, Model, Step};
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 

@@ -8,8 +8,8 @@ use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft::RaftStore;
 use mcp_state_sidecar::store::{Consistency, Store};
 
-use super::calls::{set, soon, until};
-use super::cluster::Cluster;
+use support::cluster::Cluster;
+use support::raft_calls::{set, soon, until};
 
 async fn age(store: &RaftStore) -> Option<Duration> {
     let question = Question::Key { key: "k".into() };

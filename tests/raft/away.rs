@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::Options;
 
-use super::calls::{everything, get, history, mixed, set, soon, until, whole_history, work};
-use super::cluster::Cluster;
+use support::cluster::Cluster;
+use support::raft_calls::{everything, get, history, mixed, set, soon, until, whole_history, work};
 
 const SNAPSHOT_ENTRIES: u64 = 40;
 /// How often peers come and go before an archive has fetched what it lacks.

@@ -11,8 +11,8 @@ use mcp_state_sidecar::store::raft::rpc::{
 };
 use tokio::time::Instant;
 
-use super::calls::{named, set, soon, whole_history};
-use super::cluster::{Cluster, SECRET};
+use support::cluster::{Cluster, SECRET};
+use support::raft_calls::{named, set, soon, whole_history};
 
 /// A session that no node has drawn.
 const SESSION: u64 = 77;

@@ -14,8 +14,8 @@ use rand::{RngExt, SeedableRng};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use super::calls::{get, mixed, set, soon, until};
-use super::cluster::{Cluster, Running};
+use support::cluster::{Cluster, Running};
+use support::raft_calls::{get, mixed, set, soon, until};
 
 /// Long enough for many elections and attempts to send entries.
 const OBSERVED: Duration = Duration::from_secs(3);

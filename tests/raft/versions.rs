@@ -12,8 +12,8 @@ use mcp_state_sidecar::store::raft::Options;
 use mcp_state_sidecar::store::raft::rpc::SPEAKS;
 use tokio::net::TcpListener;
 
-use super::calls::{get, mixed, set, soon, until};
-use super::cluster::{Cluster, Running};
+use support::cluster::{Cluster, Running};
+use support::raft_calls::{get, mixed, set, soon, until};
 
 /// Where a segment of the log says its format and its checksum.
 const LOG_FORMAT: std::ops::Range<usize> = 8..12;

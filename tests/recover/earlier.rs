@@ -15,8 +15,8 @@ use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use serde_json::Value;
 
 use crate::programs::{done, path, setting};
-use crate::recorded::comparable;
 use crate::survivor;
+use support::recorded::comparable;
 
 fn recorded(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/release-0.1.0").join(name)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use support::client::Client;
 
 /// Long enough for a busy machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

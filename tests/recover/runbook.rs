@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::programs::{Node, Plan, done, free_ports, path, setting};
+use support::client::Client;
 
 /// More events than a node keeps in memory, 10,000, so that the archive is
 /// needed; 128 for each transaction.

@@ -12,12 +12,12 @@ use mcp_state_sidecar::store::redis::{
 use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::common::{get, open, set, soon};
 use crate::exported::{chain_holds, whole};
-use crate::recorded::comparable;
-use crate::server::{self, RedisServer};
-use crate::sidecar::start_all;
+use support::client::Client;
+use support::recorded::comparable;
+use support::redis_server::{self, RedisServer};
+use support::sidecar::start_all;
 
 /// Keys of the state's form that are left, or come.
 const PRESENT: [&str; 8] =
@@ -30,7 +30,7 @@ fn recorded(name: &str) -> PathBuf {
 /// A server that begins with what was recorded; none where its Redis is too old
 /// for the dump's form.
 fn filled() -> Option<RedisServer> {
-    if !server::is_installed("a recorded state") {
+    if !redis_server::is_installed("a recorded state") {
         return None;
     }
     let dir = tempfile::tempdir().expect("a folder");

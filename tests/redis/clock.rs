@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::client::Client;
-use crate::server::{self, RedisServer};
-use crate::sidecar::{Sidecar, free_ports};
+use support::client::Client;
+use support::redis_server::{self, RedisServer};
+use support::sidecar::{Sidecar, free_ports};
 
 /// How far ahead the one clock is, as libfaketime takes it and in seconds.
 const AHEAD: (&str, f64) = ("+1h", 3_600.0);
@@ -71,7 +71,7 @@ async fn is_really_ahead(dir: &Path, shifted: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlines_are_judged_by_the_clock_of_redis() {
-    if !server::is_installed("clocks") {
+    if !redis_server::is_installed("clocks") {
         return;
     }
     let Some(library) = faketime() else { return };

@@ -10,7 +10,7 @@ use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisStore};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError};
 use tokio::time::Instant;
 
-use crate::server::RedisServer;
+use support::redis_server::RedisServer;
 
 /// Far longer than anything here takes: who meets it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::{all, get, open, soon};
 use crate::heavy::{calls, set_all_large};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// Large values of a state, so that it takes many pages.
 const COUNT: u64 = 60;
@@ -32,7 +32,7 @@ async fn cut(server: &RedisServer, cuts: &AtomicU64, stop: &CancellationToken) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_outlives_its_connections() {
-    if !server::is_installed("cut connections") {
+    if !redis_server::is_installed("cut connections") {
         return;
     }
     let server = RedisServer::start();
@@ -57,7 +57,7 @@ async fn an_export_outlives_its_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_waits_for_a_primary() {
-    if !server::is_installed("a demoted server") {
+    if !redis_server::is_installed("a demoted server") {
         return;
     }
     let server = RedisServer::start();

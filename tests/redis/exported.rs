@@ -11,7 +11,7 @@ use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{all, get, open, set, soon};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// Pairs of keys that every write changes together.
 const PAIRS: u64 = 2_000;
@@ -58,7 +58,7 @@ pub fn chain_holds(meta: &Meta, events: &[Event]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_is_of_one_instant_and_writes_go_on() {
-    if !server::is_installed("exports") {
+    if !redis_server::is_installed("exports") {
         return;
     }
     let server = RedisServer::start();
@@ -115,7 +115,7 @@ fn is_of_one_instant(meta: &Meta, rows: Vec<Row>, events: &[Event]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_is_all_or_nothing() {
-    if !server::is_installed("imports") {
+    if !redis_server::is_installed("imports") {
         return;
     }
     let server = RedisServer::start();

@@ -7,7 +7,7 @@ use mcp_state_sidecar::store::redis::{MoveIn, OpenError, Options, RedisClock, Re
 
 use crate::common::{get, open};
 use crate::moved_in::{counts, filled, refused};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// What a web application and a job queue keep in their cache.
 const OTHERS: [(&str, &str); 6] = [
@@ -28,7 +28,7 @@ async fn opened(url: String, move_in: MoveIn) -> RedisStore {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_other_applications_stay_theirs_until_told_otherwise() {
-    if !server::is_installed("foreign keys") {
+    if !redis_server::is_installed("foreign keys") {
         return;
     }
     let server = RedisServer::start();
@@ -53,7 +53,7 @@ async fn keys_of_other_applications_stay_theirs_until_told_otherwise() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_database_is_taken_over_under_one_prefix() {
-    if !server::is_installed("foreign keys") {
+    if !redis_server::is_installed("foreign keys") {
         return;
     }
     let server = filled();
@@ -74,7 +74,7 @@ async fn one_database_is_taken_over_under_one_prefix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_died_after_marking_the_database_goes_on() {
-    if !server::is_installed("foreign keys") {
+    if !redis_server::is_installed("foreign keys") {
         return;
     }
     let server = filled();
@@ -84,7 +84,7 @@ async fn whoever_died_after_marking_the_database_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_see_no_other_keys_begins_without_them() {
-    if !server::is_installed("foreign keys") {
+    if !redis_server::is_installed("foreign keys") {
         return;
     }
     let server = filled();
@@ -111,7 +111,7 @@ async fn who_may_see_no_other_keys_begins_without_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_takes_nothing_over() {
-    if !server::is_installed("foreign keys") {
+    if !redis_server::is_installed("foreign keys") {
         return;
     }
     let server = filled();

@@ -9,7 +9,7 @@ use mcp_state_sidecar::store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::common::{get, open, set, soon};
-use crate::server::{self, DURABLE, RedisServer};
+use support::redis_server::{self, DURABLE, RedisServer};
 
 /// Shorter than the store waits for a connection by itself.
 const DEADLINE: Duration = Duration::from_millis(700);
@@ -55,7 +55,7 @@ async fn told_the_truth(store: &RedisStore, name: &str, told: &[StoreError]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_it_is_dead_calls_are_refused_in_time() {
-    if !server::is_installed("dead") {
+    if !redis_server::is_installed("dead") {
         return;
     }
     let mut server = RedisServer::start_with(DURABLE);
@@ -77,7 +77,7 @@ async fn while_it_is_dead_calls_are_refused_in_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_it_is_frozen_calls_end_in_time() {
-    if !server::is_installed("frozen") {
+    if !redis_server::is_installed("frozen") {
         return;
     }
     let server = RedisServer::start();
@@ -92,7 +92,7 @@ async fn while_it_is_frozen_calls_end_in_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_it_says_so_and_reads_go_on() {
-    if !server::is_installed("full") {
+    if !redis_server::is_installed("full") {
         return;
     }
     let server = RedisServer::start();
@@ -109,7 +109,7 @@ async fn full_it_says_so_and_reads_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demoted_it_says_so() {
-    if !server::is_installed("demoted") {
+    if !redis_server::is_installed("demoted") {
         return;
     }
     let server = RedisServer::start();

@@ -16,7 +16,7 @@ use mcp_state_sidecar::store::{Request, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{all, open, soon};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 const STEPS: u64 = 2_000;
 
@@ -73,7 +73,7 @@ async fn create(store: &RedisStore) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_long_run_is_exported_while_its_steps_change() {
-    if !server::is_installed("a long run") {
+    if !redis_server::is_installed("a long run") {
         return;
     }
     let server = RedisServer::start();
@@ -162,7 +162,7 @@ fn weight(part: &Part) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_values_go_out_and_in_piece_by_piece() {
-    if !server::is_installed("large values") {
+    if !redis_server::is_installed("large values") {
         return;
     }
     const COUNT: u64 = 300;
@@ -225,7 +225,7 @@ async fn remembered(store: &RedisStore, n: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_one_moment_need_not_fit_into_one_page() {
-    if !server::is_installed("remembered answers") {
+    if !redis_server::is_installed("remembered answers") {
         return;
     }
     const COUNT: u64 = 20;
@@ -250,7 +250,7 @@ async fn answers_of_one_moment_need_not_fit_into_one_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_expires_at_once_goes_in_pieces_that_redis_can_take() {
-    if !server::is_installed("large values that expire") {
+    if !redis_server::is_installed("large values that expire") {
         return;
     }
     const COUNT: u64 = 40;

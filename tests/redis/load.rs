@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::agent::{Agent, Fleet};
-use crate::client::{Client, Outcome};
-use crate::server::{self, RedisServer};
-use crate::sidecar::{self, Sidecar};
-use crate::verdict;
+use support::agent::{Agent, Fleet};
+use support::client::{Client, Outcome};
+use support::redis_server::{self, RedisServer};
+use support::sidecar::{self, Sidecar};
+use support::verdict;
 
 const SIDECARS: usize = 3;
 const AGENTS: u64 = 9;
@@ -39,7 +39,7 @@ impl Day {
     /// Begins one, on a server with these settings; not where there is no
     /// redis-server.
     pub async fn begin(test: &str, settings: &[&str]) -> Option<Day> {
-        if !server::is_installed(test) {
+        if !redis_server::is_installed(test) {
             return None;
         }
         let seed: u64 =
@@ -105,7 +105,7 @@ impl Day {
             verdict::assert_present(&client, &calls, 1).await;
         }
         verdict::check(&history, &calls);
-        println!("history: {} events, one chain, told alike by all", history.len());
+        println!("history: {} events, one chain, told alike by all", history.count());
         count(|outcome| !matches!(outcome, Outcome::Answer(_)))
     }
 }

@@ -8,7 +8,7 @@ use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::Value;
 
 use crate::common::{get, open, set, soon};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// What one reference had stored: keys with type, remaining time and value.
 const RECORDED: &str = include_str!("../recorded/redis-keys.json");
@@ -56,7 +56,7 @@ pub async fn refused(url: &str, move_in: MoveIn) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_reference_stored_is_there_once_and_its_keys_stay() {
-    if !server::is_installed("moving in") {
+    if !redis_server::is_installed("moving in") {
         return;
     }
     let server = filled();
@@ -91,7 +91,7 @@ async fn what_the_reference_stored_is_there_once_and_its_keys_stay() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_neither_the_references_nor_ours_is_refused_by_name() {
-    if !server::is_installed("moving in") {
+    if !redis_server::is_installed("moving in") {
         return;
     }
     for (key, value) in [("session:abc", "no JSON"), ("session:x", "[1]"), ("wf:meta:x", "{}")] {
@@ -106,7 +106,7 @@ async fn what_is_neither_the_references_nor_ours_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_redis_is_said_and_taken_over_once_there_is_room() {
-    if !server::is_installed("moving in") {
+    if !redis_server::is_installed("moving in") {
         return;
     }
     let server = filled();
@@ -121,7 +121,7 @@ async fn a_full_redis_is_said_and_taken_over_once_there_is_room() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_last_step_does_not_pass_for_a_sidecar_that_was_first() {
-    if !server::is_installed("moving in") {
+    if !redis_server::is_installed("moving in") {
         return;
     }
     let server = filled();
@@ -141,7 +141,7 @@ async fn a_refusal_at_the_last_step_does_not_pass_for_a_sidecar_that_was_first()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlines_stay_however_long_the_reading_takes() {
-    if !server::is_installed("moving in") {
+    if !redis_server::is_installed("moving in") {
         return;
     }
     /// Some dozens of round trips.

@@ -5,10 +5,10 @@ use mcp_state_sidecar::store::Store;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::client::{Client, Outcome};
 use crate::common::{PATIENCE, get, open, set, soon};
-use crate::server::{self, RedisServer};
-use crate::sidecar;
+use support::client::{Client, Outcome};
+use support::redis_server::{self, RedisServer};
+use support::sidecar;
 
 /// Changes of each of two stores, one after the other.
 const ROUNDS: u64 = 200;
@@ -18,7 +18,7 @@ const ROUNDS_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_by_another_wakes_who_waits() {
-    if !server::is_installed("noticed") {
+    if !redis_server::is_installed("noticed") {
         return;
     }
     let server = RedisServer::start();
@@ -40,7 +40,7 @@ async fn a_change_by_another_wakes_who_waits() {
 /// Changes that were made while nobody told of them are found afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_made_while_the_listener_was_cut_off_is_noticed() {
-    if !server::is_installed("cut off") {
+    if !redis_server::is_installed("cut off") {
         return;
     }
     let server = RedisServer::start();
@@ -57,7 +57,7 @@ async fn a_change_made_while_the_listener_was_cut_off_is_noticed() {
 /// Over MCP: the waiting call on one sidecar ends with the change on another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_wait_on_one_sidecar_ends_with_a_change_on_another() {
-    if !server::is_installed("state_wait") {
+    if !redis_server::is_installed("state_wait") {
         return;
     }
     let server = RedisServer::start();

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::common::{PATIENCE, get, open, set, soon};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 const META: &str = "{sidecar}:meta";
 
@@ -23,7 +23,7 @@ fn version(server: &RedisServer) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_who_may_not_do_all_of_it_is_refused() {
-    if !server::is_installed("rights") {
+    if !redis_server::is_installed("rights") {
         return;
     }
     // Redis gives no right to any channel by default.
@@ -45,7 +45,7 @@ async fn a_user_who_may_not_do_all_of_it_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_of_another_type_leaves_nothing_half_done() {
-    if !server::is_installed("types") {
+    if !redis_server::is_installed("types") {
         return;
     }
     for name in
@@ -74,7 +74,7 @@ async fn a_key_of_another_type_leaves_nothing_half_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_without_its_position_is_damaged_and_not_begun_anew() {
-    if !server::is_installed("positions") {
+    if !redis_server::is_installed("positions") {
         return;
     }
     let server = RedisServer::start();
@@ -90,7 +90,7 @@ async fn a_state_without_its_position_is_damaged_and_not_begun_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_half_done_is_never_called_undone() {
-    if !server::is_installed("rights taken away") {
+    if !redis_server::is_installed("rights taken away") {
         return;
     }
     let server = RedisServer::start();
@@ -110,7 +110,7 @@ async fn what_is_half_done_is_never_called_undone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_nobody_ends_ends_by_itself_by_whatever_clock() {
-    if !server::is_installed("turns") {
+    if !redis_server::is_installed("turns") {
         return;
     }
     let server = RedisServer::start();
@@ -130,7 +130,7 @@ async fn a_turn_that_nobody_ends_ends_by_itself_by_whatever_clock() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_lost_commits_is_seen_although_it_counts_as_far_again() {
-    if !server::is_installed("losses") {
+    if !redis_server::is_installed("losses") {
         return;
     }
     // Nothing of it is on a disk.
@@ -217,7 +217,7 @@ impl Proxy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_that_hears_nothing_listens_anew() {
-    if !server::is_installed("deafness") {
+    if !redis_server::is_installed("deafness") {
         return;
     }
     let server = RedisServer::start();

@@ -13,7 +13,7 @@ use mcp_state_sidecar::store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::common::{get, set, soon};
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// Sentinels notice, agree and promote within some seconds.
 const FAIL_OVER: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ async fn writes_and_reads(store: &RedisStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_a_database_and_a_socket() {
-    if !server::is_installed("users and sockets") {
+    if !redis_server::is_installed("users and sockets") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn export(url: &str, authority: &Path) -> Output {
 #[test]
 fn tls_with_a_certificate_that_is_checked() {
     let dir = tempfile::tempdir().unwrap();
-    if !server::is_installed("TLS") {
+    if !redis_server::is_installed("TLS") {
         return;
     }
     if !certificates(dir.path()) {
@@ -90,7 +90,7 @@ fn tls_with_a_certificate_that_is_checked() {
         return;
     }
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let port = server::free_port().to_string();
+    let port = redis_server::free_port().to_string();
     let _server = RedisServer::start_with(&[
         "--tls-port",
         &port,
@@ -147,14 +147,14 @@ impl Drop for Sentinel {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_name_another_primary_and_the_store_goes_on_there() {
-    if !server::is_installed("Sentinels") {
+    if !redis_server::is_installed("Sentinels") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let mut primary = RedisServer::start();
     let replica = RedisServer::start();
     replica.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
-    let port = server::free_port();
+    let port = redis_server::free_port();
     let _sentinel = Sentinel::start(dir.path(), port, &primary);
     let store =
         opened(format!("redis+sentinel://127.0.0.1:{port}/main?sentinel_password=its-own")).await;

@@ -4,7 +4,7 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// A start that fails has said so by then.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ fn refused(url: &str) -> String {
 
 #[test]
 fn a_wrong_password_is_refused() {
-    if !server::is_installed("password") {
+    if !redis_server::is_installed("password") {
         return;
     }
     let server = RedisServer::start_with(&["--requirepass", "correct-horse"]);
@@ -62,7 +62,7 @@ fn a_wrong_password_is_refused() {
 
 #[test]
 fn a_database_that_is_not_there_is_refused() {
-    if !server::is_installed("database") {
+    if !redis_server::is_installed("database") {
         return;
     }
     let server = RedisServer::start();
@@ -73,7 +73,7 @@ fn a_database_that_is_not_there_is_refused() {
 
 #[test]
 fn servers_that_cannot_keep_the_promises_are_refused() {
-    if !server::is_installed("promises") {
+    if !redis_server::is_installed("promises") {
         return;
     }
     let primary = RedisServer::start();
@@ -99,7 +99,7 @@ fn a_server_that_is_not_there_is_named() {
 
 #[test]
 fn keys_of_another_program_and_of_a_newer_version_are_left_alone() {
-    if !server::is_installed("keys") {
+    if !redis_server::is_installed("keys") {
         return;
     }
     let server = RedisServer::start();

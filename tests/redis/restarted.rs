@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::load::Day;
-use crate::server::DURABLE;
+use support::redis_server::DURABLE;
 
 /// How often it happens, in a run that others wait for.
 const TIMES: u32 = 4;

@@ -8,7 +8,7 @@ use mcp_state_sidecar::store::{Store, StoreError};
 
 use crate::common::{get, open, set, soon};
 use crate::exported::whole;
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 struct Scene {
     server: RedisServer,
@@ -21,7 +21,7 @@ impl Scene {
     /// A server with a state that others are filled from; none where there is
     /// no redis-server.
     async fn set() -> Option<Scene> {
-        if !server::is_installed("imports") {
+        if !redis_server::is_installed("imports") {
             return None;
         }
         let server = RedisServer::start();

@@ -12,7 +12,7 @@ use mcp_state_sidecar::store::{Consistency, Request, Store};
 
 use crate::common::{open, soon};
 use crate::heavy::calls;
-use crate::server::{self, RedisServer};
+use support::redis_server::{self, RedisServer};
 
 /// Each is done so often.
 const TIMES: u64 = 50;
@@ -83,7 +83,7 @@ async fn costs<F: Future>(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_common_takes_one_to_read_and_one_to_commit() {
-    if !server::is_installed("round trips") {
+    if !redis_server::is_installed("round trips") {
         return;
     }
     let server = &RedisServer::start();

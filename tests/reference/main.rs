@@ -8,12 +8,11 @@ mod client;
 mod compare;
 mod moving_in;
 mod package;
-#[path = "../support/redis.rs"]
-mod redis;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
+use support::redis_server;
 
 use calls::{Call, recorded_scenarios};
 use client::Client;
@@ -62,8 +61,8 @@ fn the_same_calls_have_the_same_answers_on_sqlite() {
 #[test]
 fn the_same_calls_have_the_same_answers_on_redis() {
     let Some(package) = package::installed("on_redis") else { return };
-    if redis::is_installed("on_redis") {
-        let server = redis::RedisServer::start();
+    if redis_server::is_installed("on_redis") {
+        let server = redis_server::RedisServer::start();
         play_side_by_side(package, Backend::Redis(&server.url()));
     }
 }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::client::{self, Client};
 use crate::compare::{Names, told_otherwise};
 use crate::package::{self, Package};
-use crate::{Backend, redis};
+use support::redis_server;
+
+use crate::Backend;
 
 #[test]
 fn its_file_in_our_hands() {
@@ -26,11 +28,11 @@ fn its_file_in_our_hands() {
 #[test]
 fn its_redis_in_our_hands() {
     let Some(package) = package::installed("its_redis") else { return };
-    if !redis::is_installed("its_redis") {
+    if !redis_server::is_installed("its_redis") {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let server = redis::RedisServer::start();
+    let server = redis_server::RedisServer::start();
     let url = server.url();
     let before = moves_in(package, dir.path(), Backend::Redis(&url));
     reads_as_before(package, dir.path(), Backend::Redis(&url), 0, before);

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::client::{Client, Outcome};
+use support::client::{Client, Outcome};
 
 const AGENTS: usize = 6;
 const PROGRAMS: usize = 3;

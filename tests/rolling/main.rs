@@ -5,11 +5,6 @@
 //! `ROUNDS` sets how often each node is restarted.
 
 mod callers;
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "../chaos/client.rs"]
-mod client;
-#[path = "../support/sidecar.rs"]
-mod sidecar;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use callers::Load;
-use client::Client;
-use sidecar::{Sidecar, free_ports};
+use support::client::Client;
+use support::sidecar::{Sidecar, free_ports};
 
 const NODES: usize = 3;
 const ROUNDS: usize = 2;

@@ -1,20 +1,13 @@
 //! Four sidecars, real processes, that share one SQLite file, and four that
 //! share one Redis: to their callers they are one.
 
-#[path = "../chaos/chain.rs"]
-mod chain;
-#[path = "../chaos/client.rs"]
-#[allow(dead_code, reason = "other tests share this client, and use more of it")]
-mod client;
 mod race;
-#[path = "../support/redis.rs"]
-mod redis;
-#[path = "../support/sidecar.rs"]
-mod sidecar;
 
 use std::path::Path;
+use support::redis_server;
+use support::sidecar;
 
-use redis::RedisServer;
+use support::redis_server::RedisServer;
 
 /// Processes that share one state.
 const SIDECARS: usize = 4;
@@ -35,7 +28,7 @@ async fn four_on_one_file_lose_nothing_and_hand_nothing_out_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_on_one_redis_lose_nothing_and_hand_nothing_out_twice() {
-    if !redis::is_installed("redis") {
+    if !redis_server::is_installed("redis") {
         return;
     }
     let server = RedisServer::start();

@@ -10,8 +10,8 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::chain;
-use crate::client::{Client, Outcome};
+use support::chain;
+use support::client::{Client, Outcome};
 
 /// Agents, spread over the sidecars.
 const AGENTS: usize = 16;

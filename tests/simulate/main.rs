@@ -8,8 +8,6 @@
 //!     SEED=7               one run, with its trace
 //! ```
 
-#[path = "../check/mod.rs"]
-mod check;
 mod client;
 mod faults;
 mod io;

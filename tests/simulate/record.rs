@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use crate::check::events::Fact;
-use crate::check::hold::Hold;
-use crate::check::key::Key;
-use crate::check::search::Model;
-use crate::check::{Operation, Violation, check};
+use support::checker::events::Fact;
+use support::checker::hold::Hold;
+use support::checker::key::Key;
+use support::checker::search::Model;
+use support::checker::{Operation, Violation, check};
 
 /// Shared by everybody in a simulation, which is one thread.
 pub type Shared = Rc<RefCell<Record>>;

@@ -9,12 +9,12 @@ use mcp_state_sidecar::machine::{Answer, Question, Revision};
 use mcp_state_sidecar::proto::sidecar::Consistency;
 use mcp_state_sidecar::store::Store;
 
-use crate::check::Violation;
-use crate::check::events::{Event, History};
 use crate::client::Client;
 use crate::node::Outside;
 use crate::record::{Shared, now};
 use crate::world::Plan;
+use support::checker::Violation;
+use support::checker::events::{Event, History};
 
 /// Events fetched at a time.
 const PAGE: usize = 500;

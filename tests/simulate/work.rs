@@ -11,11 +11,11 @@ use mcp_state_sidecar::machine::{Command, Reply};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::check::events::Fact;
-use crate::check::{Operation, hold};
 use crate::client::Client;
 use crate::record::{CALLS_ABOUT_ONE_MAX, Ended, Shared, now};
 use crate::world::Plan;
+use support::checker::events::Fact;
+use support::checker::{Operation, hold};
 
 /// How often a command is asked for again under its key after a doubt.
 const RETRIES: usize = 2;

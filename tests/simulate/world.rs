@@ -8,7 +8,6 @@ use mcp_state_sidecar::store::raft::planted::{self, Bug};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::check::Violation;
 use crate::client::{Change, Client};
 use crate::faults::Faults;
 use crate::node::{self, Outside};
@@ -17,6 +16,7 @@ use crate::record::{Record, Shared, now};
 use crate::rng;
 use crate::verdict;
 use crate::work::Worker;
+use support::checker::Violation;
 
 /// What a seed decides before anything runs.
 #[derive(Clone, Copy, Debug)]

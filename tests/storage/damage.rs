@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::files::{Files, entry, folder, open_files, read, small_log, tiny_options, used_bytes};
-use crate::support::model::Model;
-use crate::support::seed;
+use support::log_model::Model;
+use support::seed;
 
 /// Segments that are flipped through, the spare one included.
 const SEGMENTS_MIN: usize = 4;

@@ -12,8 +12,8 @@ use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use tempfile::TempDir;
 
-use crate::support::load::{Load, Run};
-use crate::support::model::Model;
+use support::log_load::{Load, Run};
+use support::log_model::Model;
 
 /// The content of each segment, by name.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;

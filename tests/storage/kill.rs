@@ -9,9 +9,9 @@ use mcp_state_sidecar::store::raft::log::LogStore;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::support::load::{Load, Run};
-use crate::support::model::{Ledger, Model};
-use crate::support::{seed, small_options};
+use support::log_load::{Load, Run};
+use support::log_model::{Ledger, Model};
+use support::{seed, small_options};
 
 const KILLS: usize = 30;
 /// Steps of a child that is not killed before.

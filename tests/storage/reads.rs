@@ -11,7 +11,7 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage, RaftLogStorageExt};
 
 use super::files::folder;
-use crate::support::small_options;
+use support::small_options;
 
 fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     let payload = Proposal(Bytes::from(vec![index as u8; bytes]));

@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::files::{Files, entry, folder, open, open_files, read, tiny_options};
-use crate::support::model::Model;
-use crate::support::seed;
+use support::log_model::Model;
+use support::seed;
 
 const SECTOR_BYTES: usize = 512;
 /// Records torn, each in every way there is.

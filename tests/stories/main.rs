@@ -2,12 +2,7 @@
 //! played on every store. The transcripts are equal byte for byte; the scripts
 //! in `tests/scripts/` are these transcripts. `UPDATE=1` rewrites them.
 
-#[path = "../raft/cluster.rs"]
-#[allow(dead_code, reason = "other tests share this cluster, and use more of it")]
-mod cluster;
 mod recorded;
-#[path = "../support/redis.rs"]
-mod redis_server;
 mod runner;
 mod schema;
 mod script;
@@ -20,6 +15,7 @@ use futures::stream::{self, StreamExt};
 use mcp_state_sidecar::api::mcp::tools;
 use runner::play;
 use stores::{Factory, MEMORY, RAFT, REDIS, SQLITE};
+use support::redis_server;
 
 /// Stories played at once: a cluster mostly waits to begin and to end.
 const AT_ONCE: usize = 4;

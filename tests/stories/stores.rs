@@ -8,10 +8,10 @@ use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
 use mcp_state_sidecar::store::{Role, Store};
 
-use crate::cluster::Cluster;
-use crate::redis_server::RedisServer;
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;
+use support::cluster::Cluster;
+use support::redis_server::RedisServer;
 
 /// A store, and what is to be done when the story is over.
 pub struct Opened {

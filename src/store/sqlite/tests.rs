@@ -2,7 +2,8 @@
 //! give the same replies, and every look at either shows the same. Whole stores
 //! are compared in `tests/alike`.
 
-#[path = "../../../tests/support/draw/mod.rs"]
+#[expect(dead_code, reason = "these tests draw commands and no questions")]
+#[path = "../../../tests/support/src/draw/mod.rs"]
 mod draw;
 
 use std::collections::BTreeSet;

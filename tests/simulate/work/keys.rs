@@ -6,9 +6,9 @@ use mcp_state_sidecar::proto::sidecar::Consistency;
 use rand::RngExt;
 
 use super::Worker;
-use crate::check::events::Fact;
-use crate::check::{Operation, key};
 use crate::record::{Ended, now};
+use support::checker::events::Fact;
+use support::checker::{Operation, key};
 
 /// Shared at a time.
 const KEYS: u64 = 3;

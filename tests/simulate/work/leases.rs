@@ -5,8 +5,8 @@ use mcp_state_sidecar::machine::{Command, Reply, Revision};
 use rand::RngExt;
 
 use super::{Worker, done};
-use crate::check::hold;
 use crate::record::Ended;
+use support::checker::hold;
 
 /// Shared at a time.
 const RESOURCES: u64 = 2;

@@ -5,8 +5,8 @@ use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use rand::RngExt;
 
 use super::{Worker, done};
-use crate::check::hold;
 use crate::record::{CALLS_ABOUT_ONE_MAX, Ended};
+use support::checker::hold;
 
 /// Shared at a time.
 const RUNS: u64 = 3;

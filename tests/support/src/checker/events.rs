@@ -36,7 +36,7 @@ impl History {
         History(events.into_iter().map(|event| (event.revision, event)).collect())
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 

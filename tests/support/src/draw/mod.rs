@@ -5,8 +5,6 @@
 //! alone. The lowest choice is the plainest, so that a sequence of choices that
 //! shows a fault can be made shorter and lower until little is left of it.
 
-#![allow(dead_code, reason = "each test uses a part")]
-
 mod questions;
 
 use std::collections::BTreeMap;

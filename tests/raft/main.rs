@@ -1,19 +1,9 @@
 //! The replicated store: three nodes in one process, on loopback.
 
-#[path = "raft/aging.rs"]
 mod aging;
-#[path = "raft/away.rs"]
 mod away;
-#[path = "raft/calls.rs"]
-mod calls;
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "raft/cluster.rs"]
-mod cluster;
-#[path = "raft/once.rs"]
 mod once;
-#[path = "raft/refused.rs"]
 mod refused;
-#[path = "raft/versions.rs"]
 mod versions;
 
 use std::time::Duration;
@@ -24,8 +14,8 @@ use mcp_state_sidecar::machine::{Answer, Command, Question, Reply};
 use mcp_state_sidecar::store::{Consistency, Store};
 use tokio::time::Instant;
 
-use calls::{get, request, set, soon};
-use cluster::Cluster;
+use support::cluster::Cluster;
+use support::raft_calls::{get, request, set, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_on_any_node_is_read_on_every_node() {

@@ -21,9 +21,7 @@ pub use blocks::Cut;
 use blocks::{Blocks, lock};
 use image::Files;
 
-#[path = "blocks.rs"]
 mod blocks;
-#[path = "image.rs"]
 mod image;
 
 /// Files of a log whose test failed are closed by then.

@@ -16,7 +16,7 @@ use openraft::type_config::TypeConfigExt;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::model::{Ledger, Model, Step};
+use crate::log_model::{Ledger, Model, Step};
 
 /// Appends in flight before the load waits for the oldest.
 const IN_FLIGHT_MAX: usize = 8;

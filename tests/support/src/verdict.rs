@@ -109,7 +109,7 @@ impl History {
         self.0.iter().filter(move |(_, event)| of_it(event)).map(|(id, event)| (*id, event))
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 

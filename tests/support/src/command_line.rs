@@ -3,14 +3,24 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 /// Long enough for a busy machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mcp-state-sidecar");
-pub const HTTP_PROGRAM: &str = env!("CARGO_BIN_EXE_mcp-state-sidecar-http");
+/// The path of the program.
+pub static PROGRAM: LazyLock<String> = LazyLock::new(|| built("mcp-state-sidecar"));
+
+/// The path of the program under its second name.
+pub static HTTP_PROGRAM: LazyLock<String> = LazyLock::new(|| built("mcp-state-sidecar-http"));
+
+/// Cargo builds the programs beside the folder of the test that runs.
+fn built(program: &str) -> String {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().nth(2).expect("tests lie in a folder of the target");
+    folder.join(program).display().to_string()
+}
 
 /// The program with no settings but those of the test.
 pub fn command(program: &str, dir: &Path) -> Command {
@@ -21,7 +31,7 @@ pub fn command(program: &str, dir: &Path) -> Command {
 
 /// Runs to its end.
 pub fn run(dir: &Path, env: &[(&str, &str)], args: &[&str]) -> Output {
-    let mut command = command(PROGRAM, dir);
+    let mut command = command(&PROGRAM, dir);
     command.envs(env.iter().copied()).args(args).stdin(Stdio::null());
     command.output().expect("the program starts")
 }

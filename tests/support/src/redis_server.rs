@@ -2,8 +2,6 @@
 //! folder of its own, that can be killed, stopped, started again and told to
 //! misbehave. It never touches another one, and ends with its test.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -6,29 +6,15 @@
 //! they are missing. `SEED` repeats a run, `CRASH_POINTS` and `CUTS` set its
 //! length.
 
-mod support;
-
-#[path = "power/blackout.rs"]
 mod blackout;
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "raft/cluster.rs"]
-mod cluster;
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "power/disk.rs"]
-mod disk;
-#[path = "power/failing.rs"]
 mod failing;
-#[path = "power/node.rs"]
 mod node;
-#[path = "power/reopen.rs"]
 mod reopen;
-#[path = "power/told.rs"]
 mod told;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use disk::{CrashDisk, Cut};
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::TypeConfig;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore};
@@ -37,8 +23,9 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support::load::{Answer, Load, Run};
-use support::model::{Ledger, Model};
+use support::crash_disk::{CrashDisk, Cut};
+use support::log_load::{Answer, Load, Run};
+use support::log_model::{Ledger, Model};
 use support::{seed, small_options};
 
 const DISK_BYTES: u64 = 64 << 20;

@@ -1,8 +1,6 @@
 //! One sidecar: the real program as a process of its own, serving MCP on a port
 //! of loopback, to be killed and started again.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
+use crate::command_line::PROGRAM;
 
 /// A sidecar that does not answer by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -63,7 +62,7 @@ impl Sidecar {
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
-        let program = env!("CARGO_BIN_EXE_mcp-state-sidecar").to_owned();
+        let program = PROGRAM.clone();
         let words: Vec<String> = self.through.iter().cloned().chain([program]).collect();
         let process = Command::new(&words[0])
             .args(&words[1..])

@@ -9,8 +9,6 @@
 //! A call without an outcome may have happened once, at any time after it began,
 //! or never. Values that are written are unique, or stale reads would not show.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 pub mod events;
 pub mod hold;
 pub mod key;

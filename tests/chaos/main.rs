@@ -5,46 +5,26 @@
 //! and clocks need root, iproute2 with iptables, and libfaketime; what is missing
 //! is left out, and the report shows it.
 
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "chaos/agent.rs"]
-mod agent;
-#[path = "chaos/chain.rs"]
-mod chain;
-#[path = "check/mod.rs"]
-mod check;
-#[allow(dead_code, reason = "each test binary uses a part")]
-#[path = "chaos/client.rs"]
-mod client;
-#[path = "chaos/clock.rs"]
 mod clock;
-#[path = "chaos/cluster.rs"]
 mod cluster;
-#[path = "chaos/disk.rs"]
 mod disk;
-#[path = "chaos/judge.rs"]
 mod judge;
-#[path = "chaos/net.rs"]
 mod net;
-#[path = "chaos/record.rs"]
-mod record;
-#[path = "support/sidecar.rs"]
-mod sidecar;
-#[path = "chaos/storm.rs"]
 mod storm;
-#[path = "chaos/verdict.rs"]
-mod verdict;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use support::record;
+use support::verdict;
 
 use serde_json::json;
 
-use agent::{Agent, Fleet};
-use client::{Client, Outcome};
 use cluster::Cluster;
 use net::Network;
 use storm::Storm;
+use support::agent::{Agent, Fleet};
+use support::client::{Client, Outcome};
 
 /// Nodes that found the cluster, and all with those that come later.
 pub const FOUNDERS: usize = 3;
@@ -161,7 +141,7 @@ async fn judge(cluster: &mut Cluster, members: &[usize], calls: &[record::Call])
         // All of one node, and some of the others, whose history is the same.
         verdict::assert_present(&client, calls, if number == 0 { 1 } else { 23 }).await;
     }
-    println!("history: {} events, equal on all {} members", history.len(), members.len());
+    println!("history: {} events, equal on all {} members", history.count(), members.len());
     verdict::check(&history, calls);
     let mut heads = Vec::new();
     for at in members {

@@ -1,0 +1,26 @@
+//! The machine by itself: every rule as a story, and thousands of random
+//! commands after each of which all invariants are checked, the number of rows
+//! and entries that it looks at is bounded, and the tables are compared with a plain scan.
+
+mod allocated;
+mod claims;
+mod commands;
+mod counted;
+mod crowds;
+mod fleet;
+mod footprints;
+mod history;
+mod invariants;
+mod keys;
+mod leases;
+mod naive;
+mod odd;
+mod quota;
+mod random;
+mod remembered;
+mod rng;
+mod runs;
+mod steps;
+mod tables;
+mod tokens;
+mod world;
