@@ -409,25 +409,3 @@ fn the_files_that_people_copy_start() -> Result<(), ConfigError> {
     }
     Ok(())
 }
-
-#[test]
-fn the_readmes_table_is_the_list() {
-    let readme = std::fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
-    let expected: Vec<String> = SETTINGS
-        .iter()
-        .map(|setting| {
-            let default = match setting.default {
-                None | Some("") => String::new(),
-                Some(default) => format!("`{default}`"),
-            };
-            format!("| `{}` | {default} | {} |", setting.env, setting.about)
-        })
-        .collect();
-    let present: Vec<&str> = readme
-        .lines()
-        .skip_while(|line| !line.starts_with("| Variable |"))
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .collect();
-    assert_eq!(present, expected, "the table should read:\n{}", expected.join("\n"));
-}

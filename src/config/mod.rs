@@ -3,7 +3,7 @@
 //! its value came from. What a value means is for the module that gets it.
 //!
 //! The list of settings is [`settings::SETTINGS`]: flags, environment, file,
-//! `--print-config` and the README's table all follow it.
+//! `--print-config` and docs/configuration.md all follow it.
 
 mod check;
 mod layers;

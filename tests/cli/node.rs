@@ -1,6 +1,5 @@
 //! A node on a pipe and over HTTP: it answers, and it stops in order.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -101,44 +100,6 @@ fn stdio_answers_and_keeps_its_state_in_the_file() {
     assert_eq!(pipe.call("state_get", json!({"key": "k"}))["value"], json!([1, null]));
     pipe.running.signal(Signal::TERM);
     assert_eq!(pipe.running.ended(), Some(0));
-}
-
-/// The README's tools are those that the program lists, with their arguments.
-#[test]
-fn the_readme_names_every_tool_and_argument() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut pipe = Pipe::start(dir.path(), &["--state-backend", "memory"]);
-    pipe.initialize();
-    let listed = pipe.ask("tools/list", json!({}));
-    let mut expected = BTreeSet::new();
-    for tool in listed["tools"].as_array().unwrap() {
-        let schema = &tool["inputSchema"];
-        let required = schema["required"].as_array().cloned().unwrap_or_default();
-        let arguments = schema["properties"].as_object().cloned().unwrap_or_default();
-        // Those that all writes or all reads take are told of once.
-        let told_once = ["idempotency_key", "consistency"];
-        let arguments = arguments.keys().filter(|name| !told_once.contains(&name.as_str()));
-        let mut arguments: Vec<String> =
-            arguments
-                .map(|name| {
-                    if required.contains(&json!(name)) { name.clone() } else { format!("{name}?") }
-                })
-                .collect();
-        arguments.sort();
-        expected.insert(format!("{}({})", tool["name"].as_str().unwrap(), arguments.join(", ")));
-    }
-    let readme = include_str!("../../README.md");
-    let section = readme.split("## Tools").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let code = section.expect("a section on tools").split('`').skip(1).step_by(2);
-    let present: BTreeSet<String> = code
-        .filter_map(|code| code.strip_suffix(')')?.split_once('('))
-        .map(|(name, arguments)| {
-            let mut arguments: Vec<&str> = arguments.split(", ").collect();
-            arguments.sort_unstable();
-            format!("{name}({})", arguments.join(", "))
-        })
-        .collect();
-    assert_eq!(present, expected);
 }
 
 #[test]

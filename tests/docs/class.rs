@@ -73,11 +73,9 @@ impl Class {
             | Class::Console(needs)
             | Class::Python(needs)
             | Class::Background(needs) => *needs,
-            Class::Client
-            | Class::Json
-            | Class::Settings
-            | Class::Manual
-            | Class::Illustration => Needs::default(),
+            Class::Client | Class::Json | Class::Settings | Class::Manual | Class::Illustration => {
+                Needs::default()
+            }
         }
     }
 }

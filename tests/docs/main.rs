@@ -13,6 +13,7 @@
 //! | `expected` | output compared with what a page shows |
 //! | `mcp` | an MCP client that opens what a configuration names |
 //! | `references` | links, file names, tests and options that a page names |
+//! | `glossary` | the words that types are named by |
 //! | `tables` | the tables that are generated from the program |
 //!
 //! `PAGE=operating` runs the commands of one page alone, and `UPDATE_DOCS=1`
@@ -20,6 +21,7 @@
 
 mod class;
 mod expected;
+mod glossary;
 mod mcp;
 mod page;
 mod page_run;
@@ -79,6 +81,11 @@ fn the_index_lists_every_page() {
     let pages = page::all();
     let missing = pages.iter().filter(listed).map(|page| format!("{} is missing", page.name));
     none(missing.collect());
+}
+
+#[test]
+fn the_glossary_has_every_noun_of_a_type() {
+    none(glossary::unlisted_nouns());
 }
 
 #[test]

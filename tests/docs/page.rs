@@ -39,7 +39,11 @@ pub fn all() -> Vec<Page> {
             let file = entry.expect("a folder's entry").file_name();
             let file = file.to_str().expect("a name in UTF-8");
             if file.ends_with(".md") {
-                names.push(if folder.is_empty() { file.into() } else { format!("{folder}/{file}") });
+                names.push(if folder.is_empty() {
+                    file.into()
+                } else {
+                    format!("{folder}/{file}")
+                });
             }
         }
     }

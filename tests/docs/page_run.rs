@@ -32,7 +32,8 @@ pub fn run(page: &Page) -> Vec<String> {
             break;
         }
     }
-    complaints.extend(run.stop().into_iter().map(|complaint| format!("{}: {complaint}", page.name)));
+    complaints
+        .extend(run.stop().into_iter().map(|complaint| format!("{}: {complaint}", page.name)));
     complaints
 }
 
@@ -167,10 +168,8 @@ impl PageRun {
         for (started_by, running) in self.background.into_iter().rev() {
             match running.stop() {
                 Ok(ended) if ended.status.success() => {}
-                Ok(ended) => complaints.push(format!(
-                    "'{started_by}' ended with {}:\n{}",
-                    ended.status, ended.output
-                )),
+                Ok(ended) => complaints
+                    .push(format!("'{started_by}' ended with {}:\n{}", ended.status, ended.output)),
                 Err(why) => complaints.push(format!("'{started_by}' {why}")),
             }
         }
@@ -201,7 +200,8 @@ fn python_with_grpcio() -> &'static Result<PathBuf, String> {
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
+    let output =
+        command.output().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     match output.status.success() {
         true => Ok(()),
         false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),

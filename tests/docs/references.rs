@@ -99,10 +99,11 @@ fn unknown_test(code: &str) -> Option<String> {
             let next = after.next().unwrap_or_default();
             matches!(name, "fn" | "mod") && next.contains(part)
         };
-        path.to_string_lossy().contains(part) || names.clone().any({
-            let mut declares = declares;
-            move |name| declares(name)
-        })
+        path.to_string_lossy().contains(part)
+            || names.clone().any({
+                let mut declares = declares;
+                move |name| declares(name)
+            })
     };
     (!sources.iter().any(is_meant)).then(|| format!("--test {name} has nothing named {filter}"))
 }

@@ -41,9 +41,8 @@ pub fn check(page: &str, name: &str, table: &str) {
 
 /// The table of settings.
 pub fn settings() -> String {
-    let mut table = String::from(
-        "| Variable | Default | Accepted values | Purpose |\n|---|---|---|---|\n",
-    );
+    let mut table =
+        String::from("| Variable | Default | Accepted values | Purpose |\n|---|---|---|---|\n");
     for setting in SETTINGS {
         let default = match setting.default {
             None | Some("") => String::new(),
@@ -64,9 +63,8 @@ pub fn irregular_settings() -> Vec<String> {
         setting.name != name || !has_own_flag
     };
     let irregular = SETTINGS.iter().filter(is_irregular);
-    let secrets = SETTINGS.iter().filter(|setting| {
-        setting.flag.is_none() && setting.kind != Kind::Secret
-    });
+    let secrets =
+        SETTINGS.iter().filter(|setting| setting.flag.is_none() && setting.kind != Kind::Secret);
     irregular.chain(secrets).map(|setting| format!("{} is irregular", setting.env)).collect()
 }
 

@@ -32,7 +32,7 @@ const OPEN_RETRY: Duration = Duration::from_millis(100);
 /// Where the state is.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// In one of the forms that README lists: `redis://…`, `rediss://…`,
+    /// In one of the forms that docs/redis.md lists: `redis://…`, `rediss://…`,
     /// `redis+unix://…`, `redis+sentinel://…`.
     pub url: String,
     /// What all keys begin with, in braces.
