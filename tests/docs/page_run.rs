@@ -135,7 +135,7 @@ impl PageRun {
     fn start(&mut self, body: &str) -> Result<(), String> {
         let before = self.scratch.listening();
         let log = self.scratch.next_log();
-        let mut running = Running::start(self.scratch.bash(body), log);
+        let mut running = Running::start(self.scratch.bash_for_server(body), log);
         let is_cluster = body.contains("mcp-state-sidecar dev");
         let ports = self.scratch.cluster_ports();
         let is_ready =

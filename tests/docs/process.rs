@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use std::os::unix::process::CommandExt;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long one block may take. A debug build on a busy machine needs a few
 /// seconds for the slowest of them.
@@ -53,10 +53,10 @@ impl Running {
         self.end_within(BLOCK_DEADLINE)
     }
 
-    /// Asks the command to stop, as Ctrl-C and systemd do, and waits for it.
+    /// Asks the command to stop, as systemd does, and waits for it.
     pub fn stop(mut self) -> Result<Ended, String> {
         if !self.has_ended() {
-            let _ = kill_process(self.pid(), Signal::TERM);
+            let _ = kill_process_group(self.pid(), Signal::TERM);
         }
         self.end_within(STOP_DEADLINE)
     }

@@ -71,11 +71,21 @@ impl Scratch {
     /// its folder and what it exported.
     pub fn bash(&self, script: &str) -> Command {
         let state = self.path("state");
+        let save = format!("{{ export -p; printf 'cd %q\\n' \"$PWD\"; }} > {}", state.display());
+        self.bash_with("", script, &save)
+    }
+
+    /// `bash` with a script that ends with a server. SIGTERM goes to both, and
+    /// bash must outlive the server to hand on its exit code.
+    pub fn bash_for_server(&self, script: &str) -> Command {
+        self.bash_with("trap : TERM", script, "")
+    }
+
+    fn bash_with(&self, before: &str, script: &str, after: &str) -> Command {
+        let (state, script) = (self.path("state"), self.to_real(script));
         let state = state.display();
-        let script = self.to_real(script);
         let whole = format!(
-            "set -euo pipefail\n[ ! -e {state} ] || . {state}\n{script}\n\
-             {{ export -p; printf 'cd %q\\n' \"$PWD\"; }} > {state}\n"
+            "set -euo pipefail\n[ ! -e {state} ] || . {state}\n{before}\n{script}\n{after}\n"
         );
         let mut command = self.command("bash");
         command.arg("-c").arg(whole);
