@@ -28,6 +28,7 @@ const TO_BE_RENAMED: &[&str] = &[
     "RecordPut",
     "Rest",
     "Serving",
+    "Shown",
     "Taker",
     "Tip",
     "Trees",
