@@ -70,24 +70,24 @@ async fn pass(file: &Path, target: Option<&Target>) -> Result<(Header, ExportCou
     let name = source.name.clone();
     let refused = |error| Failure::run(format!("{name}: {error}"));
     let mut reader = Reader::new();
-    let mut intake: Option<Box<dyn StoreImport>> = None;
+    let mut import: Option<Box<dyn StoreImport>> = None;
     let what = if target.is_some() { "importing" } else { "checking" };
     let progress = Progress::of_bytes(what, source.size);
     while let Some(bytes) = source.next().await {
         let mut parts = Vec::new();
         reader.feed(&bytes.map_err(Failure::run)?, &mut parts).map_err(refused)?;
-        if let (None, Some(target), Some(header)) = (&intake, target, reader.header()) {
+        if let (None, Some(target), Some(header)) = (&import, target, reader.header()) {
             let meta = header.meta.clone();
-            intake = Some(transfer::intake(&target.config, meta, target.replace).await?);
+            import = Some(transfer::begin_import(&target.config, meta, target.replace).await?);
         }
-        if let Some(intake) = &mut intake {
-            intake.take(parts).await.map_err(Failure::run)?;
+        if let Some(import) = &mut import {
+            import.take(parts).await.map_err(Failure::run)?;
         }
         progress.at(source.read());
     }
     let (header, tally) = reader.finish().map_err(refused)?;
-    if let Some(intake) = intake {
-        intake.finish().await.map_err(Failure::run)?;
+    if let Some(import) = import {
+        import.finish().await.map_err(Failure::run)?;
     }
     drop(progress);
     Ok((header, tally))

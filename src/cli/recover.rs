@@ -16,7 +16,7 @@ use super::Failure;
 use super::progress::Progress;
 use crate::store::export::{Export, Part, StoreImport};
 use crate::store::raft::offline::recover::{Recovered, Report};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::SqliteImport;
 
 /// What lies beside the file until that is whole.
 const SCRATCH_SUFFIX: &str = ".recovering";
@@ -72,18 +72,18 @@ fn is_inside(file: &Path, dir: &Path) -> bool {
 async fn fill(file: &Path, export: Export) -> Result<(), Failure> {
     let Export { meta, mut parts } = export;
     let events = meta.revision.0 - meta.anchor.revision.0;
-    let intake = SqliteStore::intake(file, meta, false).map_err(Failure::run)?;
-    let mut intake: Box<dyn StoreImport> = Box::new(intake);
+    let import = SqliteImport::begin(file, meta, false).map_err(Failure::run)?;
+    let mut import: Box<dyn StoreImport> = Box::new(import);
     let progress = Progress::of_number("recovering events");
     progress.total(events);
     let mut done = 0;
     while let Some(some) = parts.next().await {
         let some = some.map_err(Failure::run)?;
         done += some.iter().filter(|part| matches!(part, Part::Event(_))).count() as u64;
-        intake.take(some).await.map_err(Failure::run)?;
+        import.take(some).await.map_err(Failure::run)?;
         progress.at(done);
     }
-    intake.finish().await.map_err(Failure::run)
+    import.finish().await.map_err(Failure::run)
 }
 
 /// Gives a whole file its name, unless somebody else has it by now.

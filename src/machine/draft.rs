@@ -100,22 +100,10 @@ impl<'a, V: View> Draft<'a, V> {
         previous: Option<Json>,
         agent_id: Option<&Text>,
     ) -> Revision {
-        let revision = self.meta.revision.next();
-        let event = Event {
-            revision,
-            at: self.meta.wall,
-            actor: agent_id.or(self.envelope.actor.as_ref()).cloned(),
-            action,
-            subject,
-            new,
-            previous,
-            chain: Chain::default(),
-        }
-        .seal(self.meta.chain);
-        self.meta.revision = revision;
-        self.meta.chain = event.chain;
+        let actor = agent_id.or(self.envelope.actor.as_ref()).cloned();
+        let event = append_event(&mut self.meta, action, subject, new, previous, actor);
         self.events.push(event);
-        revision
+        self.meta.revision
     }
 
     /// Who the events of this command name where it names no agent itself.
@@ -276,6 +264,24 @@ fn relist(changes: &mut Vec<Change>, old: Option<&Row>, new: Option<&Row>) {
         (old.into_iter().collect(), new.into_iter().collect());
     changes.extend(old.difference(&new).cloned().map(Change::Unlist));
     changes.extend(new.difference(&old).cloned().map(Change::List));
+}
+
+/// The event that follows the state at `meta`, whose position moves on to it.
+pub fn append_event(
+    meta: &mut Meta,
+    action: Action,
+    subject: Text,
+    new: Option<Json>,
+    previous: Option<Json>,
+    actor: Option<Text>,
+) -> Event {
+    let revision = meta.revision.next();
+    let chain = Chain::default();
+    let event = Event { revision, at: meta.wall, actor, action, subject, new, previous, chain }
+        .seal(meta.chain);
+    meta.revision = revision;
+    meta.chain = event.chain;
+    event
 }
 
 /// How events name a run.

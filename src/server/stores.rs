@@ -39,7 +39,7 @@ impl Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("DB_PATH: {0}")]
-    Sqlite(#[from] sqlite::OpenError),
+    Sqlite(#[from] sqlite::SqliteOpenError),
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::OpenError),
     #[error("SIDECAR_DATA_DIR: {0}")]

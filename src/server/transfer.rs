@@ -10,14 +10,14 @@ use crate::machine::Meta;
 use crate::store::export::{Export, StoreImport};
 use crate::store::raft::offline::seed::{self, Seed, SeedError};
 use crate::store::redis::{self, RedisClock, RedisImport, RedisStore};
-use crate::store::sqlite::{self, SqliteStore};
+use crate::store::sqlite::{self, SqliteImport};
 use crate::store::{Store, StoreError};
 
 /// Why a state cannot be moved; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error("DB_PATH: {0}")]
-    Export(#[from] sqlite::ExportError),
+    Export(#[from] sqlite::SqliteExportError),
     #[error("DB_PATH: {0}")]
     SqliteImport(#[from] sqlite::SqliteImportError),
     #[error("REDIS_URL: {0}")]
@@ -57,14 +57,14 @@ pub async fn export(config: &Config, deadline: Instant) -> Result<Export, Transf
 ///
 /// # Errors
 /// The target is not there, or not empty and not to be replaced.
-pub async fn intake(
+pub async fn begin_import(
     config: &Config,
     meta: Meta,
     replace: bool,
 ) -> Result<Box<dyn StoreImport>, TransferError> {
     let unfit = |why| Err(TransferError::Unfit(config.state_backend.as_str(), why));
     match config.state_backend {
-        Backend::Sqlite => Ok(Box::new(SqliteStore::intake(&config.db_path, meta, replace)?)),
+        Backend::Sqlite => Ok(Box::new(SqliteImport::begin(&config.db_path, meta, replace)?)),
         Backend::Redis => {
             let options = stores::redis_options(config);
             Ok(Box::new(RedisImport::begin(options, meta, replace).await?))

@@ -4,7 +4,7 @@ use mcp_state_sidecar::export::Origin;
 use mcp_state_sidecar::machine::Command;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
-use mcp_state_sidecar::store::sqlite::{SqliteImportError, SqliteStore};
+use mcp_state_sidecar::store::sqlite::{SqliteImport, SqliteImportError};
 
 use crate::state::*;
 
@@ -29,7 +29,7 @@ async fn a_state_is_replaced_only_where_that_is_said() {
     let (file, before) = full(&folder).await;
     let other = other().await;
     let meta = read(&other).unwrap().0.meta;
-    let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
+    let refused = SqliteImport::begin(&file, meta, false).err().unwrap();
     assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
     let line = refused.to_string();
     assert!(line.contains("its fencing tokens would fall"), "{line}");
@@ -38,7 +38,7 @@ async fn a_state_is_replaced_only_where_that_is_said() {
     assert_eq!(essence(&export_of(&file).await), essence(&other));
     // Upwards there is nothing to warn of.
     let meta = read(&before).unwrap().0.meta;
-    let line = SqliteStore::intake(&file, meta, false).err().unwrap().to_string();
+    let line = SqliteImport::begin(&file, meta, false).err().unwrap().to_string();
     assert!(line.contains("it holds 1 rows at revision 1") && !line.contains("fall"), "{line}");
     import(&file, &before, true).await.unwrap();
     assert_eq!(export_of(&file).await, before);
@@ -53,7 +53,7 @@ async fn a_target_with_nothing_but_a_revision_or_a_row_is_not_empty() {
     submit(&store, Command::Reset).await;
     store.close().await;
     let meta = read(&other().await).unwrap().0.meta;
-    let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
+    let refused = SqliteImport::begin(&file, meta, false).err().unwrap();
     assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
 }
 
@@ -62,13 +62,13 @@ async fn an_import_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (file, before) = full(&folder).await;
     let (header, _, parts) = read(&other().await).unwrap();
-    let mut intake = SqliteStore::intake(&file, header.meta.clone(), true).unwrap();
-    intake.take(parts).await.unwrap();
-    drop(intake);
+    let mut import = SqliteImport::begin(&file, header.meta.clone(), true).unwrap();
+    import.take(parts).await.unwrap();
+    drop(import);
     assert_eq!(export_of(&file).await, before);
     // Nor does one whose parts are not the state that was announced.
-    let intake = SqliteStore::intake(&file, header.meta, true).unwrap();
-    Box::new(intake).finish().await.expect_err("the history is missing");
+    let import = SqliteImport::begin(&file, header.meta, true).unwrap();
+    Box::new(import).finish().await.expect_err("the history is missing");
     assert_eq!(export_of(&file).await, before);
 }
 
@@ -78,11 +78,11 @@ async fn a_name_that_comes_twice_is_refused() {
     let file = folder.path().join("state.db");
     let (header, _, parts) = read(&export(&Memory::filled().await.store).await).unwrap();
     for at in 0..parts.len() {
-        let mut intake = SqliteStore::intake(&file, header.meta.clone(), false).unwrap();
+        let mut import = SqliteImport::begin(&file, header.meta.clone(), false).unwrap();
         let mut twice = parts.clone();
         twice.insert(at, parts[at].clone());
-        let refused = match intake.take(twice).await {
-            Ok(()) => Box::new(intake).finish().await,
+        let refused = match import.take(twice).await {
+            Ok(()) => Box::new(import).finish().await,
             Err(error) => Err(error),
         };
         refused.expect_err(&format!("{:?} came twice", parts[at]));
@@ -99,11 +99,11 @@ async fn stores_that_serve_the_file_see_all_or_nothing() {
     let serving = open(&file);
     let out = export(&Memory::filled().await.store).await;
     let (header, _, parts) = read(&out).unwrap();
-    let mut intake = SqliteStore::intake(&file, header.meta.clone(), false).unwrap();
-    intake.take(parts).await.unwrap();
+    let mut import = SqliteImport::begin(&file, header.meta.clone(), false).unwrap();
+    import.take(parts).await.unwrap();
     assert_eq!(revision(&export(&serving).await).0, 0);
     let mut revisions = serving.revision();
-    Box::new(intake).finish().await.unwrap();
+    Box::new(import).finish().await.unwrap();
     assert_eq!(essence(&export(&serving).await), essence(&out));
     let seen = tokio::time::timeout(
         PATIENCE,
@@ -111,10 +111,10 @@ async fn stores_that_serve_the_file_see_all_or_nothing() {
     );
     assert_eq!(*seen.await.unwrap().unwrap(), header.meta.revision);
     let meta = read(&other().await).unwrap().0.meta;
-    let refused = SqliteStore::intake(&file, meta.clone(), true).err().unwrap();
+    let refused = SqliteImport::begin(&file, meta.clone(), true).err().unwrap();
     assert!(matches!(refused, SqliteImportError::InUse(_)), "{refused}");
     serving.close().await;
-    SqliteStore::intake(&file, meta, true).unwrap();
+    SqliteImport::begin(&file, meta, true).unwrap();
 }
 
 /// Of two imports at once into one file, the second says what it waited for,
@@ -125,12 +125,12 @@ async fn two_imports_at_once_are_one_after_the_other() {
     let file = folder.path().join("state.db");
     let (header, _, parts) = read(&other().await).unwrap();
     let meta = header.meta;
-    let mut first = SqliteStore::intake(&file, meta.clone(), false).unwrap();
-    let refused = SqliteStore::intake(&file, meta.clone(), false).err().unwrap().to_string();
+    let mut first = SqliteImport::begin(&file, meta.clone(), false).unwrap();
+    let refused = SqliteImport::begin(&file, meta.clone(), false).err().unwrap().to_string();
     assert!(refused.contains("locked by another process for more than 10 s"), "{refused}");
     first.take(parts).await.unwrap();
     Box::new(first).finish().await.unwrap();
-    let refused = SqliteStore::intake(&file, meta, false).err().unwrap();
+    let refused = SqliteImport::begin(&file, meta, false).err().unwrap();
     assert!(matches!(refused, SqliteImportError::NotEmpty { .. }), "{refused}");
 }
 
@@ -143,7 +143,7 @@ async fn a_file_of_somebody_else_takes_no_import() {
     drop(conn);
     let before = std::fs::read(&file).unwrap();
     let meta = read(&other().await).unwrap().0.meta;
-    let refused = SqliteStore::intake(&file, meta, true).err().unwrap().to_string();
+    let refused = SqliteImport::begin(&file, meta, true).err().unwrap().to_string();
     assert!(refused.contains("a database of another program"), "{refused}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
@@ -155,8 +155,8 @@ async fn a_nodes_own_rows_are_not_taken() {
     let file = folder.path().join("state.db");
     let (header, ..) = read(&other().await).unwrap();
     assert_eq!(header.origin, Origin::here("memory"));
-    let mut intake = SqliteStore::intake(&file, header.meta, false).unwrap();
+    let mut import = SqliteImport::begin(&file, header.meta, false).unwrap();
     let row = mcp_state_sidecar::machine::row::OriginRow { lowest: 0, seen_at: Default::default() };
     let part = Part::Row(mcp_state_sidecar::machine::Row::Origin(1, row));
-    intake.take(vec![part]).await.expect_err("it was taken");
+    import.take(vec![part]).await.expect_err("it was taken");
 }

@@ -12,7 +12,7 @@ use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
 use mcp_state_sidecar::store::memory::MemoryStore;
-use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
+use mcp_state_sidecar::store::sqlite::{Options, SqliteImport, SqliteStore};
 use mcp_state_sidecar::store::{Request, Store, StoreError, clock};
 use tokio::time::Instant;
 
@@ -197,11 +197,11 @@ pub fn read(bytes: &[u8]) -> Result<(Header, ExportCounts, Vec<Part>), ReadError
 /// Imports a stream that is whole.
 pub async fn import(path: &Path, bytes: &[u8], replace: bool) -> Result<(), StoreError> {
     let (header, _, parts) = read(bytes).unwrap();
-    let mut intake = SqliteStore::intake(path, header.meta, replace).unwrap();
+    let mut import = SqliteImport::begin(path, header.meta, replace).unwrap();
     for parts in parts.chunks(7) {
-        intake.take(parts.to_vec()).await?;
+        import.take(parts.to_vec()).await?;
     }
-    Box::new(intake).finish().await
+    Box::new(import).finish().await
 }
 
 pub fn open(path: &Path) -> SqliteStore {

@@ -9,7 +9,7 @@ use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
 
 use crate::common::{acquire, claim_next, get, open, set, set_if, submit};
-use crate::{full, moving_in};
+use crate::{full, migration};
 
 const PART: &str = "SQLITE_TEST_PART";
 const FILE: &str = "SQLITE_TEST_FILE";
@@ -99,7 +99,7 @@ async fn part() {
             Err(error) => say(error),
         },
         "fill" => full::fill(&file).await,
-        "squeeze" => moving_in::squeeze(&file),
+        "squeeze" => migration::squeeze(&file),
         other => panic!("no such part: {other}"),
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore};
+use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore};
 use mcp_state_sidecar::store::{Store, clock};
 use rusqlite::Connection;
 
@@ -21,7 +21,7 @@ pub fn contents(folder: &Path) -> Contents {
 }
 
 /// Opening is refused in one line and changes nothing in the folder.
-pub fn refused(file: &Path) -> OpenError {
+pub fn refused(file: &Path) -> SqliteOpenError {
     let before = contents(file.parent().unwrap());
     let error = SqliteStore::open(file, Options::default(), clock::system())
         .err()
@@ -85,7 +85,7 @@ async fn a_newer_format_is_refused() {
     made(&file).await;
     Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
+    assert!(matches!(error, SqliteOpenError::Newer { found: 4, known: 3, .. }), "{error}");
 }
 
 #[test]
@@ -96,14 +96,14 @@ fn a_foreign_database_is_refused() {
     foreign.execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
     drop(foreign);
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+    assert!(matches!(error, SqliteOpenError::Foreign(_)), "{error}");
     // Marked by its program, with a log that somebody has open.
     let foreign = Connection::open(&file).unwrap();
     foreign
         .execute_batch("PRAGMA application_id = 7; PRAGMA journal_mode = WAL; DROP TABLE notes")
         .unwrap();
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+    assert!(matches!(error, SqliteOpenError::Foreign(_)), "{error}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_foreign_database_whose_tables_are_in_its_log_is_refused() {
     foreign.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE notes (text TEXT)").unwrap();
     let before = std::fs::read(&file).unwrap();
     let error = SqliteStore::open(&file, Options::default(), clock::system()).err().unwrap();
-    assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+    assert!(matches!(error, SqliteOpenError::Foreign(_)), "{error}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
     foreign.execute_batch("INSERT INTO notes VALUES ('still here')").unwrap();
 }
@@ -124,9 +124,9 @@ async fn damage_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     std::fs::write(&file, "no database, only words".repeat(300)).unwrap();
-    assert!(matches!(refused(&file), OpenError::NotADatabase(_)));
+    assert!(matches!(refused(&file), SqliteOpenError::NotADatabase(_)));
     std::fs::write(&file, "short").unwrap();
-    assert!(matches!(refused(&file), OpenError::NotADatabase(_)));
+    assert!(matches!(refused(&file), SqliteOpenError::NotADatabase(_)));
     std::fs::remove_file(&file).unwrap();
 
     made(&file).await;
@@ -137,10 +137,10 @@ async fn damage_is_refused() {
         damaged[page * 4096..page * 4096 + 64].fill(0xA5);
         std::fs::write(&file, damaged).unwrap();
         let error = refused(&file);
-        assert!(matches!(error, OpenError::Damaged { .. }), "page {page}: {error}");
+        assert!(matches!(error, SqliteOpenError::Damaged { .. }), "page {page}: {error}");
     }
     std::fs::write(&file, &sound[..sound.len() / 2]).unwrap();
-    assert!(matches!(refused(&file), OpenError::Damaged { .. }));
+    assert!(matches!(refused(&file), SqliteOpenError::Damaged { .. }));
     // History that does not lead to the state.
     std::fs::write(&file, &sound).unwrap();
     let hand = Connection::open(&file).unwrap();
@@ -148,7 +148,7 @@ async fn damage_is_refused() {
         .unwrap();
     hand.close().unwrap();
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(matches!(error, SqliteOpenError::Damaged { .. }), "{error}");
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn names_of_no_file_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let open = |path: &Path| SqliteStore::open(path, Options::default(), clock::system()).err();
     for path in [Path::new(""), Path::new(":memory:"), folder.path()] {
-        assert!(matches!(open(path), Some(OpenError::NotAFile(_))), "{path:?}");
+        assert!(matches!(open(path), Some(SqliteOpenError::NotAFile(_))), "{path:?}");
     }
     let lost = folder.path().join("no/such/folder/state.db");
-    assert!(matches!(open(&lost), Some(OpenError::NoFolder(_))));
+    assert!(matches!(open(&lost), Some(SqliteOpenError::NoFolder(_))));
     // No file can be made here, not even by root.
     let error = open(Path::new("/proc/state.db")).unwrap();
     assert_eq!(error.to_string().lines().count(), 1, "{error}");

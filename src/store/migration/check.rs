@@ -1,25 +1,41 @@
-//! Judging what was found: text that the reference wrote is taken as it is,
-//! anything else is refused in one line that says where it stands.
+//! Judging text that was found: what the reference wrote is accepted as it is,
+//! and anything else is refused in one line that names the place.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::ForeignData;
 use crate::machine::row::Status;
 use crate::machine::{Json, Text};
 
-/// Characters of foreign text that a message shows: enough to find it by.
-const SHOWN_MAX: usize = 120;
+/// How many characters of foreign text a message shows: enough to find it.
+const SHOWN_CHARS_MAX: usize = 120;
 
-/// What Python's `json.dumps` writes for numbers that JSON does not have.
+/// What Python's `json.dumps` writes for numbers that JSON cannot express.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// A value as it stands there, byte for byte; words that are no JSON but that
-/// the reference writes become strings.
+/// Data that the reference did not write. Somebody else did, and nobody knows
+/// what it means.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct ForeignData {
+    /// The table and the row's name, or the key in a Redis.
+    pub place: String,
+    pub reason: String,
+}
+
+impl ForeignData {
+    /// The data at `place` is refused for `reason`.
+    pub fn at(place: &str, reason: impl Into<String>) -> ForeignData {
+        ForeignData { place: one_line(place), reason: one_line(&reason.into()) }
+    }
+}
+
+/// A JSON value as it was written, byte for byte, except that [`NOT_NUMBERS`]
+/// become strings.
 ///
 /// # Errors
-/// The text is no JSON value.
+/// The text is not JSON.
 pub fn json(place: &str, column: &str, text: &str) -> Result<Json, ForeignData> {
     let Err(error) = parse(text) else { return Ok(Json::new(text)) };
     let quoted = with_words_quoted(text);
@@ -29,13 +45,13 @@ pub fn json(place: &str, column: &str, text: &str) -> Result<Json, ForeignData> 
     }
 }
 
-/// The same where only an object belongs.
+/// A JSON object as it was written; see [`json`].
 ///
 /// # Errors
-/// The text is no JSON object.
+/// The text is not a JSON object.
 pub fn object(place: &str, column: &str, text: &str) -> Result<Json, ForeignData> {
     let value = json(place, column, text)?;
-    // The blanks that JSON knows.
+    // These four are JSON's white space.
     if value.as_str().trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
         return Ok(value);
     }
@@ -45,41 +61,42 @@ pub fn object(place: &str, column: &str, text: &str) -> Result<Json, ForeignData
 /// A run's status.
 ///
 /// # Errors
-/// It is none of ours.
+/// It is not one of ours.
 pub fn status(place: &str, text: &str) -> Result<Status, ForeignData> {
     text.parse().map_err(|()| {
-        let takes = "created, claimed, running, done, failed or cancelled";
-        ForeignData::at(place, format!("status is {takes}, not '{text}'"))
+        let known = "created, claimed, running, done, failed or cancelled";
+        ForeignData::at(place, format!("status is {known}, not '{text}'"))
     })
 }
 
 /// A run's tags, from JSON text.
 ///
 /// # Errors
-/// It is no JSON object, or one of its values no string.
+/// It is not a JSON object, or one of its values is not a string.
 pub fn tags(place: &str, column: &str, text: &str) -> Result<BTreeMap<Text, Text>, ForeignData> {
     serde_json::from_str(text).map_err(|error| {
-        ForeignData::at(place, format!("{column} is no JSON object of strings ({error}): {text}"))
+        let reason = format!("{column} is not a JSON object of strings ({error}): {text}");
+        ForeignData::at(place, reason)
     })
 }
 
-/// Foreign text for a line that people read: on one line, and not too long.
-pub(super) fn line(text: &str) -> String {
+/// Foreign text as a message shows it: on one line and not too long.
+fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut line: String = text.chars().take(SHOWN_MAX).map(clean).collect();
-    if line.len() < text.len() && text.chars().nth(SHOWN_MAX).is_some() {
+    let mut line: String = text.chars().take(SHOWN_CHARS_MAX).map(clean).collect();
+    if line.len() < text.len() && text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         line.push('…');
     }
     line
 }
 
-/// Skips through the text without recursion, so that depth costs no stack.
+/// Validates the text without building a value, so that deeply nested JSON does
+/// not exhaust the stack.
 fn parse(text: &str) -> serde_json::Result<()> {
     serde_json::from_str::<&RawValue>(text).map(drop)
 }
 
-/// The text with quotes around those of [`NOT_NUMBERS`] that stand outside
-/// strings.
+/// The text with quotes around every word of [`NOT_NUMBERS`] outside a string.
 fn with_words_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -97,7 +114,7 @@ fn with_words_quoted(text: &str) -> String {
     out
 }
 
-/// How long the string at the beginning of `text` is, its quotes included.
+/// The length of the string at the beginning of `text`, including its quotes.
 fn string_bytes(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -126,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_python_writes_become_strings() {
+    fn words_that_only_python_writes_become_strings() {
         for (text, wanted) in [
             ("NaN", "\"NaN\""),
             (
@@ -140,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused_in_one_line() {
+    fn text_that_is_not_json_is_refused_in_one_line() {
         for text in ["", "{", "nan", "NaNs", "[1,]", "\"open", "1 2", "{'a': 1}", "tr\nue"] {
             let fault = json("kv_store 'k\n'", "value_json", text).unwrap_err().to_string();
             assert!(fault.starts_with("kv_store 'k\u{fffd}': value_json is not JSON ("), "{fault}");
             assert_eq!(fault.lines().count(), 1, "{fault}");
         }
         let long = ForeignData::at("p", "x".repeat(10_000)).to_string();
-        assert!(long.len() < 2 * SHOWN_MAX, "{long}");
+        assert!(long.len() < 2 * SHOWN_CHARS_MAX, "{long}");
     }
 
     #[test]
@@ -161,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_strings() {
+    fn the_values_of_tags_are_strings() {
         assert_eq!(tags("p", "c", "{\"b\": \"1\", \"a\": \"\"}").unwrap().len(), 2);
         for text in ["[]", "null", "{\"a\": 1}", "{\"a\": null}", "{\"a\": \"1\"", ""] {
             assert!(tags("p", "c", text).is_err(), "{text}");

@@ -59,7 +59,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use super::migration::redis::move_in::MoveIn;
+pub use super::migration::redis::migrate::MoveIn;
 use connection::RedisConnection;
 pub use error::OpenError;
 use fetch::PRESENT;

@@ -17,7 +17,7 @@ use super::listener::CommitListener;
 use super::shared::{RedisClock, RedisShared};
 use super::upgrade::{OLD_FORMAT, bring_up, refuse_old};
 use super::writer::RedisWriter;
-use crate::store::migration::redis::move_in::{MoveIn, move_in, refuse_left};
+use crate::store::migration::redis::migrate::{MoveIn, move_in, refuse_left};
 
 /// The form of what lies in Redis. A program refuses what is newer than it
 /// knows.

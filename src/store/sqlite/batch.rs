@@ -1,49 +1,49 @@
-//! A batch: the commands of one transaction, each decided over what those
-//! before it have written. One that faults leaves no trace, and the others go
-//! on.
+//! A batch: the commands of one transaction. Each is decided on the state that the
+//! commands before it have written. One that fails leaves no trace, and the others
+//! continue.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Result;
 
-use super::error::fault;
+use super::error::store_error;
 use super::shared::SqliteShared;
 use super::view::TransactionView;
 use super::write;
 use crate::machine::{self, ClusterMs, Envelope, Reply, lookup};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::queue::Job;
 
-/// Most commands of a batch. At some tens of microseconds each they take
-/// several times what the sync takes, so more would gain little and cost those
-/// who wait.
+/// The maximum number of commands in a batch. At some tens of microseconds each,
+/// so many take several times as long as the sync. More would gain little and make
+/// the first callers wait longer.
 const BATCH_COMMANDS_MAX: usize = 512;
 
-/// A batch takes no more commands once it has written this much: what is not
-/// committed is kept in memory and, above the page cache, written twice.
+/// A batch takes no more commands when it has written this much. Uncommitted pages
+/// are kept in memory, and beyond the page cache they are written twice.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A batch takes no more commands once it has taken this long: the lock is
-/// kept meanwhile, and other processes and the first of its callers wait.
+/// A batch takes no more commands when it has lasted this long. It holds the lock,
+/// so other processes wait meanwhile, and so do its first callers.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 
-/// The commands that were taken, in order, with what each is to be told.
+/// The commands that were taken from the queue, in order, each with its outcome.
 #[derive(Default)]
 pub(super) struct Batch {
-    taken: Vec<Taken>,
+    taken: Vec<TakenCommand>,
 }
 
-struct Taken {
+struct TakenCommand {
     job: Job,
     envelope: Envelope,
     outcome: std::result::Result<Reply, StoreError>,
 }
 
 impl Batch {
-    /// Takes commands from the queue and carries them out.
+    /// Takes commands from the queue, decides them, and writes their changes.
     ///
     /// # Errors
-    /// Where the transaction as a whole cannot go on.
+    /// The transaction as a whole cannot continue.
     pub(super) fn decide(
         &mut self,
         tables: &mut TransactionView<'_>,
@@ -53,8 +53,8 @@ impl Batch {
         let started = Instant::now();
         let mut written_bytes = 0;
         let mut changed = false;
-        // One savepoint for all, not two statements more for each command:
-        // without faults it is never used.
+        // There is one savepoint for all commands, because one for each would cost
+        // two more statements each, although they are needed only if one fails.
         savepoint(tables, "SAVEPOINT whole")?;
         while self.taken.len() < BATCH_COMMANDS_MAX
             && written_bytes < BATCH_BYTES_MAX
@@ -63,16 +63,16 @@ impl Batch {
         {
             let max = shared.progress.state_bytes_max();
             let envelope = job.request.clone().stamped(shared.now(), max);
-            let done = carry_out(tables, &envelope);
-            let faulted = done.is_err();
-            let outcome = done.map(|done| {
-                changed |= done.changed;
-                written_bytes += done.bytes;
-                done.reply
+            let executed = execute(tables, &envelope);
+            let failed = executed.is_err();
+            let outcome = executed.map(|executed| {
+                changed |= executed.changed;
+                written_bytes += executed.bytes;
+                executed.reply
             });
-            let outcome = outcome.map_err(|error| fault(&error));
-            self.taken.push(Taken { job, envelope, outcome });
-            if faulted {
+            let outcome = outcome.map_err(|error| store_error(&error));
+            self.taken.push(TakenCommand { job, envelope, outcome });
+            if failed {
                 savepoint(tables, "ROLLBACK TO whole")?;
                 tables.meta = before.clone();
                 changed = self.decide_one_by_one(tables)?;
@@ -80,31 +80,31 @@ impl Batch {
             }
         }
         savepoint(tables, "RELEASE whole")?;
-        if changed || clock_matters(tables, before.clock)? {
+        if changed || must_store_clock(tables, before.clock)? {
             write::meta(tables.conn, &tables.meta)?;
         }
         Ok(())
     }
 
-    /// The same commands again from the beginning, each behind a savepoint of
-    /// its own. Says whether anything changed.
+    /// Executes the same commands again from the beginning, each with a savepoint
+    /// of its own. Returns whether anything changed.
     fn decide_one_by_one(&mut self, tables: &mut TransactionView<'_>) -> Result<bool> {
         let mut changed = false;
         for taken in &mut self.taken {
             let before = tables.meta.clone();
             savepoint(tables, "SAVEPOINT one")?;
-            taken.outcome = match carry_out(tables, &taken.envelope) {
-                Ok(done) => {
-                    changed |= done.changed;
-                    Ok(done.reply)
+            taken.outcome = match execute(tables, &taken.envelope) {
+                Ok(executed) => {
+                    changed |= executed.changed;
+                    Ok(executed.reply)
                 }
                 Err(error) => {
-                    // Fails where the fault has ended the transaction.
+                    // This fails if the error has ended the transaction.
                     savepoint(tables, "ROLLBACK TO one")?;
                     tables.meta = before;
-                    let fault = fault(&error);
-                    tracing::warn!(error = %fault, "a command was rolled back");
-                    Err(fault)
+                    let error = store_error(&error);
+                    tracing::warn!(%error, "a command was rolled back");
+                    Err(error)
                 }
             };
             savepoint(tables, "RELEASE one")?;
@@ -112,14 +112,14 @@ impl Batch {
         Ok(changed)
     }
 
-    /// Tells every caller, after the commit.
+    /// Answers every caller after the commit.
     pub(super) fn answer(self) {
         for taken in self.taken {
             taken.job.answer(taken.outcome);
         }
     }
 
-    /// Tells every caller that there was none.
+    /// Tells every caller that there was no commit.
     pub(super) fn fail(self, error: &StoreError) {
         for taken in self.taken {
             taken.job.answer(Err(error.clone()));
@@ -129,32 +129,33 @@ impl Batch {
 
 /// What a failed `COMMIT` means to the callers.
 pub(super) fn commit_error(error: rusqlite::Error) -> StoreError {
-    match fault(&error) {
-        // A page found no room: the last one makes a commit of the others.
+    match store_error(&error) {
+        // The disk is full, so the last page of the commit is missing in the log,
+        // and without it the other pages do not count.
         full @ StoreError::Unavailable(_) => full,
-        // The log is whole but perhaps not on the disk: a restart might find
-        // it there.
+        // The log is complete but perhaps not on the disk, so a restart might find
+        // the commit or not.
         StoreError::Storage(why) | StoreError::Unknown(why) => StoreError::Unknown(why),
     }
 }
 
-struct Done {
+struct ExecutedCommand {
     reply: Reply,
     changed: bool,
     bytes: usize,
 }
 
-fn carry_out(tables: &mut TransactionView<'_>, envelope: &Envelope) -> Result<Done> {
+fn execute(tables: &mut TransactionView<'_>, envelope: &Envelope) -> Result<ExecutedCommand> {
     let decision = machine::decide(envelope, tables)?;
     let bytes = tables.apply(&decision)?;
     let changed = !decision.changes.is_empty() || !decision.events.is_empty();
-    Ok(Done { reply: decision.reply, changed, bytes })
+    Ok(ExecutedCommand { reply: decision.reply, changed, bytes })
 }
 
-/// Whether the clock has to be kept although nothing else changed: a deadline
-/// has passed, so somebody may have been told that a key was gone, and it must
+/// Whether the clock must be stored although nothing else has changed. If a
+/// deadline has passed, somebody may have seen that a key has expired, and it must
 /// not come back if the machine's clock is set back.
-fn clock_matters(tables: &TransactionView<'_>, before: ClusterMs) -> Result<bool> {
+fn must_store_clock(tables: &TransactionView<'_>, before: ClusterMs) -> Result<bool> {
     Ok(lookup::next_deadline(tables, before)?.is_some_and(|at| at <= tables.meta.clock))
 }
 

@@ -1,71 +1,74 @@
-//! What goes wrong with a file, in one line for whoever reads the log.
+//! What can go wrong with a file, each in one line for the log.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::store::{StoreError, migration};
+use crate::store::error::StoreError;
+use crate::store::migration::ForeignData;
 
 /// Why a file was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A name that is no file's.
+pub enum SqliteOpenError {
+    /// The name does not name a file.
     #[error("'{0}' is not the name of a file; for a state without one use the memory backend")]
     NotAFile(PathBuf),
-    /// There is none to be read.
+    /// There is no file to read.
     #[error("{0}: there is no such file")]
     NoFile(PathBuf),
-    /// The folder that is to hold the file does not exist.
+    /// The file cannot be created, because its folder does not exist.
     #[error("{0}: the folder does not exist")]
     NoFolder(PathBuf),
-    /// Other bytes than a database's.
+    /// The file is not a database.
     #[error("{0}: not an SQLite database")]
     NotADatabase(PathBuf),
-    /// Another program's database.
+    /// The file is another program's database.
     #[error("{0}: a database of another program; left as it is")]
     Foreign(PathBuf),
-    /// The Python reference's, where nothing is to be converted.
+    /// The file is the Python reference's, and the caller does not want to
+    /// convert it.
     #[error("{0}: a file of the Python reference; serve it once, and it is converted")]
     Unconverted(PathBuf),
-    /// The Python reference's, and somebody has it open.
+    /// The file is the Python reference's, and another process has it open.
     #[error(
-        "{0}: a file of the Python reference, which or another program has it open still; stop \
-         that, and start this again to convert it"
+        "{0}: a file of the Python reference, which another process still has open; stop that \
+         process, and start this program again to convert the file"
     )]
     ReferenceRuns(PathBuf),
-    /// The Python reference's tables, with something in them that it did not
-    /// write.
-    #[error("{path}: a file of the Python reference, not converted: {fault}")]
-    Strange {
+    /// The file has the Python reference's tables, but the reference did not write
+    /// everything in them.
+    #[error("{path}: a file of the Python reference, not converted: {found}")]
+    ForeignData {
         path: PathBuf,
         #[source]
-        fault: migration::ForeignData,
+        found: ForeignData,
     },
-    /// The Python reference's, and it cannot be copied before it is converted.
+    /// The file is the Python reference's, and it cannot be copied before it is
+    /// converted.
     #[error("{path}: not converted: the copy {copy} cannot be made: {reason}")]
     NoCopy { path: PathBuf, copy: PathBuf, reason: String },
-    /// Written by a newer version of this program.
+    /// A newer version of this program wrote the file.
     #[error("{path}: format {found} is newer than {known}, the newest known here")]
     Newer { path: PathBuf, found: i32, known: i32 },
-    /// Written by an older version, where nothing is to be changed.
+    /// An older version wrote the file, and the caller does not want to change it.
     #[error("{path}: it has the older format {found}; serve it once with this program")]
     Older { path: PathBuf, found: i32 },
-    /// Written by an older version, and somebody has it open.
+    /// An older version wrote the file, and another process has it open.
     #[error(
-        "{0}: written by an older version of this program, which or another program has it open \
-         still; stop that, and start this again to bring the file up"
+        "{0}: written by an older version of this program, and another process still has it open; \
+         stop that process, and start this program again to upgrade the file"
     )]
     OlderRuns(PathBuf),
-    /// Ours once, but it does not hang together.
+    /// The file is ours, but it is not consistent.
     #[error("{path}: damaged: {reason}")]
     Damaged { path: PathBuf, reason: String },
-    /// The file, or the folder that its log has to be in, cannot be written.
+    /// The file, or its folder, in which its log must be, cannot be written.
     #[error("{path}: cannot be written: {reason}")]
     ReadOnly { path: PathBuf, reason: String },
-    /// Another process kept it locked.
+    /// Another process kept the file locked.
     #[error("{path}: locked by another process for more than {waited_s} s")]
     Locked { path: PathBuf, waited_s: u64 },
-    /// Anything else that the operating system or SQLite reports.
+    /// Any other error of the operating system or SQLite.
     #[error("{path}: cannot be opened: {reason}")]
     Failed {
         path: PathBuf,
@@ -75,34 +78,41 @@ pub enum OpenError {
     },
 }
 
-impl OpenError {
-    pub(crate) fn of(path: &Path, error: rusqlite::Error) -> OpenError {
+impl SqliteOpenError {
+    /// What SQLite's `error` means for the file at `path`.
+    pub(in crate::store) fn of(path: &Path, error: rusqlite::Error) -> SqliteOpenError {
         let path = path.to_owned();
         let reason = describe(&error);
         match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path),
-            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, reason },
+            Some(ErrorCode::NotADatabase) => SqliteOpenError::NotADatabase(path),
+            Some(ErrorCode::DatabaseCorrupt) => SqliteOpenError::Damaged { path, reason },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                OpenError::ReadOnly { path, reason }
+                SqliteOpenError::ReadOnly { path, reason }
             }
-            // Foreign enum, of which only these mean something special here.
-            _ => OpenError::Failed { path, reason, source: Some(error) },
+            // The enum is SQLite's, and its other codes need no treatment here.
+            _ => SqliteOpenError::Failed { path, reason, source: Some(error) },
         }
     }
 
-    pub(super) fn io(path: &Path, error: &std::io::Error) -> OpenError {
+    /// What the operating system's `error` means for the file at `path`.
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> SqliteOpenError {
         let (path, reason) = (path.to_owned(), error.to_string());
         match error.kind() {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                OpenError::ReadOnly { path, reason }
+                SqliteOpenError::ReadOnly { path, reason }
             }
-            _ => OpenError::Failed { path, reason, source: None },
+            _ => SqliteOpenError::Failed { path, reason, source: None },
         }
+    }
+
+    /// Whether another process kept the file busy; see [`is_busy`].
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, SqliteOpenError::Failed { source: Some(error), .. } if is_busy(error))
     }
 }
 
-/// Whether trying again is all there is to do: another process is in the
-/// middle of a commit, of repairing the log, or of closing the file.
+/// Whether another process is committing, repairing the log or closing the file,
+/// so that trying again helps.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -110,8 +120,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// One line on what SQLite reports.
-pub(crate) fn describe(error: &rusqlite::Error) -> String {
+/// SQLite's error in one line.
+pub(in crate::store) fn describe(error: &rusqlite::Error) -> String {
     let text = error.to_string().replace('\n', " ");
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full",
@@ -124,9 +134,9 @@ pub(crate) fn describe(error: &rusqlite::Error) -> String {
     format!("{hint} ({text})")
 }
 
-/// What callers are told of a fault before anything was committed: where there
-/// is no room they may try again, here or once there is.
-pub(super) fn fault(error: &rusqlite::Error) -> StoreError {
+/// What callers get for an error before anything was committed. If the disk is
+/// full, they may try again, here or elsewhere.
+pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
     let why = describe(error);
     let code = error.sqlite_error().map(|error| error.extended_code);
     match code {

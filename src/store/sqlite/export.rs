@@ -1,5 +1,5 @@
-//! A whole state out of a file, in one read transaction: on a connection and in
-//! a thread of its own, so that neither the writer nor the readers wait for it.
+//! Exporting a whole state from a file, in one read transaction. It has its own
+//! connection and thread, so that neither the writer nor the readers wait for it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,36 +10,37 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::error::{OpenError, describe, is_busy};
-use super::open;
+use super::connect::{keep_log, open_reader};
+use super::error::{SqliteOpenError, describe, is_busy};
+use super::open::open_as_found;
 use super::table;
 use super::view::TransactionView;
 use crate::machine::{Meta, Row};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::export::{Export, Part, PartSender, channel};
 
-/// Between two attempts while another process repairs the log or closes the
-/// file.
-const RETRY: Duration = Duration::from_millis(1);
+/// The pause between two attempts while another process repairs the log or closes
+/// the file.
+const EXPORT_PAUSE: Duration = Duration::from_millis(1);
 
-/// Those of one store.
+/// The exports of one store.
 #[derive(Default)]
 pub(super) struct Exports {
     stop: CancellationToken,
-    under_way: TaskTracker,
+    running: TaskTracker,
 }
 
-/// Opens the connection that is read from.
+/// Opens the connection from which an export reads.
 type Connect = Box<dyn Fn() -> rusqlite::Result<Connection> + Send>;
 
 impl Exports {
-    /// Begins one of the file at `path`, by `deadline`.
+    /// Begins an export of the file at `path` before `deadline`.
     pub(super) async fn begin(
         &self,
         path: PathBuf,
         deadline: Instant,
     ) -> Result<Export, StoreError> {
-        self.run(Box::new(move || open::open_reader(&path)), deadline).await
+        self.run(Box::new(move || open_reader(&path)), deadline).await
     }
 
     async fn run(&self, connect: Connect, deadline: Instant) -> Result<Export, StoreError> {
@@ -47,22 +48,22 @@ impl Exports {
             return Err(StoreError::Unavailable("the store is closing".into()));
         }
         let (mut sender, parts) = channel(self.stop.clone());
-        let (tell, begun) = oneshot::channel();
-        self.under_way.spawn_blocking(move || {
-            let mut tell = Some(tell);
-            let read = loop {
-                let told = |meta: Meta| {
-                    // Fails where the caller has given up.
-                    if let Some(tell) = tell.take() {
-                        let _ = tell.send(Ok(meta));
+        let (begin, begun) = oneshot::channel();
+        self.running.spawn_blocking(move || {
+            let mut begin = Some(begin);
+            let sent = loop {
+                let on_begin = |meta: Meta| {
+                    // Sending fails if the caller has given up.
+                    if let Some(begin) = begin.take() {
+                        let _ = begin.send(Ok(meta));
                     }
                 };
-                let read = connect().map_err(ExportFault::from);
-                match read.and_then(|conn| read_out(&conn, &mut sender, told)) {
+                let conn = connect().map_err(ExportFault::from);
+                match conn.and_then(|conn| send_state(&conn, &mut sender, on_begin)) {
                     Err(ExportFault::File(error))
-                        if is_busy(&error) && tell.is_some() && Instant::now() < deadline =>
+                        if is_busy(&error) && begin.is_some() && Instant::now() < deadline =>
                     {
-                        std::thread::sleep(RETRY);
+                        std::thread::sleep(EXPORT_PAUSE);
                     }
                     Err(ExportFault::File(error)) => {
                         break Err(StoreError::Storage(describe(&error)));
@@ -71,71 +72,72 @@ impl Exports {
                     Ok(()) => break Ok(()),
                 }
             };
-            match (tell, read) {
-                (Some(tell), Err(error)) => {
-                    let _ = tell.send(Err(error));
+            match (begin, sent) {
+                (Some(begin), Err(error)) => {
+                    let _ = begin.send(Err(error));
                 }
-                (_, read) => sender.end(read),
+                (_, sent) => sender.end(sent),
             }
         });
         let late = |_| StoreError::Unavailable("the file was busy until the deadline".into());
         let meta = tokio::time::timeout_at(deadline, begun).await.map_err(late)?;
-        let broken = |_| StoreError::Storage("the export failed before it began".into());
-        let meta = meta.map_err(broken)??;
+        let failed = |_| StoreError::Storage("the export failed before it began".into());
+        let meta = meta.map_err(failed)??;
         Ok(Export { meta, parts })
     }
 
-    /// Ends those under way and waits until they have let go of the file.
+    /// Ends the running exports and waits until they have closed the file.
     pub(super) async fn close(&self) {
         self.stop.cancel();
-        self.under_way.close();
-        self.under_way.wait().await;
+        self.running.close();
+        self.running.wait().await;
     }
 }
 
-/// Exports the file at `path` beside whatever serves it, without serving it.
+/// Exports the file at `path` without serving it. Other processes may serve it
+/// meanwhile.
 ///
 /// # Errors
-/// It is not ours, or cannot be read by `deadline`; it is as it was.
-pub async fn export_file(path: &Path, deadline: Instant) -> Result<Export, ExportError> {
-    let (path, _) = open::open_as_found(path)?;
+/// The file is not ours or cannot be read before `deadline`. It stays as it was.
+pub async fn export_file(path: &Path, deadline: Instant) -> Result<Export, SqliteExportError> {
+    let (path, _) = open_as_found(path)?;
     let connect = Box::new(move || {
-        let conn = open::open_reader(&path)?;
-        open::keep_log(&path, &conn)?;
+        let conn = open_reader(&path)?;
+        keep_log(&path, &conn)?;
         Ok(conn)
     });
     Ok(Exports::default().run(connect, deadline).await?)
 }
 
-/// Why a file is not exported.
+/// Why a file cannot be exported.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub enum SqliteExportError {
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] SqliteOpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Reads the state that `conn` finds when this begins, all of it from one
-/// transaction. `begun` is told its position before the first part.
-fn read_out(
+/// Sends the state that `conn` sees now, from one transaction. `on_begin` gets its
+/// position before the first part.
+fn send_state(
     conn: &Connection,
     sender: &mut PartSender,
-    begun: impl FnOnce(Meta),
+    on_begin: impl FnOnce(Meta),
 ) -> Result<(), ExportFault> {
     let state = conn.unchecked_transaction()?;
     let tables = TransactionView::load(&state)?;
-    begun(tables.meta.clone());
+    on_begin(tables.meta.clone());
     each_row(&state, &mut |row| sender.push(Part::Row(row)).map_err(ExportFault::Sending))?;
-    // Up to the anchor are leftovers of a reset.
+    // Events up to the anchor are leftovers of a reset.
     let sql = format!("{} WHERE revision > ?1 ORDER BY revision", table::EVENT.select);
     each(&state, &sql, [tables.meta.anchor.revision.0], table::EVENT.read, &mut |event| {
         sender.push(Part::Event(event)).map_err(ExportFault::Sending)
     })
 }
 
-/// The file failed, or nobody listens.
-pub(super) enum ExportFault {
+/// The file cannot be read, or nobody receives the parts.
+enum ExportFault {
     File(rusqlite::Error),
     Sending(StoreError),
 }
@@ -146,7 +148,7 @@ impl From<rusqlite::Error> for ExportFault {
     }
 }
 
-/// Reads every row, in the order of their ids, so that equal states make equal
+/// Reads every row in the order of the ids, so that equal states give equal
 /// exports.
 pub(super) fn each_row<E: From<rusqlite::Error>>(
     conn: &Connection,

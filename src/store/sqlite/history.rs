@@ -1,5 +1,5 @@
-//! The history as it is asked about: by what it happened to, by whom and by
-//! kind, and as a feed of changes.
+//! Looking up the history: by subject, actor and action, and as a stream of
+//! changes after a revision.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, params_from_iter};
@@ -12,8 +12,8 @@ use crate::machine::{Event, Revision};
 impl HistoryView for TransactionView<'_> {
     type Error = rusqlite::Error;
 
-    /// Walks one index from its end: that of the subject if one is asked for,
-    /// which has the fewest events, else the actor's, else the action's.
+    /// Walks one index backwards: that of the subject if the filter has one, as
+    /// subjects have the fewest events; else that of the actor, else of the action.
     fn newest(
         &self,
         filter: &HistoryFilter,
@@ -44,8 +44,8 @@ impl HistoryView for TransactionView<'_> {
         self.events(&sql, params, page)
     }
 
-    /// One key's events come from its index. Others are picked from all that
-    /// came after: a feed is read from near its end.
+    /// The events of one key come from its index. Others are filtered out of all
+    /// later events, because changes are usually read from near the end.
     fn since(&self, filter: &ChangeFilter, after: Revision, page: Page) -> Result<Vec<Event>> {
         let mut params = vec![bound(after.max(self.meta.anchor.revision).0)];
         let (index, condition) = match filter {
@@ -59,8 +59,8 @@ impl HistoryView for TransactionView<'_> {
             }
             ChangeFilter::Grants => ("NOT INDEXED", ""),
         };
-        // No text has this byte, so all that begin with the prefix come before.
-        // LIKE and GLOB would read it as a pattern.
+        // This byte does not occur in text, so every subject with the prefix sorts
+        // before it. LIKE and GLOB would take the prefix for a pattern.
         let end = match filter {
             ChangeFilter::Prefix(prefix) => Some([prefix.as_bytes(), &[u8::MAX]].concat()),
             ChangeFilter::Key(_) | ChangeFilter::Grants => None,

@@ -1,40 +1,41 @@
-//! A whole state into a file, in one write transaction, beside whatever other
-//! processes do.
+//! Importing a whole state into a file, in one write transaction, whatever other
+//! processes do meanwhile.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::batch;
-use super::error::{OpenError, describe, is_busy};
+use super::connect::retry_while_busy;
+use super::error::{SqliteOpenError, describe, is_busy};
+use super::open::open;
 use super::view::TransactionView;
-use super::{open, reclaim, schema, write};
+use super::{batch, reclaim, schema, write};
 use crate::machine::Meta;
 use crate::machine::row::Counts;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::export::{NotEmpty, Part, StoreImport};
 
-/// How long an import waits for the lock that other processes take for their
-/// commits, which last milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long an import waits for the lock that other processes hold for their
+/// commits. These take milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long replacing waits for other processes to let go of the file. Those
-/// that serve it never do.
-const ALONE_WAIT: Duration = Duration::from_secs(2);
+/// How long an import that replaces a state waits until no other process has the
+/// file open. Processes that serve the file keep it open for good.
+const EXCLUSIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two attempts.
-const RETRY: Duration = Duration::from_millis(5);
+/// The pause between two attempts to get a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// Why a file takes no import. It is as it was.
+/// Why an import into a file was refused. The file stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteImportError {
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] SqliteOpenError),
     #[error("{}: {refused}", path.display())]
     NotEmpty { path: PathBuf, refused: NotEmpty },
-    /// Under a process that serves the old state, revisions could fall.
+    /// A process that serves the old state could see revisions go back.
     #[error("{}: used by another process; stop what serves it before its state is replaced", .0.display())]
     InUse(PathBuf),
     #[error("{}: {error}", path.display())]
@@ -42,62 +43,84 @@ pub enum SqliteImportError {
 }
 
 impl SqliteImportError {
-    /// Whether the target only has to be given up to take the import.
+    /// Whether the import would succeed if it could replace the target's state.
     pub fn is_not_empty(&self) -> bool {
         matches!(self, SqliteImportError::NotEmpty { .. })
     }
 }
 
-/// A file that is being filled, in a transaction that is open.
+/// A file that is being filled, in an open transaction.
 pub struct SqliteImport {
-    /// Away while a thread works with it; gone for good once that failed.
-    /// Closing it rolls back.
+    /// `None` while a thread works with it, and for good after that has failed.
+    /// Closing the connection rolls the import back.
     conn: Option<Connection>,
     meta: Meta,
 }
 
-/// Begins an import into the file at `path`. See [`super::SqliteStore::intake`].
-pub(super) fn intake(
-    path: &Path,
-    meta: Meta,
-    replace: bool,
-) -> Result<SqliteImport, SqliteImportError> {
-    let (path, conn) = open::open(path, None)?;
-    let fail = |error| {
-        let error = StoreError::Storage(describe(&error));
-        SqliteImportError::Store { path: path.clone(), error }
-    };
-    let begun = match replace {
-        false => retry(LOCK_WAIT, || conn.execute_batch("BEGIN IMMEDIATE")),
-        true => {
-            // The lock of the whole file, which nobody else may have open.
-            conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(fail)?;
-            retry(ALONE_WAIT, || conn.execute_batch("BEGIN EXCLUSIVE"))
+impl SqliteImport {
+    /// Begins to import the state at `meta` into the file at `path`, which is
+    /// created if there is none. Everything happens in one transaction: other
+    /// processes that serve the file see nothing of it before it is complete, and
+    /// they cannot write meanwhile.
+    ///
+    /// With `replace`, the same transaction removes a state that is there already.
+    /// Then no other process may have the file open, because revisions may go back,
+    /// and no process must see that.
+    ///
+    /// It blocks for some milliseconds, or longer while other processes hold the
+    /// file.
+    ///
+    /// # Errors
+    /// See [`SqliteImportError`]. The state stays as it was. If the file had to be
+    /// created, it stays and is empty.
+    pub fn begin(
+        path: &Path,
+        mut meta: Meta,
+        replace: bool,
+    ) -> Result<SqliteImport, SqliteImportError> {
+        let (path, conn) = open(path, None)?;
+        let fail = |error| {
+            let error = StoreError::Storage(describe(&error));
+            SqliteImportError::Store { path: path.clone(), error }
+        };
+        match begin_transaction(&conn, replace) {
+            Err(error) if is_busy(&error) && replace => {
+                return Err(SqliteImportError::InUse(path));
+            }
+            Err(error) if is_busy(&error) => {
+                let waited_s = LOCK_TIMEOUT.as_secs();
+                return Err(SqliteOpenError::Locked { path, waited_s }.into());
+            }
+            Err(error) => return Err(fail(error)),
+            Ok(()) => {}
         }
-    };
-    match begun {
-        Err(error) if is_busy(&error) && replace => return Err(SqliteImportError::InUse(path)),
-        Err(error) if is_busy(&error) => {
-            return Err(OpenError::Locked { path, waited_s: LOCK_WAIT.as_secs() }.into());
+        let present = TransactionView::load(&conn).map_err(fail)?.meta;
+        let Counts { keys, runs, steps, leases, sessions, requests, cancellations } =
+            present.counts;
+        let rows = keys + runs + steps + leases + sessions + requests + cancellations;
+        if !replace && (rows > 0 || present.revision.0 > 0) {
+            let refused = NotEmpty { found: present.revision, rows, incoming: meta.revision };
+            return Err(SqliteImportError::NotEmpty { path, refused });
         }
-        Err(error) => return Err(fail(error)),
-        Ok(()) => {}
+        delete_state(&conn).map_err(fail)?;
+        // Adding the rows counts them again.
+        meta.uncount_all();
+        Ok(SqliteImport { conn: Some(conn), meta })
     }
-    let there = TransactionView::load(&conn).map_err(fail)?.meta;
-    let Counts { keys, runs, steps, leases, sessions, requests, cancellations } = there.counts;
-    let rows = keys + runs + steps + leases + sessions + requests + cancellations;
-    if !replace && (rows > 0 || there.revision.0 > 0) {
-        let refused = NotEmpty { found: there.revision, rows, incoming: meta.revision };
-        return Err(SqliteImportError::NotEmpty { path, refused });
-    }
-    empty(&conn).map_err(fail)?;
-    // Counted as the rows come.
-    let mut meta = meta;
-    meta.uncount_all();
-    Ok(SqliteImport { conn: Some(conn), meta })
 }
 
-fn empty(conn: &Connection) -> rusqlite::Result<()> {
+fn begin_transaction(conn: &Connection, replace: bool) -> rusqlite::Result<()> {
+    let begin =
+        |timeout, sql| retry_while_busy(timeout, LOCK_PAUSE, is_busy, || conn.execute_batch(sql));
+    if !replace {
+        return begin(LOCK_TIMEOUT, "BEGIN IMMEDIATE");
+    }
+    // This is the lock of the whole file: no other process may have it open.
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    begin(EXCLUSIVE_TIMEOUT, "BEGIN EXCLUSIVE")
+}
+
+fn delete_state(conn: &Connection) -> rusqlite::Result<()> {
     reclaim::delete_all(conn)?;
     schema::table_names().try_for_each(|table| conn.execute_batch(&format!("DELETE FROM {table}")))
 }
@@ -110,11 +133,11 @@ impl StoreImport for SqliteImport {
             .work(move |conn| {
                 let mut tables = TransactionView { conn, meta };
                 for part in parts {
-                    let put = match &part {
+                    let added = match &part {
                         Part::Row(row) => tables.add(row),
                         Part::Event(event) => write::event(conn, event),
                     };
-                    put.map_err(|error| storage(&error))?;
+                    added.map_err(|error| storage(&error))?;
                 }
                 Ok(tables.meta)
             })
@@ -136,7 +159,7 @@ impl StoreImport for SqliteImport {
 }
 
 impl SqliteImport {
-    /// Works with the connection in a thread for blocking work.
+    /// Runs `work` with the connection on a thread for blocking work.
     async fn work<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -153,22 +176,6 @@ impl SqliteImport {
         };
         self.conn = Some(conn);
         Ok(done)
-    }
-}
-
-/// Again while the file is busy.
-fn retry<T>(
-    patience: Duration,
-    mut attempt: impl FnMut() -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let started = Instant::now();
-    loop {
-        match attempt() {
-            Err(error) if is_busy(&error) && started.elapsed() < patience => {
-                std::thread::sleep(RETRY);
-            }
-            outcome => return outcome,
-        }
     }
 }
 

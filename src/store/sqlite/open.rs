@@ -1,71 +1,75 @@
-//! Opening a file: ours is opened, an empty one becomes ours, one of an older
-//! version is brought up ([`bring_up`]), one of the Python reference is converted
-//! ([`move_in`]), everything else is refused as it was found.
+//! Opening a file. One of ours is opened, an empty one becomes ours, one of an
+//! older version is upgraded ([`upgrade`]), and one of the Python reference is
+//! migrated ([`migrate`]). Anything else is refused and left as it was found.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::error::{OpenError, is_busy};
-use super::schema::{self, Contents, Purpose};
-use super::upgrade::bring_up;
+use super::connect::{
+    checkpoint_on_close, configure_writer, keep_log, open_reader, open_writer, retry_while_busy,
+    use_log,
+};
+use super::error::SqliteOpenError;
+use super::schema::{self, Contents};
+use super::upgrade::upgrade;
 use crate::machine::ClusterMs;
-use crate::store::migration::sqlite::move_in::move_in;
+use crate::store::migration::sqlite::migrate::migrate;
 
-/// How long opening waits for other processes: for a checkpoint of a large
-/// log, or for many processes that start at once.
-const OPEN_WAIT: Duration = Duration::from_secs(10);
+/// How long opening waits for other processes, for example while one of them
+/// checkpoints a large log or many of them start at once.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two attempts.
-const OPEN_RETRY: Duration = Duration::from_millis(5);
+/// The pause between two attempts.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
 
-/// Files up to this size are read whole and checked when they are opened, which
-/// no caller notices. In larger ones damage shows when it is read.
+/// Files up to this size are read completely and checked when they are opened,
+/// which takes too little time to be noticed. Damage in larger files shows when
+/// the damaged page is read.
 const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// The writer's connection, to a file that is ours, in the present format and
-/// with a log beside it. A file of the Python reference is converted at the
-/// moment `now`; without one it is refused.
+/// The writer's connection to a file of ours in the current format, with a log
+/// beside it. A file of the Python reference is converted as of `now`; if `now` is
+/// `None`, it is refused.
 ///
 /// # Errors
-/// See [`OpenError`]; the file is as it was then.
+/// See [`SqliteOpenError`]. The file stays as it was.
 pub(super) fn open(
     path: &Path,
     now: Option<ClusterMs>,
-) -> Result<(PathBuf, Connection), OpenError> {
-    let path = named(path)?;
-    peek(&path)?;
-    patiently(path, |path| match (attempt(path), now) {
-        (Err(OpenError::Unconverted(_)), Some(now)) => {
-            move_in(path, now)?;
-            attempt(path)
+) -> Result<(PathBuf, Connection), SqliteOpenError> {
+    let path = absolute(path)?;
+    refuse_foreign(&path)?;
+    retry_until_free(path, |path| match (open_ours(path), now) {
+        (Err(SqliteOpenError::Unconverted(_)), Some(now)) => {
+            migrate(path, now)?;
+            open_ours(path)
         }
-        (Err(OpenError::Older { .. }), _) => {
-            bring_up(path)?;
-            attempt(path)
+        (Err(SqliteOpenError::Older { .. }), _) => {
+            upgrade(path)?;
+            open_ours(path)
         }
         (outcome, _) => outcome,
     })
 }
 
-/// A connection that reads a file which others may or may not serve, and
-/// leaves it as it found it. There must be one.
+/// A connection that reads an existing file, which other processes may serve, and
+/// leaves it as it found it.
 ///
 /// # Errors
-/// See [`OpenError`].
-pub(super) fn open_as_found(path: &Path) -> Result<(PathBuf, Connection), OpenError> {
-    let path = named(path)?;
+/// See [`SqliteOpenError`].
+pub(super) fn open_as_found(path: &Path) -> Result<(PathBuf, Connection), SqliteOpenError> {
+    let path = absolute(path)?;
     match std::fs::metadata(&path) {
-        Ok(found) if found.len() > 0 => peek(&path)?,
+        Ok(found) if found.len() > 0 => refuse_foreign(&path)?,
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(OpenError::io(&path, &error));
+            return Err(SqliteOpenError::io(&path, &error));
         }
-        Ok(_) | Err(_) => return Err(OpenError::NoFile(path)),
+        Ok(_) | Err(_) => return Err(SqliteOpenError::NoFile(path)),
     }
-    patiently(path, |path| {
-        let fail = |error| OpenError::of(path, error);
+    retry_until_free(path, |path| {
+        let fail = |error| SqliteOpenError::of(path, error);
         let conn = open_reader(path).map_err(fail)?;
         keep_log(path, &conn).map_err(fail)?;
         inspect(path, &conn)?;
@@ -73,112 +77,63 @@ pub(super) fn open_as_found(path: &Path) -> Result<(PathBuf, Connection), OpenEr
     })
 }
 
-/// An absolute path is never taken for a URI or for one of SQLite's own names.
-fn named(path: &Path) -> Result<PathBuf, OpenError> {
+/// The absolute path. SQLite could take a relative one for a URI or for one of its
+/// special names.
+fn absolute(path: &Path) -> Result<PathBuf, SqliteOpenError> {
     if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
-        return Err(OpenError::NotAFile(path.to_owned()));
+        return Err(SqliteOpenError::NotAFile(path.to_owned()));
     }
-    std::path::absolute(path).map_err(|error| OpenError::io(path, &error))
+    std::path::absolute(path).map_err(|error| SqliteOpenError::io(path, &error))
 }
 
-/// Again while other processes keep the file.
-fn patiently(
+/// Repeats `attempt` while other processes keep the file busy, for up to
+/// [`OPEN_TIMEOUT`].
+fn retry_until_free(
     path: PathBuf,
-    attempt: impl Fn(&Path) -> Result<Connection, OpenError>,
-) -> Result<(PathBuf, Connection), OpenError> {
-    let started = Instant::now();
-    loop {
-        match attempt(&path) {
-            Err(OpenError::Failed { source: Some(error), .. })
-                if is_busy(&error) && started.elapsed() < OPEN_WAIT =>
-            {
-                std::thread::sleep(OPEN_RETRY);
-            }
-            Err(OpenError::Failed { source: Some(error), .. }) if is_busy(&error) => {
-                return Err(locked(path));
-            }
-            Err(error) => return Err(error),
-            Ok(conn) => return Ok((path, conn)),
-        }
+    attempt: impl Fn(&Path) -> Result<Connection, SqliteOpenError>,
+) -> Result<(PathBuf, Connection), SqliteOpenError> {
+    let attempt = || attempt(&path);
+    match retry_while_busy(OPEN_TIMEOUT, OPEN_PAUSE, SqliteOpenError::is_busy, attempt) {
+        Ok(conn) => Ok((path, conn)),
+        Err(error) if error.is_busy() => Err(locked(path)),
+        Err(error) => Err(error),
     }
 }
 
-/// Somebody keeps the file. One of the reference is converted, and one of an
-/// older version brought up, only while nobody else so much as has it open.
-fn locked(path: PathBuf) -> OpenError {
-    match look(&path) {
-        Ok(Contents::Reference) => OpenError::ReferenceRuns(path),
-        Ok(Contents::Ours(found)) if found < schema::FORMAT => OpenError::OlderRuns(path),
+/// Why the file stayed busy. Files of the reference and of an older version can be
+/// converted only while no other process even has them open.
+fn locked(path: PathBuf) -> SqliteOpenError {
+    match contents_without_log(&path) {
+        Ok(Contents::Reference) => SqliteOpenError::ReferenceRuns(path),
+        Ok(Contents::Ours(found)) if found < schema::FORMAT => SqliteOpenError::OlderRuns(path),
         Ok(Contents::Empty | Contents::Ours(_) | Contents::Foreign) | Err(_) => {
-            OpenError::Locked { path, waited_s: OPEN_WAIT.as_secs() }
+            SqliteOpenError::Locked { path, waited_s: OPEN_TIMEOUT.as_secs() }
         }
     }
 }
 
-/// A connection that nobody else can be beside, to a file that is to be changed
-/// whole or to be left as it is.
-pub(crate) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    // Until it is changed, its log stays as it is.
-    keep_log(path, &conn)?;
-    schema::configure(&conn, Purpose::Write)?;
-    // Kept from the first look on until the connection is closed. In any other
-    // mode a process that only has the file open would not be noticed.
-    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-    Ok(conn)
-}
-
-/// From now on closing the connection folds the log into the file.
-pub(crate) fn fold_log(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
-}
-
-/// One more connection to a file that [`open`] has accepted.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    schema::configure(&conn, Purpose::Read)?;
-    Ok(conn)
-}
-
-fn attempt(path: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let fail = |error| OpenError::of(path, error);
-    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
-    // SQLite falls back to reading alone without a word.
+/// Opens a file of ours in the current format, or makes an empty one ours.
+fn open_ours(path: &Path) -> Result<Connection, SqliteOpenError> {
+    let fail = |error| SqliteOpenError::of(path, error);
+    let mut conn = open_writer(path).map_err(fail)?;
+    // Without permission to write, SQLite silently opens the file for reading.
     if conn.is_readonly("main").map_err(fail)? {
         let reason = "no permission to write the file".into();
-        return Err(OpenError::ReadOnly { path: path.to_owned(), reason });
+        return Err(SqliteOpenError::ReadOnly { path: path.to_owned(), reason });
     }
-    // Until the file is accepted it stays as it was found.
+    // Until the file is accepted, it stays as it was found.
     keep_log(path, &conn).map_err(fail)?;
-    schema::configure(&conn, Purpose::Write).map_err(fail)?;
+    configure_writer(&conn).map_err(fail)?;
     accept(path, &mut conn)?;
-    fold_log(&conn).map_err(fail)?;
+    checkpoint_on_close(&conn).map_err(fail)?;
     Ok(conn)
 }
 
-/// Closing the connection does not fold a log that somebody left into the
-/// file. Where there is none, closing tidies up.
-pub(super) fn keep_log(path: &Path, conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(path)).map(drop)
-}
-
-/// Whether something lies in the write-ahead log beside the file.
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
-}
-
-fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
-    let fail = |error| OpenError::of(path, error);
+fn accept(path: &Path, conn: &mut Connection) -> Result<(), SqliteOpenError> {
+    let fail = |error| SqliteOpenError::of(path, error);
     if schema::contents(conn).map_err(fail)? == Contents::Empty {
-        // Looked at again under the lock: several processes may start at once.
+        // Checked again under the lock, because several processes may start at
+        // once.
         let all = Transaction::new(conn, TransactionBehavior::Exclusive).map_err(fail)?;
         if schema::contents(&all).map_err(fail)? == Contents::Empty {
             schema::create(&all).map_err(fail)?;
@@ -186,71 +141,73 @@ fn accept(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
         all.commit().map_err(fail)?;
     }
     inspect(path, conn)?;
-    // Last, because it changes the header of a file that was made elsewhere.
-    if !schema::use_log(conn).map_err(fail)? {
+    // This comes last, because it may change the header of the file.
+    if !use_log(conn).map_err(fail)? {
         let reason = "this file system does not allow a write-ahead log".to_owned();
-        return Err(OpenError::Failed { path: path.to_owned(), reason, source: None });
+        return Err(SqliteOpenError::Failed { path: path.to_owned(), reason, source: None });
     }
     Ok(())
 }
 
-/// Whether the file is ours, in a format known here, and whole.
-fn inspect(path: &Path, conn: &Connection) -> Result<(), OpenError> {
-    let fail = |error| OpenError::of(path, error);
+/// Checks that the file is ours, in the current format, and whole.
+fn inspect(path: &Path, conn: &Connection) -> Result<(), SqliteOpenError> {
+    let fail = |error| SqliteOpenError::of(path, error);
     match schema::contents(conn).map_err(fail)? {
         Contents::Ours(schema::FORMAT) => {}
         Contents::Ours(found) => return Err(other_format(path, found)),
-        Contents::Reference => return Err(OpenError::Unconverted(path.to_owned())),
-        Contents::Empty | Contents::Foreign => return Err(OpenError::Foreign(path.to_owned())),
+        Contents::Reference => return Err(SqliteOpenError::Unconverted(path.to_owned())),
+        Contents::Empty | Contents::Foreign => {
+            return Err(SqliteOpenError::Foreign(path.to_owned()));
+        }
     }
-    let bytes = std::fs::metadata(path).map_err(|error| OpenError::io(path, &error))?.len();
+    let bytes = std::fs::metadata(path).map_err(|error| SqliteOpenError::io(path, &error))?.len();
     let state = conn.unchecked_transaction().map_err(fail)?;
     let damage = schema::inspect(&state, bytes <= CHECKED_BYTES_MAX).map_err(fail)?;
     match damage {
-        Some(reason) => Err(OpenError::Damaged { path: path.to_owned(), reason }),
+        Some(reason) => Err(SqliteOpenError::Damaged { path: path.to_owned(), reason }),
         None => Ok(()),
     }
 }
 
-/// Refuses what is plainly not ours before anything makes a lock or a file
-/// beside it: looks at the file itself, without its log, as if nothing could
-/// ever change it. What cannot be told that way passes, and the way through
-/// the lock tells.
+/// Refuses what is obviously not ours before anything creates a lock or another
+/// file beside it. This reads the file without its log, as if it could not change.
+/// What that cannot decide is accepted here, and checked again under the lock.
 ///
-/// By SQLite even so: if this process has the file open already, closing a
-/// descriptor of our own would drop the locks of all (see fcntl(2)).
-fn peek(path: &Path) -> Result<(), OpenError> {
+/// Even this goes through SQLite: if this process has the file open already,
+/// closing a file descriptor of our own would release all of its locks (see
+/// fcntl(2)).
+fn refuse_foreign(path: &Path) -> Result<(), SqliteOpenError> {
     match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => return Err(OpenError::NotAFile(path.to_owned())),
+        Ok(found) if found.is_dir() => return Err(SqliteOpenError::NotAFile(path.to_owned())),
         Ok(found) if found.len() == 0 => return Ok(()),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return match path.parent().filter(|folder| !folder.is_dir()) {
-                Some(folder) => Err(OpenError::NoFolder(folder.to_owned())),
+                Some(folder) => Err(SqliteOpenError::NoFolder(folder.to_owned())),
                 None => Ok(()),
             };
         }
-        Err(error) => return Err(OpenError::io(path, &error)),
+        Err(error) => return Err(SqliteOpenError::io(path, &error)),
     }
-    match look(path) {
-        Ok(Contents::Foreign) => Err(OpenError::Foreign(path.to_owned())),
+    match contents_without_log(path) {
+        Ok(Contents::Foreign) => Err(SqliteOpenError::Foreign(path.to_owned())),
         Ok(Contents::Ours(found)) if !(1..=schema::FORMAT).contains(&found) => {
             Err(other_format(path, found))
         }
-        // Another process is in the middle of writing, or the file is damaged.
+        // An error means that another process is writing or the file is damaged.
         Ok(Contents::Ours(_) | Contents::Empty | Contents::Reference) | Err(_) => Ok(()),
     }
 }
 
-/// What the file itself holds, without its log.
-fn look(path: &Path) -> rusqlite::Result<Contents> {
+/// What the file holds, without its log.
+fn contents_without_log(path: &Path) -> rusqlite::Result<Contents> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     schema::contents(&Connection::open_with_flags(immutable_uri(path), flags)?)
 }
 
-/// The path as a URI (RFC 8089), every byte that might mean something escaped.
+/// The path as a URI (RFC 8089). Every byte that could have a meaning is escaped.
 fn immutable_uri(path: &Path) -> String {
     let escaped: String = path
         .as_os_str()
@@ -266,14 +223,14 @@ fn immutable_uri(path: &Path) -> String {
     format!("file:{escaped}?immutable=1")
 }
 
-fn other_format(path: &Path, found: i32) -> OpenError {
+fn other_format(path: &Path, found: i32) -> SqliteOpenError {
     let path = path.to_owned();
     if found > schema::FORMAT {
-        OpenError::Newer { path, found, known: schema::FORMAT }
+        SqliteOpenError::Newer { path, found, known: schema::FORMAT }
     } else if found >= 1 {
-        OpenError::Older { path, found }
+        SqliteOpenError::Older { path, found }
     } else {
         let reason = format!("format {found} was never written");
-        OpenError::Damaged { path, reason }
+        SqliteOpenError::Damaged { path, reason }
     }
 }

@@ -1,6 +1,6 @@
-//! Readers beside the writer: a few connections on blocking threads. A
-//! question is answered in one read transaction, so from one state; begun
-//! after a commit it sees it.
+//! Readers beside the writer: a few connections on blocking threads. Each question
+//! is answered in one read transaction and therefore from one state. A transaction
+//! that begins after a commit sees it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,53 +10,52 @@ use rusqlite::{Connection, Result, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::connect::{data_version, open_reader, retry_while_busy};
 use super::error::{describe, is_busy};
-use super::open::open_reader;
 use super::view::TransactionView;
-use super::writer::others;
 use crate::machine::{self, Answer, ClusterMs, Meta, Question, lookup};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
-/// Between two attempts while another process repairs the log or closes the
-/// file; both take milliseconds.
-const READ_RETRY: Duration = Duration::from_millis(1);
+/// The pause between two attempts while another process repairs the log or closes
+/// the file. Both take milliseconds.
+const READ_PAUSE: Duration = Duration::from_millis(1);
 
-/// As of when a question is answered.
+/// As of which time a question is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AsOf {
-    /// The state's own clock, provided that it has passed every deadline that
-    /// lies before this moment.
-    Log(ClusterMs),
-    /// This moment, by the reader's own estimate.
-    Here(ClusterMs),
+    /// The state's own clock, provided that no deadline lies between it and this
+    /// moment.
+    StateClock(ClusterMs),
+    /// This moment, by the reader's own clock.
+    WallClock(ClusterMs),
 }
 
-/// What a reader found.
-pub(super) enum Found {
+/// What came of reading.
+pub(super) enum ReadOutcome {
     Answer(Box<(Answer, Meta)>),
     /// The state's clock has to pass a deadline first.
-    Late,
+    ClockBehind,
 }
 
 /// The connections that read.
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Reader>>,
+    idle: Mutex<Vec<SqliteReader>>,
     free: Arc<Semaphore>,
     count: u32,
 }
 
-/// One of them, with what it knows of the file.
-struct Reader {
+/// A connection that reads.
+struct SqliteReader {
     conn: Connection,
-    /// What questions have in common, looked up once until somebody commits.
-    seen: Option<Seen>,
+    /// What every question needs. It is read again only after a commit.
+    position: Option<CachedPosition>,
 }
 
 #[derive(Clone)]
-struct Seen {
-    /// See [`others`].
-    others: i64,
+struct CachedPosition {
+    /// See [`data_version`].
+    data_version: i64,
     meta: Meta,
     next_deadline: Option<ClusterMs>,
 }
@@ -67,13 +66,13 @@ impl Readers {
         Readers { path, idle: Mutex::default(), free, count }
     }
 
-    /// Answers `question`, or finds that it cannot yet, until `deadline`.
+    /// Answers `question` before `deadline`, unless the state's clock is behind.
     pub(super) async fn ask(
         self: &Arc<Self>,
         question: &Question,
         as_of: AsOf,
         deadline: Instant,
-    ) -> std::result::Result<Found, StoreError> {
+    ) -> std::result::Result<ReadOutcome, StoreError> {
         let question = question.clone();
         self.run(move |reader| answer(reader, &question, as_of), deadline).await
     }
@@ -87,10 +86,10 @@ impl Readers {
         self.run(move |reader| is_due(&reader.conn, now), deadline).await
     }
 
-    /// Reads in a thread for blocking work, until `deadline`.
+    /// Runs `work` on a thread for blocking work, until `deadline`.
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl Fn(&mut Reader) -> Result<T> + Send + 'static,
+        work: impl Fn(&mut SqliteReader) -> Result<T> + Send + 'static,
         deadline: Instant,
     ) -> std::result::Result<T, StoreError> {
         let permit = match timeout_at(deadline, self.free.clone().acquire_owned()).await {
@@ -100,7 +99,7 @@ impl Readers {
         };
         let readers = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            // Kept until the read has ended, even if nobody waits any longer.
+            // Held until the read has ended, even if nobody waits any longer.
             let _permit = permit;
             readers.read(&work, deadline.into_std())
         });
@@ -113,37 +112,32 @@ impl Readers {
 
     fn read<T>(
         &self,
-        work: &impl Fn(&mut Reader) -> Result<T>,
+        work: &impl Fn(&mut SqliteReader) -> Result<T>,
         deadline: std::time::Instant,
     ) -> std::result::Result<T, StoreError> {
-        loop {
-            match self.attempt(work) {
-                Ok(found) => return Ok(found),
-                Err(error) if !is_busy(&error) => {
-                    return Err(StoreError::Storage(describe(&error)));
-                }
-                Err(_) if std::time::Instant::now() >= deadline => {
-                    return Err(late("another process kept the file"));
-                }
-                Err(_) => std::thread::sleep(READ_RETRY),
-            }
-        }
+        let timeout = deadline.saturating_duration_since(std::time::Instant::now());
+        let read = retry_while_busy(timeout, READ_PAUSE, is_busy, || self.attempt(work));
+        read.map_err(|error| match is_busy(&error) {
+            true => late("another process kept the file"),
+            false => StoreError::Storage(describe(&error)),
+        })
     }
 
-    /// A connection that met a fault is not used again.
-    fn attempt<T>(&self, work: &impl Fn(&mut Reader) -> Result<T>) -> Result<T> {
+    /// Runs `work` on an idle connection. A connection that has failed is not used
+    /// again.
+    fn attempt<T>(&self, work: &impl Fn(&mut SqliteReader) -> Result<T>) -> Result<T> {
         let idle = self.idle().pop();
         let mut reader = match idle {
             Some(reader) => reader,
-            None => Reader { conn: open_reader(&self.path)?, seen: None },
+            None => SqliteReader { conn: open_reader(&self.path)?, position: None },
         };
         let found = work(&mut reader)?;
         self.idle().push(reader);
         Ok(found)
     }
 
-    /// Waits for those who read and closes all connections; later questions
-    /// are refused.
+    /// Waits for the running reads and closes all connections. Later questions are
+    /// refused.
     pub(super) async fn close(&self) {
         if let Ok(_all) = self.free.acquire_many(self.count).await {
             self.free.close();
@@ -151,50 +145,52 @@ impl Readers {
         self.idle().clear();
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
-        // Nothing under the lock can leave it half changed.
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteReader>> {
+        // No code under the lock can panic half-way through a change.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One read transaction.
-fn answer(reader: &mut Reader, question: &Question, as_of: AsOf) -> Result<Found> {
-    let Reader { conn, seen } = reader;
+/// Answers a question in one read transaction.
+fn answer(reader: &mut SqliteReader, question: &Question, as_of: AsOf) -> Result<ReadOutcome> {
+    let SqliteReader { conn, position } = reader;
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let Seen { meta, next_deadline, .. } = look(&state, seen)?;
+    let CachedPosition { meta, next_deadline, .. } = current_position(&state, position)?;
     let tables = TransactionView { conn: &state, meta: meta.clone() };
     if question.is_about_history() {
         let answer = machine::answer_history(question, &tables, &meta)?;
-        return Ok(Found::Answer(Box::new((answer, meta))));
+        return Ok(ReadOutcome::Answer(Box::new((answer, meta))));
     }
     let now = match as_of {
-        // A deadline lies between the state's clock and the present.
-        AsOf::Log(present) if next_deadline.is_some_and(|at| at <= present) => {
-            return Ok(Found::Late);
+        AsOf::StateClock(present) if next_deadline.is_some_and(|at| at <= present) => {
+            return Ok(ReadOutcome::ClockBehind);
         }
-        AsOf::Log(_) => meta.clock,
-        AsOf::Here(present) => present.max(meta.clock),
+        AsOf::StateClock(_) => meta.clock,
+        AsOf::WallClock(present) => present.max(meta.clock),
     };
     let answer = machine::answer(question, &tables, now)?;
-    Ok(Found::Answer(Box::new((answer, meta))))
+    Ok(ReadOutcome::Answer(Box::new((answer, meta))))
 }
 
-/// One read transaction too.
+/// Whether rows are due for removal, read in one transaction.
 fn is_due(conn: &Connection, now: ClusterMs) -> Result<bool> {
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let tables = TransactionView::load(&state)?;
     lookup::is_due(&tables, now.max(tables.meta.clock))
 }
 
-/// What the transaction that is open on `conn` finds.
-fn look(conn: &Connection, seen: &mut Option<Seen>) -> Result<Seen> {
-    let others = others(conn)?;
-    if let Some(seen) = seen.as_ref().filter(|seen| seen.others == others) {
-        return Ok(seen.clone());
+/// The position that the open transaction of `conn` sees.
+fn current_position(
+    conn: &Connection,
+    cached: &mut Option<CachedPosition>,
+) -> Result<CachedPosition> {
+    let data_version = data_version(conn)?;
+    if let Some(cached) = cached.as_ref().filter(|cached| cached.data_version == data_version) {
+        return Ok(cached.clone());
     }
     let tables = TransactionView::load(conn)?;
     let next_deadline = lookup::next_deadline(&tables, tables.meta.clock)?;
-    Ok(seen.insert(Seen { others, meta: tables.meta, next_deadline }).clone())
+    Ok(cached.insert(CachedPosition { data_version, meta: tables.meta, next_deadline }).clone())
 }
 
 fn late(why: &str) -> StoreError {

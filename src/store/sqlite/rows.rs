@@ -1,5 +1,5 @@
-//! Rows out of columns. Reading judges what it finds: a value that this program
-//! cannot have written is an error that names the column.
+//! Rows from columns. A value that this program cannot have written is an error
+//! that names the column.
 
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row as Columns};
@@ -81,7 +81,7 @@ pub(super) fn run(row: &Columns<'_>) -> Result<Row> {
     })))
 }
 
-/// All of a claim's columns are there, or none.
+/// Either all columns of a claim have values, or none has.
 fn claim(row: &Columns<'_>) -> Result<Option<ClaimRow>> {
     let Some(token) = row.get::<_, Option<u64>>(16)? else { return Ok(None) };
     Ok(Some(ClaimRow {
@@ -150,12 +150,12 @@ fn chain(row: &Columns<'_>, column: usize) -> Result<Chain> {
     let mut chain = Chain::default();
     let digits = text.as_bytes();
     if digits.len() != 2 * chain.0.len() {
-        return Err(strange(column, &text));
+        return Err(unexpected(column, &text));
     }
     for (byte, pair) in chain.0.iter_mut().zip(digits.chunks_exact(2)) {
         let nibble = |digit: u8| char::from(digit).to_digit(16);
         let (Some(high), Some(low)) = (nibble(pair[0]), nibble(pair[1])) else {
-            return Err(strange(column, &text));
+            return Err(unexpected(column, &text));
         };
         *byte = (high << 4 | low) as u8;
     }
@@ -166,7 +166,7 @@ fn rules(row: &Columns<'_>, column: usize) -> Result<Rules> {
     match row.get(column)? {
         0 => Ok(Rules::Whole),
         1 => Ok(Rules::Stepwise),
-        other => Err(strange(column, &i64::to_string(&other))),
+        other => Err(unexpected(column, &i64::to_string(&other))),
     }
 }
 
@@ -180,15 +180,15 @@ fn deadline(row: &Columns<'_>, column: usize) -> Result<Option<ClusterMs>> {
 
 fn from_json<T: DeserializeOwned>(row: &Columns<'_>, column: usize) -> Result<T> {
     let text: Text = row.get(column)?;
-    serde_json::from_str(&text).map_err(|_| strange(column, &text))
+    serde_json::from_str(&text).map_err(|_| unexpected(column, &text))
 }
 
 fn parsed<T: std::str::FromStr>(row: &Columns<'_>, column: usize) -> Result<T> {
     let text: Text = row.get(column)?;
-    text.parse().map_err(|_| strange(column, &text))
+    text.parse().map_err(|_| unexpected(column, &text))
 }
 
-fn strange(column: usize, text: &str) -> Error {
+fn unexpected(column: usize, text: &str) -> Error {
     let shown: String = text.chars().take(80).collect();
     let message = format!("a value that this program does not write: '{shown}'");
     Error::FromSqlConversionFailure(column, Type::Text, message.into())

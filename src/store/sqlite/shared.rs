@@ -1,4 +1,4 @@
-//! What the writer, the readers and the store's handle know in common.
+//! What the writer, the readers and the store's handle share.
 
 use tokio::sync::watch;
 
@@ -10,8 +10,7 @@ use crate::store::queue::CommandQueue;
 pub(super) struct SqliteShared {
     pub(super) queue: CommandQueue,
     pub(super) progress: StoreProgress,
-    /// The file's own clock bounds it from below too, but not while a reader
-    /// only looks.
+    /// Commands also respect the clock in the file, which may be ahead of this one.
     clock: SteadyClock,
 }
 
@@ -28,7 +27,8 @@ impl SqliteShared {
         self.clock.now()
     }
 
-    /// Watched, the file is looked at more often: the writer learns of it.
+    /// Watches the revision. The writer is woken, because it checks the file more
+    /// often while somebody watches.
     pub(super) fn watch(&self) -> watch::Receiver<Revision> {
         let watcher = self.progress.watch();
         self.queue.nudge();

@@ -1,4 +1,4 @@
-//! The tables by name, with the statements about each.
+//! The tables, each with its columns and its statements.
 
 use std::sync::LazyLock;
 
@@ -8,21 +8,21 @@ use rusqlite::{Result, Row as Columns};
 use super::rows;
 use crate::machine::{Event, Meta, Row, RowId};
 
-/// A table and the statements about it.
+/// A table and its statements.
 pub(super) struct Table<T> {
     pub name: &'static str,
-    /// The columns that tell rows apart.
+    /// The columns of the primary key.
     pub id: String,
     pub create: String,
-    /// Rows in no order and under no condition.
+    /// Selects all rows, in any order.
     pub select: String,
-    /// The row with an id.
+    /// Selects the row with an id.
     pub one: String,
-    /// The rows from an id on, in order.
+    /// Selects the rows from an id on, in the order of their ids.
     pub from: String,
-    /// A row whose id is not there yet.
+    /// Adds a row whose id must not exist yet.
     pub insert: String,
-    /// A row, in place of the one with its id.
+    /// Adds a row or replaces the one with the same id.
     pub put: String,
     pub drop: String,
     pub read: fn(&Columns<'_>) -> Result<T>,
@@ -30,7 +30,8 @@ pub(super) struct Table<T> {
 
 type Lazy<T> = LazyLock<Table<T>>;
 
-// Columns by name and type; which of them make the id says the number behind.
+// Each definition has the columns with their types, and how many of the first ones
+// are the primary key.
 pub(super) static KV: Lazy<Row> = Lazy::new(|| {
     let columns = "key TEXT NOT NULL, value TEXT NOT NULL, revision INTEGER NOT NULL, \
          expires_at_ms INTEGER";
@@ -61,13 +62,13 @@ pub(super) static SESSION: Lazy<Row> = Lazy::new(|| {
          saved_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL";
     table("session", columns, 1, rows::session)
 });
-// Frames are JSON: [[run_id, created after], ...].
+// `frames` is JSON: [[run_id, created after], ...].
 pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
     let columns = "run_id TEXT NOT NULL, revision INTEGER NOT NULL, actor TEXT, reason TEXT, \
          frames TEXT NOT NULL";
     table("cancellation", columns, 1, rows::cancellation)
 });
-// Answers to requests with an idempotency key.
+// The replies to requests with an idempotency key.
 pub(super) static REQUEST: Lazy<Row> = Lazy::new(|| {
     let columns = "key TEXT NOT NULL, digest BLOB NOT NULL, reply BLOB NOT NULL, \
          at_ms INTEGER NOT NULL";
@@ -79,7 +80,7 @@ pub(super) static EVENT: Lazy<Event> = Lazy::new(|| {
          chain TEXT NOT NULL";
     table("event", columns, 1, rows::event)
 });
-// Of the position there is one; behind it is how many rows there are.
+// One row: the state's position and how many rows there are of each kind.
 pub(super) static META: Lazy<Meta> = Lazy::new(|| {
     let columns = "id INTEGER NOT NULL CHECK (id = 1), revision INTEGER NOT NULL, \
          chain TEXT NOT NULL, clock_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, \
@@ -92,11 +93,12 @@ pub(super) static META: Lazy<Meta> = Lazy::new(|| {
     table("meta", columns, 1, rows::meta)
 });
 
-/// Every table of rows, in the order of [`RowId`].
+/// Every table that holds rows of the state, in the order of [`RowId`].
 pub(super) static ALL: [&Lazy<Row>; 7] =
     [&KV, &LEASE, &RUN, &STEP, &SESSION, &CANCELLATION, &REQUEST];
 
-/// STRICT: a column holds what it says, whoever else edits the file.
+/// The tables are STRICT, so that every value has its column's type even if
+/// somebody else edits the file.
 fn table<T>(
     name: &'static str,
     columns: &str,
@@ -125,10 +127,10 @@ fn table<T>(
     }
 }
 
-/// The table that holds rows with such an id, and the id as the parameters of
-/// its statements. Nothing for those that this store does not keep: nothing
-/// between a caller and this store asks again by itself, so no command carries
-/// an origin.
+/// The table that holds the row with this id, and the id as the parameters of the
+/// table's statements. `None` for rows that this store does not keep: only the
+/// nodes of a cluster repeat requests on their own, so no command has an origin
+/// here.
 pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<'_>>)> {
     let (table, name, step) = match id {
         RowId::Key(key) => (&KV, key, None),
@@ -145,7 +147,8 @@ pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<
     Some((table, params))
 }
 
-/// A bound to compare a column with: no column holds what is beyond it.
+/// A bound to compare a column with. Values beyond `i64::MAX` become that, because
+/// no column can hold more.
 pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
     ToSqlOutput::Owned(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
 }

@@ -1,6 +1,6 @@
-//! The tables here against the tables of the memory store: the same commands
-//! give the same replies, and every look at either shows the same. Whole stores
-//! are compared in `tests/alike`.
+//! The SQLite tables compared with the memory store's: the same commands give the
+//! same replies, and every question and search gives the same result. `tests/alike`
+//! compares whole stores.
 
 #[expect(dead_code, reason = "these tests draw commands and no questions")]
 #[path = "../../../tests/support/src/draw/mod.rs"]
@@ -29,7 +29,8 @@ use crate::store::clock::ManualClock;
 use crate::store::memory::MemoryState;
 use crate::store::{Consistency, Request, Store, tables};
 
-/// Choices by the seed in the environment, or by a fresh one; printed.
+/// Random choices, from `SEED` in the environment or from a new seed, which is
+/// printed.
 fn seeded(test: &str) -> Draw<'static> {
     let seed = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
     let seed = seed.unwrap_or_else(rand::random);
@@ -76,10 +77,10 @@ fn the_same_commands_give_the_same_rows() {
         }
     }
     let all: BTreeSet<Action> = Action::ALL.iter().copied().collect();
-    assert_eq!(acted, all, "some rule was never carried out");
+    assert_eq!(acted, all, "some action never happened");
 }
 
-/// Every row, by which all entries and counts are derived anew.
+/// Tables from every row, so that all entries and counts are derived again.
 fn restored(ours: &TransactionView<'_>) -> tables::Tables {
     let mut rows = Vec::new();
     each_row(ours.conn, &mut |row| {
@@ -90,15 +91,15 @@ fn restored(ours: &TransactionView<'_>) -> tables::Tables {
     tables::Tables::restore(ours.meta.clone(), rows)
 }
 
-/// All entries that there are, in order.
+/// All entries, in order.
 fn entries(conn: &Connection) -> Vec<Vec<u8>> {
     let sql = "SELECT entry FROM entry UNION ALL SELECT entry FROM entry_remembered ORDER BY 1";
     let mut statement = conn.prepare(sql).unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Compares all that there is, and asks both all that can be asked, with drawn
-/// arguments.
+/// Compares all rows and entries, and asks both stores every kind of question with
+/// random arguments.
 fn compare(
     draw: &mut Draw<'_>,
     ours: &TransactionView<'_>,
@@ -169,7 +170,7 @@ impl Same {
     }
 }
 
-/// A file with so many keys and runs, each with an event.
+/// A database with `rows` keys, each with an event.
 fn filled(rows: u64) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
@@ -201,9 +202,9 @@ fn commit(state: &mut TransactionView<'_>, command: Command) -> Reply {
     decision.reply
 }
 
-/// However many rows there are, an id and a place in the index are looked up.
+/// Every statement finds its rows by an index, however many rows there are.
 #[test]
-fn nothing_is_looked_through() {
+fn no_statement_scans_a_table() {
     let conn = Connection::open_in_memory().unwrap();
     schema::create(&conn).unwrap();
     let mut plans = Vec::new();
@@ -222,7 +223,7 @@ fn nothing_is_looked_through() {
     }
 }
 
-/// What was there is gone at once, and deleted bit by bit.
+/// The old rows disappear at once, and they are deleted in pieces later.
 #[test]
 fn a_reset_of_a_large_state_leaves_tables_to_be_deleted() {
     let conn = filled(3_000);
@@ -262,9 +263,9 @@ fn soon() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(60)
 }
 
-/// After the file was closed and the machine's clock was set back.
+/// Even after the file was closed and the machine's clock was set back.
 #[tokio::test]
-async fn a_key_seen_expired_stays_so() {
+async fn a_key_seen_expired_stays_expired() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let key = || Question::Key { key: "k".into() };
@@ -282,7 +283,7 @@ async fn a_key_seen_expired_stays_so() {
     let store = SqliteStore::open(&path, Options::default(), earlier).unwrap();
     for consistency in [Consistency::Local, Consistency::Linearizable] {
         let seen = store.ask(key(), consistency, soon()).await.unwrap();
-        assert_eq!(seen.answer, Answer::Key(None), "it came back");
+        assert_eq!(seen.answer, Answer::Key(None), "the key came back");
     }
     store.close().await;
 }

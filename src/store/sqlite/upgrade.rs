@@ -1,30 +1,30 @@
-//! Bringing up: a file that an older version of this program wrote gets the
-//! present format, in one transaction, while nobody else has it open. An older
-//! version that served it meanwhile would not know the tables any longer.
+//! Upgrading: a file that an older version of this program wrote gets the current
+//! format in one transaction, while no other process has it open. An older version
+//! that served the file meanwhile would not find its tables any more.
 //!
-//! Whoever dies in the middle leaves the older file. Another process that opens
-//! it meanwhile waits, and finds the new one.
+//! A process that dies in the middle leaves the older file. Another process that
+//! opens the file meanwhile waits and then finds the new one.
 
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::error::OpenError;
+use super::connect::{checkpoint_on_close, open_exclusive};
+use super::error::SqliteOpenError;
 use super::export::each_row;
-use super::open::{fold_log, open_alone};
 use super::schema::{self, Contents};
 use super::view::TransactionView;
 use super::write;
 use crate::machine::Meta;
 
-/// Brings up the file at `path`, unless another process was faster.
+/// Upgrades the file at `path`, unless another process was faster.
 ///
 /// # Errors
-/// See [`OpenError`]; the file is as it was. Busy where another process has it
-/// open.
-pub(super) fn bring_up(path: &Path) -> Result<(), OpenError> {
-    let fail = |error| OpenError::of(path, error);
-    let mut conn = open_alone(path).map_err(fail)?;
+/// See [`SqliteOpenError`]. The file stays as it was. The error is SQLite's busy
+/// error if another process has the file open.
+pub(super) fn upgrade(path: &Path) -> Result<(), SqliteOpenError> {
+    let fail = |error| SqliteOpenError::of(path, error);
+    let mut conn = open_exclusive(path).map_err(fail)?;
     let found = match schema::contents(&conn).map_err(fail)? {
         Contents::Ours(found) if (1..schema::FORMAT).contains(&found) => found,
         Contents::Ours(_) | Contents::Empty | Contents::Reference | Contents::Foreign => {
@@ -32,10 +32,10 @@ pub(super) fn bring_up(path: &Path) -> Result<(), OpenError> {
         }
     };
     if let Some(reason) = schema::damage(&conn).map_err(fail)? {
-        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+        return Err(SqliteOpenError::Damaged { path: path.to_owned(), reason });
     }
-    let Meta { revision, counts, .. } = write(&mut conn).map_err(fail)?;
-    fold_log(&conn).map_err(fail)?;
+    let Meta { revision, counts, .. } = rewrite(&mut conn).map_err(fail)?;
+    checkpoint_on_close(&conn).map_err(fail)?;
     tracing::info!(
         path = %path.display(),
         from = found,
@@ -43,18 +43,18 @@ pub(super) fn bring_up(path: &Path) -> Result<(), OpenError> {
         keys = counts.keys,
         workflows = counts.runs,
         revision = revision.0,
-        "brought up the file of an older version"
+        "upgraded the file of an older version"
     );
     Ok(())
 }
 
-/// The one transaction.
-fn write(conn: &mut Connection) -> rusqlite::Result<Meta> {
+/// Rewrites the tables in one transaction.
+fn rewrite(conn: &mut Connection) -> rusqlite::Result<Meta> {
     let all = Transaction::new(conn, TransactionBehavior::Immediate)?;
-    schema::bring_up(&all)?;
+    schema::upgrade_tables(&all)?;
     let mut tables = TransactionView::load(&all)?;
     tables.meta.uncount_all();
-    each_row(&all, &mut |row| tables.count_in(&row))?;
+    each_row(&all, &mut |row| tables.index(&row))?;
     write::meta(&all, &tables.meta)?;
     let meta = tables.meta;
     all.commit()?;

@@ -1,6 +1,6 @@
-//! The tables as the rules see them; the history is in `history`. One value of
-//! [`TransactionView`] lives as long as one transaction, so all that it tells is of one
-//! state.
+//! The tables as the rules see them; the history is in `history`. A
+//! [`TransactionView`] lives as long as one transaction, so everything that it
+//! returns belongs to one state.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{Page, Range};
 use crate::machine::{Meta, Row, RowId, View, size};
 
-/// Entries of the state, those that outlive a reset, and the same backwards.
+/// Selects entries of the state, entries that outlive a reset, and the same two in
+/// descending order.
 pub(super) const ENTRIES: [&str; 4] = [
     "SELECT entry FROM entry WHERE entry >= ?1 AND entry < ?2 ORDER BY entry LIMIT ?3",
     "SELECT entry FROM entry_remembered WHERE entry >= ?1 AND entry < ?2 ORDER BY entry LIMIT ?3",
@@ -21,15 +22,15 @@ pub(super) const ENTRIES: [&str; 4] = [
 ];
 
 /// The state within one transaction.
-pub(crate) struct TransactionView<'c> {
-    pub(crate) conn: &'c Connection,
-    /// As stored when the transaction began, then moved on by each command;
-    /// written back once, at its end.
-    pub(crate) meta: Meta,
+pub(in crate::store) struct TransactionView<'c> {
+    pub(in crate::store) conn: &'c Connection,
+    /// The position as it was stored when the transaction began. Each command
+    /// moves it on, and it is written back once at the end.
+    pub(in crate::store) meta: Meta,
 }
 
 impl<'c> TransactionView<'c> {
-    /// The state as the transaction that is open on `conn` finds it.
+    /// The state that the open transaction of `conn` sees.
     pub(super) fn load(conn: &'c Connection) -> Result<TransactionView<'c>> {
         let meta = conn.prepare_cached(&table::META.one)?.query_row([1], table::META.read)?;
         Ok(TransactionView { conn, meta })
@@ -54,7 +55,7 @@ impl View for TransactionView<'_> {
         let Some((table, start)) = table::place(&start) else { return Ok(Vec::new()) };
         let mut statement = self.conn.prepare_cached(&table.from)?;
         let found = statement.query_map(params_from_iter(start), table.read)?;
-        // A range may begin with the row after which it is to begin.
+        // The start of a range is the row that it continues after.
         let found = found
             .skip_while(|row| row.as_ref().is_ok_and(|row| range.begins_behind(&row.id())))
             .take_while(|row| row.as_ref().map_or(true, |row| range.holds(&row.id())))

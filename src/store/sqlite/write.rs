@@ -1,4 +1,4 @@
-//! Rows, events and the position into columns.
+//! Writing rows, events and the position into columns.
 
 use rusqlite::{Connection, Error, Result, ToSql, params};
 
@@ -9,10 +9,14 @@ use crate::machine::command::Rules;
 use crate::machine::row::{LeaseRow, SessionRow};
 use crate::machine::{Event, Json, Meta, Row};
 
-/// Writes a row by the statement that `which` chooses.
-pub(super) fn row(conn: &Connection, row: &Row, which: fn(&Table<Row>) -> &String) -> Result<()> {
+/// Writes a row with the statement that `statement` selects.
+pub(super) fn row(
+    conn: &Connection,
+    row: &Row,
+    statement: fn(&Table<Row>) -> &String,
+) -> Result<()> {
     let execute = |table: &Table<Row>, params: &[&dyn ToSql]| {
-        conn.prepare_cached(which(table))?.execute(params).map(drop)
+        conn.prepare_cached(statement(table))?.execute(params).map(drop)
     };
     match row {
         Row::Key(key, row) => {
@@ -74,8 +78,8 @@ pub(super) fn row(conn: &Connection, row: &Row, which: fn(&Table<Row>) -> &Strin
     }
 }
 
-/// Writes the position.
-pub(crate) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
+/// Writes the state's position.
+pub(in crate::store) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
     let counts = &meta.counts;
     let params = params![
         1,
@@ -100,7 +104,7 @@ pub(crate) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
 }
 
 /// Adds an event to the history.
-pub(crate) fn event(conn: &Connection, event: &Event) -> Result<()> {
+pub(in crate::store) fn event(conn: &Connection, event: &Event) -> Result<()> {
     let params = params![
         event.revision.0,
         event.at.0,
@@ -114,7 +118,7 @@ pub(crate) fn event(conn: &Connection, event: &Event) -> Result<()> {
     conn.prepare_cached(&EVENT.insert)?.execute(params).map(drop)
 }
 
-/// Only a cluster's nodes ask again by themselves.
+/// The error for rows that only the nodes of a cluster need; see [`super::table::place`].
 pub(super) fn no_origins() -> Error {
     Error::ToSqlConversionFailure("this store keeps no origins".into())
 }
@@ -126,7 +130,7 @@ fn rules_number(rules: Rules) -> i64 {
     }
 }
 
-/// A structure of ours as the JSON that a column holds.
+/// A value as the JSON text that a column holds.
 fn json_text(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -3,9 +3,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `items` | what the reference stores under one key |
-//! | `scan` | finding its keys in a Redis |
-//! | `move_in` | converting them when the store is opened |
+//! | `scan` | finding and reading its keys (`read.lua`) |
+//! | `migrate` | the conversion when the Redis store is opened |
 
-pub mod items;
-pub(in crate::store) mod move_in;
-pub(in crate::store) mod scan;
+mod items;
+pub(in crate::store) mod migrate;
+mod scan;
+#[cfg(test)]
+mod tests;

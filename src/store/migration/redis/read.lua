@@ -1,9 +1,9 @@
--- Reads keys of the Python reference, all of them at one instant, so that a
--- key's time and its value are the same key's. Changes nothing.
+-- Reads keys of the Python reference at one instant, so that the type, the time
+-- to live and the value of a key belong together. It changes nothing.
 --
--- KEYS: what is to be read.
--- Gives the time in seconds and microseconds, and type, what is left of its
--- time in ms and value of each key; no value where it is no string.
+-- KEYS: the keys to read.
+-- Returns the time in seconds and microseconds and, for each key, its type, its
+-- time to live in ms, and its value. Keys that are not strings have no value.
 
 local found = {}
 for _, key in ipairs(KEYS) do

@@ -3,9 +3,9 @@
 //! | file | holds |
 //! |---|---|
 //! | `tables` | the reference's tables, recognised and read |
-//! | `copy` | the copy that is kept of the file |
-//! | `move_in` | converting them when the file is opened |
+//! | `backup` | the copy of the file that is kept |
+//! | `migrate` | the conversion of a file when the SQLite store opens it |
 
-pub(in crate::store) mod copy;
-pub(in crate::store) mod move_in;
+mod backup;
+pub(in crate::store) mod migrate;
 pub(in crate::store) mod tables;

@@ -1,20 +1,22 @@
-//! The reference's tables: telling them from others, and reading them whole.
-//! A column that holds what the reference does not write is refused by name.
+//! The reference's tables: recognising and reading them. If a column holds
+//! something that the reference does not write, it is refused by name.
 
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Result, Row};
 
 use crate::machine::{Json, Text};
-use crate::store::migration::{
-    Entry, ForeignData, Key, Lease, Reference, Run, Session, Step, json, object, status, tags,
+use crate::store::migration::check::{ForeignData, json, object, status, tags};
+use crate::store::migration::model::{
+    Reference, ReferenceKey, ReferenceLease, ReferenceRun, ReferenceSession, ReferenceSet,
+    ReferenceStep,
 };
 
-/// A table and its columns: name, declared type, whether NULL is refused, and
-/// its place in the primary key.
-type Table = (&'static str, &'static [(&'static str, &'static str, bool, u8)]);
+/// A table and its columns. Each column has a name, a declared type, whether it
+/// is NOT NULL, and its position in the primary key.
+type TableLayout = (&'static str, &'static [(&'static str, &'static str, bool, u8)]);
 
-/// The reference makes them in this order, each in a transaction of its own.
-const TABLES: [Table; 6] = [
+/// The reference makes its tables in this order, each in its own transaction.
+const TABLES: [TableLayout; 6] = [
     (
         "kv_store",
         &[
@@ -74,44 +76,44 @@ const TABLES: [Table; 6] = [
     ),
 ];
 
-/// Why the tables were not read.
-pub(super) enum ReadError {
+/// Why the tables cannot be read.
+pub(super) enum ReadTablesError {
     Sqlite(rusqlite::Error),
     ForeignData(ForeignData),
 }
 
-/// Whether the file holds the reference's tables and nothing else: all six, or
-/// as many of the first ones as it came to make before it was killed.
-pub(crate) fn is_the_references(conn: &Connection) -> Result<bool> {
+/// Whether the file holds the reference's tables and nothing else. There may be
+/// fewer than six if the reference was killed before it had made all of them.
+pub(in crate::store) fn are_the_references(conn: &Connection) -> Result<bool> {
     let mut statement = conn.prepare(
         "SELECT type, tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
     )?;
-    let things = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let things = things.collect::<Result<Vec<(String, String)>>>()?;
-    let tables = things.iter().filter(|(kind, _)| kind == "table").count();
-    // An index may have been added to find things by; it is made anew as ours.
+    let objects = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let objects = objects.collect::<Result<Vec<(String, String)>>>()?;
+    let tables = objects.iter().filter(|(kind, _)| kind == "table").count();
+    // Somebody may have added an index. It is not needed afterwards.
     let known = |(kind, of): &(String, String)| {
         matches!(kind.as_str(), "table" | "index") && TABLES.iter().any(|(name, _)| name == of)
     };
-    if tables == 0 || !things.iter().all(known) {
+    if tables == 0 || !objects.iter().all(known) {
         return Ok(false);
     }
     for table in &TABLES[..tables] {
-        if !has(conn, table)? {
+        if !exists(conn, table)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Every row there is.
-pub(super) fn all(conn: &Connection) -> Result<Reference, ReadError> {
+/// Every row of every table.
+pub(super) fn all(conn: &Connection) -> Result<Reference, ReadTablesError> {
     Ok(Reference {
         keys: rows(conn, &TABLES[0], key)?,
         leases: rows(conn, &TABLES[1], lease)?,
         runs: rows(conn, &TABLES[2], run)?,
         steps: rows(conn, &TABLES[3], step)?,
-        history: rows(conn, &TABLES[4], entry)?,
+        history: rows(conn, &TABLES[4], set)?,
         sessions: rows(conn, &TABLES[5], session)?,
     })
 }
@@ -122,24 +124,25 @@ pub(super) fn drop_tables(conn: &Connection) -> Result<()> {
         .try_for_each(|(name, _)| conn.execute_batch(&format!("DROP TABLE IF EXISTS {name}")))
 }
 
-fn has(conn: &Connection, (name, columns): &Table) -> Result<bool> {
+/// Whether there is a table with exactly this layout.
+fn exists(conn: &Connection, (name, columns): &TableLayout) -> Result<bool> {
     let sql = "SELECT name, type, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid";
     let mut statement = conn.prepare(sql)?;
     let found = statement
         .query_map([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let found = found.collect::<Result<Vec<(String, String, bool, u8)>>>()?;
-    let found = found.iter().map(|(name, kind, filled, key)| (&**name, &**kind, *filled, *key));
+    let found = found.iter().map(|(name, kind, not_null, key)| (&**name, &**kind, *not_null, *key));
     Ok(found.eq(columns.iter().copied()))
 }
 
-/// A table's rows, oldest first: SQLite numbers them as they come.
+/// A table's rows, oldest first: SQLite assigns row ids in ascending order.
 fn rows<T>(
     conn: &Connection,
-    table: &Table,
+    table: &TableLayout,
     read: fn(&Cells<'_>) -> std::result::Result<T, ForeignData>,
-) -> std::result::Result<Vec<T>, ReadError> {
+) -> std::result::Result<Vec<T>, ReadTablesError> {
     let (name, columns) = *table;
-    if !has(conn, table)? {
+    if !exists(conn, table)? {
         return Ok(Vec::new());
     }
     let names: Vec<&str> = columns.iter().map(|(column, ..)| *column).collect();
@@ -153,51 +156,54 @@ fn rows<T>(
     Ok(all)
 }
 
-fn key(cells: &Cells<'_>) -> std::result::Result<Key, ForeignData> {
-    Ok(Key { key: cells.text(0)?, value: cells.json(1)?, expires_at: cells.real_if(2)? })
+fn key(cells: &Cells<'_>) -> std::result::Result<ReferenceKey, ForeignData> {
+    let (key, value) = (cells.text(0)?, cells.json(1)?);
+    Ok(ReferenceKey { key, value, expires_at: cells.optional_real(2)? })
 }
 
-fn lease(cells: &Cells<'_>) -> std::result::Result<Lease, ForeignData> {
-    Ok(Lease { resource_id: cells.text(0)?, holder_id: cells.text(1)?, expires_at: cells.real(2)? })
+fn lease(cells: &Cells<'_>) -> std::result::Result<ReferenceLease, ForeignData> {
+    let (resource_id, holder_id) = (cells.text(0)?, cells.text(1)?);
+    Ok(ReferenceLease { resource_id, holder_id, expires_at: cells.real(2)? })
 }
 
-fn run(cells: &Cells<'_>) -> std::result::Result<Run, ForeignData> {
-    Ok(Run {
+fn run(cells: &Cells<'_>) -> std::result::Result<ReferenceRun, ForeignData> {
+    Ok(ReferenceRun {
         run_id: cells.text(0)?,
         name: cells.text(1)?,
         status: status(&cells.place(), &cells.text(2)?)?,
         tags: tags(&cells.place(), cells.columns[3], &cells.text(3)?)?,
-        agent_id: cells.text_if(4)?,
-        last_step: cells.whole(5)?,
+        agent_id: cells.optional_text(4)?,
+        last_step: cells.integer(5)?,
         created_at: cells.real(6)?,
         updated_at: cells.real(7)?,
     })
 }
 
-fn step(cells: &Cells<'_>) -> std::result::Result<Step, ForeignData> {
-    Ok(Step { run_id: cells.text(0)?, step: cells.whole(1)?, output: cells.json(2)? })
+fn step(cells: &Cells<'_>) -> std::result::Result<ReferenceStep, ForeignData> {
+    let (run_id, step) = (cells.text(0)?, cells.integer(1)?);
+    Ok(ReferenceStep { run_id, step, output: cells.json(2)? })
 }
 
-fn entry(cells: &Cells<'_>) -> std::result::Result<Entry, ForeignData> {
-    Ok(Entry {
+fn set(cells: &Cells<'_>) -> std::result::Result<ReferenceSet, ForeignData> {
+    Ok(ReferenceSet {
         key: cells.text(1)?,
         new: cells.json(2)?,
-        previous: cells.json_if(3)?,
-        agent_id: cells.text_if(4)?,
+        previous: cells.optional_json(3)?,
+        agent_id: cells.optional_text(4)?,
         written_at: cells.real(5)?,
     })
 }
 
-fn session(cells: &Cells<'_>) -> std::result::Result<Session, ForeignData> {
-    Ok(Session {
+fn session(cells: &Cells<'_>) -> std::result::Result<ReferenceSession, ForeignData> {
+    Ok(ReferenceSession {
         session_id: cells.text(0)?,
         context: cells.object(1)?,
-        saved_at: cells.real_if(2)?,
-        updated_at: cells.real_if(3)?,
+        saved_at: cells.optional_real(2)?,
+        updated_at: cells.optional_real(3)?,
     })
 }
 
-/// One row, by the numbers of its columns.
+/// One row, read by column numbers.
 struct Cells<'a> {
     table: &'static str,
     columns: &'a [&'static str],
@@ -219,17 +225,17 @@ impl Cells<'_> {
     }
 
     fn text(&self, column: usize) -> std::result::Result<Text, ForeignData> {
-        self.text_if(column)?.ok_or_else(|| self.odd(column, Type::Null))
+        self.optional_text(column)?.ok_or_else(|| self.wrong_type(column, Type::Null))
     }
 
-    fn text_if(&self, column: usize) -> std::result::Result<Option<Text>, ForeignData> {
+    fn optional_text(&self, column: usize) -> std::result::Result<Option<Text>, ForeignData> {
         match self.get(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(text) => match std::str::from_utf8(text) {
                 Ok(text) => Ok(Some(text.into())),
                 Err(_) => Err(self.fault(column, "is not UTF-8")),
             },
-            other => Err(self.odd(column, other.data_type())),
+            other => Err(self.wrong_type(column, other.data_type())),
         }
     }
 
@@ -241,28 +247,28 @@ impl Cells<'_> {
         object(&self.place(), self.columns[column], &self.text(column)?)
     }
 
-    fn json_if(&self, column: usize) -> std::result::Result<Option<Json>, ForeignData> {
-        let text = self.text_if(column)?;
+    fn optional_json(&self, column: usize) -> std::result::Result<Option<Json>, ForeignData> {
+        let text = self.optional_text(column)?;
         text.map(|text| json(&self.place(), self.columns[column], &text)).transpose()
     }
 
-    fn whole(&self, column: usize) -> std::result::Result<i64, ForeignData> {
+    fn integer(&self, column: usize) -> std::result::Result<i64, ForeignData> {
         match self.get(column)? {
             ValueRef::Integer(number) => Ok(number),
-            other => Err(self.odd(column, other.data_type())),
+            other => Err(self.wrong_type(column, other.data_type())),
         }
     }
 
     fn real(&self, column: usize) -> std::result::Result<f64, ForeignData> {
-        self.real_if(column)?.ok_or_else(|| self.odd(column, Type::Null))
+        self.optional_real(column)?.ok_or_else(|| self.wrong_type(column, Type::Null))
     }
 
-    fn real_if(&self, column: usize) -> std::result::Result<Option<f64>, ForeignData> {
+    fn optional_real(&self, column: usize) -> std::result::Result<Option<f64>, ForeignData> {
         match self.get(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Real(number) => Ok(Some(number)),
             ValueRef::Integer(number) => Ok(Some(number as f64)),
-            other => Err(self.odd(column, other.data_type())),
+            other => Err(self.wrong_type(column, other.data_type())),
         }
     }
 
@@ -270,7 +276,7 @@ impl Cells<'_> {
         self.row.get_ref(column).map_err(|error| self.fault(column, &error.to_string()))
     }
 
-    fn odd(&self, column: usize, kind: Type) -> ForeignData {
+    fn wrong_type(&self, column: usize, kind: Type) -> ForeignData {
         self.fault(column, &format!("holds a value of type {kind}"))
     }
 
@@ -279,14 +285,14 @@ impl Cells<'_> {
     }
 }
 
-impl From<rusqlite::Error> for ReadError {
-    fn from(error: rusqlite::Error) -> ReadError {
-        ReadError::Sqlite(error)
+impl From<rusqlite::Error> for ReadTablesError {
+    fn from(error: rusqlite::Error) -> ReadTablesError {
+        ReadTablesError::Sqlite(error)
     }
 }
 
-impl From<ForeignData> for ReadError {
-    fn from(fault: ForeignData) -> ReadError {
-        ReadError::ForeignData(fault)
+impl From<ForeignData> for ReadTablesError {
+    fn from(found: ForeignData) -> ReadTablesError {
+        ReadTablesError::ForeignData(found)
     }
 }

@@ -1,8 +1,8 @@
-//! What holds of every conversion.
+//! Checks that every conversion must pass.
 
 use std::collections::BTreeMap;
 
-use super::NOW;
+use super::examples::NOW;
 use crate::machine::draft::{lease_subject, run_subject, session_subject};
 use crate::machine::invariant::{self, Rows};
 use crate::machine::row::Status;
@@ -10,10 +10,10 @@ use crate::machine::{Action, Chain, Event, Revision, Text, WallMs};
 use crate::store::migration::{Converted, Reference, convert};
 use crate::store::tables::Tables;
 
-/// The conversion, after everything that holds of each was checked.
+/// Converts `reference` and checks everything that must hold for any conversion.
 pub(super) fn converted(reference: &Reference) -> (Rows, Vec<Event>) {
     let Converted { meta, rows, events } = convert(reference, NOW);
-    assert_eq!(convert(reference, NOW).events, events, "rng was at work");
+    assert_eq!(convert(reference, NOW).events, events, "two conversions of the same data differ");
     assert_eq!(Tables::restore(meta.clone(), rows.clone()).meta(), &meta);
     let count = rows.len();
     let rows = Rows::collect(meta, rows);
@@ -25,7 +25,7 @@ pub(super) fn converted(reference: &Reference) -> (Rows, Vec<Event>) {
             + rows.runs.len()
             + rows.steps.len()
             + rows.sessions.len(),
-        "a row was put twice"
+        "a row was added twice"
     );
     history_is_whole(&rows, &events);
     rows_are_explained(&rows, &events);
@@ -39,18 +39,18 @@ fn history_is_whole(rows: &Rows, events: &[Event]) {
         revision = revision.next();
         assert_eq!(event.revision, revision);
         assert!(event.follows(chain), "{event:?}");
-        assert!(event.at >= at, "time fell from {at:?}: {event:?}");
+        assert!(event.at >= at, "time went back from {at:?}: {event:?}");
         (chain, at) = (event.chain, event.at);
     }
-    assert!(at <= WallMs(NOW.0), "{at:?} is of the future");
+    assert!(at <= WallMs(NOW.0), "{at:?} is in the future");
     assert_eq!((rows.meta.revision, rows.meta.chain), (revision, chain));
     assert_eq!((rows.meta.clock, rows.meta.wall), (NOW, WallMs(NOW.0)));
     let sets = events.iter().filter(|event| event.action == Action::StateSet).count();
     assert_eq!(rows.meta.sets, sets as u64);
 }
 
-/// Each row carries the revision of the last event about it, and each token is
-/// that of a grant.
+/// The revision of each row is that of the last event about it, and each token is
+/// the revision of a grant.
 fn rows_are_explained(rows: &Rows, events: &[Event]) {
     let last: BTreeMap<&Text, &Event> =
         events.iter().map(|event| (&event.subject, event)).collect();
@@ -123,15 +123,15 @@ fn nothing_is_lost(reference: &Reference, rows: &Rows, events: &[Event]) {
     for session in &reference.sessions {
         assert_eq!(rows.sessions[&session.session_id].context, session.context);
     }
-    // In their order: a subsequence of what the history has.
-    let mut told = events.iter().filter(|event| event.action == Action::StateSet);
-    for entry in &reference.history {
-        let wanted = (&entry.key, Some(&entry.new), &entry.previous, &entry.agent_id);
+    // The reference's history, in its order, is a subsequence of ours.
+    let mut sets = events.iter().filter(|event| event.action == Action::StateSet);
+    for set in &reference.history {
+        let wanted = (&set.key, Some(&set.new), &set.previous, &set.agent_id);
         assert!(
-            told.any(|event| {
+            sets.any(|event| {
                 (&event.subject, event.new.as_ref(), &event.previous, &event.actor) == wanted
             }),
-            "{entry:?} is lost"
+            "{set:?} is lost"
         );
     }
 }

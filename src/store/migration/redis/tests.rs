@@ -1,35 +1,37 @@
-//! A Redis that the reference filled, as it was recorded, and odd ones.
+//! The data of a Redis that the reference filled, as it was recorded, and data
+//! that the reference did not write.
 
 use serde_json::Value as Recorded;
 
+use super::items::*;
+use crate::machine::ClusterMs;
 use crate::machine::row::Status;
 use crate::store::migration::convert;
-use crate::store::migration::redis::items::*;
 
 const NOW: ClusterMs = ClusterMs(1_795_356_500_000);
 
-fn text(key: &str, value: &str) -> Item {
+fn text(key: &str, value: &str) -> RedisItem {
     let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
-    Item { key, left_ms: None, value: Value::String(value) }
+    RedisItem { key, ttl_ms: None, value: RedisValue::String(value) }
 }
 
-/// What the reference's own calls left behind: every key, its type, its `PTTL`.
-fn recorded() -> Vec<Item> {
-    let recorded = include_str!("../../../../../tests/recorded/redis-keys.json");
+/// Every key that calls to the reference left, with its type and its `PTTL`.
+fn recorded() -> Vec<RedisItem> {
+    let recorded = include_str!("../../../../tests/recorded/redis-keys.json");
     let recorded: Recorded = serde_json::from_str(recorded).unwrap();
-    let items = recorded.as_object().unwrap().iter().map(|(key, entry)| Item {
+    let items = recorded.as_object().unwrap().iter().map(|(key, entry)| RedisItem {
         key: key.as_bytes().to_vec(),
-        left_ms: entry["pttl"].as_u64(),
+        ttl_ms: entry["pttl"].as_u64(),
         value: match entry["type"].as_str().unwrap() {
-            "string" => Value::String(entry["value"].as_str().unwrap().into()),
-            other => Value::Other(other.into()),
+            "string" => RedisValue::String(entry["value"].as_str().unwrap().into()),
+            other => RedisValue::Other(other.into()),
         },
     });
     items.collect()
 }
 
 #[test]
-fn what_was_recorded_is_taken_whole() {
+fn recorded_data_is_read_completely() {
     let items = recorded();
     assert_eq!(items.len(), 12);
     let found = gather(items, NOW).unwrap();
@@ -68,7 +70,7 @@ fn the_order_of_a_scan_does_not_matter() {
 }
 
 #[test]
-fn names_of_others_are_left_alone() {
+fn keys_of_other_programs_are_ignored() {
     let others = ["kvx", "cache:1", "wf:", "wf:other:1", "wf:index2", "", "KV:a"];
     for name in others {
         assert!(!is_named(name.as_bytes()), "{name}");
@@ -81,10 +83,10 @@ fn names_of_others_are_left_alone() {
 }
 
 #[test]
-fn runs_and_leases_show_the_reference_and_caches_do_not() {
-    let shown = recorded().into_iter().filter(shows).count();
-    assert_eq!(shown, 5, "an index, three runs and a lease");
-    assert!(recorded().iter().all(|item| may_show(&item.key) || !shows(item)));
+fn runs_and_leases_prove_the_reference_and_caches_do_not() {
+    let proofs = recorded().into_iter().filter(proves).count();
+    assert_eq!(proofs, 5, "an index, three runs and a lease");
+    assert!(recorded().iter().all(|item| may_prove(&item.key) || !proves(item)));
     for (key, value) in [
         ("kv:cart", "[1,2]"),
         ("session:web-2", "{\"user\":\"alice\"}"),
@@ -95,7 +97,7 @@ fn runs_and_leases_show_the_reference_and_caches_do_not() {
         ("wf:meta:x", "{\"name\":\"n\",\"status\":\"paused\"}"),
         ("wf:index", "1"),
     ] {
-        assert!(!shows(&text(key, value)), "{key} {value}");
+        assert!(!proves(&text(key, value)), "{key} {value}");
     }
 }
 
@@ -106,7 +108,7 @@ fn a_step_is_named_by_what_follows_the_last_colon() {
 }
 
 #[test]
-fn what_lua_wrote_is_read() {
+fn numbers_as_lua_writes_them_are_read() {
     let meta = r#"{"name":"n","status":"claimed","tags":{},"agent_id":"a","last_step":1e+15,
         "created_at":1795356416.5834,"updated_at":1.7953564165e+9,"run_id":"x"}"#;
     let found = gather([text("wf:meta:x", meta)], NOW).unwrap();
@@ -121,9 +123,9 @@ fn what_the_reference_does_not_write_is_refused_by_name() {
         let rest = format!("\"status\":\"{status}\",\"last_step\":{last_step},{times}");
         text("wf:meta:x", &format!("{{\"name\":\"n\",{rest}}}"))
     };
-    let other = Item { value: Value::Other("hash".into()), ..text("session:s", "") };
-    let bytes = Item { value: Value::String(vec![0xff]), ..text("kv:k", "") };
-    let name = Item { key: b"kv:\xff".to_vec(), ..text("", "1") };
+    let other = RedisItem { value: RedisValue::Other("hash".into()), ..text("session:s", "") };
+    let bytes = RedisItem { value: RedisValue::String(vec![0xff]), ..text("kv:k", "") };
+    let name = RedisItem { key: b"kv:\xff".to_vec(), ..text("", "1") };
     for (item, wanted) in [
         (text("kv:k", "{'a': 1}"), "kv:k: the value is not JSON"),
         (text("lease:l", "{\"holder_id\":\"a\"}"), "lease:l: not a lease"),

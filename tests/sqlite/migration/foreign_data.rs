@@ -2,7 +2,7 @@
 //! edited them, as foreign where they are another program's.
 
 use mcp_state_sidecar::machine::Meta;
-use mcp_state_sidecar::store::sqlite::{OpenError, SqliteStore, export_file};
+use mcp_state_sidecar::store::sqlite::{SqliteImport, SqliteOpenError, export_file};
 use rusqlite::Connection;
 
 use super::{copy_of, recorded};
@@ -37,7 +37,7 @@ fn what_somebody_edited_is_refused_by_table_and_row() {
         ),
         (
             "UPDATE workflows SET tags_json = '{\"n\": 1}' WHERE name = 'etl'",
-            "workflows 'wf-c61834b90859': tags_json is no JSON object of strings",
+            "workflows 'wf-c61834b90859': tags_json is not a JSON object of strings",
         ),
         ("UPDATE workflows SET last_step = 0.5", "last_step holds a value of type Real"),
         (
@@ -53,7 +53,7 @@ fn what_somebody_edited_is_refused_by_table_and_row() {
         let (_folder, file) = recorded();
         Connection::open(&file).unwrap().execute_batch(edit).unwrap();
         let error = refused(&file);
-        assert!(matches!(error, OpenError::Strange { .. }), "{edit}: {error}");
+        assert!(matches!(error, SqliteOpenError::ForeignData { .. }), "{edit}: {error}");
         assert!(error.to_string().contains(wanted), "{edit}: {error}");
     }
 }
@@ -74,7 +74,7 @@ fn tables_that_only_look_alike_are_foreign() {
         let (_folder, file) = recorded();
         Connection::open(&file).unwrap().execute_batch(edit).unwrap();
         let error = refused(&file);
-        assert!(matches!(error, OpenError::Foreign(_)), "{edit}: {error}");
+        assert!(matches!(error, SqliteOpenError::Foreign(_)), "{edit}: {error}");
     }
 }
 
@@ -97,7 +97,7 @@ fn a_damaged_file_is_not_converted() {
         damaged[page * 4096..page * 4096 + 64].fill(0xA5);
         std::fs::write(&file, damaged).unwrap();
         let error = refused(&file);
-        assert!(matches!(error, OpenError::Damaged { .. }), "page {page}: {error}");
+        assert!(matches!(error, SqliteOpenError::Damaged { .. }), "page {page}: {error}");
     }
 }
 
@@ -105,7 +105,7 @@ fn a_damaged_file_is_not_converted() {
 async fn an_import_or_export_does_not_convert_by_the_way() {
     let (folder, file) = recorded();
     let before = contents(folder.path());
-    let refused = SqliteStore::intake(&file, Meta::default(), true).err().expect("refused");
+    let refused = SqliteImport::begin(&file, Meta::default(), true).err().expect("refused");
     assert!(refused.to_string().contains("serve it once, and it is converted"), "{refused}");
     let refused = export_file(&file, soon()).await.err().expect("refused");
     assert!(refused.to_string().contains("serve it once, and it is converted"), "{refused}");

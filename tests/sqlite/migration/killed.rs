@@ -39,7 +39,7 @@ fn bytes(file: &Path) -> u64 {
 
 #[tokio::test]
 async fn kill_9_leaves_the_references_file_or_ours() {
-    let mut random = StdRng::seed_from_u64(seed("moving_in"));
+    let mut random = StdRng::seed_from_u64(seed("migration"));
     let folder = tempfile::tempdir().unwrap();
     let original = folder.path().join("original.db");
     large(&original, ROWS);

@@ -1,4 +1,4 @@
-//! The copy that is kept of a file before it is converted.
+//! The backup: the copy of a file that is kept when the file is converted.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -6,46 +6,46 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::move_in::beside;
-use crate::store::migration::VERSION;
-use crate::store::sqlite::error::{OpenError, describe};
+use crate::store::migration::model::VERSION;
+use crate::store::sqlite::error::{SqliteOpenError, describe};
 
-/// Copies of different files by one name: whoever has that many goes back and
-/// forth, and may tidy up.
-const COPIES_MAX: u32 = 100;
+/// How many different backups one file may have. Only somebody who goes back to
+/// the reference again and again has so many, and may delete some.
+const BACKUPS_MAX: u32 = 100;
 
-/// A copy, whole and on the disk.
-pub(super) struct Copy {
+/// A complete copy that is safe on the disk.
+pub(super) struct Backup {
     path: PathBuf,
-    /// An earlier attempt did not make it.
+    /// This attempt made it, not an earlier one.
     new: bool,
 }
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
-enum NoCopy {
+enum BackupError {
     #[error("{}", describe(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("{COPIES_MAX} others are there already")]
+    #[error("{BACKUPS_MAX} others are there already")]
     TooMany,
 }
 
-impl Copy {
-    /// Copies what `conn` has open at `path`, with what is in its log. It must
-    /// hold the only lock, so that nobody else makes copies or writes.
+impl Backup {
+    /// Copies the database that `conn` has open at `path`, including its log.
+    /// The connection must hold the exclusive lock, so that nobody else writes or
+    /// makes a copy.
     ///
-    /// A copy that is there already and equal is taken for it; one that differs
-    /// is left alone, and the new one gets a number.
-    pub(super) fn keep(conn: &Connection, path: &Path) -> Result<Copy, OpenError> {
+    /// If an equal copy exists already, that one is used. Copies that differ are
+    /// left alone, and the new one gets a number.
+    pub(super) fn keep(conn: &Connection, path: &Path) -> Result<Backup, SqliteOpenError> {
         let partial = beside(path, &format!(".reference-{VERSION}.partial"));
         let kept = write(conn, path, &partial).and_then(|()| settle(path, &partial));
         kept.map_err(|error| {
-            // Half a copy is of no use; the next attempt begins anew anyway.
+            // An incomplete copy is useless, as the next attempt starts over.
             let _ = fs::remove_file(&partial);
             let (path, copy) = (path.to_owned(), partial);
-            OpenError::NoCopy { path, copy, reason: error.to_string() }
+            SqliteOpenError::NoCopy { path, copy, reason: error.to_string() }
         })
     }
 
@@ -53,7 +53,7 @@ impl Copy {
         &self.path
     }
 
-    /// Takes it away again, where nothing has come of the conversion.
+    /// Removes the copy again, because the conversion failed.
     pub(super) fn discard(self) {
         if self.new
             && let Err(error) = fs::remove_file(&self.path)
@@ -63,42 +63,44 @@ impl Copy {
     }
 }
 
-/// Makes the copy at `partial` and sees it to the disk.
-fn write(conn: &Connection, path: &Path, partial: &Path) -> Result<(), NoCopy> {
+/// Makes the copy at `partial` and syncs it to the disk.
+fn write(conn: &Connection, path: &Path, partial: &Path) -> Result<(), BackupError> {
     match fs::remove_file(partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
-    // Empty, and nobody else's to read while it fills.
+    // The permissions are set while the file is still empty, so that nobody can
+    // read it who may not read the original.
     let file = File::create_new(partial)?;
     file.set_permissions(fs::metadata(path)?.permissions())?;
     drop(file);
-    // What SQLite sees: the log is in it, half a transaction is not.
+    // This includes committed changes in the log and excludes an unfinished
+    // transaction.
     conn.execute("VACUUM INTO ?1", [partial.to_str().ok_or_else(not_unicode)?])?;
     File::open(partial)?.sync_all()?;
     Ok(())
 }
 
-/// Gives the copy its name, or drops it where it is there already.
-fn settle(path: &Path, partial: &Path) -> Result<Copy, NoCopy> {
-    for number in 1..=COPIES_MAX {
+/// Gives the copy its name, or removes it if an equal one exists.
+fn settle(path: &Path, partial: &Path) -> Result<Backup, BackupError> {
+    for number in 1..=BACKUPS_MAX {
         let number = if number == 1 { String::new() } else { format!(".{number}") };
         let name = beside(path, &format!(".reference-{VERSION}{number}"));
         if fs::symlink_metadata(&name).is_err() {
             fs::rename(partial, &name)?;
             sync_folder(&name)?;
-            return Ok(Copy { path: name, new: true });
+            return Ok(Backup { path: name, new: true });
         }
         if equal(partial, &name)? {
             fs::remove_file(partial)?;
             sync_folder(&name)?;
-            return Ok(Copy { path: name, new: false });
+            return Ok(Backup { path: name, new: false });
         }
     }
-    Err(NoCopy::TooMany)
+    Err(BackupError::TooMany)
 }
 
-/// Until then a power cut could take the name away again.
+/// Makes the file's name durable; before that, a power cut could undo it.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
@@ -122,5 +124,12 @@ fn equal(a: &Path, b: &Path) -> io::Result<bool> {
 }
 
 fn not_unicode() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidFilename, "SQLite takes names in UTF-8 alone")
+    io::Error::new(io::ErrorKind::InvalidFilename, "SQLite accepts only names in UTF-8")
+}
+
+/// The path with `suffix` added to its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -8,7 +8,7 @@
 //! one database is taken over under one prefix, which a key says
 //! ([`TAKEN_OVER`]): claims and leases must not go on in two states.
 
-use super::scan::{self, Name};
+use super::scan::{self, KeyName};
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
@@ -16,7 +16,8 @@ use super::items;
 use crate::machine::ClusterMs;
 use crate::store::StoreError;
 use crate::store::export::{Part, StoreImport};
-use crate::store::migration::{self, Converted};
+use crate::store::migration::convert::convert;
+use crate::store::migration::model::Converted;
 use crate::store::redis::error::{OpenError, RedisFault};
 use crate::store::redis::fetch::Fetched;
 use crate::store::redis::import::RedisImport;
@@ -58,7 +59,7 @@ pub(crate) async fn move_in(way: &RedisAccess, found: &Fetched) -> Result<bool, 
              (SIDECAR_REDIS_MOVE_IN=never)"
         ),
     })?;
-    let converted = migration::convert(&left, found.now);
+    let converted = convert(&left, found.now);
     if asked(way, mark).await?.is_some() {
         return Ok(false);
     }
@@ -86,7 +87,7 @@ pub(crate) async fn refuse_left(way: &RedisAccess, found: &Fetched) -> Result<()
 }
 
 /// The keys that the reference left and that nobody has taken over.
-async fn left(way: &RedisAccess, found: &Fetched) -> Result<Option<Vec<Name>>, OpenError> {
+async fn left(way: &RedisAccess, found: &Fetched) -> Result<Option<Vec<KeyName>>, OpenError> {
     if found.version > 0 || way.move_in == MoveIn::Never {
         return Ok(None);
     }
@@ -111,14 +112,14 @@ async fn look(
     way: &RedisAccess,
     connection: &mut MultiplexedConnection,
     now: ClusterMs,
-) -> RedisResult<Option<Vec<Name>>> {
+) -> RedisResult<Option<Vec<KeyName>>> {
     if taken_over_as(way, connection).await?.is_some() {
         return Ok(None);
     }
     let names = scan::names(connection).await?;
     let surely = match way.move_in {
         MoveIn::Always => true,
-        MoveIn::Auto | MoveIn::Never => scan::shows(connection, &names, now).await?,
+        MoveIn::Auto | MoveIn::Never => scan::prove(connection, &names, now).await?,
     };
     if surely && !names.is_empty() {
         return Ok(Some(names));

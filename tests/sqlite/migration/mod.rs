@@ -1,8 +1,8 @@
 //! A file that the Python reference wrote becomes ours: whole, once, and as a
 //! whole or not at all, whoever is killed, refused or in the way.
 
+mod foreign_data;
 mod killed;
-mod odd;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
@@ -10,7 +10,7 @@ use std::process::Command as Program;
 use mcp_state_sidecar::machine::row::Status;
 use mcp_state_sidecar::machine::view::{Page, Scan};
 use mcp_state_sidecar::machine::{Answer, ClusterMs, Question, Revision, WallMs};
-use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore};
+use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore};
 use mcp_state_sidecar::store::{Store, clock};
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -37,7 +37,7 @@ const TABLES: [&str; 6] = [
      saved_at REAL NOT NULL, updated_at REAL NOT NULL)",
 ];
 
-const RECORDED: &[u8] = include_bytes!("../recorded/state_sidecar.db");
+const RECORDED: &[u8] = include_bytes!("../../recorded/state_sidecar.db");
 
 /// The file that the reference wrote, in a folder of its own.
 fn recorded() -> (tempfile::TempDir, PathBuf) {
@@ -203,7 +203,7 @@ fn a_reference_that_runs_is_left_alone() {
     reference.query_row("SELECT COUNT(*) FROM kv_store", [], |_| Ok(())).unwrap();
     let before = std::fs::read(&file).unwrap();
     let error = SqliteStore::open(&file, Options::default(), clock::system()).err().unwrap();
-    assert!(matches!(error, OpenError::ReferenceRuns(_)), "{error}");
+    assert!(matches!(error, SqliteOpenError::ReferenceRuns(_)), "{error}");
     assert_eq!(error.to_string().lines().count(), 1);
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert!(!copy_of(&file).exists());

@@ -9,7 +9,7 @@ use mcp_state_sidecar::machine::row::Counts;
 use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Question, Reply, Row, index};
 use mcp_state_sidecar::store::export::Part;
-use mcp_state_sidecar::store::sqlite::{OpenError, Options, SqliteStore, export_file};
+use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore, export_file};
 use mcp_state_sidecar::store::{Store, clock};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -217,7 +217,7 @@ fn an_older_version_that_runs_is_left_alone() {
     let older = Connection::open(&file).unwrap();
     older.query_row("SELECT COUNT(*) FROM kv", [], |_| Ok(())).unwrap();
     let error = SqliteStore::open(&file, Options::default(), clock::system()).err().unwrap();
-    assert!(matches!(error, OpenError::OlderRuns(_)), "{error}");
+    assert!(matches!(error, SqliteOpenError::OlderRuns(_)), "{error}");
     assert_eq!(error.to_string().lines().count(), 1);
     assert_eq!(std::fs::read(&file).unwrap(), RECORDED);
     older.close().unwrap();
