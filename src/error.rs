@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::limits::ArgumentError;
 use crate::machine::{Refusal, RefusalCode};
 use crate::store::StoreError;
 
@@ -29,6 +30,9 @@ pub enum Code {
 pub struct ServiceError {
     pub code: Code,
     pub message: String,
+    /// Which argument is outside its bounds, for a protocol that has another name for
+    /// it than the message.
+    pub argument: Option<Box<ArgumentError>>,
 }
 
 impl Code {
@@ -68,7 +72,7 @@ impl fmt::Display for Code {
 
 impl ServiceError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        ServiceError { code, message: message.into() }
+        ServiceError { code, message: message.into(), argument: None }
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -108,6 +112,14 @@ impl ServiceError {
 
     pub fn is_retryable(&self) -> bool {
         self.code.is_retryable()
+    }
+}
+
+impl From<ArgumentError> for ServiceError {
+    fn from(argument: ArgumentError) -> Self {
+        let code = if argument.is_too_large() { Code::TooLarge } else { Code::InvalidArgument };
+        let error = Self::new(code, argument.to_string());
+        ServiceError { argument: Some(Box::new(argument)), ..error }
     }
 }
 

@@ -1,21 +1,20 @@
-//! The api: the protocols under which the service is reached. Each translates
-//! its requests into commands and questions and back, and does nothing else.
-//! They share one listener where they share a transport.
+//! The protocols by which the service is reached. Each converts its requests
+//! into commands and questions, and answers back, and does nothing else.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `mcp` | the tools that agents call, over HTTP and over a pipe |
+//! | `grpc` | the same commands and questions for programs |
+//! | `http` | what both sides of the HTTP listener share: authorization, connections, metrics and health |
+//! | `routes` | everything on the HTTP listener |
+//! | `observed` | counting calls, and containing their panics |
+//!
+//! The protocols never import one another, so that each can be read alone.
 
 pub mod grpc;
 pub mod http;
 pub mod mcp;
+mod observed;
+mod routes;
 
-use axum::Router;
-
-use crate::access::Access;
-use crate::service::Service;
-
-/// Everything that is served over HTTP.
-pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
-    let guarded = mcp::endpoint::routes(service.clone(), mcp)
-        .merge(http::metrics_routes(service.clone()))
-        .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
-    // Whoever watches over us holds no token, and learns nothing else here.
-    guarded.merge(http::health_routes(service.clone()))
-}
+pub use routes::routes;

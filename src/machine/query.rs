@@ -101,6 +101,26 @@ pub struct Resumed {
 }
 
 impl Question {
+    /// How much of a list is asked for.
+    pub fn page_mut(&mut self) -> Option<&mut Page> {
+        match self {
+            Question::Keys { page, .. }
+            | Question::Runs { page, .. }
+            | Question::Resume { page, .. }
+            | Question::Leases { page, .. }
+            | Question::Sessions { page, .. }
+            | Question::History { page, .. }
+            | Question::Changes { page, .. } => Some(page),
+            Question::Key { .. }
+            | Question::Run { .. }
+            | Question::Candidate { .. }
+            | Question::Lease { .. }
+            | Question::Session { .. }
+            | Question::Request { .. }
+            | Question::Counts => None,
+        }
+    }
+
     /// Whether a [`super::view::HistoryView`] answers it.
     pub fn is_about_history(&self) -> bool {
         match self {

@@ -14,7 +14,7 @@ use super::undelivered::{Grantee, UndeliveredReply};
 use super::waiting::{WaitingLine, Watches};
 use crate::codec;
 use crate::error::ServiceError;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::machine::command::{Acquire, ClaimNext, Idempotency};
 use crate::machine::reply::Claimed;
 use crate::machine::{Answer, ClusterMs, Command, Question, Reply};
@@ -77,10 +77,18 @@ impl Service {
         context: Context,
         timeout: Duration,
     ) -> Result<Reply, ServiceError> {
+        self.check(&command, &context)?;
         if let Command::Acquire(acquire) = &command {
             self.give_way(acquire, timeout).await;
         }
         self.carry_out(command, context, timeout, false).await
+    }
+
+    /// Checks the arguments of a call, once for however many attempts.
+    pub(super) fn check(&self, command: &Command, context: &Context) -> Result<(), ServiceError> {
+        self.shared.options.limits.check_command(command)?;
+        limits::check_names(&context.actor, &context.idempotency_key)?;
+        Ok(())
     }
 
     /// Carries out `command`. An `attempt` writes nothing where it would be granted
@@ -199,10 +207,11 @@ impl Service {
     /// Does what [`Service::ask`] does, with a deadline of the caller's.
     pub async fn ask_within(
         &self,
-        question: Question,
+        mut question: Question,
         consistency: Consistency,
         timeout: Duration,
     ) -> Result<Answered, ServiceError> {
+        limits::check_question(&mut question)?;
         let _permit = self.shared.admission.enter(QUESTION_BYTES)?;
         let deadline = Instant::now() + timeout;
         let answer = self.shared.store.ask(question, consistency, deadline);

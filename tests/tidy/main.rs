@@ -25,10 +25,9 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
         "",
         &[
             &["machine", "nearest", "proto"],
-            &["access", "codec"],
+            &["access", "codec", "limits"],
             &["store"],
             &["error", "export"],
-            &["limits"],
             &["service"],
             &["observe", "sweep"],
             &["api"],
@@ -37,7 +36,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
             &["cli"],
         ],
     ),
-    ("api", &[&["grpc", "http", "mcp"]]),
+    ("api", &[&["json_rpc", "observed"], &["grpc", "http", "mcp"], &["routes"]]),
 ];
 
 /// Files at the root of the crate that belong to no layer.

@@ -1,4 +1,4 @@
-//! The gate: who may call, asked before a message is read.
+//! Authorization: who may call, decided before a message is read.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,7 +19,7 @@ use super::error::{self, CODE};
 use crate::access::{Access, FORWARDED_HEADERS, RequestOrigin};
 use crate::service::Code;
 
-/// A service that only those reach whom [`Access`] admits. They come with a
+/// A service that only callers reach whom [`Access`] admits. It finds the
 /// [`Caller`](crate::access::Caller) among the request's extensions.
 #[derive(Clone)]
 pub struct Authorize<S> {
@@ -38,7 +38,7 @@ impl<S: NamedService> NamedService for Authorize<S> {
     const NAME: &'static str = S::NAME;
 }
 
-type Finish = fn(Response<Body>) -> Response<Body>;
+type AddCode = fn(Response<Body>) -> Response<Body>;
 
 impl<S> Service<Request<Body>> for Authorize<S>
 where
@@ -46,17 +46,17 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response<Body>, Infallible>>, MapOk<S::Future, Finish>>;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, MapOk<S::Future, AddCode>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.access.admit(visitor(&request)) {
+        match self.access.admit(origin(&request)) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
-                Either::Right(self.inner.call(request).map_ok(finish as Finish))
+                Either::Right(self.inner.call(request).map_ok(add_code as AddCode))
             }
             Err(denied) => {
                 tracing::debug!(%denied, "gRPC call refused");
@@ -66,15 +66,15 @@ where
     }
 }
 
-/// The host name is left out: it is checked against pages of a web site whose
-/// name was made to point here, and no browser sends a page's requests in the
-/// form that this server takes (HTTP/2 without an upgrade).
-fn visitor(request: &Request<Body>) -> RequestOrigin<'_> {
+/// Where a request comes from. The host name is left out: HTTP servers check it
+/// against DNS rebinding by web pages, and no browser sends a page's requests in
+/// the form that this server accepts (HTTP/2 without an upgrade).
+fn origin(request: &Request<Body>) -> RequestOrigin<'_> {
     let headers = request.headers();
     let tcp = request.extensions().get::<TcpConnectInfo>();
     let peer = tcp.and_then(TcpConnectInfo::remote_addr).map(|addr| addr.ip());
     RequestOrigin {
-        // Whoever cannot be told where from is from afar.
+        // An unknown address is treated as one of another machine.
         peer: Some(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
         forwarded: FORWARDED_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: text(headers, AUTHORIZATION.as_str()),
@@ -83,7 +83,8 @@ fn visitor(request: &Request<Body>) -> RequestOrigin<'_> {
     }
 }
 
-/// A header's text. What is no text, or given twice, is there but fits nothing.
+/// A header's text. A header that is not text, or is given twice, gives the
+/// empty text: it counts as present, and matches nothing.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -91,9 +92,9 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(value.to_str().ok().filter(|_| is_single).unwrap_or_default())
 }
 
-/// Names the contract's code where the transport has refused a message for its
-/// size, before anything of ours saw it.
-fn finish(mut response: Response<Body>) -> Response<Body> {
+/// Adds the contract's code to a response with which the transport has refused
+/// a message for its size, before any code of this crate saw it.
+fn add_code(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     let out_of_range = (tonic::Code::OutOfRange as i32).to_string();
     if headers.get("grpc-status").is_some_and(|status| *status == *out_of_range) {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use crate::access::{Caller, Options, Secret};
 
-    /// Answers with the status given, and with whoever it was called by.
+    /// Answers with a given status, and with its caller.
     #[derive(Clone)]
     struct Echo(&'static str);
 
@@ -130,8 +131,8 @@ mod tests {
     }
 
     async fn call(access: Options, request: Request<Body>) -> Response<Body> {
-        let mut gate = Authorize::new(Echo("0"), Access::new(access));
-        gate.call(request).await.unwrap()
+        let mut service = Authorize::new(Echo("0"), Access::new(access));
+        service.call(request).await.unwrap()
     }
 
     fn from(peer: Option<&str>) -> Request<Body> {
@@ -143,8 +144,7 @@ mod tests {
         request
     }
 
-    /// The status, its code in the contract, and whether the caller may
-    /// administer.
+    /// The status, the contract's code, and whether the caller is an administrator.
     fn outcome(response: &Response<Body>) -> (&str, &str, Option<bool>) {
         let header = |name| text(response.headers(), name).unwrap_or_default();
         let caller = response.extensions().get::<Option<Caller>>().cloned().flatten();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_a_token_it_is_shown_from_everywhere() {
+    async fn a_configured_token_is_required_from_every_address() {
         let options = || Options { token: Some(Secret::new("s3cret")), ..Options::default() };
         for (shown, status) in [("Bearer s3cret", "0"), ("Bearer other", "16"), ("\u{e9}", "16")] {
             for peer in ["127.0.0.1", "192.0.2.7"] {
@@ -195,10 +195,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_transport_refused_for_its_size_gets_its_code() {
+    async fn a_message_that_the_transport_refuses_for_its_size_gets_the_code() {
         for (status, code) in [("11", "too_large"), ("0", ""), ("3", "")] {
-            let mut gate = Authorize::new(Echo(status), Access::new(Options::default()));
-            let response = gate.call(from(Some("127.0.0.1"))).await.unwrap();
+            let mut service = Authorize::new(Echo(status), Access::new(Options::default()));
+            let response = service.call(from(Some("127.0.0.1"))).await.unwrap();
             assert_eq!(outcome(&response).1, code, "{status}");
         }
     }

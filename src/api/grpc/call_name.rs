@@ -1,11 +1,11 @@
-//! The names under which calls are counted: those of the tools that do the
-//! same, so that a figure covers an operation whichever way it is asked for.
+//! The names under which calls are counted. They are those of the tools that do
+//! the same, so that a metric covers an operation whichever protocol asks for it.
 
 use crate::proto::state as proto;
 use proto::command::Command as Write;
 use proto::question::Question as Read;
 
-/// What asks for nothing known.
+/// Counts requests that hold no command or question, or one that only nodes use.
 const UNKNOWN: &str = "unknown";
 
 pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {

@@ -1,5 +1,5 @@
-//! Errors as gRPC spells them: a status, and the contract's code beside it.
-//! The table is in `proto/sidecar.proto`.
+//! Errors as gRPC spells them: a status, with the contract's code in its
+//! metadata. The table of both is in `proto/sidecar.proto`.
 
 use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -41,13 +41,13 @@ fn status_code(code: Code) -> tonic::Code {
     match code {
         Code::InvalidArgument => tonic::Code::InvalidArgument,
         Code::NotFound => tonic::Code::NotFound,
-        // What the transport says of a message that is too large.
+        // The transport refuses a message that is too large with the same status.
         Code::TooLarge => tonic::Code::OutOfRange,
         Code::QuotaExceeded => tonic::Code::ResourceExhausted,
         Code::Forbidden => tonic::Code::PermissionDenied,
         Code::Unavailable => tonic::Code::Unavailable,
-        // Not ABORTED, which says that nothing happened, and not UNKNOWN, which
-        // says nothing: of a write this status says that it may have happened.
+        // Clients read ABORTED as "nothing happened", and UNKNOWN as anything at
+        // all. Of a write, this status says that it may have happened.
         Code::OutcomeUnknown => tonic::Code::DeadlineExceeded,
         Code::Internal => tonic::Code::Internal,
     }

@@ -1,25 +1,26 @@
-//! Changes of a cluster, for administrators. What may be changed is the
-//! store's to judge.
+//! Changes of the cluster, for administrators. The store decides whether a
+//! change is possible.
 
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use super::{Api, check, error, timeout};
+use super::{error, permission, request};
 use crate::access::Caller;
 use crate::proto::sidecar as proto;
-use crate::service::{Code, ServiceError};
+use crate::service::{Code, Service, ServiceError};
 use crate::store::cluster::{Cluster, ClusterError, NewMember};
 
-/// In a refusal of a node that does not lead: where the leader is reached.
+/// The metadata entry of a refusal by a node that does not lead: the address of
+/// the leader.
 const LEADER: &str = "sidecar-leader";
 
 pub(super) async fn add(
-    api: &Api,
+    service: &Service,
     caller: &Caller,
     request: proto::AddMemberRequest,
 ) -> Result<proto::AddMemberReply, Status> {
-    let (cluster, deadline) = admitted(api, caller, request.timeout_ms)?;
+    let (cluster, deadline) = admitted(service, caller, request.timeout_ms)?;
     let proto::AddMemberRequest { id, addr, replaces, timeout_ms: _ } = request;
     let is_address = addr.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
@@ -34,44 +35,44 @@ pub(super) async fn add(
 }
 
 pub(super) async fn remove(
-    api: &Api,
+    service: &Service,
     caller: &Caller,
     request: proto::RemoveMemberRequest,
 ) -> Result<proto::RemoveMemberReply, Status> {
-    let (cluster, deadline) = admitted(api, caller, request.timeout_ms)?;
+    let (cluster, deadline) = admitted(service, caller, request.timeout_ms)?;
     cluster.remove(request.id, deadline).await.map_err(refusal)?;
     Ok(proto::RemoveMemberReply {})
 }
 
 pub(super) async fn transfer(
-    api: &Api,
+    service: &Service,
     caller: &Caller,
     request: proto::TransferLeadershipRequest,
 ) -> Result<proto::TransferLeadershipReply, Status> {
-    let (cluster, deadline) = admitted(api, caller, request.timeout_ms)?;
+    let (cluster, deadline) = admitted(service, caller, request.timeout_ms)?;
     let leader = cluster.transfer(request.to, deadline).await.map_err(refusal)?;
     Ok(proto::TransferLeadershipReply { leader })
 }
 
 pub(super) async fn snapshot(
-    api: &Api,
+    service: &Service,
     caller: &Caller,
     request: proto::TakeSnapshotRequest,
 ) -> Result<proto::TakeSnapshotReply, Status> {
-    let (cluster, deadline) = admitted(api, caller, request.timeout_ms)?;
+    let (cluster, deadline) = admitted(service, caller, request.timeout_ms)?;
     let index = cluster.snapshot(deadline).await.map_err(refusal)?;
     Ok(proto::TakeSnapshotReply { index })
 }
 
 fn admitted<'a>(
-    api: &'a Api,
+    service: &'a Service,
     caller: &Caller,
     timeout_ms: Option<u32>,
 ) -> Result<(&'a dyn Cluster, Instant), Status> {
-    check::may_change_members(caller).map_err(error::status)?;
-    let deadline = Instant::now() + timeout(timeout_ms).map_err(error::status)?;
+    permission::to_change_members(caller).map_err(error::status)?;
+    let deadline = Instant::now() + request::timeout(timeout_ms).map_err(error::status)?;
     let none = "this node's store is no cluster: it has no members to change";
-    let cluster = api.service.cluster();
+    let cluster = service.cluster();
     let cluster = cluster.ok_or_else(|| Status::failed_precondition(none))?;
     Ok((cluster, deadline))
 }

@@ -1,4 +1,4 @@
-//! A node's account of itself, as `cluster status` shows it.
+//! The status of a node, as `cluster status` shows it.
 
 use std::time::Duration;
 

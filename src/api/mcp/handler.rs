@@ -114,7 +114,7 @@ impl ServerHandler for Handler {
             biased;
             () = cancelled(&context, hung_up) => {
                 let error = ServiceError::unavailable("unavailable: the call was cancelled");
-                ToolResult::error(tool.name, &error)
+                ToolResult::failed(tool.name, &error)
             }
             result = call => result,
         };

@@ -60,7 +60,7 @@ pub(super) fn refuse(headers: &HeaderMap, body: &[u8]) -> Option<Response> {
         .and_then(|params| tools::find(&params.name));
     Some(match (tool, id) {
         (Some(tool), Some(id)) => {
-            let result = ToolResult::error(tool.name, &ServiceError::invalid(why));
+            let result = ToolResult::failed(tool.name, &ServiceError::invalid(why));
             let body = json_rpc::result(id, &result, json_rpc::is_typed(headers));
             response(StatusCode::OK, body)
         }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::bounds::WaitBounds;
 use super::watches::{WatchNews, Watches};
 use crate::error::ServiceError;
+use crate::limits;
 use crate::machine::query::{Answer, PAGE_BYTES_MAX};
 use crate::machine::view::{ChangeFilter, Page};
 use crate::machine::{Event, Question, Revision};
@@ -34,6 +35,8 @@ impl Service {
         timeout: Duration,
         limit: usize,
     ) -> Result<KeyChanges, ServiceError> {
+        limits::check_filter(&filter)?;
+        let timeout = timeout.min(limits::WAIT_MAX);
         let after = match after {
             Some(after) => after,
             None => self.current_revision_within(self.wait_bounds(timeout).time_left()).await?,

@@ -9,6 +9,7 @@ use super::queues::{GrantTaken, Turn};
 use super::ticket::WaitTicket;
 use crate::codec;
 use crate::error::ServiceError;
+use crate::limits::WAIT_MAX;
 use crate::machine::command::{Acquire, ClaimNext, Idempotency};
 use crate::machine::query::Answer;
 use crate::machine::remembered;
@@ -63,6 +64,8 @@ impl Service {
         if wait.is_zero() {
             return Box::pin(self.submit(request.command(), context)).await;
         }
+        self.check(&request.command(), &context)?;
+        let wait = wait.min(WAIT_MAX);
         let _permit = self.shared.admission.begin_wait()?;
         let ticket = WaitTicket::join(&self.shared.line, request.wanted(), request.holder());
         let bounds = WaitBounds::from_now(wait, self.shared.options.deadline);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::call::Call;
 use super::field::{self, Field};
-use super::{Call, JsonObject, Nature, Tool, mismatch};
+use super::json_object::JsonObject;
+use super::tool::{Nature, Tool};
 use crate::machine::query::Answer;
 use crate::machine::row::Counts;
 use crate::machine::{Command, Question, Reply};
@@ -46,7 +48,7 @@ fn cluster_fields() -> Vec<Field> {
         field::integer("snapshot_index", "The newest entry in this node's snapshot."),
         field::boolean("quorum", "Whether a majority answers."),
         field::boolean("caught_up", "Whether this node has all that was committed."),
-        field::objects("members", &member_fields(), "All members, and how far each is behind."),
+        field::objects("members", member_fields(), "All members, and how far each is behind."),
         field::text("warning", "What an operator should see to although everything works."),
     ]
 }
@@ -129,7 +131,7 @@ async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, Ser
     let asked = call.service.ask_within(Question::Counts, consistency, PATIENCE);
     match asked.await?.answer {
         Answer::Counts(counts) => Ok(counts),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -202,6 +204,6 @@ async fn reset(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
         Reply::Reset { cleared } => {
             Ok(JsonObject::new().raw("ok", "true").number("cleared", cleared))
         }
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
+use super::arguments::Arguments;
+use super::call::Call;
 use super::field::{self, Field};
+use super::json_object::JsonObject;
 use super::run::{run_field, status_field};
-use super::{Args, Call, JsonObject, Nature, Tool, mismatch, text};
-use crate::limits;
+use super::tool::{Nature, Tool};
 use crate::machine::command::{
     CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
 };
@@ -49,10 +51,10 @@ fn ttl_field() -> Field {
     .default(json!(CLAIM_TTL_MS_DEFAULT / 1000))
 }
 
-fn claimant(args: &mut Args<'_>) -> Result<Claimant, ServiceError> {
+fn claimant(args: &mut Arguments<'_>) -> Result<Claimant, ServiceError> {
     Ok(Claimant {
-        agent_id: args.id_if("agent_id")?,
-        claim_token: args.number_if("claim_token", limits::revision)?,
+        agent_id: args.text_if("agent_id")?,
+        claim_token: args.revision_if("claim_token")?,
     })
 }
 
@@ -72,8 +74,8 @@ fn claimed_object(reply: &Claimed, run_id: Option<&Text>) -> JsonObject {
     JsonObject::new()
         .bool("claimed", reply.claimed)
         .text_or_null("run_id", reply.run_id.as_ref().or(run_id).map(|run_id| &**run_id))
-        .text_or_null("agent_id", text(&reply.agent_id))
-        .text_or_null("reason", text(&reply.reason))
+        .text_or_null("agent_id", reply.agent_id.as_deref())
+        .text_or_null("reason", reply.reason.as_deref())
         .revision_or_null("claim_token", reply.claim_token)
         .deadline_or_null("claim_expires_at", reply.claim_expires_at)
 }
@@ -100,20 +102,20 @@ fn claim_tool() -> Tool {
 }
 
 async fn claim(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let run_id = call.args.id("run_id")?;
+    let run_id = call.args.text("run_id")?;
     let command = Command::Claim(Claim {
         run_id: run_id.clone(),
-        agent_id: call.args.id("agent_id")?,
+        agent_id: call.args.text("agent_id")?,
         claim_ttl_ms: claim_ttl_ms(&mut call)?,
     });
     match call.submit(command).await? {
         Reply::Claimed(reply) => Ok(claimed_object(&reply, Some(&run_id))),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
 fn claim_ttl_ms(call: &mut Call<'_>) -> Result<u64, ServiceError> {
-    let given = call.args.number_if("claim_ttl_seconds", limits::ttl_ms)?;
+    let given = call.args.seconds_as_ms_if("claim_ttl_seconds")?;
     Ok(given.unwrap_or(CLAIM_TTL_MS_DEFAULT))
 }
 
@@ -143,13 +145,13 @@ fn claim_next_tool() -> Tool {
 
 async fn claim_next(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let claim = ClaimNext {
-        agent_id: call.args.id("agent_id")?,
-        name: call.args.id_if("name")?,
+        agent_id: call.args.text("agent_id")?,
+        name: call.args.text_if("name")?,
         tags: call.args.tags()?,
         claim_ttl_ms: claim_ttl_ms(&mut call)?,
         after: None,
     };
-    let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
+    let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
     let reply = call.service.claim_next(claim, context, wait).await?;
     Ok(claimed_object(&reply, None))
@@ -171,17 +173,17 @@ async fn moved(call: &mut Call<'_>, command: Command) -> Result<JsonObject, Serv
             .bool("ok", reply.ok)
             .text("run_id", &reply.run_id)
             .text("status", reply.status.as_str())
-            .text_if("reason", text(&reply.reason))
+            .text_if("reason", reply.reason.as_deref())
             .deadline_if("claim_expires_at", reply.claim_expires_at)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
 fn held(call: &mut Call<'_>) -> Result<Held, ServiceError> {
     Ok(Held {
-        run_id: call.args.id("run_id")?,
-        agent_id: call.args.id("agent_id")?,
-        claim_token: call.args.number("claim_token", limits::revision)?,
+        run_id: call.args.text("run_id")?,
+        agent_id: call.args.text("agent_id")?,
+        claim_token: call.args.revision("claim_token")?,
     })
 }
 
@@ -261,8 +263,8 @@ fn checkpoint_tool() -> Tool {
 
 async fn checkpoint(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Checkpoint(Checkpoint {
-        run_id: call.args.id("run_id")?,
-        step: call.args.number("step", limits::step)?,
+        run_id: call.args.text("run_id")?,
+        step: call.args.unsigned("step")?,
         output: call.args.json("output")?,
         claimant: claimant(&mut call.args)?,
     });
@@ -272,8 +274,8 @@ async fn checkpoint(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
             .text("run_id", &reply.run_id)
             .number("step", reply.step)
             .number("last_step", reply.last_step)
-            .text_if("reason", text(&reply.reason))),
-        _ => Err(mismatch()),
+            .text_if("reason", reply.reason.as_deref())),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -296,8 +298,8 @@ fn complete_tool() -> Tool {
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Complete(Complete {
-                    run_id: call.args.id("run_id")?,
-                    result: call.args.json_if("result")?,
+                    run_id: call.args.text("run_id")?,
+                    result: call.args.json_if("result"),
                     claimant: claimant(&mut call.args)?,
                 });
                 moved(&mut call, command).await
@@ -328,8 +330,8 @@ fn fail_tool() -> Tool {
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Fail(Fail {
-                    run_id: call.args.id("run_id")?,
-                    error: call.args.note_if("error")?.unwrap_or_default(),
+                    run_id: call.args.text("run_id")?,
+                    error: call.args.text_if("error")?.unwrap_or_default(),
                     retry: call.args.bool_if("retry")?.unwrap_or(true),
                     claimant: claimant(&mut call.args)?,
                 });
@@ -357,9 +359,9 @@ fn cancel_tool() -> Tool {
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Cancel(Cancel {
-                    run_id: call.args.id("run_id")?,
-                    reason: call.args.note_if("reason")?,
-                    agent_id: call.args.id_if("agent_id")?,
+                    run_id: call.args.text("run_id")?,
+                    reason: call.args.text_if("reason")?,
+                    agent_id: call.args.text_if("agent_id")?,
                 });
                 moved(&mut call, command).await
             })

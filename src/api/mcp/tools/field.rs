@@ -1,6 +1,6 @@
 //! Fields: what a tool takes and gives, as data. The schemas that clients see,
-//! the refusal of unknown arguments and the check for missing ones come from
-//! the same list, so they cannot disagree.
+//! the refusal of unknown and of missing arguments, and the names in errors come
+//! from the same list, so they cannot disagree.
 
 use serde_json::{Map, Value, json};
 
@@ -11,8 +11,13 @@ pub struct Field {
     /// A JSON Schema (2020-12).
     pub schema: Map<String, Value>,
     pub required: bool,
-    /// `null` is a value of its own here, not the same as leaving it out.
+    /// `null` is a value here, rather than the same as leaving the field out.
     pub takes_null: bool,
+    /// The fields of an object, or of each object of a list.
+    pub(super) members: Vec<Field>,
+    /// What the command or question calls this argument, if that is another
+    /// name. Durations need not say it: they are always converted to `_ms`.
+    pub(super) fills: Option<&'static str>,
 }
 
 impl Field {
@@ -22,10 +27,11 @@ impl Field {
             _ => Map::new(),
         };
         schema.insert("description".into(), help.into());
-        Field { name, schema, required: false, takes_null: false }
+        let (required, takes_null) = (false, false);
+        Field { name, schema, required, takes_null, members: Vec::new(), fills: None }
     }
 
-    /// The field is always there.
+    /// The argument must be given; the result is always there.
     pub(super) fn required(mut self) -> Field {
         self.required = true;
         self
@@ -44,8 +50,18 @@ impl Field {
         self
     }
 
-    pub(super) fn least(mut self, least: i64) -> Field {
+    pub(super) fn least(mut self, least: u64) -> Field {
         self.schema.insert("minimum".into(), least.into());
+        self
+    }
+
+    /// The least that it may be, if it has been given one.
+    pub(super) fn minimum(&self) -> Option<u64> {
+        self.schema.get("minimum").and_then(Value::as_u64)
+    }
+
+    pub(super) fn fills(mut self, name: &'static str) -> Field {
+        self.fills = Some(name);
         self
     }
 }
@@ -85,7 +101,7 @@ pub(super) fn boolean(name: &'static str, help: &str) -> Field {
     Field::new(name, json!({"type": "boolean"}), help)
 }
 
-/// Any JSON value, `null` among them.
+/// Any JSON value, including `null`.
 pub(super) fn any(name: &'static str, help: &str) -> Field {
     Field { takes_null: true, ..Field::new(name, json!({}), help) }
 }
@@ -94,16 +110,18 @@ pub(super) fn object(name: &'static str, help: &str) -> Field {
     Field::new(name, json!({"type": "object"}), help)
 }
 
-pub(super) fn object_of(name: &'static str, fields: &[Field], help: &str) -> Field {
-    Field::new(name, Value::Object(object_schema(fields)), help)
+pub(super) fn object_of(name: &'static str, members: Vec<Field>, help: &str) -> Field {
+    let schema = Value::Object(object_schema(&members));
+    Field { members, ..Field::new(name, schema, help) }
 }
 
 pub(super) fn list_of(name: &'static str, items: Value, help: &str) -> Field {
     Field::new(name, json!({"type": "array", "items": items}), help)
 }
 
-pub(super) fn objects(name: &'static str, fields: &[Field], help: &str) -> Field {
-    list_of(name, Value::Object(object_schema(fields)), help)
+pub(super) fn objects(name: &'static str, members: Vec<Field>, help: &str) -> Field {
+    let items = Value::Object(object_schema(&members));
+    Field { members, ..list_of(name, items, help) }
 }
 
 pub(super) fn tags(help: &str) -> Field {
@@ -112,13 +130,13 @@ pub(super) fn tags(help: &str) -> Field {
 }
 
 pub(super) fn fence() -> Field {
-    let fields = [
+    let members = vec![
         text("resource_id", "The lease's resource.").required(),
         integer("token", "The fencing_token that lease_acquire gave.").least(0).required(),
     ];
     object_of(
         "fence",
-        &fields,
+        members,
         "Refuse the write, changing nothing, unless this lease is held now with this token.",
     )
 }
@@ -131,10 +149,10 @@ pub(super) fn idempotency_key() -> Field {
     )
 }
 
-/// The argument by which a read may be local.
+/// The argument that lets a read be local.
 pub(super) const CONSISTENCY: &str = "consistency";
 
-/// The result that a local read has besides.
+/// The result that only a local read has.
 pub(super) const AGE: &str = "age_seconds";
 
 pub(super) fn age() -> Field {
@@ -165,7 +183,7 @@ pub(super) fn limit() -> Field {
 }
 
 pub(super) fn cursor() -> Field {
-    text("cursor", "The next_cursor of the page before, to go on from there.")
+    text("cursor", "The next_cursor of the page before, to go on from there.").fills("after")
 }
 
 pub(super) fn next_cursor() -> Field {

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::call::Call;
 use super::field::{self, Field};
-use super::{Call, JsonObject, Nature, Tool, mismatch, text};
-use crate::limits;
+use super::json_object::JsonObject;
+use super::tool::{Nature, Tool};
 use crate::machine::query::Answer;
 use crate::machine::view::HistoryFilter;
 use crate::machine::{Action, Event, Json, Question};
@@ -41,7 +42,7 @@ pub(super) fn event_object(event: &Event) -> JsonObject {
         .text("key", &event.subject)
         .json_or_null("new_value", event.new.as_ref())
         .json_or_null("previous_value", event.previous.as_ref())
-        .text_or_null("agent_id", text(&event.actor))
+        .text_or_null("agent_id", event.actor.as_deref())
         .time("written_at", event.at)
         .text("action", event.action.as_str())
         .revision("revision", event.revision)
@@ -68,17 +69,19 @@ fn log_tool() -> Tool {
                 "key",
                 "Only this key; or 'workflow:<run_id>', 'lease:<resource_id>', \
                 'session:<session_id>'.",
-            ),
+            )
+            .fills("subject"),
             field::integer("n", "How many entries to return at most, up to 10000 and about 1 MiB.")
                 .least(1)
-                .default(json!(ENTRIES_DEFAULT)),
+                .default(json!(ENTRIES_DEFAULT))
+                .fills("limit"),
             field::text("action", "Only this kind of change, for example 'lease_acquire'."),
-            field::text("agent_id", "Only changes by this agent."),
+            field::text("agent_id", "Only changes by this agent.").fills("actor"),
             field::integer("before_id", "Only entries before this one, to page back.").least(0),
             field::consistency(),
         ],
         gives: vec![
-            field::objects("entries", &event_fields(), "The changes.").required(),
+            field::objects("entries", event_fields(), "The changes.").required(),
             field::integer("total", "How many entries are in this answer.").required(),
             field::integer(
                 "next_before_id",
@@ -93,16 +96,16 @@ fn log_tool() -> Tool {
 
 async fn log(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let filter = HistoryFilter {
-        subject: call.args.string("key")?.map(Into::into),
-        action: call.args.string("action")?.map(|name| action(&name)).transpose()?,
-        actor: call.args.id_if("agent_id")?,
+        subject: call.args.text_if("key")?,
+        action: call.args.string_if("action")?.map(|name| action(&name)).transpose()?,
+        actor: call.args.text_if("agent_id")?,
     };
     let page = call.args.page_of("n", ENTRIES_DEFAULT)?;
-    let before = call.args.number_if("before_id", limits::revision)?;
+    let before = call.args.revision_if("before_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::History { filter, before, page };
     let Answer::History { mut events, mut more } = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     more |= page.cut(&mut events, event_bytes);
     let reply = JsonObject::new()

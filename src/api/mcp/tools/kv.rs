@@ -1,21 +1,26 @@
 //! Keys: set, get, delete, list, transact, wait.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use super::arguments::Arguments;
+use super::call::Call;
 use super::field::{self, Field};
 use super::history::event_object;
-use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
-use crate::limits;
+use super::json_object::{JsonObject, push_string};
+use super::page::whole_rows;
+use super::tool::{Nature, Tool};
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
 use crate::machine::query::Answer;
 use crate::machine::reply::{OperationResult, Transacted, Written};
 use crate::machine::row::KeyRow;
-use crate::machine::view::{ChangeFilter, Scan};
+use crate::machine::view::ChangeFilter;
 use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 
-/// How long `state_wait` waits where nothing is said, in seconds.
-const WAIT_SECONDS_DEFAULT: i64 = 30;
+/// How long `state_wait` waits if the caller does not say.
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![set_tool(), get_tool(), delete_tool(), list_tool(), transact_tool(), wait_tool()]
@@ -83,16 +88,16 @@ fn set_tool() -> Tool {
 
 async fn set(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Set(Set {
-        key: call.args.key("key")?,
+        key: call.args.text("key")?,
         value: call.args.json("value")?,
-        ttl_ms: call.args.number_if("ttl_seconds", limits::ttl_ms)?,
-        agent_id: call.args.id_if("agent_id")?,
-        if_revision: call.args.number_if("if_revision", limits::revision)?,
+        ttl_ms: call.args.seconds_as_ms_if("ttl_seconds")?,
+        agent_id: call.args.text_if("agent_id")?,
+        if_revision: call.args.revision_if("if_revision")?,
         fence: call.args.fence()?,
     });
     match call.submit(command).await? {
         Reply::Set(written) => Ok(written_object(&written)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -100,7 +105,7 @@ fn written_object(written: &Written) -> JsonObject {
     JsonObject::new()
         .bool("ok", written.ok)
         .revision("revision", written.revision)
-        .text_if("reason", text(&written.reason))
+        .text_if("reason", written.reason.as_deref())
 }
 
 fn get_tool() -> Tool {
@@ -124,11 +129,11 @@ fn get_tool() -> Tool {
 }
 
 async fn get(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let key = call.args.key("key")?;
+    let key = call.args.text("key")?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
     let Answer::Key(row) = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     Ok(match row {
         Some(row) => JsonObject::new()
@@ -166,19 +171,19 @@ fn delete_tool() -> Tool {
 
 async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Delete(Delete {
-        key: call.args.key("key")?,
-        agent_id: call.args.id_if("agent_id")?,
-        if_revision: call.args.number_if("if_revision", limits::revision)?,
+        key: call.args.text("key")?,
+        agent_id: call.args.text_if("agent_id")?,
+        if_revision: call.args.revision_if("if_revision")?,
         fence: call.args.fence()?,
     });
     match call.submit(command).await? {
         Reply::Deleted(written) => Ok(written_object(&written)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
 fn list_tool() -> Tool {
-    let entry = [
+    let entry = vec![
         field::text("key", "The key.").required(),
         field::any("value", "Its value.").required(),
         revision_field("The revision that last changed it.").required(),
@@ -200,7 +205,7 @@ fn list_tool() -> Tool {
         ],
         gives: vec![
             field::list_of("keys", json!({"type": "string"}), "The keys.").required(),
-            field::objects("entries", &entry, "The keys with their values, if asked for."),
+            field::objects("entries", entry, "The keys with their values, if asked for."),
             field::next_cursor(),
         ],
         nature: Nature::Read,
@@ -209,27 +214,24 @@ fn list_tool() -> Tool {
 }
 
 async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let page = call.args.page()?;
-    let after = call.args.key_if("cursor")?;
+    let (scan, page, consistency) = call.args.scan()?;
     let with_values = call.args.bool_if("include_values")?.unwrap_or(false);
-    let consistency = call.args.consistency()?;
     let read = if with_values { page } else { whole_rows(page) };
-    let question = Question::Keys { scan: Scan { prefix, after }, page: read };
+    let question = Question::Keys { scan, page: read };
     let Answer::Keys { mut rows, mut next } = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     let value_bytes = |row: &KeyRow| if with_values { row.value.as_str().len() } else { 0 };
     if page.cut(&mut rows, |(key, row)| key.len() + value_bytes(row)) {
         next = rows.last().map(|(key, _)| key.clone());
     }
     let mut reply = JsonObject::new().list("keys", &rows, |text, (key, _)| {
-        super::push_string(text, key);
+        push_string(text, key);
     });
     if with_values {
         reply = reply.objects("entries", rows.iter().map(entry_object));
     }
-    Ok(reply.text_if("next_cursor", text(&next)))
+    Ok(reply.text_if("next_cursor", next.as_deref()))
 }
 
 fn entry_object((key, row): &(Text, KeyRow)) -> JsonObject {
@@ -241,19 +243,19 @@ fn entry_object((key, row): &(Text, KeyRow)) -> JsonObject {
 }
 
 fn transact_tool() -> Tool {
-    let compare = [
+    let compare = vec![
         key_field().required(),
         revision_field("Its revision is this one; 0 means that it does not exist.").least(0),
         field::any("value", "Its value is this one."),
         field::boolean("exists", "It exists (true), or it does not (false)."),
     ];
-    let operation = [
+    let operation = vec![
         field::one_of("op", &["set", "delete", "get"], "What to do.").required(),
         key_field().required(),
         field::any("value", "For set: the value."),
         ttl_field(),
     ];
-    let result = [
+    let result = vec![
         field::text("op", "What was done.").required(),
         key_field().required(),
         field::boolean("ok", "For set and delete: whether the key changed."),
@@ -272,19 +274,19 @@ fn transact_tool() -> Tool {
         takes: vec![
             field::objects(
                 "compare",
-                &compare,
+                compare,
                 "Conditions, each on one key: give exactly one \
                 of revision, value and exists.",
             ),
-            field::objects("then", &operation, "Done if all conditions hold."),
-            field::objects("otherwise", &operation, "Done if one does not."),
+            field::objects("then", operation.clone(), "Done if all conditions hold."),
+            field::objects("otherwise", operation, "Done if one does not."),
             agent_field(),
             field::fence(),
             field::idempotency_key(),
         ],
         gives: vec![
             field::boolean("succeeded", "Whether 'then' was carried out.").required(),
-            field::objects("results", &result, "One for each operation, in order.").required(),
+            field::objects("results", result, "One for each operation, in order.").required(),
             revision_field("The state's revision afterwards.").required(),
             field::text("reason", "Why nothing was carried out at all (the fence).").nullable(),
         ],
@@ -298,23 +300,22 @@ async fn transact(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
         compare: compares(&mut call)?,
         then: operations(&mut call, "then")?,
         otherwise: operations(&mut call, "otherwise")?,
-        agent_id: call.args.id_if("agent_id")?,
+        agent_id: call.args.text_if("agent_id")?,
         fence: call.args.fence()?,
     };
     let (then, otherwise) = (command.then.clone(), command.otherwise.clone());
     match call.submit(Command::Transact(command)).await? {
         Reply::Transacted(reply) => Ok(transacted_object(&reply, &then, &otherwise)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
 fn compares(call: &mut Call<'_>) -> Result<Vec<Compare>, ServiceError> {
-    let members = ["key", "revision", "value", "exists"];
-    let list = call.args.objects("compare", &members, limits::TRANSACTION_MAX)?;
-    let compare = |mut args: super::Args<'_>| {
-        let key = args.key("key")?;
+    let list = call.args.objects("compare")?;
+    let compare = |mut args: Arguments<'_>| {
+        let key = args.text("key")?;
         let value = if args.has("value") { Some(args.json("value")?) } else { None };
-        let revision = args.number_if("revision", limits::revision)?;
+        let revision = args.revision_if("revision")?;
         let exists = args.bool_if("exists")?;
         let condition = match (revision, value, exists) {
             (Some(revision), None, None) => Condition::Revision(revision),
@@ -328,11 +329,10 @@ fn compares(call: &mut Call<'_>) -> Result<Vec<Compare>, ServiceError> {
 }
 
 fn operations(call: &mut Call<'_>, name: &str) -> Result<Vec<Operation>, ServiceError> {
-    let members = ["op", "key", "value", "ttl_seconds"];
-    let list = call.args.objects(name, &members, limits::TRANSACTION_MAX)?;
-    let operation = |mut args: super::Args<'_>| {
-        let key = args.key("key")?;
-        let op = args.string("op")?.unwrap_or_default();
+    let list = call.args.objects(name)?;
+    let operation = |mut args: Arguments<'_>| {
+        let key = args.text("key")?;
+        let op = args.string_if("op")?.unwrap_or_default();
         if op != "set" && (args.has("value") || args.has("ttl_seconds")) {
             return Err(args.invalid("op", "must be 'set' where there is a value or ttl_seconds"));
         }
@@ -340,7 +340,7 @@ fn operations(call: &mut Call<'_>, name: &str) -> Result<Vec<Operation>, Service
             "set" => Ok(Operation::Set {
                 key,
                 value: args.json("value")?,
-                ttl_ms: args.number_if("ttl_seconds", limits::ttl_ms)?,
+                ttl_ms: args.seconds_as_ms_if("ttl_seconds")?,
             }),
             "delete" => Ok(Operation::Delete { key }),
             "get" => Ok(Operation::Get { key }),
@@ -376,7 +376,7 @@ fn transacted_object(
         .bool("succeeded", reply.succeeded)
         .objects("results", results)
         .revision("revision", reply.revision)
-        .text_if("reason", text(&reply.reason))
+        .text_if("reason", reply.reason.as_deref())
 }
 
 fn wait_tool() -> Tool {
@@ -399,14 +399,14 @@ fn wait_tool() -> Tool {
             .least(0),
             field::integer("timeout_seconds", "How long to wait, up to 55.")
                 .least(0)
-                .default(json!(WAIT_SECONDS_DEFAULT)),
+                .default(json!(WAIT_DEFAULT.as_secs())),
             field::limit(),
         ],
         gives: vec![
             field::boolean("changed", "Whether there were changes.").required(),
             field::objects(
                 "events",
-                &super::history::event_fields(),
+                super::history::event_fields(),
                 "The changes, oldest \
                 first.",
             )
@@ -420,16 +420,13 @@ fn wait_tool() -> Tool {
 }
 
 async fn wait(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let filter = match (call.args.key_if("key")?, call.args.key_if("prefix")?) {
+    let filter = match (call.args.text_if("key")?, call.args.text_if("prefix")?) {
         (Some(key), None) => ChangeFilter::Key(key),
         (None, Some(prefix)) => ChangeFilter::Prefix(prefix),
         _ => return Err(ServiceError::invalid("state_wait needs exactly one of key and prefix")),
     };
-    let after = call.args.number_if("after_revision", limits::revision)?;
-    let timeout = match call.args.number_if("timeout_seconds", limits::wait)? {
-        Some(timeout) => timeout,
-        None => limits::wait("timeout_seconds", WAIT_SECONDS_DEFAULT)?,
-    };
+    let after = call.args.revision_if("after_revision")?;
+    let timeout = call.args.wait_if("timeout_seconds")?.unwrap_or(WAIT_DEFAULT);
     let page = call.args.page()?;
     let mut found = call.service.wait_for_change(filter, after, timeout, page.rows).await?;
     if page.cut(&mut found.events, super::history::event_bytes)

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use super::call::Call;
 use super::field::{self, Field};
-use super::{Call, JsonObject, Nature, Tool, mismatch, text};
-use crate::limits;
+use super::json_object::JsonObject;
+use super::tool::{Nature, Tool};
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::query::Answer;
-use crate::machine::view::Scan;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
 
@@ -79,19 +79,19 @@ fn acquire_tool() -> Tool {
 
 async fn acquire(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let acquire = Acquire {
-        resource_id: call.args.id("resource_id")?,
-        holder_id: call.args.id("holder_id")?,
-        ttl_ms: call.args.number("ttl_seconds", limits::ttl_ms)?,
+        resource_id: call.args.text("resource_id")?,
+        holder_id: call.args.text("holder_id")?,
+        ttl_ms: call.args.seconds_as_ms("ttl_seconds")?,
     };
-    let wait = call.args.number_if("wait_seconds", limits::wait)?.unwrap_or_default();
+    let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
     let reply = call.service.acquire(acquire, context, wait).await?;
     Ok(JsonObject::new()
         .bool("acquired", reply.acquired)
         .text("resource_id", &reply.resource_id)
-        .text_or_null("holder", text(&reply.holder))
+        .text_or_null("holder", reply.holder.as_deref())
         .deadline_or_null("expires_at", reply.expires_at)
-        .text_or_null("reason", text(&reply.reason))
+        .text_or_null("reason", reply.reason.as_deref())
         .revision_or_null("fencing_token", reply.fencing_token))
 }
 
@@ -122,10 +122,10 @@ fn renew_tool() -> Tool {
 
 async fn renew(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Renew(Renew {
-        resource_id: call.args.id("resource_id")?,
-        holder_id: call.args.id("holder_id")?,
-        ttl_ms: call.args.number("ttl_seconds", limits::ttl_ms)?,
-        fencing_token: call.args.number_if("fencing_token", limits::revision)?,
+        resource_id: call.args.text("resource_id")?,
+        holder_id: call.args.text("holder_id")?,
+        ttl_ms: call.args.seconds_as_ms("ttl_seconds")?,
+        fencing_token: call.args.revision_if("fencing_token")?,
     });
     match call.submit(command).await? {
         Reply::Renewed(reply) => Ok(JsonObject::new()
@@ -133,7 +133,7 @@ async fn renew(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
             .text("resource_id", &reply.resource_id)
             .deadline_or_null("expires_at", reply.expires_at)
             .revision_or_null("fencing_token", reply.fencing_token)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -160,20 +160,20 @@ fn release_tool() -> Tool {
 
 async fn release(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::ReleaseLease(ReleaseLease {
-        resource_id: call.args.id("resource_id")?,
-        holder_id: call.args.id("holder_id")?,
-        fencing_token: call.args.number_if("fencing_token", limits::revision)?,
+        resource_id: call.args.text("resource_id")?,
+        holder_id: call.args.text("holder_id")?,
+        fencing_token: call.args.revision_if("fencing_token")?,
     });
     match call.submit(command).await? {
         Reply::LeaseReleased { released, resource_id } => {
             Ok(JsonObject::new().bool("released", released).text("resource_id", &resource_id))
         }
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
 fn list_tool() -> Tool {
-    let lease = [
+    let lease = vec![
         resource_field().required(),
         field::text("holder", "Who holds it.").required(),
         field::integer("fencing_token", "The token of the present grant.").required(),
@@ -191,7 +191,7 @@ fn list_tool() -> Tool {
             field::consistency(),
         ],
         gives: vec![
-            field::objects("leases", &lease, "The leases.").required(),
+            field::objects("leases", lease, "The leases.").required(),
             field::next_cursor(),
         ],
         nature: Nature::Read,
@@ -200,13 +200,10 @@ fn list_tool() -> Tool {
 }
 
 async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let page = call.args.page()?;
-    let after = call.args.key_if("cursor")?;
-    let consistency = call.args.consistency()?;
-    let question = Question::Leases { scan: Scan { prefix, after }, page };
+    let (scan, page, consistency) = call.args.scan()?;
+    let question = Question::Leases { scan, page };
     let Answer::Leases { rows, next } = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     let leases = rows.iter().map(|(resource_id, row)| {
         JsonObject::new()
@@ -215,5 +212,5 @@ async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
             .revision("fencing_token", row.token)
             .deadline_or_null("expires_at", Some(row.expires_at))
     });
-    Ok(JsonObject::new().objects("leases", leases).text_if("next_cursor", text(&next)))
+    Ok(JsonObject::new().objects("leases", leases).text_if("next_cursor", next.as_deref()))
 }

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::call::Call;
 use super::field::{self, Field};
-use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
-use crate::limits;
+use super::json_object::JsonObject;
+use super::page::whole_rows;
+use super::tool::{Nature, Tool};
 use crate::machine::command::Create;
 use crate::machine::query::Answer;
 use crate::machine::row::{RunRow, Status, StepRow};
@@ -61,17 +63,17 @@ fn run_object(run: &RunRow) -> JsonObject {
         .text("name", &run.name)
         .text("status", run.status.as_str())
         .object("tags", tags)
-        .text_or_null("agent_id", text(&run.agent_id))
+        .text_or_null("agent_id", run.agent_id.as_deref())
         .number("last_step", run.last_step)
         .time("created_at", run.created_at)
         .time("updated_at", run.updated_at)
         .number("priority", run.priority)
         .number("attempts", run.attempts)
         .number("max_attempts", run.max_attempts)
-        .text_if("parent_run_id", text(&run.parent_run_id))
+        .text_if("parent_run_id", run.parent_run_id.as_deref())
         .deadline_if("ready_at", run.ready_at.filter(|_| run.status == Status::Created))
         .deadline_if("claim_expires_at", claim_deadline(run))
-        .text_if("error", text(&run.error))
+        .text_if("error", run.error.as_deref())
 }
 
 /// A claim is kept after the end of a run, but nobody waits for its deadline.
@@ -131,20 +133,20 @@ fn create_tool() -> Tool {
 
 async fn create(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Create(Create {
-        name: call.args.id("name")?,
+        name: call.args.text("name")?,
         tags: call.args.tags()?,
-        input: call.args.json_if("input")?,
-        priority: call.args.number_if("priority", |_, number| Ok(number))?.unwrap_or(0),
-        delay_ms: call.args.number_if("delay_seconds", limits::delay_ms)?,
-        max_attempts: call.args.number_if("max_attempts", limits::attempts)?.unwrap_or(1),
-        parent_run_id: call.args.id_if("parent_run_id")?,
+        input: call.args.json_if("input"),
+        priority: call.args.integer_if("priority")?.unwrap_or(0),
+        delay_ms: call.args.seconds_as_ms_if("delay_seconds")?,
+        max_attempts: call.args.attempts_if("max_attempts")?.unwrap_or(1),
+        parent_run_id: call.args.text_if("parent_run_id")?,
     });
     match call.submit(command).await? {
         Reply::Created { run_id, name } => Ok(JsonObject::new()
             .text("run_id", &run_id)
             .text("name", &name)
             .text("status", Status::Created.as_str())),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -169,7 +171,7 @@ fn discover_tool() -> Tool {
             field::consistency(),
         ],
         gives: vec![
-            field::objects("runs", &run_fields(), "The runs, newest first.").required(),
+            field::objects("runs", run_fields(), "The runs, newest first.").required(),
             field::next_cursor(),
         ],
         nature: Nature::Read,
@@ -180,7 +182,7 @@ fn discover_tool() -> Tool {
 async fn discover(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let filter = RunFilter {
         tags: call.args.tags()?,
-        status: call.args.string("status")?.map(|name| status(&name)).transpose()?,
+        status: call.args.string_if("status")?.map(|name| status(&name)).transpose()?,
         claimable: call.args.bool_if("claimable")?,
     };
     page_of_runs(call, filter).await
@@ -199,7 +201,7 @@ async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<JsonObjec
     let consistency = call.args.consistency()?;
     let question = Question::Runs { filter, before, page: whole_rows(page) };
     let Answer::Runs { mut rows, mut next } = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     if page.cut(&mut rows, run_bytes) {
         next = rows.last().map(|last| last.created_revision);
@@ -225,7 +227,7 @@ fn list_tool() -> Tool {
             work or by tags use workflow_discover.",
         takes: vec![field::limit(), field::cursor(), field::consistency()],
         gives: vec![
-            field::objects("runs", &run_fields(), "The runs, newest first.").required(),
+            field::objects("runs", run_fields(), "The runs, newest first.").required(),
             field::next_cursor(),
         ],
         nature: Nature::Read,
@@ -250,13 +252,13 @@ fn status_tool() -> Tool {
 }
 
 async fn run_status(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let run_id = call.args.id("run_id")?;
+    let run_id = call.args.text("run_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
     match call.ask(question, consistency).await? {
         Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run)),
         Answer::Run(None) => Err(not_found(&run_id)),
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -282,7 +284,7 @@ fn resume_tool() -> Tool {
                 .required(),
             field::object("step_outputs", "Each step's output under its number.").required(),
             field::integer("next_step", "Given when there are more: pass it as from_step."),
-            field::object_of("meta", &meta, "The run itself.").required(),
+            field::object_of("meta", meta, "The run itself.").required(),
         ],
         nature: Nature::Read,
         run: |call| Box::pin(resume(call)),
@@ -290,15 +292,15 @@ fn resume_tool() -> Tool {
 }
 
 async fn resume(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let run_id = call.args.id("run_id")?;
+    let run_id = call.args.text("run_id")?;
     let consistency = call.args.consistency()?;
-    let from_step = call.args.number_if("from_step", limits::step)?.unwrap_or(0);
+    let from_step = call.args.unsigned_if("from_step")?.unwrap_or(0);
     let page = call.args.page()?;
     let question = Question::Resume { run_id: run_id.clone(), from_step, page };
     let resumed = match call.ask(question, consistency).await? {
         Answer::Resume(Some(resumed)) => resumed,
         Answer::Resume(None) => return Err(not_found(&run_id)),
-        _ => return Err(mismatch()),
+        _ => return Err(ServiceError::unexpected_answer()),
     };
     let output = |steps: JsonObject, (step, row): &(u64, StepRow)| {
         steps.json(&step.to_string(), &row.output)

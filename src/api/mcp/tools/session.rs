@@ -1,10 +1,12 @@
 //! Sessions: one JSON object an agent finds again after a restart.
 
+use super::call::Call;
 use super::field::{self, Field};
-use super::{Call, JsonObject, Nature, Tool, mismatch, text, whole_rows};
+use super::json_object::JsonObject;
+use super::page::whole_rows;
+use super::tool::{Nature, Tool};
 use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::query::Answer;
-use crate::machine::view::Scan;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
 
@@ -47,9 +49,9 @@ fn save_tool() -> Tool {
 
 async fn save(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::SaveSession(SaveSession {
-        session_id: call.args.id("session_id")?,
+        session_id: call.args.text("session_id")?,
         context: call.args.object("context")?,
-        agent_id: call.args.id_if("agent_id")?,
+        agent_id: call.args.text_if("agent_id")?,
         fence: call.args.fence()?,
     });
     match call.submit(command).await? {
@@ -57,8 +59,8 @@ async fn save(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
             .bool("ok", ok)
             .text("session_id", &session_id)
             .revision("revision", revision)
-            .text_if("reason", text(&reason))),
-        _ => Err(mismatch()),
+            .text_if("reason", reason.as_deref())),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }
 
@@ -83,11 +85,11 @@ fn restore_tool() -> Tool {
 }
 
 async fn restore(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let session_id = call.args.id("session_id")?;
+    let session_id = call.args.text("session_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Session { session_id: session_id.clone() };
     let Answer::Session(row) = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     let reply = JsonObject::new().bool("found", row.is_some()).text("session_id", &session_id);
     Ok(match row {
@@ -101,7 +103,7 @@ async fn restore(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
 }
 
 fn list_tool() -> Tool {
-    let session = [
+    let session = vec![
         session_field().required(),
         field::integer("revision", "The revision that last changed it.").required(),
         field::seconds("saved_at", "When it was first saved, in Unix seconds.").required(),
@@ -119,7 +121,7 @@ fn list_tool() -> Tool {
             field::consistency(),
         ],
         gives: vec![
-            field::objects("sessions", &session, "The sessions.").required(),
+            field::objects("sessions", session, "The sessions.").required(),
             field::next_cursor(),
         ],
         nature: Nature::Read,
@@ -131,13 +133,10 @@ fn list_tool() -> Tool {
 const SESSION_BYTES: usize = 100;
 
 async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
-    let prefix = call.args.key_if("prefix")?.unwrap_or_default();
-    let page = call.args.page()?;
-    let after = call.args.key_if("cursor")?;
-    let consistency = call.args.consistency()?;
-    let question = Question::Sessions { scan: Scan { prefix, after }, page: whole_rows(page) };
+    let (scan, page, consistency) = call.args.scan()?;
+    let question = Question::Sessions { scan, page: whole_rows(page) };
     let Answer::Sessions { mut rows, mut next } = call.ask(question, consistency).await? else {
-        return Err(mismatch());
+        return Err(ServiceError::unexpected_answer());
     };
     if page.cut(&mut rows, |(session_id, _)| session_id.len() + SESSION_BYTES) {
         next = rows.last().map(|(session_id, _)| session_id.clone());
@@ -149,7 +148,7 @@ async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at)
     });
-    Ok(JsonObject::new().objects("sessions", sessions).text_if("next_cursor", text(&next)))
+    Ok(JsonObject::new().objects("sessions", sessions).text_if("next_cursor", next.as_deref()))
 }
 
 fn delete_tool() -> Tool {
@@ -170,13 +169,13 @@ fn delete_tool() -> Tool {
 
 async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::DeleteSession(DeleteSession {
-        session_id: call.args.id("session_id")?,
-        agent_id: call.args.id_if("agent_id")?,
+        session_id: call.args.text("session_id")?,
+        agent_id: call.args.text_if("agent_id")?,
     });
     match call.submit(command).await? {
         Reply::SessionDeleted { ok, session_id } => {
             Ok(JsonObject::new().bool("ok", ok).text("session_id", &session_id))
         }
-        _ => Err(mismatch()),
+        _ => Err(ServiceError::unexpected_answer()),
     }
 }

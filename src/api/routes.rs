@@ -1,0 +1,17 @@
+//! Everything that is served over HTTP, on one listener.
+
+use axum::Router;
+
+use super::{http, mcp};
+use crate::access::Access;
+use crate::service::Service;
+
+/// The routes of MCP, of the metrics, and of the health checks.
+pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
+    let guarded = mcp::endpoint::routes(service.clone(), mcp)
+        .merge(http::metrics_routes(service.clone()))
+        .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
+    // Load balancers and supervisors hold no token. They learn nothing here but
+    // whether the server works.
+    guarded.merge(http::health_routes(service.clone()))
+}

@@ -1,0 +1,149 @@
+//! The arguments of each command, and the names that come with one.
+
+use super::bounds::{Limits, TRANSACTION_MAX};
+use super::error::Checked;
+use super::value::*;
+use crate::machine::Text;
+use crate::machine::command::*;
+
+impl Limits {
+    /// Checks every argument of a command.
+    pub fn check_command(&self, command: &Command) -> Checked {
+        match command {
+            Command::Set(set) => self.set(set),
+            Command::Delete(delete) => {
+                key("key", &delete.key)?;
+                agent_and_fence(&delete.agent_id, &delete.fence)
+            }
+            Command::Transact(transact) => self.transact(transact),
+            Command::Create(create) => self.create(create),
+            Command::Claim(claim) => {
+                identifier("run_id", &claim.run_id)?;
+                identifier("agent_id", &claim.agent_id)?;
+                ttl_ms("claim_ttl_ms", claim.claim_ttl_ms)
+            }
+            Command::ClaimNext(next) => {
+                identifier("agent_id", &next.agent_id)?;
+                optional_identifier("name", &next.name)?;
+                tags(&next.tags)?;
+                ttl_ms("claim_ttl_ms", next.claim_ttl_ms)
+            }
+            Command::Heartbeat(held) | Command::Release(held) => {
+                identifier("run_id", &held.run_id)?;
+                identifier("agent_id", &held.agent_id)
+            }
+            Command::Checkpoint(checkpoint) => {
+                identifier("run_id", &checkpoint.run_id)?;
+                self.json("output", &checkpoint.output)?;
+                optional_identifier("agent_id", &checkpoint.claimant.agent_id)
+            }
+            Command::Complete(complete) => {
+                identifier("run_id", &complete.run_id)?;
+                self.optional_json("result", &complete.result)?;
+                optional_identifier("agent_id", &complete.claimant.agent_id)
+            }
+            Command::Fail(fail) => {
+                identifier("run_id", &fail.run_id)?;
+                note("error", &fail.error)?;
+                optional_identifier("agent_id", &fail.claimant.agent_id)
+            }
+            Command::Cancel(cancel) => {
+                identifier("run_id", &cancel.run_id)?;
+                note("reason", cancel.reason.as_deref().unwrap_or_default())?;
+                optional_identifier("agent_id", &cancel.agent_id)
+            }
+            Command::Acquire(acquire) => {
+                lease(&acquire.resource_id, &acquire.holder_id)?;
+                ttl_ms("ttl_ms", acquire.ttl_ms)
+            }
+            Command::Renew(renew) => {
+                lease(&renew.resource_id, &renew.holder_id)?;
+                ttl_ms("ttl_ms", renew.ttl_ms)
+            }
+            Command::ReleaseLease(release) => lease(&release.resource_id, &release.holder_id),
+            Command::SaveSession(save) => {
+                identifier("session_id", &save.session_id)?;
+                self.object("context", &save.context)?;
+                agent_and_fence(&save.agent_id, &save.fence)
+            }
+            Command::DeleteSession(delete) => {
+                identifier("session_id", &delete.session_id)?;
+                optional_identifier("agent_id", &delete.agent_id)
+            }
+            Command::Reset | Command::Sweep { .. } => Ok(()),
+        }
+    }
+
+    fn set(&self, set: &Set) -> Checked {
+        key("key", &set.key)?;
+        self.json("value", &set.value)?;
+        optional_ttl_ms("ttl_ms", set.ttl_ms)?;
+        agent_and_fence(&set.agent_id, &set.fence)
+    }
+
+    fn transact(&self, transact: &Transact) -> Checked {
+        each("compare", &transact.compare, |compare| self.compare(compare))?;
+        each("then", &transact.then, |operation| self.operation(operation))?;
+        each("otherwise", &transact.otherwise, |operation| self.operation(operation))?;
+        agent_and_fence(&transact.agent_id, &transact.fence)
+    }
+
+    fn compare(&self, compare: &Compare) -> Checked {
+        key("key", &compare.key)?;
+        match &compare.condition {
+            Condition::Value(value) => self.json("value", value),
+            Condition::Revision(_) | Condition::Exists(_) => Ok(()),
+        }
+    }
+
+    fn operation(&self, operation: &Operation) -> Checked {
+        match operation {
+            Operation::Set { key: name, value, ttl_ms } => {
+                key("key", name)?;
+                self.json("value", value)?;
+                optional_ttl_ms("ttl_ms", *ttl_ms)
+            }
+            Operation::Delete { key: name } | Operation::Get { key: name } => key("key", name),
+        }
+    }
+
+    fn create(&self, create: &Create) -> Checked {
+        identifier("name", &create.name)?;
+        tags(&create.tags)?;
+        self.optional_json("input", &create.input)?;
+        delay_ms("delay_ms", create.delay_ms.unwrap_or_default())?;
+        attempts("max_attempts", create.max_attempts)?;
+        optional_identifier("parent_run_id", &create.parent_run_id)
+    }
+}
+
+/// Checks the names that may come with any command: who sends it, and under
+/// which key it may be repeated.
+pub fn check_names(agent_id: &Option<Text>, idempotency: &Option<Text>) -> Checked {
+    optional_identifier("agent_id", agent_id)?;
+    match idempotency {
+        Some(key) => idempotency_key("idempotency_key", key),
+        None => Ok(()),
+    }
+}
+
+/// Checks a list of a transaction. An error names the element.
+fn each<T>(path: &str, list: &[T], check: impl Fn(&T) -> Checked) -> Checked {
+    count(path, list.len(), TRANSACTION_MAX)?;
+    list.iter().enumerate().try_for_each(|(index, element)| {
+        check(element).map_err(|error| error.within(&format!("{path}[{index}]")))
+    })
+}
+
+fn agent_and_fence(agent_id: &Option<Text>, fence: &Option<Fence>) -> Checked {
+    optional_identifier("agent_id", agent_id)?;
+    match fence {
+        Some(fence) => identifier("fence.resource_id", &fence.resource_id),
+        None => Ok(()),
+    }
+}
+
+fn lease(resource_id: &str, holder_id: &str) -> Checked {
+    identifier("resource_id", resource_id)?;
+    identifier("holder_id", holder_id)
+}
