@@ -7,12 +7,14 @@
 //! | `grpc` | the same commands and questions for programs |
 //! | `http` | what both sides of the HTTP listener share: authorization, connections, metrics and health |
 //! | `routes` | everything on the HTTP listener |
+//! | `json_rpc` | JSON-RPC errors, with which HTTP requests are refused |
 //! | `observed` | counting calls, and containing their panics |
 //!
 //! The protocols never import one another, so that each can be read alone.
 
 pub mod grpc;
 pub mod http;
+mod json_rpc;
 pub mod mcp;
 mod observed;
 mod routes;

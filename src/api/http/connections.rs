@@ -1,5 +1,5 @@
-//! The listener: accepts a bounded number of connections, closes those that
-//! dawdle, and on shutdown leaves no request unanswered.
+//! The listener: accepts a bounded number of connections, closes those that are
+//! too slow or idle for too long, and answers every request before it ends.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -26,18 +26,19 @@ use crate::observe;
 /// How connections are treated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections at once; more are answered 503 and closed. Well above the
-    /// number of calls that may wait, so that there is room for others besides.
+    /// How many connections there may be; further ones are answered 503 and
+    /// closed. This is well above the number of calls that may wait, so that those
+    /// leave room for others.
     pub connections_max: usize,
     /// How long a client may take to send a request's head, and how long a
-    /// connection may lie idle. Above the 60 s for which clients commonly keep
-    /// idle connections.
+    /// connection may be idle. This is more than the 60 s for which clients commonly
+    /// keep idle connections, so that the client closes them first.
     pub head_timeout: Duration,
-    /// How long after a shutdown began connections are kept for the client's
-    /// next request, whose answer then asks the client to close. Cutting an idle
-    /// connection at once would meet requests that are on their way.
+    /// How long connections stay open after a shutdown has begun. The answer to the
+    /// client's next request asks it to close the connection. Closing an idle
+    /// connection at once would lose requests that are on their way.
     pub linger: Duration,
-    /// How long requests under way may take to finish after that.
+    /// How long requests in flight may take to finish after that.
     pub drain: Duration,
 }
 
@@ -55,31 +56,32 @@ impl Default for Options {
 /// The other end of the connection on which a request came.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Nothing where it is not a network's.
+    /// `None` if the connection does not come from a network.
     pub ip: Option<IpAddr>,
 }
 
-/// Connections that are turned away at once; more are closed without a word.
-const TURNED_AWAY_MAX: usize = 256;
+/// How many connections may be in the course of being refused; further ones are
+/// closed without an answer.
+const REFUSING_MAX: usize = 256;
 
-/// How long one that is turned away may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a refused client may take to read the answer.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What it is told.
-const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+/// The answer to a refused client.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain\r\ncontent-length: 49\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
     the server is busy: too many connections at once\n";
 
-/// Pause after a failed accept: running out of file descriptors would
-/// otherwise turn into a busy loop.
+/// The pause after a failed accept. Without it, running out of file descriptors
+/// would become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often samples of histograms are put into their buckets, so that they do
-/// not pile up where nobody reads the metrics.
+/// How often the samples of histograms are put into their buckets, so that they do
+/// not accumulate when nobody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Serves `routes` on `listener` until `shutdown` is cancelled and requests
-/// under way are done, `options.linger` and `options.drain` at most.
+/// Serves `routes` on `listener` until `shutdown` is cancelled and the requests in
+/// flight are finished, which may take up to `options.linger` and `options.drain`.
 ///
 /// # Errors
 /// The listener's socket cannot be drained at the end; a failing accept is
@@ -91,13 +93,13 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(options.connections_max));
-    let door = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    let refusing = Arc::new(Semaphore::new(REFUSING_MAX));
     let connections = TaskTracker::new();
-    let start = |stream, place: Option<Place>| {
+    let start = |stream, permit: Option<OwnedSemaphorePermit>| {
         let serving = connection(stream, routes.clone(), options.clone(), shutdown.clone());
         connections.spawn(async move {
             serving.await;
-            drop(place);
+            drop(permit);
         });
     };
     let mut upkeep = tokio::time::interval(UPKEEP);
@@ -113,8 +115,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => match room.clone().try_acquire_owned() {
-                Ok(place) => start(stream, Some(place)),
-                Err(_full) => turn_away(stream, &door),
+                Ok(permit) => start(stream, Some(permit)),
+                Err(_full) => refuse(stream, &refusing),
             },
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -122,7 +124,8 @@ pub async fn serve(
             }
         }
     }
-    // Closing the listener resets what the backlog holds.
+    // Closing the listener would reset the connections that are still in the
+    // backlog.
     let backlog = listener.into_std()?;
     while let Ok((stream, _)) = backlog.accept() {
         stream.set_nonblocking(true)?;
@@ -137,23 +140,21 @@ pub async fn serve(
     Ok(())
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
-
-/// Tells a client why it is not served. Left in the backlog it would wait for an
-/// answer that may never come.
-fn turn_away(mut stream: TcpStream, door: &Arc<Semaphore>) {
-    let Ok(place) = door.clone().try_acquire_owned() else { return };
+/// Tells a client why it is not served. If its connection were left in the backlog,
+/// it would wait for an answer that may never come.
+fn refuse(mut stream: TcpStream, refusing: &Arc<Semaphore>) {
+    let Ok(permit) = refusing.clone().try_acquire_owned() else { return };
     tokio::spawn(async move {
-        let farewell = async {
-            stream.write_all(TURNED_AWAY).await?;
+        let answer = async {
+            stream.write_all(REFUSAL).await?;
             stream.shutdown().await?;
             // A client that still sends when its connection is closed loses the
             // answer (RFC 9112, section 9.6).
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
         };
-        // Whoever does not read it has gone.
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
-        drop(place);
+        // A client that does not read the answer is gone.
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, answer).await;
+        drop(permit);
     });
 }
 
@@ -163,8 +164,8 @@ async fn connection(
     options: Options,
     shutdown: CancellationToken,
 ) {
-    // Answers are small and written whole: waiting to fill a packet costs
-    // tens of milliseconds.
+    // Answers are small and written whole. Waiting to fill a packet would cost tens
+    // of milliseconds.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
@@ -186,13 +187,13 @@ async fn connection(
         .header_read_timeout(options.head_timeout)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);
-    let idled = async {
+    let shut_down = async {
         shutdown.cancelled().await;
         tokio::time::sleep(options.linger).await;
     };
     let result = tokio::select! {
         result = serving.as_mut() => result,
-        () = idled => {
+        () = shut_down => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

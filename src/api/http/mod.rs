@@ -1,79 +1,16 @@
-//! HTTP: health and metrics, the guard in front of what needs one, and the
-//! listener ([`serve`]).
+//! What every HTTP listener needs, whatever it serves.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `connections` | [`serve`]: accepting connections, and closing them at the end |
+//! | `authorization` | who may call |
+//! | `health`, `metrics` | the routes for operators |
 
 pub mod authorization;
 mod connections;
-
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+mod health;
+mod metrics;
 
 pub use connections::{Options, Peer, serve};
-
-use crate::observe;
-use crate::service::Service;
-use crate::store::Health;
-
-/// `/healthz`: the process is alive. `/readyz`: it can serve; 503 with the
-/// reason where it cannot.
-pub fn health_routes(service: Service) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(service)
-}
-
-/// `/metrics`, for Prometheus.
-pub fn metrics_routes(service: Service) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(service)
-}
-
-async fn ready(State(service): State<Service>) -> Response {
-    match unready(&service.health().await) {
-        None => "ok\n".into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
-    }
-}
-
-/// Why a node should get no requests now, if so.
-fn unready(health: &Health) -> Option<String> {
-    if let Some(fault) = &health.fault {
-        return Some(fault.clone());
-    }
-    let cluster = health.cluster.as_ref()?;
-    match (cluster.leader, cluster.caught_up) {
-        (None, _) => Some("no leader is known".into()),
-        (Some(_), false) => Some(format!(
-            "a majority has not confirmed this node's state yet: applied {} of {}",
-            cluster.applied_index, cluster.committed_index
-        )),
-        (Some(_), true) => None,
-    }
-}
-
-async fn metrics(State(service): State<Service>) -> Response {
-    let page = observe::render(&service).await;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::ClusterHealth;
-
-    #[test]
-    fn a_node_is_ready_when_it_knows_a_leader_and_has_caught_up() {
-        let node = |leader, caught_up| Health {
-            cluster: Some(ClusterHealth { leader, caught_up, ..Default::default() }),
-            ..Default::default()
-        };
-        assert_eq!(unready(&Health::default()), None);
-        assert_eq!(unready(&node(Some(1), true)), None);
-        assert_eq!(unready(&node(None, true)).as_deref(), Some("no leader is known"));
-        assert!(unready(&node(Some(1), false)).is_some_and(|why| why.contains("not confirmed")));
-        let broken = Health { fault: Some("disk full".into()), ..Default::default() };
-        assert_eq!(unready(&broken).as_deref(), Some("disk full"));
-    }
-}
+pub use health::health_routes;
+pub use metrics::metrics_routes;

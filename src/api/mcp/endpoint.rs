@@ -1,6 +1,6 @@
-//! `/mcp`: MCP's Streamable HTTP transport without keeping sessions, so that any
-//! node answers any request. Reads the body within bounds and hands it to the fast
-//! lane, which hands what it does not know to rmcp.
+//! The route `/mcp`: MCP's Streamable HTTP transport without server-side
+//! sessions, so that any node can answer any request. It reads the body within
+//! bounds, and answers plain calls by the fast path and the rest by rmcp.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,27 @@ use axum::routing::any;
 use futures::StreamExt;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{self, InFlightCalls, MessageKind};
 use super::{Handler, fast_path, malformed, too_deep};
+use crate::api::json_rpc;
 use crate::service::Service;
 
 /// How requests are treated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Largest request, in bytes.
+    /// The largest request, in bytes.
     pub body_bytes_max: usize,
-    /// Bytes of requests held at once; more are answered 503.
+    /// How many bytes of requests may be in memory at once. Further requests are
+    /// answered 503.
     pub bodies_bytes_max: usize,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
-    /// Whether plain calls take the fast lane; the answers are the same.
-    pub fast_lane: bool,
-    /// Ends answers that are streamed.
+    /// Whether plain calls take the fast path. The answers are the same.
+    pub fast_path: bool,
+    /// Ends streamed answers when it is cancelled.
     pub shutdown: CancellationToken,
 }
 
@@ -44,7 +45,7 @@ impl Default for Options {
             body_bytes_max: 4 * 1024 * 1024,
             bodies_bytes_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
-            fast_lane: true,
+            fast_path: true,
             shutdown: CancellationToken::new(),
         }
     }
@@ -59,7 +60,7 @@ pub fn routes(service: Service, options: Options) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        // The guard in front has checked both, by the operator's lists.
+        // `http::authorization` has checked both, by the operator's lists.
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_max_request_body_bytes(options.body_bytes_max)
@@ -71,8 +72,8 @@ pub fn routes(service: Service, options: Options) -> Router {
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let underway = InFlightCalls::default();
-    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, underway };
+    let calls = InFlightCalls::default();
+    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, calls };
     Router::new().route("/mcp", any(answer)).with_state(endpoint)
 }
 
@@ -82,7 +83,7 @@ struct Endpoint {
     rmcp: StreamableHttpService<Handler, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
-    underway: InFlightCalls,
+    calls: InFlightCalls,
 }
 
 async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
@@ -97,54 +98,57 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     }
     let Ok(mut room) = endpoint.bodies.try_acquire_many(announced.max(1) as u32) else {
         let why = "the server is busy: too many large requests at once; try again";
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
+        return json_rpc::refusal(StatusCode::SERVICE_UNAVAILABLE, why);
     };
     let (parts, body) = request.into_parts();
     let reading = read(body, most);
     let body = match tokio::time::timeout(endpoint.options.body_timeout, reading).await {
         Ok(Ok(body)) => body,
-        Ok(Err(Unread::TooLarge)) => return endpoint.too_large(),
-        Ok(Err(Unread::Broken(why))) => {
+        Ok(Err(BodyError::TooLarge)) => return endpoint.too_large(),
+        Ok(Err(BodyError::Broken(why))) => {
             let why = format!("the request's body could not be read: {why}");
-            return refusal(StatusCode::BAD_REQUEST, &why);
+            return json_rpc::refusal(StatusCode::BAD_REQUEST, &why);
         }
         Err(_) => {
-            return refusal(StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly");
+            return json_rpc::refusal(
+                StatusCode::REQUEST_TIMEOUT,
+                "the request's body came too slowly",
+            );
         }
     };
-    // Calls may wait for long, and without an announced length the most that a
-    // body can be is booked.
+    // What was reserved but not used is released at once, since a call may wait
+    // for long. A body without an announced length reserves the most there may be.
     drop(room.split(room.num_permits().saturating_sub(body.len())));
     if let Some(response) = too_deep::refuse(&parts.headers, &body) {
         return response;
     }
-    if endpoint.options.fast_lane
+    if endpoint.options.fast_path
         && let Some(call) = fast_path::recognise(&parts, &body)
     {
         return call.answer(&endpoint.service).await;
     }
     let is_json = malformed::is_json(&parts.headers);
-    let response = endpoint.carry(parts, body.clone()).await;
-    // rmcp says this in plain text of a body that it could not read, too.
+    let response = endpoint.call_rmcp(parts, body.clone()).await;
+    // rmcp gives this status, in plain text, also to a body that it cannot read.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && is_json
         && let Some(error) = malformed::refuse(&body)
     {
-        return too_deep::response(StatusCode::BAD_REQUEST, error);
+        return json_rpc::response(StatusCode::BAD_REQUEST, error);
     }
     response
 }
 
 impl Endpoint {
-    /// PoolWorker a message to rmcp. The call that it may be can be cancelled from
-    /// elsewhere meanwhile.
-    async fn carry(&self, mut parts: Parts, body: Bytes) -> Response {
-        let noted = self.underway.note(&parts.headers, &body);
-        if let MessageKind::Call(call) = &noted {
+    /// Lets rmcp answer a message. If it is a call, another request may cancel it
+    /// meanwhile.
+    async fn call_rmcp(&self, mut parts: Parts, body: Bytes) -> Response {
+        let kind = self.calls.track(&parts.headers, &body);
+        if let MessageKind::Call(call) = &kind {
             parts.extensions.insert(call.cancelled.clone());
         }
         let mut response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
-        if let MessageKind::Introduction(session) = noted
+        if let MessageKind::Introduction(session) = kind
             && response.status().is_success()
         {
             in_flight::add_session(response.headers_mut(), session);
@@ -158,7 +162,10 @@ impl Endpoint {
 
     fn too_large(&self) -> Response {
         let most = self.options.body_bytes_max;
-        refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("a request takes up to {most} bytes"))
+        json_rpc::refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("a request takes up to {most} bytes"),
+        )
     }
 }
 
@@ -166,48 +173,40 @@ fn content_length(request: &Request) -> Option<usize> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-enum Unread {
+enum BodyError {
     TooLarge,
     Broken(String),
 }
 
-async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
+async fn read(body: Body, most: usize) -> Result<Bytes, BodyError> {
     let mut frames = body.into_data_stream();
     let mut parts: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
         bytes += frame.len();
         if bytes > most {
             tokio::spawn(discard(frames, most));
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         parts.push(frame);
     }
-    // Nearly always one frame, which then need not be copied.
+    // There is nearly always one frame, which then need not be copied.
     match parts.len() {
         1 => Ok(parts.remove(0)),
         _ => Ok(parts.concat().into()),
     }
 }
 
-/// A client that still sends when its connection is closed loses the answer
-/// (RFC 9112, section 9.6), so what comes is read for a while: up to
-/// `bytes_most` more, with pauses of [`LINGER`] at most.
-async fn discard(mut frames: BodyDataStream, bytes_most: usize) {
+/// Reads and drops what a refused client still sends: a client that is sending
+/// when its connection is closed loses the answer (RFC 9112, section 9.6). Ends
+/// after `bytes_max` more bytes, or after a pause of [`LINGER`].
+async fn discard(mut frames: BodyDataStream, bytes_max: usize) {
     let mut bytes = 0;
-    while bytes <= bytes_most {
+    while bytes <= bytes_max {
         match tokio::time::timeout(LINGER, frames.next()).await {
             Ok(Some(Ok(frame))) => bytes += frame.len(),
             Ok(Some(Err(_)) | None) | Err(_) => return,
         }
     }
-}
-
-/// A JSON-RPC error without an id: the request was not read.
-fn refusal(status: StatusCode, why: &str) -> Response {
-    const INVALID_REQUEST: i32 = -32600;
-    let error = json!({"code": INVALID_REQUEST, "message": why});
-    let body = json!({"jsonrpc": "2.0", "id": null, "error": error}).to_string();
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

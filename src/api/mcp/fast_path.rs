@@ -1,41 +1,44 @@
-//! The fast lane: a plain, valid `tools/call` is answered without rmcp's
-//! parsing, validation and tasks, which cost more than most tools.
+//! The fast path: a plain, valid `tools/call` is answered without rmcp's
+//! parsing, validation and tasks, which cost more than most tools do.
 //!
-//! It knows sufficient conditions only. Whatever it does not recognise goes to
-//! rmcp untouched, errors among it; once a tool has started there is no way
-//! back. A test sends the same requests through both and compares the answers.
+//! Its conditions are sufficient, not necessary. A request that it does not
+//! recognise, because it is wrong or just unusual, goes to rmcp unchanged. Once
+//! a tool has started, the request can no longer be handed over. A test sends
+//! the same requests by both paths and compares the answers.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use rmcp::model::ClientCapabilities;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::json_rpc;
+use super::call_result;
 use super::tools::{self, Tool};
 use crate::access::Caller;
+use crate::api::json_rpc;
 use crate::service::Service;
 
-/// A call that was recognised.
+/// A plain call.
 pub struct FastCall<'a> {
     tool: &'static Tool,
     arguments: Map<String, Value>,
     caller: Caller,
-    /// JSON text, as it came.
+    /// The JSON text that the client sent.
     id: &'a str,
+    /// Whether the result names its type.
     typed: bool,
 }
 
-/// Revisions whose clients send no `_meta` of the protocol's.
+/// The revisions whose clients send no `_meta` of the protocol.
 const OLDER: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// The revision whose clients name it in each request.
 const STATELESS: &str = "2026-07-28";
 
-/// What MCP's clients accept, as they commonly write it.
+/// The ways in which MCP clients commonly write what they accept.
 const ACCEPTED: [&str; 4] = [
     "application/json, text/event-stream",
     "text/event-stream, application/json",
@@ -43,7 +46,8 @@ const ACCEPTED: [&str; 4] = [
     "text/event-stream,application/json",
 ];
 
-/// Digits of a number that is certainly exact and written as it was read.
+/// A number of at most this many digits is exact, and is written just as it was
+/// read.
 const ID_DIGITS_MAX: usize = 15;
 
 #[derive(Deserialize)]
@@ -54,21 +58,21 @@ struct CallEnvelope<'a> {
     id: &'a RawValue,
     method: &'a str,
     #[serde(borrow)]
-    params: Params<'a>,
+    params: CallParameters<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Params<'a> {
+struct CallParameters<'a> {
     name: &'a str,
     arguments: Option<Map<String, Value>>,
     #[serde(borrow, rename = "_meta")]
-    meta: Option<Meta<'a>>,
+    meta: Option<CallMeta<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Meta<'a> {
+struct CallMeta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
     version: &'a str,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
@@ -95,19 +99,19 @@ pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
     if !is_json || !ACCEPTED.contains(&only(headers, header::ACCEPT.as_str())?) {
         return None;
     }
-    // Whether the name is one of ours the guard has seen; that there is one, and
-    // that it is well formed, matters too.
+    // The authorization in front has compared the host with the configured ones.
+    // rmcp also refuses a host that is missing or malformed.
     only(headers, header::HOST.as_str())?.parse::<Authority>().ok()?;
     let envelope: CallEnvelope<'_> = serde_json::from_slice(body).ok()?;
     if envelope.jsonrpc != "2.0" || envelope.method != "tools/call" {
         return None;
     }
     let params = envelope.params;
-    let typed = revision(headers, params.name, params.meta.as_ref())?;
+    let typed = is_typed(headers, params.name, params.meta.as_ref())?;
     let tool = tools::find(params.name)?;
     let arguments = params.arguments.unwrap_or_default();
-    // Calls that wait are stopped with their client and with the server, which
-    // rmcp sees to.
+    // A call that waits must end when its client or the server goes away. rmcp
+    // does that.
     if tool.waits(&arguments) {
         return None;
     }
@@ -116,21 +120,17 @@ pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
 }
 
 impl FastCall<'_> {
-    /// Carries out the call. The answer is always a result: what goes wrong in
-    /// a tool is one too.
+    /// Carries out the call. Errors of a tool are results too, so there is
+    /// always one.
     pub async fn answer(self, service: &Service) -> Response {
         let result = tools::call(service, &self.caller, self.tool, self.arguments).await;
-        let mut response =
-            Response::new(Body::from(json_rpc::result(self.id, &result, self.typed)));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
+        json_rpc::response(StatusCode::OK, call_result::answer(self.id, &result, self.typed))
     }
 }
 
-/// Whether results name their type in the client's revision; nothing where
-/// headers and body do not certainly agree on a revision.
-fn revision(headers: &HeaderMap, tool: &str, meta: Option<&Meta<'_>>) -> Option<bool> {
+/// Whether results name their type in the client's revision; `None` unless
+/// headers and body agree on a revision.
+fn is_typed(headers: &HeaderMap, tool: &str, meta: Option<&CallMeta<'_>>) -> Option<bool> {
     const VERSION: &str = "mcp-protocol-version";
     match meta {
         None if !headers.contains_key(VERSION) => Some(false),
@@ -145,15 +145,15 @@ fn revision(headers: &HeaderMap, tool: &str, meta: Option<&Meta<'_>>) -> Option<
     }
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs exactly once.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// An id that comes out again as the text that it is: a short whole number, or
-/// a string without escapes.
+/// An id whose text rmcp would not change: a short whole number, or a string
+/// without escapes.
 fn plain_id(id: &str) -> Option<&str> {
     let is_plain = match id.strip_prefix('"') {
         Some(text) => !text.contains('\\'),
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_would_change_on_the_way_are_left_to_rmcp() {
+    fn ids_that_rmcp_would_rewrite_are_left_to_it() {
         for plain in ["0", "-1", "999999999999999", "\"a\"", "\"\"", "\"ü\""] {
             assert_eq!(plain_id(plain), Some(plain));
         }

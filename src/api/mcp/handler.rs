@@ -1,5 +1,5 @@
-//! The rmcp handler: which tools there are, and how a call's result looks on
-//! the wire.
+//! The rmcp handler: which tools there are, and what a call's result looks like
+//! in the protocol.
 
 use std::sync::{Arc, LazyLock};
 
@@ -44,15 +44,16 @@ At the start of a conversation: session_restore; before its end: session_save.
 Errors carry a code. unavailable: nothing was written, try again. outcome_unknown: repeat the call \
 with the same idempotency_key. So give writes that must not happen twice an idempotency_key.";
 
-/// How long clients may keep the list of tools, in milliseconds: it changes
-/// only with the program.
+/// How long clients may cache the list of tools, in milliseconds. It changes only
+/// with the program.
 const LIST_TTL_MS: u64 = 300_000;
 
-/// Serves one connection or one request; cheap to make.
+/// Serves one connection or one request. It is cheap to create.
 #[derive(Clone)]
 pub struct Handler {
     service: Service,
-    /// The client sends nothing more, and waits for nothing.
+    /// Cancelled when the client has closed its side of a pipe: it then waits for
+    /// nothing any more.
     hung_up: CancellationToken,
 }
 
@@ -61,7 +62,7 @@ impl Handler {
         Handler::until(service, CancellationToken::new())
     }
 
-    /// For a client that may hang up while answers are still on their way to it.
+    /// A handler for a client that may close its side while calls are waiting.
     pub fn until(service: Service, hung_up: CancellationToken) -> Handler {
         Handler { service, hung_up }
     }
@@ -108,8 +109,9 @@ impl ServerHandler for Handler {
         let arguments = request.arguments.unwrap_or_default();
         let hung_up = tool.waits(&arguments).then_some(&self.hung_up);
         let call = tools::call(&self.service, &caller, tool, arguments);
-        // Commands already on their way are finished whoever listens; what they
-        // grant is given back where nobody listens any more, hence the order.
+        // The cancellation is polled first. A command that is on its way is carried
+        // out anyway, and what it grants to a caller that has gone is given back,
+        // so its reply must not be accepted for such a caller.
         let result = tokio::select! {
             biased;
             () = cancelled(&context, hung_up) => {
@@ -121,7 +123,7 @@ impl ServerHandler for Handler {
         rmcp_result(result).map(CallToolResponse::Complete)
     }
 
-    /// A known method whose parameters could not be read comes here too.
+    /// rmcp also calls this for a known method whose parameters it cannot read.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -137,7 +139,7 @@ impl ServerHandler for Handler {
     }
 }
 
-/// Who calls: over HTTP as the access policy found, over a pipe whoever
+/// Who calls: over HTTP the caller that was authorized, over a pipe the user who
 /// started this process.
 fn caller(context: &RequestContext<RoleServer>) -> Caller {
     match context.extensions.get::<axum::http::request::Parts>() {
@@ -146,13 +148,13 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
     }
 }
 
-/// Until the client has gone, or has cancelled the call, here or elsewhere; and
-/// until it has hung up, where that counts.
+/// Ends when the client has gone or has cancelled the call, by this connection or
+/// by another; or when it has hung up, if `hung_up` is given.
 async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&CancellationToken>) {
     let parts = context.extensions.get::<axum::http::request::Parts>();
-    let elsewhere = parts.and_then(|parts| parts.extensions.get::<CancelledByClient>());
-    let elsewhere = elsewhere.map(|CancelledByClient(token)| token);
-    let tokens = [Some(&context.ct), elsewhere, hung_up];
+    let by_client = parts.and_then(|parts| parts.extensions.get::<CancelledByClient>());
+    let by_client = by_client.map(|CancelledByClient(token)| token);
+    let tokens = [Some(&context.ct), by_client, hung_up];
     let first = tokens.into_iter().flatten().map(|token| Box::pin(token.cancelled()));
     futures::future::select_all(first).await;
 }
@@ -177,8 +179,8 @@ fn rmcp_result(result: ToolResult) -> Result<CallToolResult, ErrorData> {
     Ok(reply)
 }
 
-/// Results nest a few levels deeper than the deepest value that is taken,
-/// which is deeper than the parser goes by itself; the bound is ours.
+/// Parses a result without serde_json's limit on depth. A result nests a few
+/// levels deeper than the deepest value that is accepted, so it has a bound.
 fn parse(text: &str) -> serde_json::Result<Value> {
     let mut parser = serde_json::Deserializer::from_str(text);
     parser.disable_recursion_limit();

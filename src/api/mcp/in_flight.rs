@@ -1,8 +1,8 @@
-//! Calls under way over HTTP, so that `notifications/cancelled` that comes on
-//! another connection finds its call. Requests are numbered by each client for
-//! itself, so clients get a session id when they introduce themselves. Nothing
-//! is kept for it, and any node takes any id. Clients of revision 2026-07-28 need
-//! none: they cancel a call by closing its connection.
+//! The calls in flight over HTTP, so that a `notifications/cancelled` on another
+//! connection finds the call that it cancels. Each client numbers its requests by
+//! itself, so a client gets a session id with the answer to `initialize`. Nothing
+//! is stored under it, and every node accepts every id. Clients of revision
+//! 2026-07-28 need none: they cancel a call by closing its connection.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,36 +13,37 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-/// By this header a client says who it is.
+/// The header by which clients are told apart.
 const SESSION: &str = "mcp-session-id";
-/// From this revision on there are no sessions.
+/// From this revision of the protocol on there are no sessions.
 const STATELESS_FROM: &str = "2026-07-28";
 
-/// Calls of this node that are under way, by session and request.
+/// The calls in flight on this node, by session and request id.
 #[derive(Clone, Default)]
 pub(super) struct InFlightCalls(Arc<Mutex<BTreeMap<(String, String), CancellationToken>>>);
 
-/// Goes with a request: cancelled when the client cancels it elsewhere.
+/// An extension of a request. It is cancelled when the client cancels the
+/// request by another one.
 #[derive(Clone)]
 pub(super) struct CancelledByClient(pub(super) CancellationToken);
 
-/// A call that is under way until this is dropped.
+/// A call that counts as in flight until this is dropped.
 pub(super) struct InFlightCall {
-    underway: InFlightCalls,
-    name: (String, String),
+    calls: InFlightCalls,
+    id: (String, String),
     pub(super) cancelled: CancelledByClient,
 }
 
-/// What a message is, as far as it matters here.
+/// What a message is, as far as it matters for cancelling.
 pub(super) enum MessageKind {
-    /// With the session that the client is given.
-    Introduction(HeaderValue),
+    /// The client introduces itself, and gets this session id.
+    Initialize(HeaderValue),
     Call(InFlightCall),
     Other,
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct MessageHead<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     method: Option<String>,
@@ -51,33 +52,33 @@ struct Message<'a> {
 }
 
 #[derive(Deserialize)]
-struct Cancelled {
+struct CancelParameters {
     #[serde(rename = "requestId")]
     request_id: Value,
 }
 
 #[derive(Deserialize)]
-struct Introduction {
+struct InitializeParameters {
     #[serde(rename = "protocolVersion")]
     version: String,
 }
 
 impl InFlightCalls {
-    /// Takes note of a message: registers a call, cancels one.
-    pub(super) fn note(&self, headers: &HeaderMap, body: &[u8]) -> MessageKind {
-        // What is no message at all is for others to say.
-        let Ok(message) = serde_json::from_slice::<Message<'_>>(body) else {
+    /// Registers the call that a message makes, or cancels the one that it names.
+    pub(super) fn track(&self, headers: &HeaderMap, body: &[u8]) -> MessageKind {
+        // Whether this is a valid message at all is decided later.
+        let Ok(message) = serde_json::from_slice::<MessageHead<'_>>(body) else {
             return MessageKind::Other;
         };
         let session = headers.get(SESSION).and_then(|session| session.to_str().ok());
         match (message.method.as_deref(), session) {
-            (Some("initialize"), _) if is_older(message.params) => introduce(),
+            (Some("initialize"), _) if is_older(message.params) => initialize(),
             (Some("tools/call"), Some(session)) => match message.id.and_then(parse) {
                 Some(id) => MessageKind::Call(self.register(session, id)),
                 None => MessageKind::Other,
             },
             (Some("notifications/cancelled"), Some(session)) => {
-                if let Some(Cancelled { request_id }) = message.params.and_then(parse) {
+                if let Some(CancelParameters { request_id }) = message.params.and_then(parse) {
                     self.cancel(session, &request_id);
                 }
                 MessageKind::Other
@@ -87,10 +88,10 @@ impl InFlightCalls {
     }
 
     fn register(&self, session: &str, id: Value) -> InFlightCall {
-        let name = (session.to_owned(), id.to_string());
+        let id = (session.to_owned(), id.to_string());
         let token = CancellationToken::new();
-        self.lock().insert(name.clone(), token.clone());
-        InFlightCall { underway: self.clone(), name, cancelled: CancelledByClient(token) }
+        self.lock().insert(id.clone(), token.clone());
+        InFlightCall { calls: self.clone(), id, cancelled: CancelledByClient(token) }
     }
 
     fn cancel(&self, session: &str, id: &Value) {
@@ -101,33 +102,34 @@ impl InFlightCalls {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), CancellationToken>> {
-        // Each change is one call of the map's.
+        // Every change is a single call of the map, so a panic elsewhere cannot have
+        // left it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for InFlightCall {
     fn drop(&mut self) {
-        self.underway.lock().remove(&self.name);
+        self.calls.lock().remove(&self.id);
     }
 }
 
-/// Gives a response the session id.
+/// Adds the session id to a response.
 pub(super) fn add_session(headers: &mut HeaderMap, session: HeaderValue) {
     headers.insert(SESSION, session);
 }
 
-fn introduce() -> MessageKind {
+fn initialize() -> MessageKind {
     let session = format!("{:032x}", rand::random::<u128>());
     match HeaderValue::from_str(&session) {
-        Ok(session) => MessageKind::Introduction(session),
+        Ok(session) => MessageKind::Initialize(session),
         Err(_) => MessageKind::Other,
     }
 }
 
 fn is_older(params: Option<&RawValue>) -> bool {
-    let introduction: Option<Introduction> = params.and_then(parse);
-    introduction.is_some_and(|introduction| *introduction.version < *STATELESS_FROM)
+    let params: Option<InitializeParameters> = params.and_then(parse);
+    params.is_some_and(|params| *params.version < *STATELESS_FROM)
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Option<T> {
@@ -149,30 +151,30 @@ mod tests {
         const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}}"#;
         const CANCEL: &[u8] =
             br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
-        let underway = InFlightCalls::default();
-        let MessageKind::Call(mine) = underway.note(&headers("a"), CALL) else {
-            panic!("not noted")
+        let calls = InFlightCalls::default();
+        let MessageKind::Call(mine) = calls.track(&headers("a"), CALL) else {
+            panic!("the first call was not registered")
         };
-        let MessageKind::Call(other) = underway.note(&headers("b"), CALL) else {
-            panic!("not noted")
+        let MessageKind::Call(other) = calls.track(&headers("b"), CALL) else {
+            panic!("the second call was not registered")
         };
-        underway.note(&HeaderMap::new(), CANCEL);
+        calls.track(&HeaderMap::new(), CANCEL);
         assert!(!mine.cancelled.0.is_cancelled() && !other.cancelled.0.is_cancelled());
-        underway.note(&headers("a"), CANCEL);
+        calls.track(&headers("a"), CANCEL);
         assert!(mine.cancelled.0.is_cancelled() && !other.cancelled.0.is_cancelled());
         drop((mine, other));
-        assert!(underway.lock().is_empty(), "what is over is forgotten");
+        assert!(calls.lock().is_empty(), "calls that are over are removed");
     }
 
     #[test]
     fn clients_of_older_revisions_get_a_session() {
-        let introduction = |version: &str| {
+        let initialize = |version: &str| {
             let params = format!(r#"{{"protocolVersion":"{version}"}}"#);
             let body =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
-            InFlightCalls::default().note(&HeaderMap::new(), body.as_bytes())
+            InFlightCalls::default().track(&HeaderMap::new(), body.as_bytes())
         };
-        assert!(matches!(introduction("2025-11-25"), MessageKind::Introduction(_)));
-        assert!(matches!(introduction("2026-07-28"), MessageKind::Other));
+        assert!(matches!(initialize("2025-11-25"), MessageKind::Initialize(_)));
+        assert!(matches!(initialize("2026-07-28"), MessageKind::Other));
     }
 }

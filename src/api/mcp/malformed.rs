@@ -1,5 +1,5 @@
-//! Messages that are no JSON-RPC request of MCP's: what is wrong with them, as
-//! the JSON-RPC error that answers them.
+//! Messages that are not JSON-RPC requests of MCP: the JSON-RPC error that
+//! answers each says what is wrong with it.
 
 use axum::http::{HeaderMap, header};
 use rmcp::model::ClientJsonRpcMessage;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::json_rpc;
+use crate::api::json_rpc;
 
 #[derive(Deserialize)]
 struct LooseEnvelope<'a> {
@@ -15,33 +15,33 @@ struct LooseEnvelope<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// The JSON-RPC error for a message that rmcp does not read; nothing for one
-/// that it does.
+/// The JSON-RPC error for a message that rmcp cannot read; `None` for one that
+/// it can.
 pub(super) fn refuse(message: &[u8]) -> Option<String> {
-    let unread = serde_json::from_slice::<ClientJsonRpcMessage>(message).err()?;
+    let unreadable = serde_json::from_slice::<ClientJsonRpcMessage>(message).err()?;
     let (code, why) = match serde_json::from_slice::<Value>(message) {
         Err(error) => {
-            (json_rpc::PARSE_ERROR, format!("Parse error: {}", unparsed(message, &error)))
+            (json_rpc::PARSE_ERROR, format!("Parse error: {}", parse_error(message, &error)))
         }
         Ok(value) => {
-            let why = odd(&value).map_or_else(|| unread.to_string(), str::to_string);
+            let why = problem(&value).map_or_else(|| unreadable.to_string(), str::to_string);
             (json_rpc::INVALID_REQUEST, format!("Invalid Request: {why}"))
         }
     };
     Some(error(message, code, &why))
 }
 
-/// A JSON-RPC error about `message`, by its id where that can be found.
+/// A JSON-RPC error about `message`, under its id if that can be found.
 pub(super) fn error(message: &[u8], code: i32, why: &str) -> String {
-    // Looks at the id alone, so what is wrong elsewhere does not matter, nor
-    // how deep it nests.
+    // Only the id is parsed, so that errors elsewhere do not matter, however deep
+    // they nest.
     let text = String::from_utf8_lossy(message);
     let envelope = serde_json::from_str::<LooseEnvelope<'_>>(&text).ok();
     let id = envelope.and_then(|envelope| envelope.id).map(RawValue::get).filter(|id| is_id(id));
     json_rpc::error(id, code, why)
 }
 
-/// Whether a request says that its body is JSON, so that it is to be one.
+/// Whether a request announces its body as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/json"))
@@ -55,7 +55,7 @@ fn is_id(text: &str) -> bool {
     }
 }
 
-fn unparsed(message: &[u8], error: &serde_json::Error) -> String {
+fn parse_error(message: &[u8], error: &serde_json::Error) -> String {
     if message.trim_ascii().is_empty() {
         return "the request is empty".into();
     }
@@ -65,10 +65,10 @@ fn unparsed(message: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// What JSON-RPC and MCP want otherwise.
-fn odd(value: &Value) -> Option<&'static str> {
+/// Which rule of JSON-RPC or MCP a message breaks.
+fn problem(value: &Value) -> Option<&'static str> {
     match value {
-        Value::Object(message) => odd_member(message),
+        Value::Object(message) => problem_of_members(message),
         Value::Array(_) => Some("batches are not supported"),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             Some("a message must be an object")
@@ -76,7 +76,7 @@ fn odd(value: &Value) -> Option<&'static str> {
     }
 }
 
-fn odd_member(message: &Map<String, Value>) -> Option<&'static str> {
+fn problem_of_members(message: &Map<String, Value>) -> Option<&'static str> {
     if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return Some("jsonrpc must be \"2.0\"");
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_odd_message_is_answered_with_what_is_wrong() {
+    fn each_malformed_message_is_answered_with_what_is_wrong() {
         let long = format!("{{\"id\":8,\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let cases: [(&[u8], i32, &str, &str); 19] = [
             (b"", -32700, "empty", "null"),
@@ -124,7 +124,7 @@ mod tests {
         ];
         for (message, code, why, id) in cases {
             let shown = String::from_utf8_lossy(&message[..message.len().min(80)]);
-            let answer = refuse(message).unwrap_or_else(|| panic!("{shown} passed"));
+            let answer = refuse(message).unwrap_or_else(|| panic!("{shown} was accepted"));
             let answer: Value = serde_json::from_str(&answer).expect("JSON");
             assert_eq!(answer["error"]["code"], code, "{shown}: {answer}");
             let said = answer["error"]["message"].as_str().unwrap_or_default();

@@ -1,68 +1,30 @@
-//! MCP: the tools over Streamable HTTP and over a pipe, at revision 2026-07-28
-//! of the protocol and for older clients alike.
+//! MCP: the tools over Streamable HTTP and over a pipe, for clients of revision
+//! 2026-07-28 of the protocol and for older ones. rmcp implements the protocol;
+//! the files here put the tools behind it, and deal with what it leaves open.
+//!
+//! Read in this order:
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `tools` | the tools themselves, free of the protocol |
+//! | `handler` | [`Handler`]: the tools as rmcp serves them |
+//! | `endpoint` | the route `/mcp` |
+//! | `fast_path` | plain calls over HTTP, answered without rmcp |
+//! | `in_flight` | calls over HTTP that another request may cancel |
+//! | `pipe`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
+//! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |
+//! | `call_result` | the answer to a call, as text |
 
+mod call_result;
 pub mod endpoint;
 pub mod fast_path;
 mod handler;
 mod in_flight;
-mod json_rpc;
 mod malformed;
+mod pipe;
 mod stdio_filter;
 mod too_deep;
 pub mod tools;
 
-use std::io;
-use std::time::Duration;
-
-use rmcp::ServiceExt;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio_util::sync::CancellationToken;
-
 pub use handler::Handler;
-
-use crate::service::Service;
-
-/// How long the last answers may take to go out on a pipe.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
-
-/// Serves one client on this process's standard input and output, until it
-/// hangs up or `shutdown` is cancelled. Nothing else may write to the output.
-///
-/// # Errors
-/// Where the client does not speak MCP.
-pub async fn serve_stdio(service: Service, shutdown: CancellationToken) -> io::Result<()> {
-    let (input, output) = rmcp::transport::stdio_pipes();
-    serve_pipe(service, input, output, shutdown).await
-}
-
-/// Serves one client over any pair of byte streams.
-pub async fn serve_pipe(
-    service: Service,
-    input: impl AsyncRead + Send + Unpin + 'static,
-    output: impl AsyncWrite + Send + Unpin + 'static,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    let hung_up = CancellationToken::new();
-    let (front, input, output) = stdio_filter::start(input, output, hung_up.clone());
-    let handler = Handler::until(service, hung_up);
-    let served = serve(handler, input, output, &shutdown).await;
-    // A client that does not read its answers must not keep us from stopping.
-    let _ = tokio::time::timeout(LAST_ANSWERS, front.finish()).await;
-    served
-}
-
-async fn serve(
-    handler: Handler,
-    input: DuplexStream,
-    output: DuplexStream,
-    shutdown: &CancellationToken,
-) -> io::Result<()> {
-    let serving = match handler.serve_with_ct((input, output), shutdown.clone()).await {
-        Ok(serving) => serving,
-        Err(_) if shutdown.is_cancelled() => return Ok(()),
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(error) => return Err(io::Error::other(error)),
-    };
-    serving.waiting().await.map_err(io::Error::other)?;
-    Ok(())
-}
+pub use pipe::{serve_pipe, serve_stdio};

@@ -1,6 +1,6 @@
-//! Stands between a pipe and rmcp, which says nothing about a line that it
-//! cannot read: answers such lines, so that nobody waits for ever, and hands
-//! on the others, the last one also where no newline ends it.
+//! A filter between a pipe and rmcp, which ignores lines that it cannot read.
+//! The filter answers such lines, so that no client waits for ever, and passes
+//! on all others, including a last line that no newline ends.
 
 use std::io;
 use std::sync::Arc;
@@ -12,31 +12,32 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{json_rpc, malformed, too_deep};
+use super::{malformed, too_deep};
+use crate::api::json_rpc;
 
-/// Longest line, in bytes: several of the largest values.
+/// The longest line, in bytes: several of the largest values fit.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes on the way to rmcp or from it.
+/// How many bytes may be on their way to rmcp, and back.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// The tasks that carry lines.
+/// The tasks that copy lines in both directions.
 pub(super) struct StdioFilter {
     reading: JoinHandle<io::Result<()>>,
     writing: JoinHandle<io::Result<()>>,
 }
 
-/// Puts itself in front of the pipe; what is left for rmcp comes back. Cancels
-/// `hung_up` once the client sends nothing more.
+/// Starts to filter a pipe, and returns the streams for rmcp. Cancels `hung_up`
+/// when the client has closed its side.
 pub(super) fn start(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     hung_up: CancellationToken,
 ) -> (StdioFilter, DuplexStream, DuplexStream) {
-    let (good, rmcp_input) = tokio::io::duplex(PIPE_BYTES);
+    let (accepted, rmcp_input) = tokio::io::duplex(PIPE_BYTES);
     let (rmcp_output, answers) = tokio::io::duplex(PIPE_BYTES);
-    // Held for one whole line at a time.
+    // Locked for one whole line at a time, so that lines do not mix.
     let output = Arc::new(Mutex::new(output));
-    let reading = read(BufReader::new(input), good, output.clone());
+    let reading = read(BufReader::new(input), accepted, output.clone());
     let reading = tokio::spawn(async move {
         let _hung_up = hung_up.drop_guard();
         reading.await
@@ -46,17 +47,17 @@ pub(super) fn start(
 }
 
 impl StdioFilter {
-    /// To be called when rmcp is done: what it has written goes out.
+    /// Writes the last answers of rmcp. To be called when rmcp has ended.
     pub(super) async fn finish(self) {
         self.reading.abort();
-        // Where the client has gone, nobody misses the answers.
+        // This fails only if the client is gone, and with it the need for answers.
         let _ = self.writing.await;
     }
 }
 
 async fn read(
     mut input: impl AsyncBufReadExt + Unpin,
-    mut good: DuplexStream,
+    mut accepted: DuplexStream,
     output: Arc<Mutex<impl AsyncWrite + Unpin>>,
 ) -> io::Result<()> {
     let mut line = Vec::new();
@@ -76,19 +77,19 @@ async fn read(
         match refusal {
             Some(mut answer) => {
                 answer.push('\n');
-                put(&output, answer.as_bytes()).await?;
+                write_line(&output, answer.as_bytes()).await?;
             }
             None => {
                 if !line.ends_with(b"\n") {
                     line.push(b'\n');
                 }
-                good.write_all(&line).await?;
+                accepted.write_all(&line).await?;
             }
         }
     }
 }
 
-/// The answer to a line that rmcp is not to see.
+/// The answer to a line that rmcp must not see.
 fn refuse(line: &[u8]) -> Option<String> {
     if line.is_empty() {
         return None;
@@ -99,7 +100,7 @@ fn refuse(line: &[u8]) -> Option<String> {
     reserved.or_else(|| malformed::refuse(line))
 }
 
-/// Reads on to the end of a line that is too long.
+/// Skips the rest of a line that is too long.
 async fn skip(input: &mut (impl AsyncBufReadExt + Unpin), mut ended: bool) -> io::Result<()> {
     while !ended {
         let bytes = input.fill_buf().await?;
@@ -117,13 +118,13 @@ async fn write(
 ) -> io::Result<()> {
     let mut line = Vec::new();
     while answers.read_until(b'\n', &mut line).await? > 0 {
-        put(&output, &line).await?;
+        write_line(&output, &line).await?;
         line.clear();
     }
     Ok(())
 }
 
-async fn put(output: &Mutex<impl AsyncWrite + Unpin>, line: &[u8]) -> io::Result<()> {
+async fn write_line(output: &Mutex<impl AsyncWrite + Unpin>, line: &[u8]) -> io::Result<()> {
     let mut output = output.lock().await;
     output.write_all(line).await?;
     output.flush().await

@@ -1,11 +1,9 @@
-//! JSON-RPC messages as text, just as rmcp writes them.
+//! The JSON-RPC answer to `tools/call`, as text, in the form in which rmcp
+//! writes it.
 
 use axum::http::HeaderMap;
 
 use super::tools::{ToolResult, push_string};
-
-pub(super) const PARSE_ERROR: i32 = -32700;
-pub(super) const INVALID_REQUEST: i32 = -32600;
 
 /// From this revision of the protocol on, results name their type.
 const TYPED_FROM: &str = "2026-07-28";
@@ -17,7 +15,7 @@ pub(super) fn is_typed(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to the call `id` (JSON text).
-pub(super) fn result(id: &str, result: &ToolResult, typed: bool) -> String {
+pub(super) fn answer(id: &str, result: &ToolResult, typed: bool) -> String {
     const AROUND_BYTES: usize = 160;
     let text = result.text();
     // Quotes in the text are escaped, so it grows by about a quarter.
@@ -37,12 +35,4 @@ pub(super) fn result(id: &str, result: &ToolResult, typed: bool) -> String {
     out.push_str(if result.error.is_some() { "true" } else { "false" });
     out.push_str("}}");
     out
-}
-
-/// A JSON-RPC error about the request `id` (JSON text).
-pub(super) fn error(id: Option<&str>, code: i32, message: &str) -> String {
-    let mut text = String::new();
-    push_string(&mut text, message);
-    let id = id.unwrap_or("null");
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{text}}}}}")
 }
