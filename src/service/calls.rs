@@ -77,7 +77,7 @@ impl Service {
         context: Context,
         timeout: Duration,
     ) -> Result<Reply, ServiceError> {
-        self.check(&command, &context)?;
+        self.check_arguments(&command, &context)?;
         if let Command::Acquire(acquire) = &command {
             self.give_way(acquire, timeout).await;
         }
@@ -85,7 +85,11 @@ impl Service {
     }
 
     /// Checks the arguments of a call, once for however many attempts.
-    pub(super) fn check(&self, command: &Command, context: &Context) -> Result<(), ServiceError> {
+    pub(super) fn check_arguments(
+        &self,
+        command: &Command,
+        context: &Context,
+    ) -> Result<(), ServiceError> {
         self.shared.options.limits.check_command(command)?;
         limits::check_names(&context.actor, &context.idempotency_key)?;
         Ok(())

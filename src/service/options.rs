@@ -51,6 +51,6 @@ impl Default for Options {
 pub struct Context {
     /// Who the history names, where the command itself names no agent.
     pub actor: Option<Text>,
-    /// The caller has checked it with [`crate::limits::idempotency_key`].
+    /// The name that the caller gives to the request, under which it may repeat it.
     pub idempotency_key: Option<Text>,
 }

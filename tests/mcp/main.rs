@@ -3,8 +3,8 @@
 
 mod bad_input;
 mod cancelled;
+mod fast_path;
 mod guarded;
-mod lanes;
 mod node;
 mod pipe;
 mod protocol;

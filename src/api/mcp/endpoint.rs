@@ -148,7 +148,7 @@ impl Endpoint {
             parts.extensions.insert(call.cancelled.clone());
         }
         let mut response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
-        if let MessageKind::Introduction(session) = kind
+        if let MessageKind::Initialize(session) = kind
             && response.status().is_success()
         {
             in_flight::add_session(response.headers_mut(), session);

@@ -64,7 +64,7 @@ impl Service {
         if wait.is_zero() {
             return Box::pin(self.submit(request.command(), context)).await;
         }
-        self.check(&request.command(), &context)?;
+        self.check_arguments(&request.command(), &context)?;
         let wait = wait.min(WAIT_MAX);
         let _permit = self.shared.admission.begin_wait()?;
         let ticket = WaitTicket::join(&self.shared.line, request.wanted(), request.holder());

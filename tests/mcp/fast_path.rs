@@ -1,6 +1,6 @@
-//! The fast lane answers just as rmcp does: the same requests, listed and
-//! generated, go to two nodes that differ in nothing else; status, headers and
-//! body are compared. `SEED` repeats a run.
+//! The fast path answers just as rmcp does. The same requests, listed and
+//! generated, go to two nodes that differ in nothing else, and the status, headers
+//! and body of the answers are compared. `SEED` repeats a run.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use mcp_state_sidecar::access::{Access, Options as AccessOptions};
+use mcp_state_sidecar::api;
 use mcp_state_sidecar::api::mcp::{endpoint, fast_path};
-use mcp_state_sidecar::api::{self};
 use mcp_state_sidecar::service::{Options, RandomSource, Service};
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;
@@ -22,11 +22,11 @@ const GENERATED: usize = 3_000;
 
 type Headers = Vec<(String, String)>;
 
-/// The same node twice, with and without the fast lane.
-struct PeerConnections {
-    fast: Router,
-    full: Router,
-    /// Requests that the fast lane took.
+/// Two nodes that differ only in whether they have the fast path.
+struct ComparedNodes {
+    with: Router,
+    without: Router,
+    /// How many requests took the fast path.
     taken: usize,
     sent: usize,
 }
@@ -37,9 +37,9 @@ struct Answer {
     body: String,
 }
 
-impl PeerConnections {
-    fn new() -> PeerConnections {
-        PeerConnections { fast: node(true), full: node(false), taken: 0, sent: 0 }
+impl ComparedNodes {
+    fn new() -> ComparedNodes {
+        ComparedNodes { with: node(true), without: node(false), taken: 0, sent: 0 }
     }
 
     async fn compare(&mut self, headers: &Headers, body: &[u8]) {
@@ -50,27 +50,27 @@ impl PeerConnections {
             }
             request.body(Body::from(body.to_vec()))
         };
-        // Some generated headers are none.
+        // Some generated headers are not valid HTTP.
         let Ok(sent) = request() else { return };
         let (parts, _) = sent.into_parts();
         let bytes = Bytes::copy_from_slice(body);
         self.taken += usize::from(fast_path::recognise(&parts, &bytes).is_some());
         self.sent += 1;
-        let fast = answer(&self.fast, request().expect("made before")).await;
-        let full = answer(&self.full, request().expect("made before")).await;
+        let with = answer(&self.with, request().expect("it was built before")).await;
+        let without = answer(&self.without, request().expect("it was built before")).await;
         let shown = format!("{headers:?}\n{}", String::from_utf8_lossy(body));
-        assert_eq!(fast.status, full.status, "{shown}\n{}\n{}", fast.body, full.body);
-        assert_eq!(fast.headers, full.headers, "{shown}");
-        assert_eq!(fast.body, full.body, "{shown}");
+        assert_eq!(with.status, without.status, "{shown}\n{}\n{}", with.body, without.body);
+        assert_eq!(with.headers, without.headers, "{shown}");
+        assert_eq!(with.body, without.body, "{shown}");
     }
 }
 
-fn node(fast_lane: bool) -> Router {
+fn node(fast_path: bool) -> Router {
     let clock = ManualClock::at(1_700_000_000_000);
     let options =
         Options { random: RandomSource::seeded(7), clock: clock.clone(), ..Options::default() };
     let service = Service::new(Arc::new(MemoryStore::new(clock)), options);
-    let mcp = endpoint::Options { fast_lane, ..endpoint::Options::default() };
+    let mcp = endpoint::Options { fast_path, ..endpoint::Options::default() };
     api::routes(&service, Access::new(AccessOptions::default()), mcp)
 }
 
@@ -78,16 +78,16 @@ async fn answer(node: &Router, request: Request<Body>) -> Answer {
     let response = node.clone().oneshot(request).await.expect("infallible");
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole body");
-    // Of the body as it is, before the uptime is taken out.
+    // The length is that of the whole body, before the uptime is removed.
     let length = parts.headers.remove("content-length");
     let length = length.map(|length| length.to_str().expect("digits").to_string());
     assert_eq!(length.unwrap_or_else(|| body.len().to_string()), body.len().to_string());
     let body = String::from_utf8(body.to_vec()).expect("UTF-8");
-    Answer { status: parts.status, headers: parts.headers, body: steady(body) }
+    Answer { status: parts.status, headers: parts.headers, body: without_uptime(body) }
 }
 
-/// Without the one figure that depends on when it was asked.
-fn steady(body: String) -> String {
+/// The body without the uptime, the only figure that depends on the time of day.
+fn without_uptime(body: String) -> String {
     let mut steady = body;
     for mark in ["\"uptime_s\":", "\\\"uptime_s\\\":"] {
         if let Some(at) = steady.find(mark).map(|at| at + mark.len()) {
@@ -166,7 +166,7 @@ const CALLS: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn every_tool_answers_alike_for_every_revision() {
-    let mut lanes = PeerConnections::new();
+    let mut nodes = ComparedNodes::new();
     let versions = [
         None,
         Some("2024-11-05"),
@@ -179,16 +179,16 @@ async fn every_tool_answers_alike_for_every_revision() {
     ];
     for (tool, arguments) in CALLS {
         for version in versions {
-            lanes.compare(&base(version), plain(tool, arguments).as_bytes()).await;
+            nodes.compare(&base(version), plain(tool, arguments).as_bytes()).await;
         }
         let (headers, body) = stateless(tool, arguments);
-        lanes.compare(&headers, body.as_bytes()).await;
+        nodes.compare(&headers, body.as_bytes()).await;
     }
-    let share = (lanes.taken, lanes.sent);
-    assert!(lanes.taken * 2 > lanes.sent, "the fast lane takes most of them: {share:?}");
+    let share = (nodes.taken, nodes.sent);
+    assert!(nodes.taken * 2 > nodes.sent, "most requests take the fast path: {share:?}");
 }
 
-/// What a request's parts may be instead of what they should be.
+/// Ids that a generated request may have instead of a plain one.
 const IDS: &[&str] = &[
     "0",
     "-5",
@@ -264,21 +264,21 @@ async fn generated_requests_are_answered_alike() {
     let seed: u64 = seed.unwrap_or_else(rand::random);
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut lanes = PeerConnections::new();
+    let mut nodes = ComparedNodes::new();
     for _ in 0..GENERATED {
         let (headers, body) = request(&mut random);
-        lanes.compare(&headers, &body).await;
+        nodes.compare(&headers, &body).await;
     }
-    let share = (lanes.taken, lanes.sent);
-    assert!(lanes.taken * 10 > lanes.sent, "a good part takes the fast lane: {share:?}");
-    assert!(lanes.taken * 10 < lanes.sent * 9, "and a good part does not: {share:?}");
+    let share = (nodes.taken, nodes.sent);
+    assert!(nodes.taken * 10 > nodes.sent, "many requests take the fast path: {share:?}");
+    assert!(nodes.taken * 10 < nodes.sent * 9, "many requests do not: {share:?}");
 }
 
 fn pick<'a, T: ?Sized>(random: &mut StdRng, list: &'a [&'a T]) -> &'a T {
     list[random.random_range(0..list.len())]
 }
 
-/// A good request with up to three things about it changed.
+/// A valid request with up to three changes, each of which may make it invalid.
 fn request(random: &mut StdRng) -> (Headers, Vec<u8>) {
     let (tool, arguments) = CALLS[random.random_range(0..CALLS.len())];
     let older = ["2025-03-26", "2025-06-18", "2025-11-25"];
