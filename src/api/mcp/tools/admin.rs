@@ -1,4 +1,4 @@
-//! Administration: how the service is, and wiping it.
+//! Administration: the health of the service, and removing all state.
 
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;
 use crate::store::{ClusterHealth, Consistency, Member};
 
-/// The version of the tools' contract, which the reference reports too.
+/// The version of the tools' contract. The Python reference reports it too.
 const CONTRACT_VERSION: &str = "1.0.0";
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![health_tool(), reset_tool()]
 }
 
-/// Who asks for health wants to hear soon, above all when nothing works.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the counts may take. A health check must be answered soon, above all
+/// when nothing works.
+const COUNTS_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn member_fields() -> Vec<Field> {
     vec![
@@ -34,7 +35,7 @@ fn member_fields() -> Vec<Field> {
     ]
 }
 
-/// Given by a node of a cluster only.
+/// The fields that only a node of a cluster has.
 fn cluster_fields() -> Vec<Field> {
     vec![
         field::text("cluster", "The cluster's name."),
@@ -93,7 +94,7 @@ fn health_tool() -> Tool {
 
 async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
     let asked = counts(&call, Consistency::Linearizable).await;
-    // After the question: this node has now got as far as the answer.
+    // Read after the counts, so that the node has applied all that they count.
     let health = call.service.health().await;
     let (status, counts) = match asked {
         Ok(counts) => match &health.fault {
@@ -119,7 +120,7 @@ async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
         .revision("revision", health.revision)
         .text("chain", &health.chain.to_string())
         .number("state_bytes", health.state_bytes)
-        .number_opt("state_bytes_max", health.state_bytes_max)
+        .number_if("state_bytes_max", health.state_bytes_max)
         .text("release", env!("CARGO_PKG_VERSION"));
     Ok(match &health.cluster {
         Some(cluster) => with_cluster(reply, cluster),
@@ -128,7 +129,7 @@ async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
 }
 
 async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, ServiceError> {
-    let asked = call.service.ask_within(Question::Counts, consistency, PATIENCE);
+    let asked = call.service.ask_within(Question::Counts, consistency, COUNTS_TIMEOUT);
     match asked.await?.answer {
         Answer::Counts(counts) => Ok(counts),
         _ => Err(ServiceError::unexpected_answer()),

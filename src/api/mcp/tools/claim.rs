@@ -1,4 +1,4 @@
-//! Work on runs: claiming them, showing signs of life, storing steps, ending.
+//! Work on runs: claiming them, sending heartbeats, storing steps, ending.
 
 use serde_json::json;
 

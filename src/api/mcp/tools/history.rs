@@ -12,14 +12,15 @@ use crate::machine::{Action, Event, Json, Question};
 use crate::nearest::nearest;
 use crate::service::ServiceError;
 
-/// As in the reference.
+/// How many entries a call gives if it does not say; the Python reference has the
+/// same default.
 const ENTRIES_DEFAULT: usize = 10;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![log_tool()]
 }
 
-/// What an entry of the history has, here and in `state_wait`.
+/// The fields of a change, here and in `state_wait`.
 pub(super) fn event_fields() -> Vec<Field> {
     let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
     vec![
@@ -49,7 +50,7 @@ pub(super) fn event_object(event: &Event) -> JsonObject {
         .text("chain", &event.chain.to_string())
 }
 
-/// About how long an event is as JSON.
+/// Roughly how many bytes of JSON an event takes.
 pub(super) fn event_bytes(event: &Event) -> usize {
     const FIXED_BYTES: usize = 256;
     let value = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());

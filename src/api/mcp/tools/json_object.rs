@@ -1,11 +1,15 @@
-//! Writes one JSON object as text. Values of the state go in as the text that
-//! they are, so their numbers and the order of their members survive.
+//! A JSON object, written as text. Values of the state are copied in as the text
+//! that they are, so that their numbers and the order of their members survive.
+//!
+//! The history has a writer of its own (`machine::describe`): what it wrote is
+//! hashed for ever, so it must not change when an answer of a tool does.
 
 use std::fmt::Write;
 
 use crate::machine::{ClusterMs, Json, Revision, WallMs};
 
-/// A JSON object in the making. Fields come out in the order they went in.
+/// A JSON object under construction. Its members keep the order in which they are
+/// added.
 #[derive(Clone, Debug)]
 pub(super) struct JsonObject {
     text: String,
@@ -22,7 +26,7 @@ impl JsonObject {
         self
     }
 
-    /// `null` where there is none.
+    /// `null` if there is no value.
     pub(super) fn text_or_null(self, name: &str, value: Option<&str>) -> JsonObject {
         match value {
             Some(value) => self.text(name, value),
@@ -30,7 +34,7 @@ impl JsonObject {
         }
     }
 
-    /// Left out where there is none.
+    /// Left out if there is no value.
     pub(super) fn text_if(self, name: &str, value: Option<&str>) -> JsonObject {
         match value {
             Some(value) => self.text(name, value),
@@ -38,7 +42,7 @@ impl JsonObject {
         }
     }
 
-    /// Left out where there is none.
+    /// Left out if there is no value.
     pub(super) fn number_if(self, name: &str, value: Option<u64>) -> JsonObject {
         match value {
             Some(value) => self.number(name, value),
@@ -54,14 +58,6 @@ impl JsonObject {
         self.name(name);
         let _ = write!(self.text, "{}", value.into());
         self
-    }
-
-    /// Left out where there is none.
-    pub(super) fn number_opt(self, name: &str, value: Option<u64>) -> JsonObject {
-        match value {
-            Some(value) => self.number(name, value),
-            None => self,
-        }
     }
 
     pub(super) fn revision(self, name: &str, revision: Revision) -> JsonObject {
@@ -83,7 +79,7 @@ impl JsonObject {
         self.raw(name, value.map_or("null", Json::as_str))
     }
 
-    /// A deadline, in seconds.
+    /// A deadline, in seconds; `null` if there is none.
     pub(super) fn deadline_or_null(self, name: &str, at: Option<ClusterMs>) -> JsonObject {
         match at {
             Some(at) => self.seconds(name, at.0),
@@ -102,24 +98,15 @@ impl JsonObject {
         self.seconds(name, at.0)
     }
 
-    /// Milliseconds as seconds with a fraction, exact.
-    /// As [`JsonObject::seconds`], of what may be below zero.
-    pub(super) fn signed_seconds(mut self, name: &str, ms: i64) -> JsonObject {
-        self = self.seconds(name, ms.unsigned_abs());
-        if ms < 0 {
-            let digits = self.text.rfind(':').map_or(self.text.len(), |colon| colon + 1);
-            self.text.insert(digits, '-');
-        }
-        self
+    /// Milliseconds as seconds with a fraction, exactly.
+    pub(super) fn seconds(self, name: &str, ms: u64) -> JsonObject {
+        self.raw(name, &seconds(ms))
     }
 
-    pub(super) fn seconds(mut self, name: &str, ms: u64) -> JsonObject {
-        self.name(name);
-        let fraction = format!("{:03}", ms % 1000);
-        let digits = fraction.trim_end_matches('0');
-        let digits = if digits.is_empty() { "0" } else { digits };
-        let _ = write!(self.text, "{}.{digits}", ms / 1000);
-        self
+    /// The same for a duration that may be negative.
+    pub(super) fn signed_seconds(self, name: &str, ms: i64) -> JsonObject {
+        let sign = if ms < 0 { "-" } else { "" };
+        self.raw(name, &format!("{sign}{}", seconds(ms.unsigned_abs())))
     }
 
     pub(super) fn object(self, name: &str, object: JsonObject) -> JsonObject {
@@ -176,7 +163,15 @@ impl JsonObject {
     }
 }
 
-/// `text` as a JSON string.
+fn seconds(ms: u64) -> String {
+    let fraction = format!("{:03}", ms % 1000);
+    let digits = fraction.trim_end_matches('0');
+    let digits = if digits.is_empty() { "0" } else { digits };
+    format!("{}.{digits}", ms / 1000)
+}
+
+/// Appends `text` as a JSON string, exactly as serde_json writes it, but without
+/// building a [`serde_json::Value`] first.
 pub(in crate::api::mcp) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     let mut plain_from = 0;
@@ -222,5 +217,7 @@ mod tests {
         assert_eq!(text(1_700_000_000_000), r#"{"t":1700000000.0}"#);
         assert_eq!(text(1_700_000_002_250), r#"{"t":1700000002.25}"#);
         assert_eq!(text(7), r#"{"t":0.007}"#);
+        let signed = JsonObject::new().signed_seconds("t", -1500).finish();
+        assert_eq!(signed, r#"{"t":-1.5}"#);
     }
 }

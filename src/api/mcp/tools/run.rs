@@ -34,7 +34,8 @@ pub(super) fn status_field() -> Field {
     )
 }
 
-/// What every description of a run has, first those of the reference.
+/// The fields of every description of a run. Those that the Python reference has
+/// come first.
 fn run_fields() -> Vec<Field> {
     vec![
         run_field().required(),
@@ -76,12 +77,13 @@ fn run_object(run: &RunRow) -> JsonObject {
         .text_if("error", run.error.as_deref())
 }
 
-/// A claim is kept after the end of a run, but nobody waits for its deadline.
+/// When others may take the run over. A run that has ended keeps its claim, whose
+/// deadline means nothing any more.
 fn claim_deadline(run: &RunRow) -> Option<crate::machine::ClusterMs> {
     run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at)
 }
 
-/// Values that lists leave out.
+/// The fields that lists leave out, since they may be large.
 fn value_fields() -> [Field; 2] {
     [
         field::any("input", "As given to workflow_create, if any."),
@@ -212,7 +214,7 @@ async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<JsonObjec
         .text_if("next_cursor", cursor.as_deref()))
 }
 
-/// About how long a run is as JSON.
+/// Roughly how many bytes of JSON a run takes.
 fn run_bytes(run: &RunRow) -> usize {
     const FIXED_BYTES: usize = 400;
     let tags: usize = run.tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum();

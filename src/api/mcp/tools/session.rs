@@ -1,4 +1,4 @@
-//! Sessions: one JSON object an agent finds again after a restart.
+//! Sessions: a JSON object that an agent finds again after a restart.
 
 use super::call::Call;
 use super::field::{self, Field};
@@ -129,7 +129,7 @@ fn list_tool() -> Tool {
     }
 }
 
-/// About how long a session's entry in a list is, besides its id.
+/// Roughly how many bytes of JSON a session takes in a list, besides its id.
 const SESSION_BYTES: usize = 100;
 
 async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
