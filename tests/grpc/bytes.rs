@@ -1,5 +1,5 @@
-//! Bytes that no client of ours would send: broken, cut off, too long, or with
-//! fields that are not a caller's to set.
+//! Bytes that no generated client would send: malformed, cut off, too long, or with
+//! fields that a caller must not set.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,8 +15,7 @@ use crate::support::*;
 const GRPC: &str = "application/grpc";
 const SUBMIT: &str = "sidecar.v1.Sidecar/Submit";
 
-/// The gRPC status and the contract's code that bytes get which no client of
-/// ours would send.
+/// The gRPC status and the contract's code in the answer to raw bytes.
 async fn raw(channel: &mut Channel, path: &str, kind: &str, body: Vec<u8>) -> (String, String) {
     let body = Body::new(Full::new(Bytes::from(body)));
     let request = http::Request::post(format!("http://sidecar/{path}"))
@@ -46,7 +45,7 @@ fn frame(message: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message() {
+async fn bytes_that_are_not_a_message() {
     let server = Server::start().await;
     let mut channel = server.channel().await;
     let whole = request(set("k", "1")).encode_to_vec();
@@ -81,8 +80,8 @@ async fn fields_that_are_not_the_callers_to_set() {
     use mcp_state_sidecar::proto::record;
     let server = Server::start().await;
     let mut channel = server.channel().await;
-    // A node's own records, with origin and clocks, under the fields' numbers
-    // and under free ones.
+    // The fields of a node's own records, which hold the origin and the clocks,
+    // under their own numbers and under unused ones.
     let origin = record::Origin { session: 1, sequence: 2, lowest: 1 }.encode_to_vec();
     let whole = request(set("k", "1")).encode_to_vec();
     let envelope = record::Envelope {
@@ -113,7 +112,7 @@ async fn a_message_too_large_to_read() {
 }
 
 #[tokio::test]
-async fn a_pipeline_with_a_message_that_is_none_ends_after_the_replies_before_it() {
+async fn a_malformed_message_ends_a_pipeline_after_the_replies_before_it() {
     let server = Server::start().await;
     let mut channel = server.channel().await;
     let good = api::SubmitRequest { id: 7, ..request(set("k", "1")) }.encode_to_vec();

@@ -1,4 +1,4 @@
-//! Every command once, and what comes with one: idempotency, actor, waiting.
+//! Every command once, and the options of a command: idempotency key, actor, wait.
 
 use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::command::Command as Form;

@@ -1,5 +1,5 @@
-//! Errors: each kind comes as the status and the code that the API's table
-//! gives, and an agent's token is asked for.
+//! Errors: each kind has the status and the code of the table in
+//! `proto/sidecar.proto`, and a configured token is required.
 
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ async fn after_the_store_is_closed_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_on_every_call() {
+async fn a_token_is_required_on_every_call() {
     let options = access::Options { token: Some(Secret::new("s3cret")), ..Default::default() };
     let server = Server::with(options, |store| store).await;
     let mut client = server.client().await;

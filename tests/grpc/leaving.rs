@@ -1,5 +1,5 @@
-//! Clients that go away in the middle: what was taken is carried out whole,
-//! nothing stays behind, and the others are served.
+//! Clients that go away in the middle of a call: admitted commands are carried out
+//! whole, nothing is left behind, and other clients are served.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,7 +62,7 @@ async fn a_pipeline_that_breaks_off_does_no_harm() {
 }
 
 #[tokio::test]
-async fn one_who_waits_and_leaves_waits_no_longer() {
+async fn a_waiting_call_ends_when_its_client_leaves() {
     let server = Server::start().await;
     let mut leaver = server.client().await;
     let next =

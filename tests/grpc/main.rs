@@ -1,5 +1,5 @@
 //! The public gRPC API over a real listener: every command and question, every
-//! error, and clients that send nonsense, send too much or go away.
+//! error, and clients that send malformed requests, send too much or go away.
 
 mod bytes;
 mod commands;

@@ -1,4 +1,5 @@
-//! Pipelines: bounded, each reply with its request's id, errors beside replies.
+//! Pipelines: they are bounded, each reply has the id of its request, and an error
+//! does not end them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tonic::Streaming;
 
 use crate::support::*;
 
-/// The next reply, or nothing once the call has ended.
+/// The next reply; `None` after the call has ended.
 async fn next(replies: &mut Streaming<api::SubmitReply>) -> Option<api::SubmitReply> {
     let message = tokio::time::timeout(PATIENCE, replies.message()).await.expect("in time");
     message.unwrap()
@@ -26,7 +27,7 @@ fn numbered(id: u64) -> api::SubmitRequest {
 }
 
 #[tokio::test]
-async fn five_thousand_are_carried_out_with_a_bounded_number_under_way() {
+async fn five_thousand_are_carried_out_with_a_bounded_number_in_flight() {
     const COMMANDS: u64 = 5_000;
     let gate = Arc::new(Semaphore::new(0));
     let mut around = None;

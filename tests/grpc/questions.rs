@@ -1,4 +1,4 @@
-//! Every question once, pages, and which state is read.
+//! Every question once, pages, and the state from which an answer is read.
 
 use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::answer::Answer;
@@ -53,7 +53,7 @@ async fn a_page_ends_before_it_is_too_large_for_a_client() {
     for key in ["a", "b", "c", "d", "e"] {
         client.submit(set(key, &value)).await.unwrap();
     }
-    // A client as it comes, which takes 4 MB.
+    // A client with default settings accepts 4 MB.
     let mut plain = api::sidecar_client::SidecarClient::new(server.channel().await);
     let (mut after, mut seen) = (None, Vec::new());
     loop {

@@ -1,5 +1,5 @@
-//! Bad input of every kind gets a clear error, changes nothing, and the server
-//! goes on serving.
+//! Bad input of every kind gets a clear error, changes nothing, and leaves the
+//! server serving.
 
 use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::command::Command as Form;
@@ -7,8 +7,8 @@ use mcp_state_sidecar::proto::state::*;
 
 use crate::support::*;
 
-/// Sends each, and checks that it is refused with this code and a message that
-/// holds this text.
+/// Sends each request, and checks that it is refused with this code and with a
+/// message that contains this text.
 async fn refuses(cases: Vec<(api::SubmitRequest, &str, &str)>) {
     let server = Server::start().await;
     let mut client = server.client().await;
@@ -28,7 +28,7 @@ fn nested(depth: usize) -> String {
 }
 
 #[tokio::test]
-async fn values_that_are_no_json_too_deep_or_too_large() {
+async fn values_that_are_malformed_too_deep_or_too_large() {
     let bad = "invalid_argument";
     let mut cases = Vec::new();
     for value in ["", "{", "nul", "1 2", "{'a':1}", "[1,]", "\"\u{1}\"", "NaN"] {
@@ -172,7 +172,7 @@ async fn numbers_and_lists_out_of_range() {
 }
 
 #[tokio::test]
-async fn commands_that_are_missing_half_said_or_the_nodes_own() {
+async fn commands_that_are_missing_incomplete_or_only_for_nodes() {
     let bad = "invalid_argument";
     let compare = Compare { key: "k".into(), condition: None };
     let value = Compare { key: "k".into(), condition: Some(compare::Condition::Value("?".into())) };
@@ -210,7 +210,7 @@ async fn commands_that_are_missing_half_said_or_the_nodes_own() {
 }
 
 #[tokio::test]
-async fn questions_that_are_none() {
+async fn malformed_questions() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let long = || "n".repeat(1025);

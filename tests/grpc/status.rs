@@ -1,4 +1,4 @@
-//! What a node says of itself and of its cluster.
+//! The status of a node and of its cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn a_single_node_has_no_cluster() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_told_whole() {
+async fn the_status_of_a_cluster_has_every_field() {
     let member = Member {
         clock_skew_ms: Some(-6),
         id: 2,

@@ -1,4 +1,4 @@
-//! A server on loopback, and the short forms that the tests speak in.
+//! A server on loopback, and short forms for requests and replies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-/// How long a test waits for what must happen.
+/// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the manual clock starts, in milliseconds.
@@ -44,7 +44,7 @@ impl Server {
         Server::with(access::Options::default(), |store| store).await
     }
 
-    /// With a policy of its own, and a store around the memory store.
+    /// A server with its own access policy, and a store that wraps the memory store.
     pub async fn with(
         access: access::Options,
         around: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
@@ -102,7 +102,7 @@ impl Client {
         Ok(reply.answer.and_then(|answer| answer.answer).expect("an answer"))
     }
 
-    /// The value of a key, where it has one.
+    /// The value of a key, if the key exists.
     pub async fn value(&mut self, key: &str) -> Option<String> {
         let question = state::question::Question::Key(state::KeyQuestion { key: key.into() });
         match self.ask(question).await.unwrap() {
@@ -138,24 +138,24 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A store that does something else with commands, and the rest as another.
+/// A store that interferes with commands, and passes everything else on.
 pub struct Around {
     pub inner: Arc<dyn Store>,
     pub submit: Behaviour,
-    /// Commands that are here now, and the most that were here at once.
+    /// How many commands are in flight, and the most that ever were.
     pub under_way: AtomicUsize,
     pub most_under_way: AtomicUsize,
     pub health: Option<Health>,
 }
 
 pub enum Behaviour {
-    /// Waits for a permit before each command, which it keeps.
+    /// Waits for a permit before each command, and does not return it.
     Held(Arc<Semaphore>),
     Fails(StoreError),
     Panics,
-    /// Answers never.
+    /// Never answers.
     Hangs,
-    /// As the store inside.
+    /// Does what the wrapped store does.
     Works,
 }
 

@@ -1,4 +1,5 @@
-//! Watches: every change once and in order, from where the caller says.
+//! Watches: every change arrives once and in order, from the revision that the
+//! caller names.
 
 use mcp_state_sidecar::proto::sidecar as api;
 use mcp_state_sidecar::proto::state::*;
@@ -20,7 +21,7 @@ async fn next(watch: &mut Streaming<api::WatchReply>) -> api::WatchReply {
     message.unwrap().expect("a watch does not end")
 }
 
-/// The next `number` changes, as key and value.
+/// The next `number` changes, each as its key and value.
 async fn changes(watch: &mut Streaming<api::WatchReply>, number: usize) -> Vec<(String, String)> {
     let mut seen = Vec::new();
     while seen.len() < number {

@@ -1,5 +1,5 @@
-//! Bad input of every kind: a clear error, nothing changed, and the node goes
-//! on serving.
+//! Bad input of every kind gets a clear error, changes nothing, and leaves the
+//! node serving.
 
 use mcp_state_sidecar::access;
 use mcp_state_sidecar::api::mcp::endpoint;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::node::{Node, OLDER, Reply, latest};
 
-/// Ends a test: whatever was sent, nothing happened.
+/// Checks at the end of a test that nothing was changed and the node still serves.
 async fn assert_harmless(node: &Node) {
     node.assert_serving().await;
     node.assert_unchanged().await;
@@ -53,7 +53,7 @@ async fn missing_and_wrong_arguments() {
 }
 
 #[tokio::test]
-async fn a_wait_for_what_comes_after_a_revision_yet_to_come() {
+async fn a_wait_after_a_future_revision_is_refused() {
     let node = Node::start().await;
     let wait = json!({"key": "k", "after_revision": 99_999_999, "timeout_seconds": 30});
     let result = node.call("state_wait", wait).await;
@@ -97,7 +97,7 @@ async fn json_too_deep() {
 }
 
 #[tokio::test]
-async fn names_that_the_parser_keeps_for_itself() {
+async fn names_that_the_parser_reserves() {
     let node = Node::start().await;
     for name in ["$serde_json::private::Number", "$serde_json::private::RawValue"] {
         let result = node.call("state_set", json!({"key": "k", "value": {name: "1"}})).await;
@@ -107,7 +107,7 @@ async fn names_that_the_parser_keeps_for_itself() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message() {
+async fn bytes_that_are_not_a_message() {
     let node = Node::start().await;
     let invalid_utf8 = [
         br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"state_set","arguments":{"key":""#.as_slice(),
@@ -160,7 +160,7 @@ async fn a_body_that_ends_too_soon_or_is_too_long() {
     let chunked =
         format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
     let reply = node.send_raw(chunked.as_bytes()).await;
-    assert_eq!(reply.status, 413, "whoever still sends gets the answer all the same");
+    assert_eq!(reply.status, 413, "a client that is still sending gets the answer too");
     let announced = format!("{head}Content-Length: {}\r\n\r\n{long}", long.len());
     assert_eq!(node.send_raw(announced.as_bytes()).await.status, 413);
     let garbage = node.send_raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").await;
@@ -169,9 +169,9 @@ async fn a_body_that_ends_too_soon_or_is_too_long() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_hold_no_more_room_than_their_bodies() {
-    // A body of unknown length books the largest until it has been read: there
-    // is room for one of those beside a body that is short.
+async fn a_waiting_call_reserves_no_more_than_its_body() {
+    // A body of unknown length reserves the largest size until it has been read.
+    // There is room for one such body and a short one.
     let largest = endpoint::Options::default().body_bytes_max;
     let room = endpoint::Options { bodies_bytes_max: largest + 1024, ..Default::default() };
     let node = Node::with(access::Options::default(), room).await;
@@ -192,7 +192,7 @@ async fn calls_that_wait_hold_no_more_room_than_their_bodies() {
         }
         let other = chunked(json!({"key": "other", "timeout_seconds": 0}));
         let reply = node.send_raw(other.as_bytes()).await;
-        // Ends the first call too.
+        // This change also ends the first call.
         node.shutdown.cancel();
         reply
     };
@@ -241,7 +241,7 @@ async fn headers_that_do_not_fit() {
 }
 
 #[tokio::test]
-async fn unknown_methods_and_answers_nobody_asked_for() {
+async fn unknown_methods_and_unrequested_answers() {
     let node = Node::start().await;
     let unknown = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/burn"});
     let reply = node.older(OLDER[2], unknown).await.json();

@@ -1,5 +1,5 @@
-//! Calls that wait, and clients that go away or cancel: they receive nothing,
-//! and whoever else calls is served.
+//! Calls that wait, and clients that go away or cancel them: such a call is granted
+//! nothing, and other callers are served.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn wait_for_work(id: u64) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
 }
 
-/// A POST on a connection of its own, of which the answer is not read yet.
+/// A POST on its own connection, whose answer has not been read yet.
 async fn open(node: &Node, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(node.addr).await.expect("the node listens");
     let mut request = format!(
@@ -46,7 +46,7 @@ async fn waiting(node: &Node, number: usize) {
     }
 }
 
-/// Nobody has the run that is created now.
+/// Checks that a run that is created now is granted to nobody.
 async fn assert_nobody_takes(node: &Node) {
     let created = node.call("workflow_create", json!({"name": "n"})).await;
     let run_id = &created["structuredContent"]["run_id"];
@@ -55,7 +55,7 @@ async fn assert_nobody_takes(node: &Node) {
 }
 
 #[tokio::test]
-async fn whoever_closes_the_connection_receives_nothing() {
+async fn a_client_that_closes_its_connection_is_granted_nothing() {
     let node = Node::start().await;
     let older = open(&node, &[], &wait_for_work(1).to_string()).await;
     let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
@@ -109,7 +109,7 @@ fn session(reply: &Reply) -> Option<String> {
 }
 
 #[tokio::test]
-async fn others_are_served_while_as_many_wait_as_may() {
+async fn others_are_served_while_the_most_calls_wait() {
     let store = std::sync::Arc::new(mcp_state_sidecar::store::memory::MemoryStore::new(
         mcp_state_sidecar::store::clock::system(),
     ));
@@ -139,7 +139,7 @@ async fn others_are_served_while_as_many_wait_as_may() {
     for _ in 0..4 {
         calls.push(TcpStream::connect(addr).await.expect("connects"));
     }
-    // The listener takes them in their order.
+    // The listener accepts connections in order.
     let turned_away = node.send("GET", "/healthz", &[], b"").await;
     assert_eq!(turned_away.status, 503, "{}", turned_away.body);
     drop(calls);

@@ -1,4 +1,4 @@
-//! Who is let in: names, origins, tokens, and callers from afar.
+//! Who may call: host names, origins, tokens, and callers from other machines.
 
 use mcp_state_sidecar::access::{Options, Secret};
 use serde_json::json;
@@ -43,7 +43,7 @@ async fn forged_names_and_foreign_pages_are_refused() {
 }
 
 #[tokio::test]
-async fn callers_from_afar_are_told_what_to_do() {
+async fn callers_from_other_machines_are_told_what_to_do() {
     let node = Node::start().await;
     let reply = node.post(&[("X-Forwarded-For", "192.0.2.7")], SET).await;
     assert_eq!(reply.status, 403);
@@ -63,7 +63,7 @@ async fn callers_from_afar_are_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn with_a_token_everybody_shows_it() {
+async fn a_configured_token_is_required_from_everybody() {
     let token = Some(Secret::new("s3cret"));
     let node = Node::guarded(Options { token, ..Options::default() }).await;
     for wrong in [None, Some("Bearer wrong"), Some("s3cret"), Some("Basic s3cret")] {

@@ -1,5 +1,4 @@
-//! MCP as clients speak it: over a real listener with raw requests, and over a
-//! pipe.
+//! MCP as clients use it: over a real listener with raw requests, and over a pipe.
 
 mod bad_input;
 mod cancelled;

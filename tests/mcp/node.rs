@@ -1,4 +1,4 @@
-//! A node on a real listener, and a client that sends just what it is told.
+//! A node on a real listener, and a client that sends exactly the bytes it is given.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub const LATEST: &str = "2026-07-28";
 pub const OLDER: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 
-/// A served memory store; stops when dropped.
+/// A memory store that is served over HTTP until this is dropped.
 pub struct Node {
     pub addr: SocketAddr,
     pub service: Service,
@@ -55,7 +55,7 @@ impl Node {
         Node::around(addr, service, store, shutdown, served)
     }
 
-    /// One that was started by hand.
+    /// Wraps a node that the test has started itself.
     pub fn around(
         addr: SocketAddr,
         service: Service,
@@ -67,10 +67,10 @@ impl Node {
         Node { addr, service, store, shutdown, served, _stop: stop }
     }
 
-    /// Sends bytes and reads until the node hangs up.
+    /// Sends bytes and reads until the node closes the connection.
     pub async fn send_raw(&self, request: &[u8]) -> Reply {
         let mut stream = TcpStream::connect(self.addr).await.expect("the node listens");
-        // The node may answer and hang up before it has read everything.
+        // The node may answer and close the connection before it has read everything.
         let _ = stream.write_all(request).await;
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
@@ -80,7 +80,7 @@ impl Node {
         Reply { status, head: head.to_lowercase(), body: body.into() }
     }
 
-    /// Sends a request with these headers besides those that HTTP needs.
+    /// Sends a request with these headers and those that HTTP needs.
     pub async fn send(
         &self,
         method: &str,
@@ -122,20 +122,20 @@ impl Node {
         self.post(&headers, body.as_bytes()).await
     }
 
-    /// What `tool` gives an older client.
+    /// The result of `tool` for an older client.
     pub async fn call(&self, tool: &str, arguments: Value) -> Value {
         let params = json!({"name": tool, "arguments": arguments});
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         self.older(OLDER[2], message).await.json()["result"].clone()
     }
 
-    /// Whether the node still serves.
+    /// Checks that the node still serves.
     pub async fn assert_serving(&self) {
         let result = self.call("state_get", json!({"key": "still there?"})).await;
         assert_eq!(result["structuredContent"]["found"], false, "{result}");
     }
 
-    /// Whether nothing has been changed.
+    /// Checks that no change has been made.
     pub async fn assert_unchanged(&self) {
         let health = self.call("sidecar_health", json!({})).await;
         assert_eq!(health["structuredContent"]["revision"], 0, "{health}");
@@ -164,7 +164,7 @@ impl Reply {
             .unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.body))
     }
 
-    /// What a JSON-RPC error says.
+    /// The message of a JSON-RPC error.
     pub fn error(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap_or_default().to_string()
     }

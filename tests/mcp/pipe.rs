@@ -65,18 +65,18 @@ async fn a_client_on_a_pipe_may_do_everything() {
     let set = client.call("state_set", json!({"key": "k", "value": 1e300})).await;
     assert_eq!(set["ok"], true, "{set}");
     let reset = client.call("sidecar_reset", json!({})).await;
-    assert_eq!(reset["ok"], true, "whoever started us administers: {reset}");
+    assert_eq!(reset["ok"], true, "the user who started the process is an administrator: {reset}");
 }
 
 #[tokio::test]
-async fn a_call_that_was_cancelled_takes_nothing() {
+async fn a_cancelled_call_is_granted_nothing() {
     let mut client = Client::start();
     client.initialize().await;
     let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
     let params = json!({"name": "workflow_claim_next", "arguments": arguments});
     let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
     client.send(&call.to_string()).await;
-    // Answered after the call before it has begun.
+    // This call is answered only after the one before it has begun.
     client.call("state_get", json!({"key": "k"})).await;
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
         "params": {"requestId": 7}});
@@ -169,7 +169,7 @@ async fn it_ends_with_the_client_and_with_the_server() {
 }
 
 #[tokio::test]
-async fn the_program_itself_speaks_on_its_standard_streams() {
+async fn the_program_serves_its_standard_streams() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"))
         .arg("stdio")

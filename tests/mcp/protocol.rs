@@ -1,4 +1,5 @@
-//! Clients of every revision find the server, its tools, and get answers.
+//! Clients of every revision of the protocol find the server and its tools, and get
+//! answers.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -117,8 +118,8 @@ async fn the_list_of_tools_is_complete_and_well_formed() {
     }
 }
 
-/// Every schema within says what it describes, and uses keywords that the
-/// check of replies in the stories knows.
+/// Checks that every schema in it has a description, and uses only keywords with
+/// which the stories can check replies.
 fn well_formed(tool: &Value, schema: &Value) {
     for (name, property) in schema["properties"].as_object().expect("properties") {
         assert!(property["description"].as_str().is_some_and(|d| !d.is_empty()), "{tool}.{name}");

@@ -1,6 +1,6 @@
-//! Stories: short scripts of tool calls and their replies, each one behaviour,
-//! played on every store. The transcripts are equal byte for byte; the scripts
-//! in `tests/scripts/` are these transcripts. `UPDATE=1` rewrites them.
+//! Stories: short scripts of tool calls and their replies. Each shows one behaviour,
+//! and is played on every store. The transcripts are equal byte for byte, and they are
+//! the files in `tests/scripts/`. `UPDATE=1` rewrites them.
 
 mod recorded;
 mod runner;
@@ -17,11 +17,12 @@ use runner::play;
 use stores::{Factory, MEMORY, RAFT, REDIS, SQLITE};
 use support::redis_server;
 
-/// Stories played at once: a cluster mostly waits to begin and to end.
+/// How many stories are played at once. Most of their time goes into starting and
+/// stopping clusters.
 const AT_ONCE: usize = 4;
 
-/// Every story on a store, with everything that differs in one report. The
-/// transcripts that are written are those of the memory store.
+/// Plays every story on a store, and reports all differences together. `UPDATE=1`
+/// writes the transcripts of the memory store.
 async fn play_all(store: Factory, update: bool) {
     let paths = scripts();
     assert!(paths.len() >= 80, "only {} stories were found", paths.len());
@@ -37,7 +38,7 @@ async fn play_all(store: Factory, update: bool) {
     );
 }
 
-/// What differs from one story, if anything.
+/// How the transcript differs from the story, if it does.
 async fn tell(path: &Path, store: Factory, update: bool) -> Option<String> {
     let told = fs::read_to_string(path).expect("a story can be read");
     let name = path.strip_prefix(folder()).expect("found in the folder").display();
@@ -86,7 +87,7 @@ async fn recorded_answers_of_the_reference() {
     }
 }
 
-/// Every tool is told about, so that a new one needs a story.
+/// Every tool occurs in a story, so that a new tool needs one.
 #[test]
 fn every_tool_has_a_story() {
     let told: String =
@@ -96,7 +97,7 @@ fn every_tool_has_a_story() {
     }
 }
 
-/// A caller that lost an answer may ask again, whatever it wrote.
+/// A caller that lost an answer can repeat the call, whatever it wrote.
 #[test]
 fn every_write_takes_an_idempotency_key() {
     for tool in tools::all() {
@@ -121,7 +122,7 @@ fn scripts() -> Vec<PathBuf> {
     paths
 }
 
-/// The lines around which two texts part.
+/// The lines around the first difference of two texts.
 fn difference(told: &str, played: &str) -> String {
     let (told, played): (Vec<&str>, Vec<&str>) = (told.lines().collect(), played.lines().collect());
     let at = told.iter().zip(&played).take_while(|(a, b)| a == b).count();

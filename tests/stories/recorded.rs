@@ -1,8 +1,7 @@
-//! The answers that the Python reference gave, as recorded from its SQLite and
-//! its Redis backend: ours are the same on every store, except for times, ids,
-//! fields that are ours, entries of the history for other changes than
-//! `state_set` (which the reference does not record), and the differences
-//! named here.
+//! The answers of the Python reference, recorded from its SQLite and its Redis
+//! backend. This program gives the same on every store, except for times, ids,
+//! additional fields, history entries of changes other than `state_set` (which the
+//! reference does not record), and the differences listed here.
 
 use std::collections::HashMap;
 
@@ -13,15 +12,14 @@ use serde_json::{Map, Value};
 use crate::runner::Stage;
 use crate::stores::Factory;
 
-/// What one backend of the reference answered, and where we deliberately
-/// answer otherwise.
+/// The answers of one backend of the reference, and the deliberate differences.
 pub struct Recording {
     answers: &'static str,
     differences: &'static [Difference],
 }
 
-/// Scenario, the step's number in it (from 0), why, and what we answer in the
-/// fields that differ.
+/// The scenario, the number of the step in it (from 0), the reason, and the answer of
+/// this program in the fields that differ.
 type Difference = (&'static str, usize, &'static str, &'static str);
 
 const CASE: &str = "a prefix is case-sensitive; the reference's SQLite ignores case";
@@ -154,13 +152,13 @@ async fn call(stage: &Stage, tool: &str, arguments: Map<String, Value>) -> Value
     reply
 }
 
-/// The reference records only what `state_set` did.
+/// The reference records only the changes of `state_set`.
 fn of_keys_only(reply: &mut Value) {
     let Some(entries) = reply.get_mut("entries").and_then(Value::as_array_mut) else { return };
     entries.retain(|entry| entry["action"] == "state_set");
 }
 
-/// What stands for what: `$1` for a run's id, recorded ids for ours.
+/// Which ids correspond: `$1` to a run's id, and recorded ids to those of this run.
 #[derive(Clone, Default)]
 struct Names {
     ours: HashMap<String, Value>,
@@ -179,7 +177,7 @@ impl Names {
         }
     }
 
-    /// Whether all that was recorded is in `got`, at any depth.
+    /// Whether `got` contains everything that was recorded, at every depth.
     fn compare(&mut self, wanted: &Value, got: &Value) -> Result<(), String> {
         match (wanted, got) {
             (Value::String(mark), got) if mark == "<time>" => match got.is_number() {
@@ -197,9 +195,10 @@ impl Names {
                 for (name, value) in wanted {
                     match got.get(name) {
                         None => return Err(format!("{name} is missing")),
-                        // Ours counts every change, the reference rows of one table.
+                        // This program counts every change, the reference the rows of
+                        // one table.
                         Some(id) if name == "id" && id.is_u64() => {}
-                        // Each says what it runs on.
+                        // Each names its own backend.
                         Some(Value::String(_)) if name == "backend" => {}
                         Some(got) => {
                             self.compare(value, got).map_err(|why| format!("{name}: {why}"))?;

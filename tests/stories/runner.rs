@@ -1,6 +1,6 @@
-//! Plays a story on a store and gives the transcript: the same story with the
-//! replies that came. Clock and chance are driven, so the same story gives the
-//! same bytes.
+//! Plays a story on a store and returns the transcript: the same story with the
+//! replies that came. The clock and the random numbers are controlled, so the same
+//! story gives the same bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::stores::Factory;
 /// When stories begin, in milliseconds since the Unix epoch.
 pub const BEGIN_MS: u64 = 1_700_000_000_000;
 
-/// The same numbers in every story.
+/// The seed of the random numbers, the same in every story.
 pub const SEED: u64 = 7;
 
-/// Longest that a call which was started may take to end.
+/// How long a call that was started may take to end.
 const JOIN: Duration = Duration::from_secs(20);
 
 /// A service over a fresh store, and the clock that drives it.
@@ -135,12 +135,12 @@ impl Played {
         ))
     }
 
-    /// Puts fields of earlier replies in the place of `$name.field`.
+    /// Replaces each `$name.field` by that field of an earlier reply.
     fn filled_in(&self, text: &str) -> Result<String, String> {
         let mut text = text.to_string();
         for (name, reply) in &self.named {
             let fields = reply.as_object().ok_or_else(|| format!("'{name}' is no object"))?;
-            // Longer names first: one may begin with another.
+            // Longer names come first, since one name may begin with another.
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(field, _)| std::cmp::Reverse(field.len()));
             for (field, value) in fields {
@@ -174,8 +174,8 @@ fn shown(tool: &str, result: &ToolResult) -> Result<String, String> {
     }
 }
 
-/// A local read tells last how old what it saw may be, which differs from store to
-/// store and run to run.
+/// A local read ends with the age of the state that it saw, which differs between
+/// stores and between runs.
 fn ageless(reply: &str) -> String {
     match reply.split_once(",\"age_seconds\":") {
         Some((rest, _)) => format!("{rest},\"age_seconds\":\"…\"}}"),
@@ -183,7 +183,7 @@ fn ageless(reply: &str) -> String {
     }
 }
 
-/// What only a node of a cluster says of its health.
+/// The fields of health that only a node of a cluster has.
 const OF_A_CLUSTER: [&str; 12] = [
     "cluster",
     "node",
@@ -199,7 +199,7 @@ const OF_A_CLUSTER: [&str; 12] = [
     "members",
 ];
 
-/// Health without what differs from store to store and run to run.
+/// Health without the fields that differ between stores and between runs.
 fn same_everywhere(mut health: Value) -> Value {
     if let Some(fields) = health.as_object_mut() {
         fields.retain(|name, _| !OF_A_CLUSTER.contains(&name.as_str()));

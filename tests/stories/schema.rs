@@ -1,9 +1,9 @@
-//! As much of JSON Schema as the tools' schemas use. An unknown keyword is an
-//! error, so that nothing goes unchecked.
+//! The part of JSON Schema that the tools' schemas use. An unknown keyword is an
+//! error, so that nothing is left unchecked.
 
 use serde_json::Value;
 
-/// Whether `value` fits `schema`; if not, where.
+/// Checks `value` against `schema`; the error says where it does not fit.
 pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
     at("", schema, value)
 }

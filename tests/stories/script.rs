@@ -1,4 +1,4 @@
-//! The form of a story.
+//! The format of a story.
 //!
 //! ```text
 //! # What happens, in a sentence.
@@ -18,16 +18,16 @@
 //!   removed 1
 //! ```
 //!
-//! A line that is indented is what came of the line above it. An error shows
-//! as `error CODE: message`. Further directives: `start NAME call …` begins a
-//! call that waits, `join NAME` shows what came of it; `as guest` and `as
-//! admin` change who calls. `$name.field` stands for a field of a named reply.
-//! `*N` after a string repeats it: `"key": "x"*1025`.
+//! An indented line is the reply to the line above it. An error is shown as
+//! `error CODE: message`. Further directives: `start NAME call …` begins a call that
+//! waits, and `join NAME` shows its reply; `as guest` and `as admin` change the
+//! caller. `$name.field` stands for a field of a named reply. `*N` after a string
+//! repeats it: `"key": "x"*1025`.
 
-/// One line that does something, with the comment and blank lines before it.
+/// One directive, with the comments and blank lines before it.
 pub struct Line {
     pub before: String,
-    /// As written, for the transcript.
+    /// The line as it was written, for the transcript.
     pub source: String,
     pub action: Action,
 }
@@ -41,7 +41,7 @@ pub enum Action {
     As { admin: bool },
 }
 
-/// The lines of a story and what stands after the last one.
+/// The directives of a story, and the text after the last one.
 pub fn parse(story: &str) -> Result<(Vec<Line>, String), String> {
     let mut lines = Vec::new();
     let mut before = String::new();
@@ -94,8 +94,8 @@ fn call(text: &str) -> Option<(String, String)> {
     Some((tool.into(), arguments.into()))
 }
 
-/// Writes out strings that are repeated: `"x"*3` is `"xxx"`, `"["*3` within
-/// `raw` brackets stays text.
+/// Expands repeated strings: `"x"*3` becomes `"xxx"`; `"["*3` within `raw` brackets
+/// stays as it is.
 pub fn repeated(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

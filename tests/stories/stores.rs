@@ -1,4 +1,4 @@
-//! The stores that stories are played on, each empty and driven by hand.
+//! The stores on which stories are played. Each is empty, and has a manual clock.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -13,16 +13,16 @@ use mcp_state_sidecar::store::memory::MemoryStore;
 use support::cluster::Cluster;
 use support::redis_server::RedisServer;
 
-/// A store, and what is to be done when the story is over.
+/// A store, and how to clean up after the story.
 pub struct Opened {
     pub store: Arc<dyn Store>,
     pub close: BoxFuture<'static, ()>,
 }
 
-/// Makes an empty store that reads the time from the clock given.
+/// Makes an empty store that reads the time from the given clock.
 pub type Factory = fn(Arc<ManualClock>) -> BoxFuture<'static, Opened>;
 
-/// How large a story's state may become.
+/// How large the state of a story may become.
 const STATE_BYTES_MAX: Option<u64> = Some(2_000_000);
 
 pub const MEMORY: Factory = |clock| {
@@ -48,8 +48,8 @@ pub const SQLITE: Factory = |clock| {
     })
 };
 
-/// A prefix of its own on one server that all stories share, and that ends
-/// with the last of them.
+/// All stories share one server, which stops after the last of them. Each has its own
+/// prefix there.
 pub const REDIS: Factory = |clock| {
     Box::pin(async move {
         let server = redis_server();
@@ -80,7 +80,7 @@ fn redis_server() -> Arc<RedisServer> {
     })
 }
 
-/// Three nodes; the story is told on one that does not lead.
+/// Three nodes. The story is played on one that is not the leader.
 pub const RAFT: Factory = |clock| {
     Box::pin(async move {
         let limited = |options: &mut raft::Options| options.state_bytes_max = STATE_BYTES_MAX;
