@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::Failure;
 use super::progress::Progress;
 use crate::store::export::{Export, Part, StoreImport};
-use crate::store::raft::offline::recover::{Recovered, Report};
+use crate::store::raft::offline::recover::{Recovered, RecoveryReport};
 use crate::store::sqlite::SqliteImport;
 
 /// What lies beside the file until that is whole.
@@ -99,7 +99,7 @@ fn name(unfinished: &Path, file: &Path) -> io::Result<()> {
 }
 
 /// What a person must know of what was recovered.
-fn account(report: &Report, file: &Path) -> String {
+fn account(report: &RecoveryReport, file: &Path) -> String {
     let meta = &report.meta;
     let snapshot = match report.snapshot_index {
         Some(index) => format!("a snapshot of index {index} and the log behind it"),

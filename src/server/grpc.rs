@@ -72,7 +72,7 @@ impl Listeners {
         let door = PeerInterceptor { open: config.cluster_secret.is_some() || config.insecure };
         let peers = peers.map(|peers| InterceptedService::new(peers, door));
         let peers = self.peers.map(|listener| {
-            let routes = rpc::listener(PEERS_KEEP_ALIVE).add_service(api());
+            let routes = rpc::server_builder(PEERS_KEEP_ALIVE).add_service(api());
             Server::start(listener, routes.add_optional_service(peers))
         });
         Serving { public, peers, end_calls }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mcp_state_sidecar::machine::Answer;
 use mcp_state_sidecar::machine::value::Json;
 use mcp_state_sidecar::store::raft::history::archive::{Run, Span};
-use mcp_state_sidecar::store::raft::history::{HistorySource, PeerQuestion, SourceError};
+use mcp_state_sidecar::store::raft::history::{HistorySource, HistorySourceError, PeerQuestion};
 
 use super::story::Story;
 use super::truth;
@@ -56,12 +56,12 @@ impl HistorySource for Peer {
         self.manner != Manner::Absent
     }
 
-    async fn fetch(&self, span: Span, turn: u32) -> Result<Run, SourceError> {
+    async fn fetch(&self, span: Span, turn: u32) -> Result<Run, HistorySourceError> {
         // As much as one message may hold.
         let first = span.first.0.max(span.last.0.saturating_sub(699));
         let mut run = self.story.run(Span::new(first, span.last.0));
         match self.manner {
-            Manner::Absent => return Err(SourceError("nobody is there".into())),
+            Manner::Absent => return Err(HistorySourceError("nobody is there".into())),
             Manner::Lies(lie) if turn == 0 => {
                 self.lies.fetch_add(1, Ordering::Relaxed);
                 tell(&mut run, lie);
@@ -72,9 +72,9 @@ impl HistorySource for Peer {
         Ok(run)
     }
 
-    async fn ask(&self, asked: PeerQuestion, _turn: u32) -> Result<Answer, SourceError> {
+    async fn ask(&self, asked: PeerQuestion, _turn: u32) -> Result<Answer, HistorySourceError> {
         if self.manner != Manner::Honest {
-            return Err(SourceError("nobody is there".into()));
+            return Err(HistorySourceError("nobody is there".into()));
         }
         // It is ahead of whoever asks.
         let mut meta = self.story.meta(self.story.last());

@@ -17,7 +17,7 @@ use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer, Proposal, TypeConfig};
 use mcp_state_sidecar::store::raft::rpc::{
     Dial, Duplex, Options, PeerHandler, PeerIdentity, PeerNetwork, PeerRefusal, PeerRefusalCode,
-    ReadIndex, Tcp, listener, peer_service,
+    ReadIndex, Tcp, peer_service, server_builder,
 };
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -137,7 +137,7 @@ impl Place {
             within(async || runtime.spawn(tokio::net::TcpListener::bind(addr)).await.unwrap().ok());
         let incoming = TcpListenerStream::new(bound.await)
             .map(|stream| stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)));
-        let mut server = listener(Duration::from_secs(2));
+        let mut server = server_builder(Duration::from_secs(2));
         runtime.spawn(server.add_service(service).serve_with_incoming(incoming));
         self.node = Some(Node { raft, network, runtime });
     }

@@ -12,7 +12,7 @@ use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
 use mcp_state_sidecar::store::raft::rpc::{
     Forwarder, Options, PeerHandler, PeerNetwork, PeerRefusal, PeerRefusalCode, ReadIndex,
-    listener, peer_service,
+    peer_service, server_builder,
 };
 use openraft::Raft;
 use tokio::time::Instant;
@@ -56,7 +56,7 @@ async fn rate_of_forwarding_on_one_core() {
     let service = peer_service(raft, Arc::new(Echo), far.identity(), far.machine.folder.clone());
     let bound = tokio::net::TcpListener::bind(far.addr).await.unwrap();
     let incoming = TcpListenerStream::new(bound);
-    let server = listener(Duration::from_secs(2)).add_service(service);
+    let server = server_builder(Duration::from_secs(2)).add_service(service);
     tokio::spawn(async move { server.serve_with_incoming(incoming).await });
     let forwarder = Forwarder::new(PeerNetwork::new(near.identity(), Options::default()));
     for at_once in [1, 64, 512] {

@@ -106,7 +106,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         access::Options { token: Some(access::Secret::new(TOKEN)), ..access::Options::default() };
     let api = grpc::api(service, Access::new(access), CancellationToken::new());
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-    let server = rpc::listener(KEEP_ALIVE).add_service(api).add_service(peers);
+    let server = rpc::server_builder(KEEP_ALIVE).add_service(api).add_service(peers);
     server.serve_with_incoming(io::incoming(listener)).await?;
     Ok(())
 }

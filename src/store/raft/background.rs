@@ -32,16 +32,16 @@ pub(super) async fn watch_readiness(
     read_barrier: ReadBarrier,
     caught_up: Arc<AtomicBool>,
 ) {
-    let mut known = Leader::Nobody;
+    let mut known = Leader::Unknown;
     loop {
-        let leader = leadership.now();
+        let leader = leadership.current();
         if leader != known {
             tracing::info!(%leader, "leadership");
             known = leader;
         }
         let passed = read_barrier.pass(Instant::now() + CATCH_UP).await;
         caught_up.store(passed.is_ok(), Ordering::Release);
-        leadership.change_within(CHECK_INTERVAL).await;
+        leadership.wait_for_change(CHECK_INTERVAL).await;
     }
 }
 

@@ -15,19 +15,19 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::background::{bound_log, watch_readiness};
 use super::blocking::blocking;
 use super::clock::cluster_clock::ClusterClock;
-use super::clock::skew::ClockSkews;
+use super::clock::peer_status::PeerStatuses;
 use super::consensus::applied::LatestState;
 use super::consensus::leadership::{Leadership, RaftHandle};
 use super::consensus::options;
 use super::consensus::precheck::Prechecks;
 use super::consensus::read::{ReadBarrier, ReadIndexRounds};
-use super::consensus::session::Session;
+use super::consensus::session::ProposerSession;
 use super::consensus::state_machine::StateMachine;
 use super::consensus::types::{NodeId, Peer};
 use super::consensus::write::Proposer;
 use super::data_dir::{DataDir, DataDirError};
 use super::history::archive::{self, Archive, ArchiveError};
-use super::history::fetch::PeerHistorySource;
+use super::history::peer_source::PeerHistorySource;
 use super::history::{self, History};
 use super::log::{self, LogError, LogStore};
 use super::membership::admin::ClusterAdmin;
@@ -232,20 +232,20 @@ fn assemble(
 ) -> Started {
     let Peering { identity, membership, network } = peering;
     let Replica { raft, leadership, state, history } = replica;
-    let (cluster_clock, skews) = (ClusterClock::new(clock), ClockSkews::default());
+    let (cluster_clock, peer_statuses) = (ClusterClock::new(clock), PeerStatuses::default());
     let proposer = Arc::new(Proposer {
         raft: raft.clone(),
         leadership: leadership.clone(),
         cluster_clock: cluster_clock.clone(),
         state: state.clone(),
-        session: Session::new(rand::random()),
+        session: ProposerSession::new(rand::random()),
         forwarder: Forwarder::new(network.clone()),
         state_bytes_max: options.state_bytes_max,
-        skews: skews.clone(),
-        knows_steps: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
+        peer_statuses: peer_statuses.clone(),
+        speaks_stepwise: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
         prechecks: Prechecks::default(),
     });
-    let read_barrier = ReadBarrier::open(ReadIndexRounds {
+    let read_barrier = ReadBarrier::start(ReadIndexRounds {
         raft: raft.clone(),
         leadership: leadership.clone(),
         cluster_clock: cluster_clock.clone(),
@@ -274,7 +274,7 @@ fn assemble(
         spawn(bound_log(raft.clone(), log.stats())),
         spawn(membership_tasks.clone().register()),
         spawn(membership_tasks.watch_expulsion(caught_up.clone(), expulsion)),
-        spawn(skews.clone().watch(leadership, network, cluster_clock)),
+        spawn(peer_statuses.clone().poll(leadership, network, cluster_clock)),
     ];
     let handler = NodeHandler { proposer: proposer.clone(), history: history.clone() };
     let peers = peer_service(raft.clone(), Arc::new(handler), identity, dir.snapshots());
@@ -287,7 +287,7 @@ fn assemble(
         read_barrier,
         history,
         admin,
-        skews,
+        peer_statuses,
         log,
         caught_up,
         expelled,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::clock::skew::ClockSkews;
+use super::clock::peer_status::PeerStatuses;
 use super::consensus::applied::{AppliedState, LatestState};
 use super::consensus::health;
 use super::consensus::leadership::{Leader, Leadership, RaftHandle};
@@ -50,7 +50,7 @@ pub struct RaftStore {
     pub(super) read_barrier: ReadBarrier,
     pub(super) history: History,
     pub(super) admin: Arc<ClusterAdmin>,
-    pub(super) skews: ClockSkews,
+    pub(super) peer_statuses: PeerStatuses,
     pub(super) log: LogStore,
     pub(super) caught_up: Arc<AtomicBool>,
     pub(super) expelled: watch::Receiver<Option<Expelled>>,
@@ -88,7 +88,7 @@ impl Store for RaftStore {
         }
         let now = match consistency {
             Consistency::Linearizable => meta.clock,
-            Consistency::Local => self.proposer.cluster_clock.estimate(state.logged()),
+            Consistency::Local => self.proposer.cluster_clock.estimate(state.log_time()),
         };
         let Ok(answer) = answer(&question, &state.tables, now);
         Ok(Answered { answer, revision: meta.revision, age })
@@ -99,10 +99,10 @@ impl Store for RaftStore {
     }
 
     async fn sweep_due(&self) -> bool {
-        let Leader::Me { term } = self.proposer.leadership.now() else { return false };
-        let Some(logged) = self.state.logged(term) else { return false };
+        let Leader::Me { term } = self.proposer.leadership.current() else { return false };
+        let Some(log_time) = self.state.log_time(term) else { return false };
         let state = self.state.load();
-        let now = self.proposer.cluster_clock.now(term, logged);
+        let now = self.proposer.cluster_clock.now(term, log_time);
         let Ok(due) = lookup::is_due(&state.tables, now);
         due
     }
@@ -120,9 +120,9 @@ impl Store for RaftStore {
             own.url.clone_from(&self.url);
         }
         for member in &mut cluster.members {
-            member.clock_skew_ms = self.skews.of(member.id);
+            member.clock_skew_ms = self.peer_statuses.clock_skew_ms(member.id);
         }
-        cluster.warning = self.skews.warning();
+        cluster.warning = self.peer_statuses.warning();
         cluster.protocol = self.proposer.protocol();
         let state = self.state.load();
         let meta = state.tables.meta();
@@ -218,13 +218,13 @@ impl RaftStore {
             let why = "this node belongs to no cluster yet; it waits for `cluster add`";
             return Err(StoreError::Unavailable(why.to_owned()));
         }
-        health::end(&self.raft).map_or(Ok(call), Err)
+        health::stop_error(&self.raft).map_or(Ok(call), Err)
     }
 
     /// Why this node serves nobody, if that is so.
     fn fault(&self) -> Option<String> {
         let expelled = self.expelled.borrow().map(|why| why.to_string());
-        expelled.or_else(|| health::end(&self.raft).map(|end| end.to_string()))
+        expelled.or_else(|| health::stop_error(&self.raft).map(|stopped| stopped.to_string()))
     }
 
     /// Changes when the cluster has removed this node for good. Whoever runs the

@@ -62,7 +62,7 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let starting = runtime.spawn(async move {
             let Started { store, peers } = RaftStore::start(options, clock).await?;
-            let server = rpc::listener(Duration::from_secs(2)).add_service(peers);
+            let server = rpc::server_builder(Duration::from_secs(2)).add_service(peers);
             tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
             Ok(store)
         });

@@ -1,13 +1,15 @@
-//! Cluster time: the clock by which deadlines run, as a leader tells it.
+//! The cluster clock: the time by which deadlines are judged. The leader computes
+//! it.
 //!
-//! In office a leader counts by its own monotonic clock, from where the log's
-//! clock stood when it came. For the time between the last command in the log
-//! and its own first it must rely on wall clocks: it adds what its wall clock is
-//! ahead of the one that stamped that command, less what the two may differ by.
-//! So while clocks agree within the allowance, cluster time never runs faster
-//! than time: no change of leader shortens a lease. It prolongs one by the time
-//! without commands in the log at most, and of that by no more than the
-//! allowance and the difference of the clocks.
+//! A leader starts from the time that the log had reached at its election and
+//! counts on by its own monotonic clock. Between the last command of the former
+//! leader and the election, it can rely only on wall clocks: it adds the
+//! difference between its own wall clock and the one that stamped that command,
+//! less the skew that is allowed between the two. While clocks agree within this
+//! allowance, cluster time never runs faster than real time, so that no change of
+//! leader shortens a lease. A change of leader may prolong a lease, by the
+//! allowance plus the actual skew, but never by more than the time in which no
+//! command was logged.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,73 +19,76 @@ use crate::store::clock::Clock;
 /// How far the wall clocks of two leaders may differ before deadlines suffer.
 pub const SKEW_ALLOWED_MS: u64 = 5_000;
 
-/// A node's idea of cluster time, good for as long as it leads.
+/// Computes cluster time. What it returns is authoritative only while the node
+/// leads.
 #[derive(Clone)]
 pub struct ClusterClock {
     clock: Clock,
-    reckoning: Arc<Mutex<Option<Reckoning>>>,
+    last_reading: Arc<Mutex<Option<ClockReading>>>,
 }
 
-/// Where the clocks of the log stand.
+/// The time that the log has reached: cluster time, and the leader's wall clock
+/// when it logged the last command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Logged {
+pub struct LogTime {
     pub clock: ClusterMs,
     pub wall: WallMs,
 }
 
-impl Logged {
-    /// The log's clock where the wall clock shows `wall_ms`, at the least.
-    fn until(self, wall_ms: u64) -> ClusterMs {
+impl LogTime {
+    /// The least cluster time at the moment when the wall clock shows `wall_ms`.
+    fn at_wall_clock(self, wall_ms: u64) -> ClusterMs {
         let passed_ms = wall_ms.saturating_sub(self.wall.0);
         self.clock.plus(passed_ms.saturating_sub(SKEW_ALLOWED_MS))
     }
 }
 
-/// Where the reckoning stood last.
+/// The last value that the clock returned, from which it counts on.
 #[derive(Clone, Copy)]
-struct Reckoning {
+struct ClockReading {
     term: u64,
-    at: ClusterMs,
+    time: ClusterMs,
     monotonic_ms: u64,
 }
 
 impl ClusterClock {
-    /// Tells time by `clock`.
+    /// A cluster clock that is driven by the node's own `clock`.
     pub fn new(clock: Clock) -> ClusterClock {
-        ClusterClock { clock, reckoning: Arc::default() }
+        ClusterClock { clock, last_reading: Arc::default() }
     }
 
-    /// The wall clock.
+    /// The node's wall clock.
     pub fn wall(&self) -> WallMs {
         WallMs(self.clock.wall_ms())
     }
 
-    /// Cluster time for the leader of `term`, where the log's clocks stand at
-    /// `logged`: with all that was logged before this term.
-    pub fn now(&self, term: u64, logged: Logged) -> ClusterMs {
+    /// Cluster time for the leader of `term`. `log_time` must cover every entry of
+    /// earlier terms.
+    pub fn now(&self, term: u64, log_time: LogTime) -> ClusterMs {
         let wall_ms = self.clock.wall_ms();
         let monotonic_ms = self.clock.monotonic_ms();
-        let mut held = self.reckoning.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = match *held {
-            // A reckoning from another term says nothing: others told the time since.
+        let mut last_reading = self.last_reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = match *last_reading {
+            // A reading from another term is of no use: other leaders have set the
+            // time since.
             Some(last) if last.term == term => {
-                last.at.plus(monotonic_ms.saturating_sub(last.monotonic_ms))
+                last.time.plus(monotonic_ms.saturating_sub(last.monotonic_ms))
             }
-            // The first command ever.
-            _ if logged == Logged::default() => ClusterMs(wall_ms),
-            _ => logged.until(wall_ms),
+            // No command was ever logged.
+            _ if log_time == LogTime::default() => ClusterMs(wall_ms),
+            _ => log_time.at_wall_clock(wall_ms),
         };
-        let at = counted.max(logged.clock);
-        // A call of an earlier term that comes late must not undo a later one's.
-        if held.is_none_or(|last| last.term <= term) {
-            *held = Some(Reckoning { term, at, monotonic_ms });
+        let time = counted.max(log_time.clock);
+        // A late call of an earlier term must not replace a reading of a later term.
+        if last_reading.is_none_or(|last| last.term <= term) {
+            *last_reading = Some(ClockReading { term, time, monotonic_ms });
         }
-        at
+        time
     }
 
-    /// An estimate for reads that promise nothing.
-    pub fn estimate(&self, logged: Logged) -> ClusterMs {
-        logged.until(self.clock.wall_ms())
+    /// An estimate, for reads that are not linearizable.
+    pub fn estimate(&self, log_time: LogTime) -> ClusterMs {
+        log_time.at_wall_clock(self.clock.wall_ms())
     }
 }
 
@@ -94,43 +99,46 @@ mod tests {
 
     const START_MS: u64 = 1_700_000_000_000;
 
-    fn logged(clock_ms: u64, wall_ms: u64) -> Logged {
-        Logged { clock: ClusterMs(clock_ms), wall: WallMs(wall_ms) }
+    fn log_time(clock_ms: u64, wall_ms: u64) -> LogTime {
+        LogTime { clock: ClusterMs(clock_ms), wall: WallMs(wall_ms) }
     }
 
     #[test]
     fn a_first_leader_starts_at_its_wall_clock_and_counts_on() {
         let clock = ManualClock::at(START_MS);
         let cluster_clock = ClusterClock::new(clock.clone());
-        assert_eq!(cluster_clock.now(1, Logged::default()), ClusterMs(START_MS));
+        assert_eq!(cluster_clock.now(1, LogTime::default()), ClusterMs(START_MS));
         clock.advance_ms(700);
-        let at = cluster_clock.now(1, logged(START_MS, START_MS));
+        let at = cluster_clock.now(1, log_time(START_MS, START_MS));
         assert_eq!(at, ClusterMs(START_MS + 700));
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_in_office_changes_nothing() {
+    fn setting_the_wall_clock_of_a_leader_changes_nothing() {
         for set_ms in [START_MS - 3_600_000, START_MS + 3_600_000] {
             let clock = ManualClock::at(START_MS);
             let cluster_clock = ClusterClock::new(clock.clone());
-            let first = cluster_clock.now(1, Logged::default());
+            let first = cluster_clock.now(1, LogTime::default());
             clock.advance_ms(5);
             clock.set_wall_ms(set_ms);
-            assert_eq!(cluster_clock.now(1, logged(START_MS, START_MS)), first.plus(5));
+            assert_eq!(cluster_clock.now(1, log_time(START_MS, START_MS)), first.plus(5));
         }
     }
 
     #[test]
-    fn a_new_leader_never_gains_time_while_clocks_agree() {
-        // All clocks that two leaders may have, and times between them.
+    fn cluster_time_never_outruns_real_time_while_clocks_agree() {
+        // The skews that are allowed between two leaders, and the times between them.
         for apart_ms in [-5_000_i64, -1_000, 0, 1_000, 5_000] {
             for passed_ms in [0_u64, 500, 4_000, 6_000, 60_000] {
-                // The log's clock is behind by what earlier changes have cost.
-                let last = logged(START_MS - 7_000, START_MS);
+                // The log's clock lags, because of earlier changes of leader.
+                let last = log_time(START_MS - 7_000, START_MS);
                 let clock = ManualClock::at((START_MS + passed_ms).saturating_add_signed(apart_ms));
-                let at = ClusterClock::new(clock).now(2, last).0 - last.clock.0;
-                assert!(at <= passed_ms, "{at} of {passed_ms} ms, {apart_ms} ms apart");
-                let lost_ms = passed_ms - at;
+                let counted_ms = ClusterClock::new(clock).now(2, last).0 - last.clock.0;
+                assert!(
+                    counted_ms <= passed_ms,
+                    "{counted_ms} of {passed_ms} ms, {apart_ms} ms apart"
+                );
+                let lost_ms = passed_ms - counted_ms;
                 let most_ms = SKEW_ALLOWED_MS.saturating_add_signed(-apart_ms).min(passed_ms);
                 assert_eq!(lost_ms, most_ms, "{passed_ms} ms, {apart_ms} ms apart");
             }
@@ -138,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_on_from_the_log_within_a_term() {
+    fn within_a_term_time_continues_from_the_log() {
         let clock = ManualClock::at(START_MS);
         let cluster_clock = ClusterClock::new(clock.clone());
-        let last = logged(START_MS - 9_000, START_MS - 2_000);
+        let last = log_time(START_MS - 9_000, START_MS - 2_000);
         assert_eq!(cluster_clock.now(3, last), last.clock, "two seconds are within the allowance");
         clock.advance_ms(10);
         assert_eq!(cluster_clock.now(3, last), last.clock.plus(10));

@@ -1,5 +1,5 @@
-//! What a node has applied, as everybody but openraft's apply worker sees it:
-//! a whole state at a time, swapped in, never a half-applied one.
+//! The state that a node has applied, as readers see it. A state is replaced as a
+//! whole, so that nobody sees a batch of entries half applied.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use tokio::time::{Instant, timeout_at};
 
 use super::types::{NodeId, TypeConfig};
 use crate::machine::Revision;
-use crate::store::raft::clock::cluster_clock::Logged;
+use crate::store::raft::clock::cluster_clock::LogTime;
 use crate::store::tables::{Tables, release};
 
-/// The state after some log entry.
+/// The state after one log entry.
 #[derive(Clone, Default)]
 pub struct AppliedState {
     pub tables: Tables,
     pub log_id: Option<LogIdOf<TypeConfig>>,
-    /// Nodes that were members at some earlier entry and are no more.
+    /// The nodes that were members at an earlier entry and are no longer.
     pub retired: Arc<BTreeSet<NodeId>>,
 }
 
 impl AppliedState {
-    /// Where the log's clocks stand.
-    pub fn logged(&self) -> Logged {
+    /// The time that the log has reached.
+    pub fn log_time(&self) -> LogTime {
         let meta = self.tables.meta();
-        Logged { clock: meta.clock, wall: meta.wall }
+        LogTime { clock: meta.clock, wall: meta.wall }
     }
 }
 
@@ -35,7 +35,7 @@ impl AppliedState {
 pub struct LatestState {
     applied: ArcSwap<AppliedState>,
     revision: watch::Sender<Revision>,
-    /// Of the last entry that was applied.
+    /// The term of the last entry that was applied.
     term: watch::Sender<u64>,
 }
 
@@ -47,55 +47,56 @@ impl LatestState {
         LatestState { applied: ArcSwap::default(), revision, term }
     }
 
-    /// The newest state. It stays as it is for as long as it is held.
+    /// The newest state. It does not change while the caller holds it.
     pub fn load(&self) -> Arc<AppliedState> {
         self.applied.load_full()
     }
 
-    /// Where the log's clocks stand for the leader of `term`: none while there
-    /// may be entries of earlier terms that are not applied yet.
-    pub fn logged(&self, term: u64) -> Option<Logged> {
+    /// The time that the log has reached, for the leader of `term`; none while
+    /// entries of earlier terms may still be waiting to be applied.
+    pub fn log_time(&self, term: u64) -> Option<LogTime> {
         let applied = self.applied.load();
         let reached = applied.log_id.is_some_and(|last| last.leader_id.term >= term);
-        reached.then(|| applied.logged())
+        reached.then(|| applied.log_time())
     }
 
-    /// As [`LatestState::logged`], waiting for it: a leader's first entry is applied
-    /// a moment after it came into office.
-    pub async fn logged_by(&self, term: u64, deadline: Instant) -> Option<Logged> {
-        if let Some(logged) = self.logged(term) {
-            return Some(logged);
+    /// Like [`LatestState::log_time`], but waits until `deadline`: a new leader
+    /// applies the first entry of its term a moment after its election.
+    pub async fn wait_for_log_time(&self, term: u64, deadline: Instant) -> Option<LogTime> {
+        if let Some(log_time) = self.log_time(term) {
+            return Some(log_time);
         }
-        let mut seen = self.term.subscribe();
-        let reached = timeout_at(deadline, seen.wait_for(|seen| *seen >= term)).await;
-        reached.ok()?.ok()?;
-        self.logged(term)
+        let mut applied_term = self.term.subscribe();
+        let reached = applied_term.wait_for(|applied| *applied >= term);
+        timeout_at(deadline, reached).await.ok()?.ok()?;
+        self.log_time(term)
     }
 
-    /// Swaps in a newer state and wakes those who wait for its revision.
+    /// Replaces the state by a newer one, and wakes those who wait for its revision.
     pub fn publish(&self, applied: AppliedState) {
         let revision = applied.tables.meta().revision;
         let term = applied.log_id.map_or(0, |last| last.leader_id.term);
         let rows = applied.tables.len();
         let replaced = self.applied.swap(Arc::new(applied));
-        let gone = replaced.tables.len().saturating_sub(rows);
-        release(replaced, gone);
-        self.term.send_if_modified(|seen| {
-            let newer = *seen < term;
-            *seen = term.max(*seen);
-            newer
-        });
-        self.revision.send_if_modified(|seen| {
-            let newer = *seen < revision;
-            *seen = revision.max(*seen);
-            newer
-        });
+        let rows_removed = replaced.tables.len().saturating_sub(rows);
+        release(replaced, rows_removed);
+        raise(&self.term, term);
+        raise(&self.revision, revision);
     }
 
     /// Follows the revision.
     pub fn revision(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()
     }
+}
+
+/// Sets a watched value that never falls, and wakes its watchers if it rises.
+fn raise<T: Ord + Copy>(watched: &watch::Sender<T>, value: T) {
+    watched.send_if_modified(|current| {
+        let rises = *current < value;
+        *current = value.max(*current);
+        rises
+    });
 }
 
 impl Default for LatestState {

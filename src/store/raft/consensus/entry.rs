@@ -1,5 +1,6 @@
-//! Entries, log ids and votes between openraft's types and `proto/record.proto`.
-//! The log and the network share this form; what a proposal says is `codec`'s.
+//! Converts entries, log ids and votes between openraft's types and the messages
+//! of `proto/record.proto`. The log and the peer network share this form. What a
+//! proposal contains is known to `codec` alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +16,15 @@ use crate::proto::record;
 pub type Entry = EntryOf<TypeConfig>;
 /// The place of an entry in the replicated log: term and index.
 pub type LogId = LogIdOf<TypeConfig>;
-/// Whom a node voted for.
+/// The node that a node voted for, and in which term.
 pub type Vote = VoteOf<TypeConfig>;
-/// Who votes and who is reached where.
+/// The voters and learners of the cluster, with their addresses.
 pub type Membership = openraft::Membership<NodeId, Peer>;
 
-/// Why a message is not an entry.
+/// Why a message cannot be decoded as an entry.
 #[derive(Debug, Error)]
 pub enum EntryError {
-    /// The payload is missing, or of a kind this version does not know.
+    /// The payload is missing, or of a kind that this version does not know.
     #[error("entry {index} carries no payload that this version knows")]
     Payload {
         /// The entry's index.
@@ -34,14 +35,14 @@ pub enum EntryError {
     Membership {
         /// The entry's index.
         index: u64,
-        /// What openraft says of it.
+        /// The contradiction, as openraft describes it.
         reason: String,
     },
 }
 
-/// What an entry costs in memory and on disk, about, in bytes.
+/// Roughly how many bytes an entry occupies, in memory and on disk.
 pub fn entry_bytes(entry: &Entry) -> u64 {
-    /// Keys, lengths, term and index of an encoded entry.
+    /// The field keys, lengths, term and index of an encoded entry.
     const FRAME_BYTES: usize = 32;
     let payload = match &entry.payload {
         EntryPayload::Blank => 0,
@@ -51,7 +52,7 @@ pub fn entry_bytes(entry: &Entry) -> u64 {
     (FRAME_BYTES + payload) as u64
 }
 
-/// A log id of its parts.
+/// Makes a log id from its parts.
 pub fn log_id(term: u64, index: u64) -> LogId {
     LogId::new(CommittedLeaderIdOf::<TypeConfig>::new(term), index)
 }
@@ -103,11 +104,12 @@ impl From<&Entry> for record::LogEntry {
     }
 }
 
-/// The entry that a message carries; not `TryFrom`, which openraft's projected
-/// types keep out.
+/// Decodes an entry. This is not a `TryFrom` because [`Entry`] is a projected type
+/// of openraft, for which the compiler allows no such implementation here.
 ///
 /// # Errors
-/// When the payload is missing, unknown, or a membership that contradicts itself.
+/// When the payload is missing or unknown, or is a membership that contradicts
+/// itself.
 pub fn decode_entry(entry: record::LogEntry) -> Result<Entry, EntryError> {
     use record::log_entry::Payload;
     let index = entry.index;
@@ -124,14 +126,14 @@ pub fn decode_entry(entry: record::LogEntry) -> Result<Entry, EntryError> {
     Ok(Entry { log_id: log_id(entry.term, index), payload })
 }
 
-/// A member as a message carries it.
-pub fn member_out(id: NodeId, peer: &Peer) -> record::Member {
+/// Encodes a member of the cluster.
+pub fn encode_member(id: NodeId, peer: &Peer) -> record::Member {
     let Peer { addr, url, incarnation } = peer.clone();
     record::Member { id, addr, url, incarnation }
 }
 
-/// The member that a message carries.
-pub fn member_in(member: record::Member) -> (NodeId, Peer) {
+/// Decodes a member of the cluster.
+pub fn decode_member(member: record::Member) -> (NodeId, Peer) {
     let record::Member { id, addr, url, incarnation } = member;
     (id, Peer { addr, url, incarnation })
 }
@@ -142,19 +144,20 @@ impl From<&Membership> for record::Membership {
             .get_joint_config()
             .iter()
             .map(|set| record::NodeSet { nodes: set.iter().copied().collect() });
-        let members = membership.nodes().map(|(id, peer)| member_out(*id, peer));
+        let members = membership.nodes().map(|(id, peer)| encode_member(*id, peer));
         Self { configs: configs.collect(), members: members.collect() }
     }
 }
 
 impl TryFrom<record::Membership> for Membership {
-    /// What openraft says of a membership that contradicts itself.
+    /// The contradiction, as openraft describes it.
     type Error = String;
 
     fn try_from(membership: record::Membership) -> Result<Self, String> {
         let configs: Vec<BTreeSet<NodeId>> =
             membership.configs.into_iter().map(|set| set.nodes.into_iter().collect()).collect();
-        let peers: BTreeMap<NodeId, Peer> = membership.members.into_iter().map(member_in).collect();
+        let peers: BTreeMap<NodeId, Peer> =
+            membership.members.into_iter().map(decode_member).collect();
         Membership::new(configs, peers).map_err(|error| error.to_string())
     }
 }
@@ -166,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_comes_back_as_it_went() {
+    fn entries_survive_a_round_trip() {
         let peer = |n: u64| Peer {
             addr: format!("10.0.0.{n}:7000"),
             url: format!("http://{n}"),

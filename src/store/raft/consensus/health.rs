@@ -1,4 +1,4 @@
-//! What a node knows of itself and its cluster, for health and metrics.
+//! What a node knows about itself and its cluster, for health checks and metrics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use super::leadership::RaftHandle;
 use super::types::{NodeId, TypeConfig};
 use crate::store::{ClusterHealth, Member, Role, StoreError};
 
-/// A leader whose majority has not answered for this long may be cut off.
+/// A leader that no majority has answered for this long may be cut off.
 const QUORUM_SILENCE: Duration = Duration::from_secs(1);
 
-/// The cluster as this node sees it now. `caught_up` is the caller's to know.
+/// The cluster as this node sees it now. The caller knows whether the node has
+/// caught up.
 pub fn cluster(raft: &RaftHandle, cluster_name: &str, caught_up: bool) -> ClusterHealth {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
@@ -38,22 +39,24 @@ pub fn cluster(raft: &RaftHandle, cluster_name: &str, caught_up: bool) -> Cluste
         caught_up,
         members: members(&metrics),
         warning: None,
-        // The store knows.
+        // The store fills this in.
         protocol: 0,
     }
 }
 
-/// What calls are told once consensus has stopped and cannot go on, if so.
-pub fn end(raft: &RaftHandle) -> Option<StoreError> {
+/// The error for every call once consensus has stopped for good; none while it
+/// runs.
+pub fn stop_error(raft: &RaftHandle) -> Option<StoreError> {
     let mut metrics = raft.metrics();
-    let told = metrics.borrow_watched().running_state.clone().err();
-    if let Some(fatal) = told {
+    let fatal = metrics.borrow_watched().running_state.clone().err();
+    if let Some(fatal) = fatal {
         return Some(match fatal {
             Fatal::Stopped => StoreError::Unavailable("the node is stopping".to_owned()),
             Fatal::StorageError(_) | Fatal::Panicked => stopped(&fatal.to_string()),
         });
     }
-    // A panic leaves the last metrics as they were, and nobody to change them.
+    // After a panic the last metrics still say that consensus runs, but their
+    // channel is closed.
     loop {
         match metrics.changed().now_or_never() {
             Some(Ok(())) => {}
@@ -65,7 +68,7 @@ pub fn end(raft: &RaftHandle) -> Option<StoreError> {
     }
 }
 
-/// Nothing is written here any more, and other nodes can do it.
+/// This node writes nothing any more, but the other nodes do.
 fn stopped(why: &str) -> StoreError {
     StoreError::Unavailable(format!("this node has stopped at a fault: {why}"))
 }
@@ -79,7 +82,8 @@ fn role(state: ServerState) -> Role {
     }
 }
 
-/// A leader knows by its acknowledgements; others by reads that pass.
+/// A leader knows by acknowledgements whether it has a quorum; any other node
+/// knows by reads that succeed.
 fn has_quorum(metrics: &RaftMetrics<TypeConfig>, caught_up: bool) -> bool {
     if metrics.current_leader != Some(metrics.id) {
         return caught_up;
@@ -92,7 +96,7 @@ fn has_quorum(metrics: &RaftMetrics<TypeConfig>, caught_up: bool) -> bool {
 fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
     let membership = metrics.membership_config.membership();
     let voters: Vec<NodeId> = membership.voter_ids().collect();
-    let seen = metrics.heartbeat.as_ref();
+    let heartbeats = metrics.heartbeat.as_ref();
     let no_lags = BTreeMap::new();
     let lags = metrics.replication.as_ref().unwrap_or(&no_lags);
     membership
@@ -106,8 +110,8 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
                 let matched = matched.as_ref().map_or(0, |log_id| log_id.index);
                 metrics.last_log_index.unwrap_or(0).saturating_sub(matched)
             }),
-            last_seen: seen
-                .and_then(|seen| seen.get(id))
+            last_seen: heartbeats
+                .and_then(|heartbeats| heartbeats.get(id))
                 .and_then(Option::as_ref)
                 .map(|at| at.elapsed()),
             clock_skew_ms: None,
@@ -115,7 +119,7 @@ fn members(metrics: &RaftMetrics<TypeConfig>) -> Vec<Member> {
         .collect()
 }
 
-/// The other voter that lacks least of this leader's log.
+/// The voter, other than this leader, that lacks the least of its log.
 pub fn most_up_to_date_voter(raft: &RaftHandle) -> Option<NodeId> {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();

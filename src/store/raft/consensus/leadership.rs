@@ -1,4 +1,4 @@
-//! Who leads, as this node knows it, and waiting for that to change.
+//! Which node leads, as far as this node knows, and how to wait for a change.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::state_machine::StateMachine;
 use super::types::{NodeId, Peer, TypeConfig};
 
-/// The consensus core of a node.
+/// The handle to a node's Raft instance.
 pub type RaftHandle = Raft<TypeConfig, StateMachine>;
 
-/// A call that found nobody to serve it asks again after this, or as soon as
-/// the node hears of a change. Short against an election, long against a spin.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a call that no leader could serve waits before it tries again, unless
+/// the leadership changes sooner. This is short compared with an election, and
+/// long enough not to spin.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Who orders commands now.
+/// The node that orders commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leader {
     /// This node, in this term.
@@ -30,7 +31,7 @@ pub enum Leader {
         id: NodeId,
         peer: Peer,
     },
-    Nobody,
+    Unknown,
 }
 
 impl fmt::Display for Leader {
@@ -38,43 +39,46 @@ impl fmt::Display for Leader {
         match self {
             Leader::Me { term } => write!(f, "this node, in term {term}"),
             Leader::Peer { id, peer } => write!(f, "node {id} at {peer}"),
-            Leader::Nobody => f.write_str("nobody"),
+            Leader::Unknown => f.write_str("nobody"),
         }
     }
 }
 
-/// A node's view of the leadership. Clones are cheap and independent.
+/// A node's view of the leadership. Clones are cheap, and each waits for changes
+/// on its own.
 #[derive(Clone)]
 pub struct Leadership {
     metrics: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
 }
 
 impl Leadership {
-    /// Follows the leadership that `raft` knows of.
+    /// Follows the leadership as `raft` reports it.
     pub fn of(raft: &RaftHandle) -> Leadership {
         Leadership { metrics: raft.server_metrics() }
     }
 
-    /// Who leads now.
-    pub fn now(&self) -> Leader {
+    /// The leader now.
+    pub fn current(&self) -> Leader {
         let metrics = self.metrics.borrow_watched();
-        let Some(id) = metrics.current_leader else { return Leader::Nobody };
+        let Some(id) = metrics.current_leader else { return Leader::Unknown };
         if id == metrics.id {
             return Leader::Me { term: metrics.vote.leader_id.term };
         }
         match metrics.membership_config.membership().get_node(&id) {
             Some(peer) => Leader::Peer { id, peer: peer.clone() },
-            None => Leader::Nobody,
+            None => Leader::Unknown,
         }
     }
 
-    /// Whether this node has heard of no cluster yet: it waits to be added.
+    /// Whether this node knows of no member yet, which means that it waits to be
+    /// added to a cluster.
     pub fn has_no_members(&self) -> bool {
         let metrics = self.metrics.borrow_watched();
         metrics.membership_config.membership().nodes().next().is_none()
     }
 
-    /// The other members, the leader first: it has everything.
+    /// The other members. The leader comes first, because it has everything that
+    /// was committed.
     pub fn peers(&self) -> Vec<(NodeId, Peer)> {
         let metrics = self.metrics.borrow_watched();
         let others = metrics.membership_config.membership().nodes();
@@ -86,38 +90,38 @@ impl Leadership {
         peers
     }
 
-    /// Waits until it makes sense to ask again; false once `deadline` is over.
-    pub async fn settle(&mut self, deadline: Instant) -> bool {
-        self.settle_until(deadline.min(Instant::now() + ASK_AGAIN)).await;
+    /// Waits until a retry makes sense. Returns false once `deadline` has passed.
+    pub async fn wait_to_retry(&mut self, deadline: Instant) -> bool {
+        self.wait_for_update(deadline.min(Instant::now() + RETRY_INTERVAL)).await;
         Instant::now() < deadline
     }
 
-    /// Waits until `leader` leads no more, as far as this node knows.
-    pub async fn left_by(&mut self, leader: &Leader) {
-        while self.now() == *leader {
+    /// Waits until this node knows that `leader` no longer leads.
+    pub async fn wait_until_left(&mut self, leader: &Leader) {
+        while self.current() == *leader {
             if self.metrics.changed().await.is_err() {
-                // The node has stopped, and what it knew stays as it is.
+                // The node has stopped, so this will never change.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits for a change, or for `limit`.
-    pub async fn change_within(&mut self, limit: Duration) {
+    /// Waits for a change of leader, for at most `limit`.
+    pub async fn wait_for_change(&mut self, limit: Duration) {
         let until = Instant::now() + limit;
         while Instant::now() < until {
-            let before = self.now();
-            self.settle_until(until).await;
-            if self.now() != before {
+            let before = self.current();
+            self.wait_for_update(until).await;
+            if self.current() != before {
                 return;
             }
         }
     }
 
-    async fn settle_until(&mut self, until: Instant) {
-        // Either way there is something new to try: a change, or the time itself.
+    async fn wait_for_update(&mut self, until: Instant) {
         if let Ok(Err(_stopped)) = timeout_at(until, self.metrics.changed()).await {
-            // No change will come any more, at once and each time.
+            // The channel is closed and would report that at once, every time, so
+            // sleep instead of spinning.
             sleep_until(until).await;
         }
     }

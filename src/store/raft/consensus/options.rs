@@ -1,61 +1,66 @@
-//! Openraft's settings: the few that a person may turn, and the rest with
-//! reasons. Timing is a trade between noticing a dead leader soon and not
-//! mistaking a slow disk for one.
+//! Openraft's settings: the few that an operator may change, and the others with
+//! their reasons. Timing is a trade-off between noticing a dead leader soon and
+//! not mistaking a slow disk for one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Config, ConfigError, SnapshotPolicy};
 
-/// Silence that a snapshot's sender or receiver bears, and how long installing
-/// one may take: well above writing and syncing 1 GiB on a slow disk.
+/// How long the sender or the receiver of a snapshot waits for the other side,
+/// and how long installing one may take. Writing and syncing 1 GiB on a slow disk
+/// takes much less.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Entries of one append. Bytes are capped by the log's reader; this bounds
-/// the count where entries are tiny.
+/// The most entries in one append. The log's reader limits the bytes; this limits
+/// the number of tiny entries.
 const APPEND_ENTRIES_MAX: u64 = 4_096;
 
 /// A learner this close to the leader counts as caught up when it is added.
 const LEARNER_LAG_ENTRIES: u64 = 1_000;
 
-/// Purged at once; small purges would each cost a write to the log. Fewer where
-/// fewer are kept: the log then stays as short as it was asked to.
+/// How many entries are purged together, since every purge costs a write to the
+/// log. If fewer entries than this are kept, purges are smaller too, so that the
+/// log stays as short as the setting demands.
 const PURGE_BATCH_ENTRIES: u64 = 1_024;
 
-/// Calls waiting for openraft's core, beyond which callers wait. Admission
-/// holds bytes down long before.
+/// How many calls may queue for openraft's core before callers wait. Admission
+/// limits the bytes of calls long before that.
 const API_CHANNEL_CALLS: u64 = 8_192;
 
-/// How replication waits between attempts at a peer that is down: soon at
-/// first, for a restart, then seldom. `network` overrides openraft's own.
+/// The first wait between attempts to replicate to a peer that is down, in case
+/// it only restarts; it doubles up to [`BACKOFF_MAX`]. The `rpc` module applies
+/// both in place of openraft's own backoff.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// See [`BACKOFF_MIN`]. Short enough that a peer that returns catches up at once.
+/// The longest wait, short enough that a peer that returns catches up at once.
 pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
-/// What a person may turn of the consensus.
+/// The consensus settings that an operator may change.
 ///
-/// The defaults, in numbers: a follower campaigns after it heard nothing for
-/// its lease (`election_max`) and then a random part of `election_min` to
-/// `election_max`: 450 to 600 ms after the last heartbeat, to which a pre-vote,
-/// a vote and its sync add a few tens. A killed leader is so replaced well
-/// within a second. Four heartbeats in a row must be lost or late before anyone
-/// campaigns, and a campaign against a living leader fails at the pre-vote,
-/// because the others' leases still run: so a slow `fdatasync` or a busy
-/// machine costs latency, not a change of leader. (A follower's lease begins as
-/// a heartbeat is handled, not when its disk has answered.)
+/// With the defaults, a follower campaigns if it hears nothing for its lease
+/// (`election_max`) and then for a random time between `election_min` and
+/// `election_max`. That is 450 to 600 ms after the last heartbeat, to which a
+/// pre-vote, a vote and its sync add some tens of milliseconds, so a killed
+/// leader is replaced well within a second. Four heartbeats in a row must be lost
+/// or late before any node campaigns, and a campaign against a live leader fails
+/// at the pre-vote, because the leases of the others still run. A slow `fdatasync`
+/// or a busy machine therefore costs latency and not a change of leader. (A
+/// follower's lease begins when it handles a heartbeat, not when its disk has
+/// synced.)
 ///
-/// A heartbeat that is not answered before the next is due counts as lost, and
-/// a leader that no majority answers for `election_max` takes no writes until
-/// one does. Answers wait for the disk: hence 100 ms, not openraft's 50.
+/// A heartbeat that is not answered before the next one is due counts as lost, and
+/// a leader that no majority answers for `election_max` takes no writes until one
+/// does. The answers wait for the disk, so the interval is 100 ms and not
+/// openraft's 50.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Silence of the leader is broken this often.
+    /// How often the leader sends a heartbeat.
     pub heartbeat: Duration,
-    /// The least that a follower waits, beyond its lease, before it campaigns.
+    /// The least time that a follower waits, beyond its lease, before it campaigns.
     pub election_min: Duration,
-    /// The most that it waits; also the length of the lease.
+    /// The most time that it waits; also the length of the lease.
     pub election_max: Duration,
-    /// A snapshot is due after this many entries since the last.
+    /// A snapshot is due this many entries after the last one.
     pub snapshot_entries: u64,
     /// Entries kept behind a snapshot, so that a peer which was away for a
     /// moment catches up from the log and needs no snapshot.
@@ -75,10 +80,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Openraft's configuration, checked.
+    /// Converts the settings to openraft's configuration and validates it.
     ///
     /// # Errors
-    /// When the times contradict each other, as openraft says.
+    /// When openraft finds that the times contradict each other.
     pub fn config(&self, cluster: &str) -> Result<Arc<Config>, ConfigError> {
         let config = Config {
             cluster_name: cluster.to_owned(),
@@ -92,20 +97,20 @@ impl Options {
             max_in_snapshot_log_to_keep: self.keep_entries,
             purge_batch_size: PURGE_BATCH_ENTRIES.min(self.keep_entries.max(1)),
             replication_lag_threshold: LEARNER_LAG_ENTRIES,
-            // Without it, a node that was cut off comes back with a higher
-            // term and deposes a healthy leader.
+            // Without it, a node that was cut off returns with a higher term and
+            // deposes a healthy leader.
             enable_pre_vote: Some(true),
-            // A leader that restarts has lost its leases and must be elected.
+            // A leader that restarts has lost its leases and must be elected again.
             enable_leader_restore: Some(false),
-            // A leader cut off from its quorum falls silent, so that a
-            // follower on its side may campaign. Four elections long, twice
-            // openraft's least: a stall of the disks is no partition.
+            // A leader that is cut off from its quorum falls silent, so that a
+            // follower on its side may campaign. It does so after four election
+            // timeouts, twice openraft's minimum, because disks that stall for a
+            // moment are not a partition.
             quorum_loss_probe_interval: Some(4 * millis(self.election_max)),
-            // A peer that lost its folder and came back under its old name is
-            // sent everything again, under this leader as under the next one.
-            // Not to allow that trips an assertion of openraft on the leader:
-            // the loss of one disk would stop the one node that surely has
-            // everything.
+            // A peer that lost its folder and returns under its old number is
+            // sent everything again. Without this setting, such a peer trips an
+            // assertion of openraft on the leader, so that the loss of one disk
+            // would stop the very node that has everything.
             allow_log_reversion: Some(true),
             ..Config::default()
         };

@@ -1,8 +1,8 @@
-//! Prechecks: what those who wait may get, as far as the leader knows before it
-//! orders their commands. One run that becomes claimable wakes a caller on every
-//! node, and only one of them can have it; the others are told so at once, and
-//! nothing of theirs enters the log. A hope promises nothing: who gets what is
-//! decided where the command is applied.
+//! Prechecks: before the leader logs an attempt to claim a run or to acquire a
+//! lease, it checks whether there is anything left to get. One run that becomes
+//! claimable wakes a caller on every node, and only one of them can have it. The
+//! others are refused at once, so that their commands do not fill the log. A
+//! reservation promises nothing: the command is decided when it is applied.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,53 +13,54 @@ use crate::machine::view::{Candidate, ClaimFilter, View};
 use crate::machine::{ClusterMs, Command, Reply, Row, RowId, index, lookup};
 use crate::store::tables::Tables;
 
-/// Runs and leases that commands under way may get. Clones share them.
+/// The runs and leases that are reserved for commands on their way into the log.
+/// Clones share them.
 #[derive(Clone, Default)]
 pub struct Prechecks(Arc<Mutex<BTreeSet<RowId>>>);
 
-/// One that is held for a command, until it is dropped.
-pub struct Reserved {
+/// A run or lease that is reserved for one command, until this is dropped.
+pub struct Reservation {
     prechecks: Prechecks,
     id: RowId,
 }
 
 impl Prechecks {
-    /// Holds what `command` may get of the state in `tables` at `now`. None for
-    /// commands that are ordered anyway.
+    /// Reserves what `command` may get from the state in `tables` at `now`; none if
+    /// the command needs no reservation.
     ///
     /// # Errors
-    /// There is nothing for it: the reply that says so.
-    pub fn hope(
+    /// When there is nothing for it: the reply that says so.
+    pub fn reserve(
         &self,
         command: &Command,
         tables: &Tables,
         now: ClusterMs,
-    ) -> Result<Option<Reserved>, Box<Reply>> {
+    ) -> Result<Option<Reservation>, Box<Reply>> {
         match command {
-            Command::ClaimNext(claim) => self.run(claim, tables, now).map(Some),
-            Command::Acquire(acquire) => self.lease(acquire, tables, now),
+            Command::ClaimNext(claim) => self.reserve_run(claim, tables, now).map(Some),
+            Command::Acquire(acquire) => self.reserve_lease(acquire, tables, now),
             _ => Ok(None),
         }
     }
 
-    fn run(
+    fn reserve_run(
         &self,
         claim: &ClaimNext,
         tables: &Tables,
         now: ClusterMs,
-    ) -> Result<Reserved, Box<Reply>> {
+    ) -> Result<Reservation, Box<Reply>> {
         let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
-        let mut held = self.held();
+        let mut reserved = self.lock();
         let Ok(due) = lookup::due_runs(tables, &filter, now, lookup::DUE_MAX);
-        let search = index::ready(&filter, claim.after, held.len() + 1);
+        let search = index::ready(&filter, claim.after, reserved.len() + 1);
         let Ok(ready) = tables.search(&search);
         let ready = ready.found.iter().filter_map(|place| search.id(place));
         let due = due.into_iter().map(|run| RowId::Run(run.run_id));
-        if let Some(id) = due.chain(ready).find(|id| !held.contains(id)) {
-            held.insert(id.clone());
-            return Ok(Reserved { prechecks: self.clone(), id });
+        if let Some(id) = due.chain(ready).find(|id| !reserved.contains(id)) {
+            reserved.insert(id.clone());
+            return Ok(Reservation { prechecks: self.clone(), id });
         }
-        drop(held);
+        drop(reserved);
         let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
         let nothing = match candidate {
             Candidate::At(at) => Claimed::nothing(Some(at)),
@@ -69,12 +70,12 @@ impl Prechecks {
         Err(Box::new(Reply::Claimed(nothing)))
     }
 
-    fn lease(
+    fn reserve_lease(
         &self,
         acquire: &Acquire,
         tables: &Tables,
         now: ClusterMs,
-    ) -> Result<Option<Reserved>, Box<Reply>> {
+    ) -> Result<Option<Reservation>, Box<Reply>> {
         let id = RowId::Lease(acquire.resource_id.clone());
         let Ok(row) = tables.row(&id);
         match row.as_deref() {
@@ -87,11 +88,11 @@ impl Prechecks {
                     }
                 }
             }
-            Some(_) | None if self.held().insert(id.clone()) => {
-                Ok(Some(Reserved { prechecks: self.clone(), id }))
+            Some(_) | None if self.lock().insert(id.clone()) => {
+                Ok(Some(Reservation { prechecks: self.clone(), id }))
             }
             Some(_) | None => {
-                let nobody = Acquired {
+                let refused = Acquired {
                     acquired: false,
                     resource_id: acquire.resource_id.clone(),
                     holder: None,
@@ -101,20 +102,20 @@ impl Prechecks {
                     retry_at: None,
                     granted: false,
                 };
-                Err(Box::new(Reply::Acquired(nobody)))
+                Err(Box::new(Reply::Acquired(refused)))
             }
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeSet<RowId>> {
-        // A panic while inserting leaves a set that is still a set.
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<RowId>> {
+        // A panic cannot leave a set half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.prechecks.held().remove(&self.id);
+        self.prechecks.lock().remove(&self.id);
     }
 }
 
@@ -159,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_refused_is_told_where_the_search_stopped() {
+    fn a_refused_claim_learns_where_the_search_stopped() {
         let mut tables = Tables::default();
-        // In turn, so that neither of the two leads past the other.
+        // The two kinds alternate, so that a search by either index has to pass all of them.
         for n in 0..LOOKS_MAX as u64 {
             create(&mut tables, 2 * n, "wanted", "other");
             create(&mut tables, 2 * n + 1, "other", "wanted");
@@ -176,19 +177,19 @@ mod tests {
         };
         let prechecks = Prechecks::default();
         let mut refused = 0;
-        let hope = loop {
-            match prechecks.run(&claim, &tables, NOW) {
-                Ok(hope) => break hope,
+        let reservation = loop {
+            match prechecks.reserve_run(&claim, &tables, NOW) {
+                Ok(reservation) => break reservation,
                 Err(reply) => match *reply {
                     Reply::Claimed(Claimed { searched: Some(rank), .. }) => {
                         claim.after = Some(rank);
                         refused += 1;
                     }
-                    other => panic!("given up although there is one: {other:?}"),
+                    other => panic!("gave up although a run matches: {other:?}"),
                 },
             }
         };
-        assert_eq!(hope.id, RowId::Run(both));
-        assert!(refused > 0, "it was found at once, so this test says nothing");
+        assert_eq!(reservation.id, RowId::Run(both));
+        assert!(refused > 0, "the first search found it, so this test proves nothing");
     }
 }

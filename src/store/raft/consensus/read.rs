@@ -1,9 +1,9 @@
-//! Linearizable reads on any node, by read index (section 6.4 of Ongaro's
-//! thesis): the leader confirms that it still leads and says how far its log
-//! was committed; once this node has applied that much, it may answer.
+//! Linearizable reads on any node, by ReadIndex (section 6.4 of Ongaro's thesis):
+//! the leader confirms that it still leads and says how far its log is committed;
+//! once this node has applied that much, it may answer.
 //!
-//! One round serves all who waited when it began, so that reads cost the
-//! leader a message each round and not each read.
+//! One round serves all readers that waited when it began, so that the leader gets
+//! one message per round and not one per read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,31 +23,32 @@ use crate::store::StoreError;
 use crate::store::raft::clock::cluster_clock::ClusterClock;
 use crate::store::raft::rpc::PeerNetwork;
 
-/// Readers that may wait for a round; more wait to be let in.
+/// The most readers that one round serves; further ones wait for a place.
 const WAITING_MAX: usize = 4_096;
 
-/// A leader that says nothing for longer is lost; whoever leads then is asked.
-const ROUND: Duration = Duration::from_millis(500);
+/// How long a leader may take to confirm. After that, the round fails and the next
+/// one asks the node that leads then.
+const CONFIRMATION: Duration = Duration::from_millis(500);
 
-const BEHIND: &str = "this node has not applied yet what was committed";
+const BEHIND: &str = "this node has not yet applied everything that is committed";
 
-/// Where readers are let through.
+/// A barrier that lets a reader pass once the node's state is current.
 #[derive(Clone)]
 pub struct ReadBarrier {
-    waiting: mpsc::Sender<Waiter>,
-    current: Current,
+    waiting: mpsc::Sender<WaitingReader>,
+    last_round: LastRound,
 }
 
-/// When the last round began that was passed: this node's state holds everything
-/// that was committed by then.
-type Current = Arc<Mutex<Option<Instant>>>;
+/// When the last successful round began: this node's state holds everything that
+/// was committed by then.
+type LastRound = Arc<Mutex<Option<Instant>>>;
 
-struct Waiter {
+struct WaitingReader {
     deadline: Instant,
     pass: oneshot::Sender<Result<ClusterMs, StoreError>>,
 }
 
-/// What a round needs.
+/// Runs the rounds in which the leader confirms its leadership.
 pub struct ReadIndexRounds {
     pub(crate) raft: RaftHandle,
     pub(crate) leadership: Leadership,
@@ -57,18 +58,18 @@ pub struct ReadIndexRounds {
 }
 
 impl ReadBarrier {
-    /// Opens the gate. It closes when all clones of it are gone.
-    pub fn open(rounds: ReadIndexRounds) -> ReadBarrier {
+    /// Starts a task that runs the rounds until all clones of the barrier are gone.
+    pub fn start(rounds: ReadIndexRounds) -> ReadBarrier {
         let (waiting, queue) = mpsc::channel(WAITING_MAX);
-        let current = Current::default();
-        tokio::spawn(rounds.run(queue, current.clone()));
-        ReadBarrier { waiting, current }
+        let last_round = LastRound::default();
+        tokio::spawn(rounds.run(queue, last_round.clone()));
+        ReadBarrier { waiting, last_round }
     }
 
-    /// How old this node's state may be; none before the first round has passed.
+    /// How old this node's state may be; none before the first round succeeded.
     pub fn age(&self) -> Option<Duration> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.map(|began| began.elapsed())
+        let last_round = self.last_round.lock().unwrap_or_else(PoisonError::into_inner);
+        last_round.map(|began| began.elapsed())
     }
 
     /// Waits until this node's state holds everything that was committed when
@@ -77,7 +78,7 @@ impl ReadBarrier {
         let (pass, passed) = oneshot::channel();
         let closed = || StoreError::Unavailable("the node is stopping".to_owned());
         let passing = async {
-            self.waiting.send(Waiter { deadline, pass }).await.map_err(|_| closed())?;
+            self.waiting.send(WaitingReader { deadline, pass }).await.map_err(|_| closed())?;
             passed.await.map_err(|_| closed())?
         };
         let late = || StoreError::Unavailable("no leader confirmed in time".to_owned());
@@ -86,42 +87,42 @@ impl ReadBarrier {
 }
 
 impl ReadIndexRounds {
-    async fn run(mut self, mut queue: mpsc::Receiver<Waiter>, current: Current) {
+    async fn run(mut self, mut queue: mpsc::Receiver<WaitingReader>, last_round: LastRound) {
         let mut waiters = Vec::new();
         while queue.recv_many(&mut waiters, WAITING_MAX).await > 0 {
-            self.serve(&mut waiters, &mut queue, &current).await;
+            self.serve(&mut waiters, &mut queue, &last_round).await;
         }
     }
 
-    /// Runs rounds until every waiter has passed or is out of time. Whoever
-    /// comes after a round that failed waits for the next one with the others.
+    /// Runs rounds until every reader has passed or its deadline has. After a round
+    /// that failed, readers that have come meanwhile join the next one.
     async fn serve(
         &mut self,
-        waiters: &mut Vec<Waiter>,
-        queue: &mut mpsc::Receiver<Waiter>,
-        current: &Current,
+        waiters: &mut Vec<WaitingReader>,
+        queue: &mut mpsc::Receiver<WaitingReader>,
+        last_round: &LastRound,
     ) {
         while let Some(last) = waiters.iter().map(|waiter| waiter.deadline).max() {
             let began = Instant::now();
             let failure = match self.round(last).await {
                 Ok(time) => {
-                    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+                    *last_round.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
                     for waiter in waiters.drain(..) {
-                        // A reader that has gone needs no answer.
+                        // The reader may have given up.
                         let _ = waiter.pass.send(Ok(time));
                     }
                     return;
                 }
                 Err(failure) => failure,
             };
-            // It cannot pass any more, however long it waits.
-            if let Some(end) = health::end(&self.raft) {
+            // No later round can succeed.
+            if let Some(stopped) = health::stop_error(&self.raft) {
                 for waiter in waiters.drain(..) {
-                    let _ = waiter.pass.send(Err(end.clone()));
+                    let _ = waiter.pass.send(Err(stopped.clone()));
                 }
                 return;
             }
-            self.leadership.settle(last).await;
+            self.leadership.wait_to_retry(last).await;
             let now = Instant::now();
             for waiter in waiters.extract_if(.., |waiter| waiter.deadline <= now) {
                 let _ = waiter.pass.send(Err(failure.clone()));
@@ -134,24 +135,24 @@ impl ReadIndexRounds {
         }
     }
 
-    /// One round: asks whoever leads, then waits for this node to catch up.
+    /// One round: asks the leader to confirm, then waits for this node to catch up.
     ///
-    /// The leader's word is asked for with little patience, since a new leader
-    /// may be there; catching up with it with all that the readers have: asked
-    /// again, the leader would only name a later point.
+    /// The leader gets little time, since there may be a new one. Catching up may
+    /// take as long as the readers can wait, because another round would only make
+    /// the node wait for a later entry.
     async fn round(&self, last: Instant) -> Result<ClusterMs, StoreError> {
-        let until = Instant::now() + ROUND;
+        let until = Instant::now() + CONFIRMATION;
         let unavailable = |why: String| StoreError::Unavailable(why);
-        let (linearizer, time) = match self.leadership.now() {
+        let (linearizer, time) = match self.leadership.current() {
             Leader::Me { term } => {
                 let asked = timeout_at(until, self.raft.get_read_linearizer(ReadPolicy::ReadIndex));
                 let linearizer = asked
                     .await
                     .map_err(|_| unavailable("no majority confirms the leader".to_owned()))?
-                    .map_err(|error| unavailable(why_not(&error)))?;
-                let logged = self.state.logged_by(term, until).await;
-                let logged = logged.ok_or_else(|| unavailable(BEHIND.to_owned()))?;
-                (linearizer, self.cluster_clock.now(term, logged))
+                    .map_err(|error| unavailable(describe_refusal(&error)))?;
+                let log_time = self.state.wait_for_log_time(term, until).await;
+                let log_time = log_time.ok_or_else(|| unavailable(BEHIND.to_owned()))?;
+                (linearizer, self.cluster_clock.now(term, log_time))
             }
             Leader::Peer { id, peer } => {
                 let index = self
@@ -162,7 +163,7 @@ impl ReadIndexRounds {
                 let read = ReadLogId::from_log_id(index.read);
                 (Linearizer::new(index.node, read, index.applied), ClusterMs(index.cluster_ms))
             }
-            Leader::Nobody => return Err(unavailable("no leader is known".to_owned())),
+            Leader::Unknown => return Err(unavailable("no leader is known".to_owned())),
         };
         let left = last.saturating_duration_since(Instant::now());
         match linearizer.try_await_ready(&self.raft, Some(left)).await {
@@ -173,11 +174,13 @@ impl ReadIndexRounds {
     }
 }
 
-/// What a reader is told of openraft's refusal.
-pub fn why_not(error: &RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> String {
+/// Explains openraft's refusal to the reader.
+pub fn describe_refusal(
+    error: &RaftError<TypeConfig, LinearizableReadError<TypeConfig>>,
+) -> String {
     match error {
         RaftError::APIError(LinearizableReadError::ForwardToLeader(_)) => {
-            "this node leads no more".to_owned()
+            "this node is no longer the leader".to_owned()
         }
         RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => {
             "no majority of the nodes answers".to_owned()

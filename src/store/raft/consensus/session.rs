@@ -1,14 +1,16 @@
-//! A node's session: how its commands are numbered, so that one asked again
-//! after a change of leader is applied once (section 6.3 of Ongaro's thesis).
+//! A node's client session in the log: its commands are numbered, so that one that
+//! is proposed again after a change of leader is applied once (section 6.3 of
+//! Ongaro's thesis).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::command::Origin;
 
-/// One run of a node, and which of its commands still wait for an answer.
+/// The session of one run of a node, with the numbers of its commands that still
+/// wait for an answer.
 #[derive(Clone)]
-pub struct Session {
+pub struct ProposerSession {
     id: u64,
     outstanding: Arc<Mutex<Outstanding>>,
 }
@@ -16,25 +18,25 @@ pub struct Session {
 #[derive(Default)]
 struct Outstanding {
     next: u64,
-    /// Bounded by the calls that the service admits at a time.
+    /// Bounded by the number of calls that the service admits at a time.
     open: BTreeSet<u64>,
 }
 
-/// A number in use. Dropped when the caller has its answer or gave up: the
-/// replicas may then forget the answer.
+/// A sequence number in use. It is dropped once the caller has its answer or has
+/// given up, and the replicas may then forget the answer.
 pub struct SequenceTicket {
-    session: Session,
-    /// What the command carries.
+    session: ProposerSession,
+    /// The session and number that the command carries.
     pub origin: Origin,
 }
 
-impl Session {
-    /// A session under an `id` that no other run of any node has drawn.
-    pub fn new(id: u64) -> Session {
-        Session { id, outstanding: Arc::default() }
+impl ProposerSession {
+    /// A session with an `id` that no other run of any node uses.
+    pub fn new(id: u64) -> ProposerSession {
+        ProposerSession { id, outstanding: Arc::default() }
     }
 
-    /// The next number.
+    /// Takes the next number.
     pub fn ticket(&self) -> SequenceTicket {
         let mut outstanding = self.lock();
         let sequence = outstanding.next;
@@ -46,7 +48,7 @@ impl Session {
     }
 
     fn lock(&self) -> MutexGuard<'_, Outstanding> {
-        // A set of numbers is whole at every step, whoever panicked meanwhile.
+        // A panic cannot leave a set of numbers half changed.
         self.outstanding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_lowest_outstanding_number_rises_only_past_answers() {
-        let session = Session::new(7);
+        let session = ProposerSession::new(7);
         let first = session.ticket();
         let second = session.ticket();
         assert_eq!((first.origin.sequence, second.origin.sequence), (0, 1));

@@ -1,5 +1,5 @@
-//! The replicated state machine: turns committed entries into tables, events
-//! and replies, in the log's order, by the one rulebook.
+//! The replicated state machine: turns committed entries into tables, events and
+//! replies, in the order of the log, by the rules in `machine`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,12 +22,12 @@ use crate::store::raft::snapshot::file::SnapshotFile;
 use crate::store::raft::snapshot::folder::{self, Builder, Meta, Snapshot, SnapshotDir};
 use crate::store::tables::Tables;
 
-/// Entries applied before readers see them and callers are answered: enough
-/// that the tables' shared nodes are copied seldom, few enough that nobody
-/// waits long for a neighbour.
+/// The most entries applied before readers see them and callers are answered. A
+/// larger batch copies the shared nodes of the tables less often; a smaller one
+/// makes no call wait long for others.
 const PUBLISH_ENTRIES_MAX: usize = 128;
 
-/// What openraft applies entries to.
+/// The state machine to which openraft applies entries.
 pub struct StateMachine {
     state: Arc<LatestState>,
     applied: AppliedState,
@@ -37,12 +37,12 @@ pub struct StateMachine {
     view: MembershipView,
 }
 
-/// Someone to be answered once readers can see what was done.
-type Answer = (ApplyResponder<TypeConfig>, ApplyResponse);
+/// A response to send once readers can see the entry's effect.
+type PendingResponse = (ApplyResponder<TypeConfig>, ApplyResponse);
 
 impl StateMachine {
-    /// An empty machine. Openraft installs the newest snapshot and applies the
-    /// log behind it before anything else.
+    /// An empty state machine. Openraft first installs the newest snapshot in it and
+    /// applies the log that follows.
     pub fn new(
         state: Arc<LatestState>,
         history: History,
@@ -75,12 +75,12 @@ impl StateMachine {
         Ok(ApplyResponse(reply))
     }
 
-    /// Takes the membership of a log entry, and writes down who left.
+    /// Adopts the membership of a log entry, and records which nodes it removed.
     fn change_members(&mut self, membership: StoredMembershipOf<TypeConfig>) {
         let stays = |id: &NodeId| membership.membership().get_node(id).is_some();
-        let left = self.membership.membership().nodes().map(|(id, _)| *id).filter(|id| !stays(id));
+        let members = self.membership.membership().nodes().map(|(id, _)| *id);
         let mut retired = BTreeSet::clone(&self.applied.retired);
-        retired.extend(left);
+        retired.extend(members.filter(|id| !stays(id)));
         self.applied.retired = retired.into();
         self.membership = membership;
         self.publish_membership();
@@ -93,26 +93,27 @@ impl StateMachine {
     }
 
     async fn decide(&mut self, log_id: &LogId, proposal: &Proposal) -> io::Result<Reply> {
-        let decision = carry_out(&mut self.applied.tables, log_id, proposal)?;
+        let decision = apply_proposal(&mut self.applied.tables, log_id, proposal)?;
         self.history.push(decision.events, &decision.meta).await;
         Ok(decision.reply)
     }
 
-    /// Shows the state to readers, then answers those who wait for it.
-    fn publish(&mut self, answers: &mut Vec<Answer>) {
+    /// Shows the state to readers, then sends the responses. In this order, a
+    /// caller that was answered finds its own write when it reads.
+    fn publish(&mut self, responses: &mut Vec<PendingResponse>) {
         self.state.publish(self.applied.clone());
-        for (responder, applied) in answers.drain(..) {
-            responder.send(applied);
+        for (responder, response) in responses.drain(..) {
+            responder.send(response);
         }
     }
 }
 
-/// Decides the command of a log entry over `tables` and commits it there.
+/// Decides the command of a log entry over `tables` and applies the decision.
 ///
 /// # Errors
-/// This version does not understand the command. Fatal on purpose: to skip what
-/// others may understand would be to differ.
-pub(crate) fn carry_out(
+/// When this version does not understand the command. The error is fatal on
+/// purpose: a replica that skips what others understand would diverge from them.
+pub(crate) fn apply_proposal(
     tables: &mut Tables,
     log_id: &LogId,
     proposal: &Proposal,
@@ -146,19 +147,19 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
     {
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut unseen = 0;
+        let mut responses: Vec<PendingResponse> = Vec::new();
+        let mut unpublished = 0;
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            let applied = self.apply_entry(entry).await?;
-            answers.extend(responder.map(|responder| (responder, applied)));
-            unseen += 1;
-            if unseen == PUBLISH_ENTRIES_MAX {
-                self.publish(&mut answers);
-                unseen = 0;
+            let response = self.apply_entry(entry).await?;
+            responses.extend(responder.map(|responder| (responder, response)));
+            unpublished += 1;
+            if unpublished == PUBLISH_ENTRIES_MAX {
+                self.publish(&mut responses);
+                unpublished = 0;
             }
         }
-        self.publish(&mut answers);
+        self.publish(&mut responses);
         Ok(())
     }
 
@@ -179,12 +180,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let (dir, meta) = (self.snapshots.clone(), meta.clone());
         let membership = meta.last_membership.clone();
         let read = blocking(move || {
-            // Read before it takes the old one's place: a damaged file replaces nothing.
+            // Read it first, so that a damaged file does not replace the old one.
             let applied = folder::read(&snapshot)?;
             dir.adopt(&meta, snapshot).map(|_| applied)
         });
         self.applied = read.await?;
-        self.history.expect(self.applied.tables.meta());
+        self.history.continue_after(self.applied.tables.meta());
         self.membership = membership;
         self.publish_membership();
         self.publish(&mut Vec::new());

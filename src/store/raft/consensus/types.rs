@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use crate::machine::Reply;
 
-/// A node's number in the cluster. Never reused once its disk was wiped.
+/// A node's number in the cluster. A number whose folder was lost or whose node
+/// was removed is never used again.
 pub type NodeId = u64;
 
 openraft::declare_raft_types!(
@@ -23,7 +24,7 @@ openraft::declare_raft_types!(
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>,
 );
 
-/// One command as it rests in the log: an encoded [`crate::machine::Envelope`].
+/// One command as it is stored in the log: an encoded [`crate::machine::Envelope`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proposal(pub Bytes);
 
@@ -34,13 +35,13 @@ pub struct Peer {
     pub addr: String,
     /// The URL under which clients reach the peer's MCP endpoint; may be empty.
     pub url: String,
-    /// Of the peer's folder; 0 until the cluster has heard of it. See
-    /// [`crate::store::raft::membership::view`].
+    /// The incarnation of the peer's folder; 0 until the cluster has learned it.
+    /// See [`crate::store::raft::membership::view`].
     pub incarnation: u64,
 }
 
 impl Peer {
-    /// A peer of which no more is known than where it is.
+    /// A peer of which only the address is known.
     pub fn at(addr: impl Into<String>) -> Peer {
         Peer { addr: addr.into(), ..Peer::default() }
     }
@@ -64,7 +65,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What applying an entry gave, for the node that proposed it: the reply where
-/// the entry was a command, nothing for openraft's own entries.
+/// The result of applying an entry, for the node that proposed it: the reply if
+/// the entry was a command, and nothing for openraft's own entries.
 #[derive(Clone, Debug, Default)]
 pub struct ApplyResponse(pub Option<Reply>);

@@ -1,14 +1,15 @@
-//! Answers across the border between memory and archive, and what a peer's
-//! answer must be like to be taken.
+//! Answers that span memory and archive, and the checks that a peer's answer must
+//! pass.
 
-use super::PeerQuestion;
 use super::archive::{Archive, ArchiveError, Span};
+use super::source::PeerQuestion;
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
 use crate::machine::{Answer, Event, HistoryView, Meta, Question, Revision};
 use crate::store::window::Window;
 
-/// Answers a question about the history up to `meta`, from here.
+/// Answers a question about the history up to `meta` from the events in memory,
+/// `window`, and the archive.
 pub(crate) async fn answer(
     question: &Question,
     meta: &Meta,
@@ -94,8 +95,8 @@ async fn since(
     Ok((events, more))
 }
 
-/// What fits on the page beside `events`, and one more to know that there is
-/// more; nothing where they fill it, and then there may be.
+/// What still fits on the page beside `events`, plus one row that shows whether
+/// there is more; nothing if the events fill the page.
 fn room(page: Page, events: &[Event]) -> Option<Page> {
     let taken: usize = events.iter().map(Event::bytes).sum();
     let rows = (page.rows + 1).checked_sub(events.len()).filter(|rows| *rows > 0)?;
@@ -106,14 +107,15 @@ fn bounded(page: Page) -> Page {
     Page { rows: page.rows.clamp(1, PAGE_MAX), bytes: page.bytes.min(PAGE_BYTES_MAX) }
 }
 
-/// The question, such that a peer which is ahead of `meta` answers it as of
-/// then. MembershipChanges have no upper end; see [`fitting`].
-pub(crate) fn for_peer(question: &Question, meta: &Meta) -> PeerQuestion {
+/// Rewrites the question so that a peer which is ahead of `meta` answers it as of
+/// `meta`. A question about changes has no upper end; [`check_peer_answer`] cuts
+/// its answer.
+pub(crate) fn question_for_peer(question: &Question, meta: &Meta) -> PeerQuestion {
     let mut question = question.clone();
     if let Question::History { before, .. } = &mut question {
         *before = Some(end_of(*before, meta));
     }
-    // Peers of the version before do not know of it, and bound what they send.
+    // Peers of the previous version do not know this limit, and apply their own.
     if let Question::History { page, .. } | Question::Changes { page, .. } = &mut question {
         page.bytes = usize::MAX;
     }
@@ -125,16 +127,21 @@ fn end_of(before: Option<Revision>, meta: &Meta) -> Revision {
     before.map_or(end, |before| before.min(end))
 }
 
-/// A peer's answer, if it may answer `question`. MembershipChanges after `meta` are left
-/// out; whatever else does not belong shows that the peer is wrong.
-pub(crate) fn fitting(question: &Question, answer: Answer, meta: &Meta) -> Option<Answer> {
+/// Checks a peer's answer to `question`. Changes after `meta` are left out; any
+/// other event that the question does not cover shows that the peer is wrong, and
+/// then there is no answer.
+pub(crate) fn check_peer_answer(
+    question: &Question,
+    answer: Answer,
+    meta: &Meta,
+) -> Option<Answer> {
     let kept = meta.anchor.revision;
     match (question, answer) {
         (Question::History { filter, before, page }, Answer::History { mut events, mut more }) => {
-            let falls = events.windows(2).all(|pair| pair[0].revision > pair[1].revision);
+            let is_ordered = events.windows(2).all(|pair| pair[0].revision > pair[1].revision);
             let span = kept.next()..end_of(*before, meta);
             let fits = |event: &Event| filter.admits(event) && span.contains(&event.revision);
-            let fits = falls && events.len() <= page.rows && events.iter().all(fits);
+            let fits = is_ordered && events.len() <= page.rows && events.iter().all(fits);
             more |= bounded(*page).cut(&mut events, Event::bytes);
             fits.then_some(Answer::History { events, more })
         }
@@ -144,13 +151,13 @@ pub(crate) fn fitting(question: &Question, answer: Answer, meta: &Meta) -> Optio
         ) => {
             let sent = events.len();
             events.retain(|event| event.revision <= meta.revision);
-            // A page that reaches past this node's state has all up to there.
+            // A page that reaches past this node's state holds everything up to it.
             more &= events.len() == sent;
-            let rises = events.windows(2).all(|pair| pair[0].revision < pair[1].revision);
+            let is_ordered = events.windows(2).all(|pair| pair[0].revision < pair[1].revision);
             let first = kept.max(*after).next();
             let fits = |event: &Event| filter.admits(event) && event.revision >= first;
-            let fits = rises && complete == (*after >= kept) && events.iter().all(fits);
-            // A peer of the version before says nothing of there being more.
+            let fits = is_ordered && complete == (*after >= kept) && events.iter().all(fits);
+            // A peer of the previous version does not say that there is more.
             more |= events.len() >= page.rows;
             more |= bounded(*page).cut(&mut events, Event::bytes);
             fits.then_some(Answer::Changes { events, complete, more })

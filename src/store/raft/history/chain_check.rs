@@ -1,32 +1,32 @@
-//! A history that is read from its anchor upwards, seen to be whole: no event
-//! is missing, each follows from the one before, and the last is the state's.
+//! Checks a history that is read from its anchor upwards: no event is missing, each
+//! follows from the one before, and the last one leads to the state.
 
 use crate::machine::row::Anchor;
 use crate::machine::{Chain, Event, Meta, Revision};
 use crate::store::StoreError;
 
-/// How far a history has been read.
+/// The check of one history, and how far it has come.
 pub(crate) struct ChainCheck {
     revision: Revision,
     chain: Chain,
 }
 
 impl ChainCheck {
-    /// Nothing was read yet; the event after the anchor comes first.
+    /// Begins a check; the event after the anchor comes first.
     pub(crate) fn after(anchor: &Anchor) -> ChainCheck {
         ChainCheck { revision: anchor.revision, chain: anchor.chain }
     }
 
-    /// The revision that comes next.
+    /// The revision of the next event.
     pub(crate) fn next(&self) -> Revision {
         self.revision.next()
     }
 
-    /// Takes the next event.
+    /// Checks the next event.
     ///
     /// # Errors
-    /// It is another one.
-    pub(crate) fn take(&mut self, event: &Event) -> Result<(), StoreError> {
+    /// When it is not the next one, or does not follow from the one before.
+    pub(crate) fn check(&mut self, event: &Event) -> Result<(), StoreError> {
         let wanted = self.next();
         if event.revision != wanted {
             let why = format!("the history has event {} in place of {wanted}", event.revision);
@@ -40,11 +40,11 @@ impl ChainCheck {
         Ok(())
     }
 
-    /// Whether all was read that leads to `meta`.
+    /// Checks that the events so far lead to the state at `meta`.
     ///
     /// # Errors
-    /// It ends before, or elsewhere.
-    pub(crate) fn reach(&self, meta: &Meta) -> Result<(), StoreError> {
+    /// When they end before it, or lead elsewhere.
+    pub(crate) fn finish(&self, meta: &Meta) -> Result<(), StoreError> {
         if (self.revision, self.chain) == (meta.revision, meta.chain) {
             return Ok(());
         }
@@ -74,20 +74,20 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_history_reaches_the_state() {
+    fn only_a_complete_history_leads_to_the_state() {
         let anchor = Anchor { revision: Revision(4), chain: Chain([4; 32]) };
         let (five, foreign) = (event(5, anchor.chain), event(6, Chain([9; 32])));
         let six = event(6, five.chain);
         let meta = Meta { revision: six.revision, chain: six.chain, ..Meta::default() };
-        let mut links = ChainCheck::after(&anchor);
-        assert!(links.take(&six).is_err(), "event 5 is missing");
-        links.take(&five).unwrap();
-        assert!(links.take(&five).is_err(), "it came twice");
-        assert!(links.take(&foreign).is_err(), "it follows another");
-        assert!(links.reach(&meta).is_err(), "event 6 is missing");
-        links.take(&six).unwrap();
-        links.reach(&meta).unwrap();
+        let mut check = ChainCheck::after(&anchor);
+        assert!(check.check(&six).is_err(), "event 5 is missing");
+        check.check(&five).unwrap();
+        assert!(check.check(&five).is_err(), "event 5 came twice");
+        assert!(check.check(&foreign).is_err(), "it follows another event 5");
+        assert!(check.finish(&meta).is_err(), "event 6 is missing");
+        check.check(&six).unwrap();
+        check.finish(&meta).unwrap();
         let elsewhere = Meta { chain: foreign.chain, ..meta };
-        assert!(links.reach(&elsewhere).is_err(), "the state is of another history");
+        assert!(check.finish(&elsewhere).is_err(), "the state is of another history");
     }
 }

@@ -1,65 +1,72 @@
-//! What of the history is in memory, and what may leave it.
+//! The recent events, which are in memory, and which of them may leave it.
 
 use super::archive::{Run, Span, Tip, size_of};
-use super::{HistoryShared, Options};
+use super::options::Options;
 use crate::machine::{Chain, Event, Meta, Revision};
 use crate::store::window::Window;
 
-/// What is in memory.
-pub(super) struct Recent {
-    pub(super) window: Window,
-    /// The chain value before the oldest event.
-    pub(super) floor_chain: Chain,
-    /// Where the state stands.
-    pub(super) tip: Tip,
-    /// The tip came with a snapshot, or its anchor moved: the archive is to know.
-    pub(super) moved: bool,
-    /// What was durable when the archive was last found not to move.
-    stuck: Option<Revision>,
+/// The events in memory, and the position of the state to which they lead.
+pub(super) struct RecentEvents {
+    pub window: Window,
+    /// The chain value before the oldest event in memory.
+    floor_chain: Chain,
+    /// The position of the state.
+    pub tip: Tip,
+    /// The archive must learn the tip: a snapshot has set it, or its anchor moved.
+    pub tip_changed: bool,
+    /// The newest archived revision when the archive last made no progress.
+    stuck_at: Option<Revision>,
 }
 
-impl Recent {
-    pub(super) fn at(meta: &Meta) -> Recent {
+impl RecentEvents {
+    /// No events, after the state at `meta`.
+    pub fn after(meta: &Meta) -> RecentEvents {
         let tip = tip_of(meta);
         let window = Window::after(tip.revision);
-        Recent { window, floor_chain: tip.chain, tip, moved: true, stuck: None }
+        let floor_chain = tip.chain;
+        RecentEvents { window, floor_chain, tip, tip_changed: true, stuck_at: None }
     }
 
-    /// Takes events; says whether there is more than the cap.
-    pub(super) fn take(&mut self, events: Vec<Event>, meta: &Meta, shared: &HistoryShared) -> bool {
+    /// Appends events. Returns whether memory holds more than the cap.
+    pub fn push(
+        &mut self,
+        events: Vec<Event>,
+        meta: &Meta,
+        options: &Options,
+        durable: Revision,
+    ) -> bool {
         events.into_iter().for_each(|event| self.window.push(event));
-        // The first tip of a start without a snapshot is the beginning of time,
-        // below which the archive would see no hole.
-        let begun = self.tip.revision == Revision::ZERO && meta.revision > Revision::ZERO;
-        self.moved |= begun || self.tip.anchor != meta.anchor;
+        // A node that starts without a snapshot has its first tip at revision 0, and
+        // the archive would see no hole before that.
+        let is_first = self.tip.revision == Revision::ZERO && meta.revision > Revision::ZERO;
+        self.tip_changed |= is_first || self.tip.anchor != meta.anchor;
         self.tip = tip_of(meta);
         let anchor = &meta.anchor;
         if self.window.oldest() <= anchor.revision {
             self.window.evict_to(anchor.revision);
             self.floor_chain = anchor.chain;
         }
-        let durable = *shared.archive.durable().borrow();
-        self.evict(&shared.options, durable)
+        self.evict(options, durable)
     }
 
-    /// Evicts what is too much and archived; says whether there is more than
-    /// the cap still.
-    pub(super) fn evict(&mut self, options: &Options, durable: Revision) -> bool {
-        // No further than it is archived: looking at all that is not, with each
-        // event, would take longer the further the archive is behind.
+    /// Evicts archived events that exceed the usual limits. Returns whether memory
+    /// still holds more than the cap.
+    pub fn evict(&mut self, options: &Options, durable: Revision) -> bool {
+        // Look no further than the archived events: if every event looked at all
+        // that are not archived, a lagging archive would make applying ever slower.
         let surplus = self.window.surplus(&options.keep, durable);
         self.evict_to(surplus);
         self.window.exceeds(&options.cap)
     }
 
-    /// Whether the archive was found not to move, and still is where it was.
-    pub(super) fn is_stuck(&self, durable: Revision) -> bool {
-        self.stuck == Some(durable)
+    /// Whether the archive made no progress at `durable` before.
+    pub fn is_stuck(&self, durable: Revision) -> bool {
+        self.stuck_at == Some(durable)
     }
 
-    /// Evicts down to the cap, archived or not, until the archive moves.
-    pub(super) fn shed(&mut self, options: &Options, durable: Revision) {
-        self.stuck = Some(durable);
+    /// Evicts down to the cap, whether or not the events are archived.
+    pub fn evict_unarchived(&mut self, options: &Options, durable: Revision) {
+        self.stuck_at = Some(durable);
         let surplus = self.window.surplus(&options.cap, self.window.newest());
         self.evict_to(surplus);
     }
@@ -71,8 +78,8 @@ impl Recent {
         }
     }
 
-    /// The run that ends with `span.last`, from memory, if that is there.
-    pub(super) fn range(&self, span: Span, bytes_max: usize) -> Option<Run> {
+    /// The run that ends with `span.last`, if that event is in memory.
+    pub fn range(&self, span: Span, bytes_max: usize) -> Option<Run> {
         let oldest = self.window.oldest().max(span.first);
         let (mut events, mut bytes) = (Vec::new(), 0);
         let mut next = span.last;
@@ -87,8 +94,8 @@ impl Recent {
         Some(Run { before, events })
     }
 
-    /// The run that begins with `span.first`, from memory, if that is there.
-    pub(super) fn range_up(&self, span: Span, bytes_max: usize) -> Option<Run> {
+    /// The run that begins with `span.first`, if that event is in memory.
+    pub fn range_up(&self, span: Span, bytes_max: usize) -> Option<Run> {
         let before = self.chain_before(span.first)?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         let mut next = span.first;
@@ -103,8 +110,8 @@ impl Recent {
         (!events.is_empty()).then_some(Run { before, events })
     }
 
-    /// The chain value that the event at `revision` follows.
-    pub(super) fn chain_before(&self, revision: Revision) -> Option<Chain> {
+    /// The chain value before the event at `revision`.
+    pub fn chain_before(&self, revision: Revision) -> Option<Chain> {
         if revision == self.window.oldest() {
             return Some(self.floor_chain);
         }

@@ -145,7 +145,7 @@ impl ClusterAdmin {
     /// Lets the most up-to-date of the other voters lead, if this node does: it is
     /// about to stop.
     pub async fn step_down(&self, limit: Duration) {
-        let Leader::Me { .. } = Leadership::of(&self.raft).now() else { return };
+        let Leader::Me { .. } = Leadership::of(&self.raft).current() else { return };
         let Some(successor) = health::most_up_to_date_voter(&self.raft) else { return };
         if let Err(error) = self.transfer_to(successor, Instant::now() + limit).await {
             tracing::warn!(successor, %error, "leadership was not transferred");
@@ -170,14 +170,14 @@ impl ClusterAdmin {
     /// # Errors
     /// When this node does not lead.
     fn progress(&self) -> Result<MemberProgress, ClusterError> {
-        match Leadership::of(&self.raft).now() {
+        match Leadership::of(&self.raft).current() {
             Leader::Me { .. } => {
                 let metrics = self.raft.metrics();
                 let metrics = metrics.borrow_watched();
                 Ok(MemberProgress::of(&metrics))
             }
             Leader::Peer { peer, .. } => Err(ClusterError::NotLeader { leader: Some(peer.addr) }),
-            Leader::Nobody => Err(ClusterError::NotLeader { leader: None }),
+            Leader::Unknown => Err(ClusterError::NotLeader { leader: None }),
         }
     }
 
@@ -235,10 +235,10 @@ impl ClusterAdmin {
         let stopped = |error: &dyn ToString| ClusterError::Unavailable(error.to_string());
         self.raft.trigger().transfer_leader(to).await.map_err(|fatal| stopped(&fatal))?;
         loop {
-            if let Leader::Peer { id, .. } = leadership.now() {
+            if let Leader::Peer { id, .. } = leadership.current() {
                 return Ok(id);
             }
-            if !leadership.settle(deadline).await {
+            if !leadership.wait_to_retry(deadline).await {
                 let why = format!("leadership has not gone to node {to} in time");
                 return Err(ClusterError::Unfinished(why));
             }

@@ -1,7 +1,7 @@
-//! Two watchmen of the membership. The leader's writes into it what founding
-//! members say of themselves, the incarnation of their folder and where clients
-//! reach them, and finishes a change that an earlier leader died in. The node's
-//! own finds out that the cluster goes on without it.
+//! Background tasks around the membership. On the leader, one records what members
+//! say about themselves (the incarnation of their folder and the URL for clients),
+//! and finishes a change of the voters that an earlier leader began. On every node,
+//! another finds out whether the cluster has expelled the node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use super::admin::ClusterAdmin;
 use super::view::Expelled;
 use crate::store::raft::consensus::leadership::{Leader, Leadership, RaftHandle};
 use crate::store::raft::consensus::types::{NodeId, Peer};
-use crate::store::raft::rpc::{CallError, PeerIdentity, PeerNetwork, expelled};
+use crate::store::raft::rpc::{CallError, PeerIdentity, PeerNetwork, expulsion_in};
 
-/// How often either looks. Short against a person's patience, and what it costs
-/// is a message to each peer, most of the time to none.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often both tasks run. A run usually sends no message, and at most one to
+/// each peer.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A peer that does not answer by then is asked the next time.
-const HELLO: Duration = Duration::from_secs(1);
+/// A peer that takes longer to answer is asked again in the next run.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Looks after which members that are known are asked too: where clients reach
-/// them may have changed.
-const LOOKS_BETWEEN_ROUNDS: u32 = 30;
+/// Every so many runs, members that are registered already are asked as well,
+/// because their URL for clients may have changed.
+const RUNS_PER_FULL_ROUND: u32 = 30;
 
-/// What both need.
+/// What the tasks share.
 #[derive(Clone)]
 pub struct MembershipTasks {
     pub(crate) raft: RaftHandle,
@@ -39,54 +39,54 @@ pub struct MembershipTasks {
     pub(crate) network: PeerNetwork,
     pub(crate) identity: PeerIdentity,
     pub(crate) admin: Arc<ClusterAdmin>,
-    /// Whom the settings name as members.
+    /// The members that the settings name.
     pub(crate) founders: BTreeMap<NodeId, Peer>,
 }
 
 impl MembershipTasks {
     /// Registers members for as long as the node lives.
     pub async fn register(self) {
-        let mut timer = tokio::time::interval(LOOK);
-        for look in (0..LOOKS_BETWEEN_ROUNDS).cycle() {
+        let mut timer = tokio::time::interval(CHECK_INTERVAL);
+        for run in (0..RUNS_PER_FULL_ROUND).cycle() {
             timer.tick().await;
-            let Leader::Me { .. } = self.leadership.now() else { continue };
-            let news = self.news(look == 0).await;
-            let Ok(_turn) = self.admin.change_lock.try_lock() else { continue };
+            let Leader::Me { .. } = self.leadership.current() else { continue };
+            let changed = self.changed_members(run == 0).await;
+            let Ok(_lock) = self.admin.change_lock.try_lock() else { continue };
             self.finish_change().await;
-            if news.is_empty() {
+            if changed.is_empty() {
                 continue;
             }
-            let nodes: Vec<NodeId> = news.keys().copied().collect();
-            // Only descriptions change, and no address: nobody is reached
-            // elsewhere, and no majority moves.
-            match self.raft.change_membership(ChangeMembers::SetNodes(news), true).await {
+            let nodes: Vec<NodeId> = changed.keys().copied().collect();
+            // This changes no address and no voter, so it moves neither connections
+            // nor majorities.
+            match self.raft.change_membership(ChangeMembers::SetNodes(changed), true).await {
                 Ok(_) => tracing::debug!(?nodes, "members registered"),
-                // Another change is under way, or the office was lost.
+                // Another change is in progress, or this node no longer leads.
                 Err(error) => tracing::debug!(?nodes, %error, "members not registered yet"),
             }
         }
     }
 
-    /// A change stops between its two steps when its leader is lost; nobody
-    /// else would take the second.
+    /// Finishes a change of the voters by joint consensus. When its leader is lost
+    /// after the first step, nobody else would take the second.
     async fn finish_change(&self) {
-        let goal = {
+        let voters = {
             let metrics = self.raft.server_metrics();
             let metrics = metrics.borrow_watched();
             let configs = metrics.membership_config.membership().get_joint_config();
             configs.last().filter(|_| configs.len() > 1).cloned()
         };
-        let Some(goal) = goal else { return };
-        let voters: Vec<NodeId> = goal.iter().copied().collect();
-        match self.raft.change_membership(ChangeMembers::ReplaceAllVoters(goal), false).await {
+        let Some(voters) = voters else { return };
+        let change = ChangeMembers::ReplaceAllVoters(voters.clone());
+        match self.raft.change_membership(change, false).await {
             Ok(_) => tracing::info!(?voters, "an unfinished change of the members is finished"),
             Err(error) => tracing::debug!(?voters, %error, "the change is not finished yet"),
         }
     }
 
-    /// Members of which the membership does not say all that they say: of those
-    /// about which something is missing, or of all.
-    async fn news(&self, all: bool) -> BTreeMap<NodeId, Peer> {
+    /// The members about which the membership is out of date, with what they say
+    /// now. Asks those for which something is missing, or `all` of them.
+    async fn changed_members(&self, all: bool) -> BTreeMap<NodeId, Peer> {
         let members: Vec<(NodeId, Peer)> = {
             let metrics = self.raft.server_metrics();
             let metrics = metrics.borrow_watched();
@@ -99,40 +99,42 @@ impl MembershipTasks {
             } else if !all && known.incarnation != 0 && !known.url.is_empty() {
                 return None;
             } else {
-                let hello = self.network.hello(&known.addr, Instant::now() + HELLO).await.ok()?;
-                // An address may have been handed to another machine.
+                let hello =
+                    self.network.hello(&known.addr, Instant::now() + HELLO_TIMEOUT).await.ok()?;
+                // The address may belong to another node by now.
                 if hello.node != id {
                     return None;
                 }
                 (hello.incarnation, hello.url)
             };
-            let told = match known.incarnation {
+            let current = match known.incarnation {
                 0 => Peer { incarnation, url, ..known.clone() },
-                // Never another: whoever says so is refused at the gate.
+                // A known incarnation never changes: a node with another one is
+                // refused by the interceptor.
                 _ => Peer { url, ..known.clone() },
             };
-            (told != known).then_some((id, told))
+            (current != known).then_some((id, current))
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    /// Waits until a peer refuses this node because it is no member any more,
-    /// and tells why. Peers are asked while no leader is heard: `current` is
-    /// false then.
+    /// Waits until a peer refuses this node because it is no longer a member, and
+    /// publishes the reason. Peers are asked only while the node is not caught up,
+    /// since a node that follows a leader has not been expelled.
     pub async fn watch_expulsion(
         self,
-        current: Arc<AtomicBool>,
-        told: watch::Sender<Option<Expelled>>,
+        caught_up: Arc<AtomicBool>,
+        expelled: watch::Sender<Option<Expelled>>,
     ) {
-        let mut timer = tokio::time::interval(LOOK);
+        let mut timer = tokio::time::interval(CHECK_INTERVAL);
         loop {
             timer.tick().await;
-            if current.load(Ordering::Acquire) {
+            if caught_up.load(Ordering::Acquire) {
                 continue;
             }
             if let Some(why) = self.ask_peers().await {
                 tracing::error!(node = self.identity.node(), %why, "expelled");
-                told.send_replace(Some(why));
+                expelled.send_replace(Some(why));
                 return;
             }
         }
@@ -143,8 +145,8 @@ impl MembershipTasks {
         peers.extend(self.leadership.peers());
         peers.remove(&self.identity.node());
         let asked = peers.values().map(|peer| async {
-            match self.network.hello(&peer.addr, Instant::now() + HELLO).await {
-                Err(CallError::Call { source, .. }) => expelled(&source),
+            match self.network.hello(&peer.addr, Instant::now() + HELLO_TIMEOUT).await {
+                Err(CallError::Call { source, .. }) => expulsion_in(&source),
                 Ok(_) | Err(_) => None,
             }
         });

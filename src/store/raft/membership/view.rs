@@ -1,13 +1,13 @@
-//! The roster: who is a member of the cluster and who was one, as the log says;
-//! and by that, from whom this node takes messages.
+//! The membership view: which nodes are members of the cluster and which were, as
+//! of the last membership entry that this node has applied. By it, the node decides
+//! from whom it accepts messages.
 //!
-//! A node's number belongs to its folder. Whoever lost the folder has forgotten
-//! for whom it voted and what it acknowledged, and could help a second leader
-//! into the office of the first. So each folder has an incarnation, a number
-//! drawn at its first start; the membership names it from the moment at which
-//! the leader has heard of it, and a node of that number with another
-//! incarnation is refused from then on. So is one that was removed: its number
-//! is spent.
+//! A node's number belongs to its folder. A node that lost its folder has forgotten
+//! for whom it voted and what it acknowledged, and could help to elect a second
+//! leader in the same term. So each folder has an incarnation, a random number that
+//! is drawn at its first start. Once the leader has learned it, the membership
+//! records it, and a node with the same number and another incarnation is refused.
+//! A node that was removed is refused as well: its number is never used again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use crate::store::raft::consensus::types::{NodeId, Peer};
 /// The members and former members that this node has applied. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct MembershipView {
-    known: Arc<ArcSwap<Known>>,
+    nodes: Arc<ArcSwap<KnownNodes>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownNodes {
     members: BTreeMap<NodeId, Peer>,
     retired: BTreeSet<NodeId>,
 }
 
-/// Why a node is no part of the cluster any more, and never will be.
+/// Why a node has left the cluster for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Expelled {
-    /// It was taken out of the membership.
+    /// It was removed from the membership.
     #[error(
         "this node was removed from the cluster, and its number is never given out again; to \
          add this machine, start a node with a new number and an empty folder, and \
          `cluster add` it"
     )]
     Removed,
-    /// It comes with another folder than the one that the cluster knows.
+    /// It has another folder than the one that the cluster knows.
     #[error(
         "the cluster knows this node by another folder, which is lost here; a node that lost \
          its folder is never taken back: start one with a new number and an empty folder, and \
@@ -48,44 +48,44 @@ pub enum Expelled {
 }
 
 impl MembershipView {
-    /// The log says so.
+    /// Adopts the membership of a log entry or a snapshot.
     pub fn set(&self, members: BTreeMap<NodeId, Peer>, retired: BTreeSet<NodeId>) {
-        self.known.store(Arc::new(Known { members, retired }));
+        self.nodes.store(Arc::new(KnownNodes { members, retired }));
     }
 
-    /// Whether `node`, which comes with this incarnation (0: none that it
-    /// knows), belongs here as far as this node knows.
+    /// Checks whether `node` may send messages, given the incarnation of its folder
+    /// (0 if it names none).
     ///
     /// # Errors
-    /// It does not.
+    /// When it was removed, or its folder is not the one that the cluster knows.
     pub fn admit(&self, node: NodeId, incarnation: u64) -> Result<(), Expelled> {
-        let known = self.known.load();
-        if known.retired.contains(&node) {
+        let nodes = self.nodes.load();
+        if nodes.retired.contains(&node) {
             return Err(Expelled::Removed);
         }
-        match known.members.get(&node) {
+        match nodes.members.get(&node) {
             Some(peer) if peer.incarnation != 0 && peer.incarnation != incarnation => {
                 Err(Expelled::Wiped)
             }
-            // Who is no member may yet become one.
+            // A node that is not a member yet may become one.
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The incarnation of a member's folder, once the cluster has heard of it.
+    /// The incarnation of a member's folder, once the cluster has learned it.
     pub fn incarnation_of(&self, node: NodeId) -> Option<u64> {
-        let known = self.known.load();
-        known.members.get(&node).map(|peer| peer.incarnation).filter(|number| *number != 0)
+        let nodes = self.nodes.load();
+        nodes.members.get(&node).map(|peer| peer.incarnation).filter(|number| *number != 0)
     }
 
-    /// Whether the number was given out to a node that is gone.
+    /// Whether the number belonged to a node that was removed.
     pub fn is_retired(&self, node: NodeId) -> bool {
-        self.known.load().retired.contains(&node)
+        self.nodes.load().retired.contains(&node)
     }
 }
 
 impl Expelled {
-    /// As a refused node reads it.
+    /// The reason as it is sent to the refused node.
     pub fn as_str(self) -> &'static str {
         match self {
             Expelled::Removed => "removed",
@@ -93,7 +93,7 @@ impl Expelled {
         }
     }
 
-    /// What [`Expelled::as_str`] gave.
+    /// Parses the result of [`Expelled::as_str`].
     pub fn parse(text: &str) -> Option<Expelled> {
         [Expelled::Removed, Expelled::Wiped].into_iter().find(|why| why.as_str() == text)
     }
@@ -104,22 +104,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_belongs_to_its_folder_and_is_given_out_once() {
+    fn a_number_belongs_to_one_folder_and_is_never_reused() {
         let membership = MembershipView::default();
-        assert_eq!(membership.admit(1, 7), Ok(()), "nothing is known yet");
+        assert_eq!(membership.admit(1, 7), Ok(()), "no member is known yet");
         let known = Peer { incarnation: 7, ..Peer::at("a:1") };
         let members = BTreeMap::from([(1, known), (2, Peer::at("b:1"))]);
         membership.set(members, BTreeSet::from([4]));
         assert_eq!(membership.admit(1, 7), Ok(()));
         assert_eq!(membership.admit(1, 8), Err(Expelled::Wiped));
         assert_eq!(membership.admit(1, 0), Err(Expelled::Wiped));
-        assert_eq!(membership.admit(2, 9), Ok(()), "nobody has heard of it yet");
+        assert_eq!(membership.admit(2, 9), Ok(()), "its incarnation is not known yet");
         assert_eq!(membership.admit(3, 9), Ok(()), "it may be about to join");
         assert_eq!(membership.admit(4, 9), Err(Expelled::Removed));
     }
 
     #[test]
-    fn reasons_come_back_as_they_went() {
+    fn reasons_survive_a_round_trip() {
         for why in [Expelled::Removed, Expelled::Wiped] {
             assert_eq!(Expelled::parse(why.as_str()), Some(why));
         }

@@ -1,10 +1,8 @@
-//! The whole state on its way out of a running cluster: the rows from tables
-//! that never change, the history from memory and archive, read behind the
-//! writes that go on.
+//! Exports the whole state of a running cluster while writes go on: the rows from an
+//! immutable copy of the tables, and the history from memory and archive.
 //!
-//! What is promised is fixed by the position that the export starts with. What
-//! has not yet come out when a reset drops it is gone: the stream then ends in
-//! an error.
+//! An export holds the state at the position with which it starts. If a reset drops
+//! history that was not sent yet, the stream ends in an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,22 +22,22 @@ use crate::store::tables::Tables;
 
 /// About how many bytes of events are read at once.
 const READ_BYTES: usize = 1 << 20;
-/// How long the archive may go without moving while it lacks what is wanted. It
-/// has that from peers, of whom one may be restarting.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// What is missing is looked for again this often.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long the export waits for an archive that lacks events and makes no progress.
+/// The archive fetches them from peers, and one of these may be restarting.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often missing events are looked for again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where the history is read from.
+/// The source of an export's history.
 pub(crate) struct ExportSource {
     pub(crate) history: History,
-    /// As it goes on: its anchor tells what a reset dropped.
+    /// The newest state, whose anchor shows whether a reset has dropped history.
     pub(crate) state: Arc<LatestState>,
 }
 
 impl ExportSource {
-    /// The state that `tables` hold, with the history that is kept of it. Ends
-    /// early once `stop` is cancelled.
+    /// Exports the state in `tables` with its history. The export ends early once
+    /// `stop` is cancelled.
     pub(crate) fn export(self, tables: Tables, stop: CancellationToken) -> Export {
         let meta = tables.meta().clone();
         let (mut sender, parts) = channel(stop);
@@ -58,37 +56,37 @@ impl ExportSource {
         sender: &mut PartSender,
         runtime: &Handle,
     ) -> Result<(), StoreError> {
-        let mut links = ChainCheck::after(&meta.anchor);
-        while links.next() <= meta.revision {
-            let span = Span { first: links.next(), last: meta.revision };
+        let mut check = ChainCheck::after(&meta.anchor);
+        while check.next() <= meta.revision {
+            let span = Span { first: check.next(), last: meta.revision };
             for event in runtime.block_on(self.read(span))?.events {
-                links.take(&event)?;
+                check.check(&event)?;
                 sender.push(Part::Event(event))?;
             }
         }
-        links.reach(meta)
+        check.finish(meta)
     }
 
-    /// The next events; waits for what the archive is about to fetch.
+    /// Reads the next events, and waits for those that the archive has yet to fetch.
     async fn read(&self, span: Span) -> Result<Run, StoreError> {
         let mut hole = self.history.archive().hole();
-        let mut moved = Instant::now();
+        let mut progressed_at = Instant::now();
         loop {
             let error = match self.history.range_up(span, READ_BYTES).await {
                 Ok(run) => return Ok(run),
                 Err(error) => error,
             };
-            self.still_promised(span.first)?;
-            if error == ArchiveError::Closed || moved.elapsed() >= PATIENCE {
+            self.check_kept(span.first)?;
+            if error == ArchiveError::Closed || progressed_at.elapsed() >= STALL_TIMEOUT {
                 return Err(StoreError::Unavailable(error.to_string()));
             }
-            if let Ok(Ok(())) = timeout(LOOK_AGAIN, hole.changed()).await {
-                moved = Instant::now();
+            if let Ok(Ok(())) = timeout(RETRY_INTERVAL, hole.changed()).await {
+                progressed_at = Instant::now();
             }
         }
     }
 
-    fn still_promised(&self, next: Revision) -> Result<(), StoreError> {
+    fn check_kept(&self, next: Revision) -> Result<(), StoreError> {
         let anchor = self.state.load().tables.meta().anchor.revision;
         match anchor < next {
             true => Ok(()),
@@ -99,7 +97,7 @@ impl ExportSource {
     }
 }
 
-/// Every row that goes along.
+/// Sends every row that an export contains.
 pub(in crate::store) fn send_rows(
     tables: &Tables,
     sender: &mut PartSender,

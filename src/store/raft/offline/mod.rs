@@ -1,6 +1,6 @@
-//! Whole states that enter or leave a cluster: as an export while it runs, as the
-//! first state of a new cluster, and out of the folder of a node whose cluster
-//! has lost its majority.
+//! Whole states that enter or leave a cluster: exported while it runs, imported as
+//! the first state of a new cluster, or recovered from the folder of a node whose
+//! cluster has lost its majority.
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,14 +1,15 @@
-//! Seeding: a state from elsewhere as what a node of a new cluster starts from.
+//! Seeding: makes the folder with which a node of a new cluster starts from an
+//! imported state.
 //!
-//! The folder that comes of it is one that a node might have stopped in, right
-//! after it took a snapshot: the snapshot holds the state and the members, the
-//! log is empty, nobody was voted for, and the archive has the whole history.
-//! Each member is seeded with the same export; the snapshots say the same then,
-//! and what the first leader appends follows on each of them.
+//! The folder looks as if the node had stopped right after it took a snapshot: the
+//! snapshot holds the state and the members, the log is empty, the node has voted
+//! for nobody, and the archive has the whole history. Each member is seeded with the
+//! same export, so that their snapshots are the same and the entries of the first
+//! leader follow on each of them.
 //!
-//! The snapshot covers the log up to the state's revision, in the term before
-//! the first. So a member that was seeded from an older export of the same
-//! state is behind the others, and they bring it up.
+//! The snapshot covers the log up to the index that equals the state's revision, in
+//! the term before the first. So a member that was seeded from an older export of
+//! the same state is merely behind, and the others bring it up to date.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,23 +34,25 @@ use crate::store::raft::log::{self, LogError, LogStore};
 use crate::store::raft::snapshot::folder::SnapshotDir;
 use crate::store::tables::Tables;
 
-/// No leader has this term: the first that is elected has the next one.
+/// The term of the snapshot. No leader has it: the first one is elected in the next
+/// term.
 const TERM: u64 = 0;
 
-/// How a folder that is being filled is called, after the node's own.
+/// The suffix of a folder that is being filled, after the node's own name.
 const PART_SUFFIX: &str = ".part";
 
-/// Whose folder is to be made.
+/// The node whose folder is made.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub cluster_name: String,
     pub node_id: NodeId,
-    /// Every voter of the new cluster, this node included; the same for each.
+    /// Every voter of the new cluster, this node included. They must be the same for
+    /// each member.
     pub members: BTreeMap<NodeId, Peer>,
     pub data_dir: PathBuf,
 }
 
-/// Why a folder is not filled. It is as it was.
+/// Why a folder was not made. Whatever was there is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     #[error(
@@ -80,34 +83,34 @@ pub enum SeedError {
     BrokenOff(String),
 }
 
-/// A node's folder that is being filled, beside where it will be.
+/// A node's folder that is being filled, next to its final place.
 pub struct Seed {
     options: Options,
     membership: Membership,
-    /// Closed before its folder is removed.
-    archive: Filling,
+    /// Declared before `part`, so that it is closed before its folder is removed.
+    archive: OpenArchive,
     dir: DataDir,
     part: UnfinishedFolder,
     tables: Tables,
     rows_taken: u64,
-    links: ChainCheck,
+    check: ChainCheck,
     before: Chain,
 }
 
 /// An archive that is closed when it is dropped.
-struct Filling(Archive);
+struct OpenArchive(Archive);
 
-impl Drop for Filling {
+impl Drop for OpenArchive {
     fn drop(&mut self) {
         self.0.close_now();
     }
 }
 
-/// The unfinished folder; removed unless it was renamed.
+/// The unfinished folder, which is removed unless it was renamed.
 struct UnfinishedFolder(PathBuf);
 
 impl Seed {
-    /// Begins a folder that will hold the state at `meta`.
+    /// Begins a folder for the state at `meta`.
     ///
     /// # Errors
     /// See [`SeedError`].
@@ -119,7 +122,7 @@ impl Seed {
         let membership = Membership::new(vec![voters], options.members.clone())
             .map_err(|error| SeedError::Members(error.to_string()))?;
         let io = |source| SeedError::Io { path: options.data_dir.clone(), source };
-        // An absolute path, of which parent and name can be told.
+        // Only an absolute path is sure to have a parent and a name.
         let root = std::path::absolute(&options.data_dir).map_err(io)?;
         if !is_empty(&root).map_err(io)? {
             return Err(SeedError::NotEmpty { path: root });
@@ -135,28 +138,28 @@ impl Seed {
         let opening = spawn_blocking(move || Archive::open(folder, archive::Options::default()));
         let opened = opening.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
         let (archive, _) = opened?;
-        let archive = Filling(archive);
-        let (links, before) = (ChainCheck::after(&meta.anchor), meta.anchor.chain);
+        let archive = OpenArchive(archive);
+        let (check, before) = (ChainCheck::after(&meta.anchor), meta.anchor.chain);
         let tip = Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() };
         archive.0.adopt(tip).await?;
         let tables = Tables::restore(meta, []);
         let rows_taken = 0;
-        Ok(Seed { options, membership, archive, dir, part, tables, rows_taken, links, before })
+        Ok(Seed { options, membership, archive, dir, part, tables, rows_taken, check, before })
     }
 
     async fn append(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
         let Some(last) = events.last().map(|event| event.chain) else { return Ok(()) };
-        events.iter().try_for_each(|event| self.links.take(event))?;
+        events.iter().try_for_each(|event| self.check.check(event))?;
         let run = Run { before: self.before, events };
         self.archive.0.append(run).await.map_err(storage)?;
         self.before = last;
         Ok(())
     }
 
-    /// Everything but the name: on the disk when it returns.
+    /// Writes everything except the final name. It is on disk when this returns.
     async fn complete(&mut self) -> Result<(), SeedError> {
         self.archive.0.sync().await?;
-        // A disk that refused for a while has made it drop what waited.
+        // If the disk failed for a while, the archive has dropped what waited.
         let archived = self.archive.0.figures().await?.events;
         let meta = self.tables.meta();
         let events = meta.revision.0 - meta.anchor.revision.0;
@@ -200,7 +203,7 @@ impl StoreImport for Seed {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
-        self.links.reach(self.tables.meta())?;
+        self.check.finish(self.tables.meta())?;
         if self.tables.rows().count() as u64 != self.rows_taken {
             return Err(StoreError::Storage("a row came twice".to_owned()));
         }
@@ -210,14 +213,14 @@ impl StoreImport for Seed {
 }
 
 impl UnfinishedFolder {
-    /// In place of what a process that was killed may have left.
+    /// Makes the folder, and removes one that a killed process may have left.
     fn make(target: &Path) -> Result<UnfinishedFolder, SeedError> {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(PART_SUFFIX);
         let path = target.with_file_name(name);
         let io = |source| SeedError::Io { path: path.clone(), source };
         if path.exists() {
-            // Another process may be filling it.
+            // Take its lock first: another process may be filling it.
             drop(data_dir::lock(&path)?);
             fs::remove_dir_all(&path).map_err(io)?;
         }
@@ -225,7 +228,7 @@ impl UnfinishedFolder {
         Ok(UnfinishedFolder(path))
     }
 
-    /// Takes the place of an empty folder or of none.
+    /// Renames the folder to its final place, where there is an empty folder or none.
     fn rename(self, target: &Path) -> Result<(), StoreError> {
         fs::rename(&self.0, target).map_err(storage)?;
         let Some(folder) = target.parent() else { return Ok(()) };
@@ -238,8 +241,8 @@ impl UnfinishedFolder {
 
 impl Drop for UnfinishedFolder {
     fn drop(&mut self) {
-        // Not there once it was renamed. Nothing to do about a failure: the
-        // next attempt removes it.
+        // After renaming, the folder is not there. If removing it fails, the next
+        // attempt does it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -252,7 +255,7 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether the folder is on another disk than the one that it is in.
+/// Whether the folder is on another disk than its parent.
 fn is_mount_point(folder: &Path) -> io::Result<bool> {
     let device = |path: &Path| Ok::<_, io::Error>(fs::metadata(path)?.dev());
     match folder.parent() {

@@ -1,6 +1,6 @@
-//! Streamed appends to one peer, and the promise that such a stream ends: when
-//! an append is not acknowledged in time, the stream fails and openraft opens
-//! another from what the peer did acknowledge.
+//! Streamed appends to one peer. A stream always ends: when an append is not
+//! acknowledged in time, the stream fails, and openraft opens another one after the
+//! last append that the peer acknowledged.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,34 +10,32 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
-use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use openraft::raft::AppendEntriesRequest;
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
-use super::client::{Rpc, failed, nonsense, unreachable, within};
 use super::connections::PeerClient;
-use super::conversion;
+use super::conversion::{self, AppendResult};
+use super::failure::{RaftRpcError, failed, invalid, unreachable, within};
 use crate::proto::peer::AppendReply;
 use crate::store::raft::consensus::types::TypeConfig;
 
-type AppendResult = StreamAppendResult<TypeConfig>;
-
-/// When each unacknowledged append left; replies come in the same order.
-/// HTTP/2's window and the peer's own pipeline bound its length.
+/// When each unacknowledged append was sent; replies come in the same order.
+/// HTTP/2's window and the peer's own pipeline bound the length.
 #[derive(Clone, Default)]
-struct Flight(Arc<Mutex<VecDeque<Instant>>>);
+struct UnacknowledgedAppends(Arc<Mutex<VecDeque<Instant>>>);
 
-impl Flight {
+impl UnacknowledgedAppends {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Instant>> {
-        // A panic while pushing a number leaves a queue that is still a queue.
+        // A panic cannot leave a queue of instants half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn departed(&self) {
+    fn push(&self) {
         self.lock().push_back(Instant::now());
     }
 
-    fn arrived(&self) {
+    fn pop(&self) {
         self.lock().pop_front();
     }
 
@@ -46,30 +44,30 @@ impl Flight {
     }
 }
 
-/// What openraft still has to send, until the session that it belongs to ends.
+/// Openraft's stream of appends, lent to the transport until the session ends.
 ///
-/// Openraft's streams to one peer share their state, and one that waits for
-/// entries holds a lock on it. The transport may keep a request stream long
-/// after its replies are given up; such a stream would take entries from its
-/// successor and send them nowhere. So the input is not given away but lent,
-/// and [`AppendSession`] takes it back and drops it before openraft can go on.
+/// Openraft's streams to one peer share their state, and a stream that waits for
+/// entries holds a lock on it. The transport may keep a request stream long after
+/// openraft has given up its replies; such a stream would take entries from its
+/// successor and send them nowhere. Therefore [`AppendSession`] takes the input back
+/// and drops it before openraft can go on.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Slot>>);
+struct RevocableInput(Arc<Mutex<InputSlot>>);
 
-struct Slot {
+struct InputSlot {
     input: Option<BoxStream<'static, AppendEntriesRequest<TypeConfig>>>,
-    /// The transport's task, to be told of the end.
+    /// Wakes the transport's task, so that it notices the end.
     waker: Option<Waker>,
 }
 
-impl Lent {
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        // After a panic in `input` it is only dropped, never polled.
+impl RevocableInput {
+    fn lock(&self) -> MutexGuard<'_, InputSlot> {
+        // After a panic in `input`, it is dropped and never polled again.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stream for Lent {
+impl Stream for RevocableInput {
     type Item = AppendEntriesRequest<TypeConfig>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -83,8 +81,8 @@ impl Stream for Lent {
     }
 }
 
-/// Lasts as long as openraft listens; its end is the end of the input.
-struct AppendSession(Lent);
+/// Ends the input when openraft drops the replies.
+struct AppendSession(RevocableInput);
 
 impl Drop for AppendSession {
     fn drop(&mut self) {
@@ -98,43 +96,47 @@ impl Drop for AppendSession {
     }
 }
 
-struct Replies {
+struct AppendReplies {
     stream: Streaming<AppendReply>,
-    flight: Flight,
+    unacknowledged: UnacknowledgedAppends,
     limit: Duration,
     _session: AppendSession,
 }
 
-/// Sends `input` and gives back what the peer says to each.
+/// Sends the appends of `input`, and returns the peer's replies.
 pub(super) async fn send<'s, S>(
     mut client: PeerClient,
     mut input: S,
     limit: Duration,
-) -> Result<BoxStream<'s, Result<AppendResult, Rpc>>, Rpc>
+) -> Result<BoxStream<'s, Result<AppendResult, RaftRpcError>>, RaftRpcError>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
-    // First, because openraft's backoff is a pause within `input`: to connect
-    // before it would try a dead peer as fast as it refuses.
+    // Wait for the first append before connecting: openraft's backoff is a pause
+    // within `input`, and without it a dead peer would be called as fast as it
+    // refuses.
     let Some(first) = input.next().await else {
         return Ok(Box::pin(stream::empty()));
     };
     let input = Box::pin(stream::iter([first]).chain(input));
-    let lent = Lent(Arc::new(Mutex::new(Slot { input: Some(input), waker: None })));
-    let session = AppendSession(lent.clone());
-    let flight = Flight::default();
-    let departures = flight.clone();
-    let requests = lent.map(move |request| {
-        departures.departed();
-        conversion::append_out(&request)
+    let requests =
+        RevocableInput(Arc::new(Mutex::new(InputSlot { input: Some(input), waker: None })));
+    let session = AppendSession(requests.clone());
+    let unacknowledged = UnacknowledgedAppends::default();
+    let sent = unacknowledged.clone();
+    let requests = requests.map(move |request| {
+        sent.push();
+        conversion::encode_append(&request)
     });
     let stream = within(limit, client.append(requests)).await?;
-    let replies = Replies { stream, flight, limit, _session: session };
+    let replies = AppendReplies { stream, unacknowledged, limit, _session: session };
     Ok(Box::pin(stream::unfold(Some(replies), next)))
 }
 
 /// The next reply; the stream ends after the first failure or refusal.
-async fn next(replies: Option<Replies>) -> Option<(Result<AppendResult, Rpc>, Option<Replies>)> {
+async fn next(
+    replies: Option<AppendReplies>,
+) -> Option<(Result<AppendResult, RaftRpcError>, Option<AppendReplies>)> {
     let mut replies = replies?;
     match replies.wait().await {
         Ok(None) => None,
@@ -146,20 +148,20 @@ async fn next(replies: Option<Replies>) -> Option<(Result<AppendResult, Rpc>, Op
     }
 }
 
-impl Replies {
-    async fn wait(&mut self) -> Result<Option<AppendResult>, Rpc> {
+impl AppendReplies {
+    async fn wait(&mut self) -> Result<Option<AppendResult>, RaftRpcError> {
         loop {
-            let patience = match self.flight.oldest() {
-                Some(departed) => self.limit.saturating_sub(departed.elapsed()),
+            let wait = match self.unacknowledged.oldest() {
+                Some(sent_at) => self.limit.saturating_sub(sent_at.elapsed()),
                 None => self.limit,
             };
-            match timeout(patience, self.stream.message()).await {
+            match timeout(wait, self.stream.message()).await {
                 Ok(Ok(Some(reply))) => {
-                    self.flight.arrived();
-                    return conversion::append_result_in(reply).map(Some).map_err(nonsense);
+                    self.unacknowledged.pop();
+                    return conversion::decode_append_result(reply).map(Some).map_err(invalid);
                 }
                 Ok(Ok(None)) => {
-                    return match self.flight.oldest() {
+                    return match self.unacknowledged.oldest() {
                         None => Ok(None),
                         Some(_) => Err(unreachable("the peer ended the stream early".into())),
                     };
@@ -167,7 +169,7 @@ impl Replies {
                 Ok(Err(status)) => return Err(failed(&status)),
                 Err(_) => {
                     let overdue = |at: Instant| at.elapsed() >= self.limit;
-                    if self.flight.oldest().is_some_and(overdue) {
+                    if self.unacknowledged.oldest().is_some_and(overdue) {
                         let limit = self.limit;
                         let text = format!("an append was not acknowledged within {limit:?}");
                         return Err(unreachable(text));

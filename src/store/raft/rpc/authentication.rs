@@ -1,5 +1,6 @@
-//! Who speaks: a node as it presents itself to its peers, and what every request
-//! says of its sender. Who is let in is the gate's to decide.
+//! How a node presents itself to its peers: its identity, and the credentials that
+//! every request carries. The interceptor of the receiver decides which requests
+//! are accepted.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,30 +13,33 @@ use tonic::{Request, Status};
 use crate::store::raft::consensus::types::NodeId;
 use crate::store::raft::membership::view::MembershipView;
 
-/// The versions of the protocol that this program speaks, and of what rests in
-/// logs and snapshots that peers hand on. The newest is raised with each change
-/// that a neighbour who does not know it would misunderstand, and a node uses
-/// such a change only once all members speak it; the oldest follows one release
+/// The versions of the peer protocol that this program speaks. They also cover the
+/// logs and snapshots that peers send each other. Each change that an older peer
+/// would misunderstand raises the newest version, and a node uses the change only
+/// once all members speak that version. The oldest version is raised one release
 /// later, so that a cluster can be upgraded node by node.
 pub const SPEAKS: RangeInclusive<u32> = 1..=2;
 
-/// From this version on nodes know the rules by which commands are decided in
+/// The first version whose nodes know the rules by which commands are decided in
 /// bounded steps ([`crate::machine::Rules::Stepwise`]).
 pub const SPEAKS_STEPWISE: u32 = 2;
 
 /// The newest version that the sender speaks.
 pub(super) const KEY_PROTOCOL: &str = "sidecar-protocol";
-/// The oldest; a sender that does not say speaks all up to the newest.
+/// The oldest version that the sender speaks. A sender that does not name it speaks
+/// every version up to the newest.
 pub(super) const KEY_PROTOCOL_LEAST: &str = "sidecar-protocol-least";
-/// Binary, because a cluster's name may be any text.
+/// The cluster's name; binary, because it may be any text.
 pub(super) const KEY_CLUSTER: &str = "sidecar-cluster-bin";
-/// From which state the sender's folder was seeded, if it was.
+/// The chain head of the state from which the sender's folder was seeded, or
+/// [`FOUNDED_EMPTY`]. Only founders send it.
 pub(super) const KEY_SEED: &str = "sidecar-seed";
-/// Of the sender's folder.
+/// The incarnation of the sender's folder.
 pub(super) const KEY_INCARNATION: &str = "sidecar-incarnation";
-/// Of the receiver's folder, as the sender's cluster knows it.
+/// The incarnation of the receiver's folder, as the sender knows it.
 pub(super) const KEY_TO_INCARNATION: &str = "sidecar-to-incarnation";
-/// In place of a seed: the sender founded its cluster with an empty state.
+/// Sent in place of a chain head by a node that founded its cluster with an empty
+/// state.
 const FOUNDED_EMPTY: &str = "none";
 pub(super) const KEY_FROM: &str = "sidecar-from";
 pub(super) const KEY_TO: &str = "sidecar-to";
@@ -54,13 +58,13 @@ pub struct PeerIdentity {
     pub(super) speaks: RangeInclusive<u32>,
 }
 
-/// A secret that no header can carry.
+/// The secret holds characters that no header can carry.
 #[derive(Debug, Error)]
 #[error("the cluster secret must be visible ASCII")]
 pub struct SecretError;
 
 impl PeerIdentity {
-    /// Node `node` of `cluster`, which proves itself with `secret` if there is one.
+    /// Node `node` of `cluster`, which presents `secret` if there is one.
     ///
     /// # Errors
     /// When the secret holds anything but visible ASCII.
@@ -83,31 +87,30 @@ impl PeerIdentity {
         Ok(Self { cluster, node, secret, seed, incarnation, url, membership, speaks })
     }
 
-    /// The same node, which knows the members by `roster`: it takes messages
-    /// from their folders alone, and sends them to those alone.
+    /// Sets the view by which the node knows the members: it accepts messages only
+    /// from their folders, and addresses messages only to these.
     pub fn with_membership(mut self, membership: MembershipView) -> Self {
         self.membership = membership;
         self
     }
 
-    /// The same node, which founds its cluster: from the state with this chain
-    /// head, or from none. Nodes that began with different states would take
-    /// each its own for what they agreed on, and part for good. A node that was
-    /// added later has nothing to say here.
+    /// Sets the chain head of the state with which the node founded its cluster; none
+    /// for an empty state. Founders that began with different states would each take
+    /// its own for the state that they agreed on, and diverge for good, so they must
+    /// refuse one another. A node that was added later is no founder.
     pub fn with_seed(mut self, chain: Option<&str>) -> Self {
-        // Hexadecimal digits, which any header carries.
+        // Any header can carry hexadecimal digits.
         self.seed = chain.unwrap_or(FOUNDED_EMPTY).parse().ok();
         self
     }
 
-    /// The same node, whose folder has this incarnation, and whose clients
-    /// reach it at `url`.
+    /// Sets the incarnation of the node's folder, and the URL for its clients.
     pub fn with_incarnation(mut self, incarnation: u64, url: impl Into<String>) -> Self {
         (self.incarnation, self.url) = (incarnation, url.into());
         self
     }
 
-    /// The same node, of a program that speaks these versions of the protocol.
+    /// Sets the versions of the protocol that the node speaks.
     pub fn with_protocols(mut self, speaks: RangeInclusive<u32>) -> Self {
         self.speaks = speaks;
         self
@@ -133,7 +136,7 @@ impl PeerIdentity {
         self.incarnation
     }
 
-    /// Where clients reach this node's MCP; may be empty.
+    /// Where clients reach this node's MCP endpoint; may be empty.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -150,7 +153,7 @@ impl fmt::Debug for PeerIdentity {
     }
 }
 
-/// Marks what this node sends to one peer.
+/// Adds this node's credentials to every request for one peer.
 #[derive(Clone, Debug)]
 pub struct PeerCredentials {
     protocol: MetadataValue<Ascii>,
@@ -165,7 +168,7 @@ pub struct PeerCredentials {
 }
 
 impl PeerCredentials {
-    /// For requests to `to`, or to whoever answers when that is unknown.
+    /// The credentials for requests to `to`; none if the peer's id is not known.
     pub fn new(identity: &PeerIdentity, to: Option<NodeId>) -> Self {
         Self {
             protocol: identity.protocol().into(),
@@ -194,7 +197,8 @@ impl Interceptor for PeerCredentials {
         }
         if let Some(to) = self.to {
             metadata.insert(KEY_TO, to.into());
-            // As it is known now: the connection may be older.
+            // Look it up for each request: the connection may be older than what the
+            // node knows about the receiver by now.
             if let Some(incarnation) = self.membership.incarnation_of(to) {
                 metadata.insert(KEY_TO_INCARNATION, incarnation.into());
             }

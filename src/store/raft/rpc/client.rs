@@ -1,5 +1,5 @@
-//! One peer as openraft sees it: what it sends there and how it fails. Every
-//! failure is `Unreachable`, so that openraft waits before it tries again.
+//! One peer as openraft calls it: appends, votes, snapshots and transfers of
+//! leadership.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,29 @@ use futures::{StreamExt, stream};
 use openraft::OptionalSend;
 use openraft::alias::SnapshotOf;
 use openraft::base::{BoxFuture, BoxStream};
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::errors::{ReplicationClosed, StreamingError};
 use openraft::network::{Backoff, RPCOption, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use tonic::{Response, Status};
 
 use super::connections::PeerConnections;
-use super::conversion::{self, MessageError};
-use super::{append_stream, snapshot};
+use super::failure::{RaftRpcError, invalid, within};
+use super::{append_stream, conversion, snapshot_transfer};
 use crate::store::raft::consensus::entry::Vote;
 use crate::store::raft::consensus::options::{BACKOFF_MAX, BACKOFF_MIN};
 use crate::store::raft::consensus::types::{NodeId, TypeConfig};
 use crate::store::raft::snapshot::file::SnapshotFile;
 
-pub(super) type Rpc = RPCError<TypeConfig>;
-
-/// A peer to send openraft's messages to.
+/// A peer that openraft sends its messages to.
 #[derive(Debug)]
 pub struct RemotePeer {
     me: NodeId,
     target: NodeId,
-    lanes: Arc<PeerConnections>,
-    /// Appends are single heartbeats and take the lane that nothing delays.
+    connections: Arc<PeerConnections>,
+    /// Appends are single heartbeats, and go over the connection that nothing
+    /// delays.
     heartbeats: bool,
     ack_timeout: Duration,
 }
@@ -41,21 +39,21 @@ impl RemotePeer {
     pub(super) fn new(
         me: NodeId,
         target: NodeId,
-        lanes: Arc<PeerConnections>,
+        connections: Arc<PeerConnections>,
         heartbeats: bool,
         ack_timeout: Duration,
     ) -> Self {
-        Self { me, target, lanes, heartbeats, ack_timeout }
+        Self { me, target, connections, heartbeats, ack_timeout }
     }
 
     async fn heartbeat(
         &self,
         request: AppendEntriesRequest<TypeConfig>,
         limit: Duration,
-    ) -> Result<StreamAppendResult<TypeConfig>, Rpc> {
-        let mut client = self.lanes.control.clone();
-        let reply = within(limit, client.heartbeat(conversion::append_out(&request))).await?;
-        conversion::append_result_in(reply).map_err(nonsense)
+    ) -> Result<StreamAppendResult<TypeConfig>, RaftRpcError> {
+        let mut client = self.connections.control.clone();
+        let reply = within(limit, client.heartbeat(conversion::encode_append(&request))).await?;
+        conversion::decode_append_result(reply).map_err(invalid)
     }
 }
 
@@ -66,7 +64,7 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
         &mut self,
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, Rpc> {
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RaftRpcError> {
         let result = self.heartbeat(rpc, option.soft_ttl()).await?;
         Ok(result.into())
     }
@@ -75,7 +73,10 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
         &'s mut self,
         mut input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Rpc>>, Rpc>>
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RaftRpcError>>, RaftRpcError>,
+    >
     where
         S: futures::Stream<Item = AppendEntriesRequest<TypeConfig>>
             + OptionalSend
@@ -84,10 +85,10 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
     {
         Box::pin(async move {
             if !self.heartbeats {
-                let client = self.lanes.log.clone();
+                let client = self.connections.log.clone();
                 return append_stream::send(client, input, self.ack_timeout).await;
             }
-            // Openraft sends one request a heartbeat and allows it this long.
+            // Openraft sends each heartbeat as one request and allows it this long.
             let this = &*self;
             let limit = option.hard_ttl();
             let results = stream::poll_fn(move |cx| input.poll_next_unpin(cx))
@@ -101,20 +102,20 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
         &mut self,
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        let mut client = self.lanes.control.clone();
-        let call = client.vote(conversion::vote_request_out(&rpc));
-        conversion::vote_reply_in(within(option.soft_ttl(), call).await?).map_err(nonsense)
+    ) -> Result<VoteResponse<TypeConfig>, RaftRpcError> {
+        let mut client = self.connections.control.clone();
+        let call = client.vote(conversion::encode_vote_request(&rpc));
+        conversion::decode_vote_reply(within(option.soft_ttl(), call).await?).map_err(invalid)
     }
 
     async fn pre_vote(
         &mut self,
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, Rpc> {
-        let mut client = self.lanes.control.clone();
-        let call = client.pre_vote(conversion::vote_request_out(&rpc));
-        conversion::vote_reply_in(within(option.soft_ttl(), call).await?).map_err(nonsense)
+    ) -> Result<VoteResponse<TypeConfig>, RaftRpcError> {
+        let mut client = self.connections.control.clone();
+        let call = client.pre_vote(conversion::encode_vote_request(&rpc));
+        conversion::decode_vote_reply(within(option.soft_ttl(), call).await?).map_err(invalid)
     }
 
     async fn full_snapshot(
@@ -130,10 +131,10 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
             bytes = snapshot.snapshot.bytes,
             "sending a snapshot"
         );
-        let client = self.lanes.bulk.clone();
+        let client = self.connections.bulk.clone();
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = snapshot::send(client, vote, snapshot, option.soft_ttl()) => sent,
+            sent = snapshot_transfer::send(client, vote, snapshot, option.soft_ttl()) => sent,
         }
     }
 
@@ -141,41 +142,14 @@ impl RaftNetworkV2<TypeConfig> for RemotePeer {
         &mut self,
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
-    ) -> Result<TransferLeaderResponse<TypeConfig>, Rpc> {
-        let mut client = self.lanes.control.clone();
-        let call = client.transfer_leader(conversion::transfer_out(&req));
-        conversion::transfer_result_in(within(option.soft_ttl(), call).await?).map_err(nonsense)
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RaftRpcError> {
+        let mut client = self.connections.control.clone();
+        let call = client.transfer_leader(conversion::encode_transfer(&req));
+        conversion::decode_transfer_result(within(option.soft_ttl(), call).await?).map_err(invalid)
     }
 
     fn backoff(&self) -> Option<Backoff> {
         let doubled = |wait: &Duration| Some((*wait * 2).min(BACKOFF_MAX));
         Some(Backoff::new(std::iter::successors(Some(BACKOFF_MIN), doubled)))
     }
-}
-
-/// What `call` brings within `limit`.
-pub(super) async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Rpc> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(failed(&status)),
-        Err(_) => Err(unreachable(format!("no answer within {limit:?}"))),
-    }
-}
-
-/// A transport's failure or a peer's refusal: both are worth waiting before
-/// the next attempt.
-pub(super) fn failed(status: &Status) -> Rpc {
-    let (code, message) = (status.code(), status.message());
-    unreachable(format!("{code:?}: {message}"))
-}
-
-pub(super) fn nonsense(error: MessageError) -> Rpc {
-    unreachable(error.to_string())
-}
-
-pub(super) fn unreachable(reason: String) -> Rpc {
-    RPCError::Unreachable(Unreachable::from_string(reason))
 }

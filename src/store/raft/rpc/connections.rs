@@ -1,5 +1,5 @@
-//! The connections to one peer. Each connects when first used, and again after
-//! it broke; tonic's channel sees to that.
+//! The connections to one peer. Tonic's channel connects each one when it is first
+//! used, and again after it broke.
 
 use std::io;
 use std::sync::Arc;
@@ -10,35 +10,36 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tower::service_fn;
 
-use super::Options;
 use super::authentication::{PeerCredentials, PeerIdentity};
 use super::dial::Dial;
+use super::options::Options;
 use crate::proto::peer::peer_client;
 use crate::store::raft::consensus::types::NodeId;
 
-/// The most that one message may hold. The log's reader caps an append at
-/// about 4 MiB plus the one entry that passes the cap; the rest is room.
+/// The size limit of one message. The log's reader limits an append to about 4 MiB
+/// plus the one entry that exceeds the limit; the rest is a margin.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What may be under way unacknowledged on one stream: a whole append, so that
-/// it does not wait for window updates on the way.
+/// How much one stream may send unacknowledged: a whole append, so that it need not
+/// wait for window updates.
 const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
-/// As [`STREAM_WINDOW_BYTES`], for all streams of one connection.
+/// Like [`STREAM_WINDOW_BYTES`], for all streams of one connection.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
-/// Calls one peer in this node's name.
+/// Calls one peer with this node's credentials.
 pub type PeerClient = peer_client::PeerClient<InterceptedService<Channel, PeerCredentials>>;
 
-/// The connections to one peer, by what must not wait for what.
+/// The connections to one peer, separated so that urgent messages do not wait for
+/// large ones.
 #[derive(Clone, Debug)]
 pub(super) struct PeerConnections {
-    /// Where they lead.
     pub addr: String,
-    /// Heartbeats, votes, read indexes: small, and late ones cost elections.
+    /// For heartbeats, votes and read indexes: they are small, and late ones cost
+    /// elections.
     pub control: PeerClient,
-    /// Appends and forwarded proposals.
+    /// For appends and forwarded proposals.
     pub log: PeerClient,
-    /// Snapshots and history: large, and in no hurry.
+    /// For snapshots and history, which are large and not urgent.
     pub bulk: PeerClient,
 }
 
@@ -50,9 +51,9 @@ impl PeerConnections {
         target: NodeId,
         addr: &str,
     ) -> Self {
-        let stamp = PeerCredentials::new(identity, Some(target));
-        let lane = || client(channel(options, dial, addr), stamp.clone());
-        Self { addr: addr.to_owned(), control: lane(), log: lane(), bulk: lane() }
+        let credentials = PeerCredentials::new(identity, Some(target));
+        let connect = || client(channel(options, dial, addr), credentials.clone());
+        Self { addr: addr.to_owned(), control: connect(), log: connect(), bulk: connect() }
     }
 }
 
@@ -66,9 +67,9 @@ pub(super) fn connect_unnamed(
     client(channel(options, dial, addr), PeerCredentials::new(identity, None))
 }
 
-/// A server with what peers count on: windows that fit an append, and
-/// keep-alive, which frees what a vanished peer held.
-pub fn listener(keep_alive: Duration) -> Server {
+/// A server with the settings that peers rely on: windows that fit an append, and
+/// keep-alive, which frees what a vanished peer has held.
+pub fn server_builder(keep_alive: Duration) -> Server {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -77,15 +78,15 @@ pub fn listener(keep_alive: Duration) -> Server {
         .tcp_nodelay(true)
 }
 
-fn client(channel: Channel, stamp: PeerCredentials) -> PeerClient {
-    peer_client::PeerClient::with_interceptor(channel, stamp)
+fn client(channel: Channel, credentials: PeerCredentials) -> PeerClient {
+    peer_client::PeerClient::with_interceptor(channel, credentials)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 fn channel(options: &Options, dial: &Arc<dyn Dial>, addr: &str) -> Channel {
     let addr: Arc<str> = addr.into();
-    // The name is for the protocol's `:authority` only; `dial` gets the address.
+    // This name serves only as the `:authority` of HTTP/2; `dial` gets the address.
     let endpoint = Endpoint::from_shared(format!("http://{addr}"))
         .unwrap_or_else(|_| Endpoint::from_static("http://peer"));
     let endpoint = endpoint

@@ -1,5 +1,6 @@
-//! Openraft's messages and `handler`'s, to and from `proto/peer.proto`.
-//! A message that lacks what it must have is an error, never a default.
+//! Converts the messages of openraft and of `handler` to and from
+//! `proto/peer.proto`. A required field that is missing is an error, and never gets
+//! a default. A function `encode_x` makes the message, `decode_x` reads it.
 
 use openraft::alias::{SnapshotMetaOf, StoredMembershipOf};
 use openraft::raft::{
@@ -12,20 +13,20 @@ use tonic::Status;
 use super::handler::{PeerRefusal, PeerRefusalCode, ReadIndex};
 use crate::proto::{peer, record};
 use crate::store::raft::consensus::entry::{
-    EntryError, LogId, Membership, Vote, decode_entry, member_in, member_out,
+    EntryError, LogId, Membership, Vote, decode_entry, decode_member, encode_member,
 };
 use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
 
-/// Why a message from a peer is not one.
+/// Why a message from a peer is invalid.
 #[derive(Debug, Error)]
 pub enum MessageError {
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[error("the message lacks {0}")]
     Lacks(&'static str),
-    /// An entry within is broken.
-    #[error("the message carries a broken entry")]
+    /// An entry in it is invalid.
+    #[error("the message carries an invalid entry")]
     Entry(#[from] EntryError),
-    /// A membership within contradicts itself.
+    /// A membership in it contradicts itself.
     #[error("the message carries an invalid membership: {0}")]
     Membership(String),
 }
@@ -37,92 +38,92 @@ impl From<MessageError> for Status {
 }
 
 type Append = AppendEntriesRequest<TypeConfig>;
-type AppendResult = StreamAppendResult<TypeConfig>;
+pub(super) type AppendResult = StreamAppendResult<TypeConfig>;
 type TransferResult = TransferLeaderResponse<TypeConfig>;
 
-pub(super) fn id_out(id: &Option<LogId>) -> Option<record::LogId> {
+pub(super) fn encode_log_id(id: &Option<LogId>) -> Option<record::LogId> {
     id.as_ref().map(record::LogId::from)
 }
 
-pub(super) fn id_in(id: &Option<record::LogId>) -> Option<LogId> {
+pub(super) fn decode_log_id(id: &Option<record::LogId>) -> Option<LogId> {
     id.as_ref().map(LogId::from)
 }
 
-pub(super) fn vote_in(vote: Option<record::Vote>) -> Result<Vote, MessageError> {
+pub(super) fn decode_vote(vote: Option<record::Vote>) -> Result<Vote, MessageError> {
     vote.as_ref().map(Vote::from).ok_or(MessageError::Lacks("a vote"))
 }
 
-pub(super) fn append_out(request: &Append) -> peer::AppendRequest {
+pub(super) fn encode_append(request: &Append) -> peer::AppendRequest {
     peer::AppendRequest {
         vote: Some((&request.vote).into()),
-        previous: id_out(&request.prev_log_id),
+        previous: encode_log_id(&request.prev_log_id),
         entries: request.entries.iter().map(Into::into).collect(),
-        committed: id_out(&request.leader_commit),
+        committed: encode_log_id(&request.leader_commit),
     }
 }
 
-pub(super) fn append_in(request: peer::AppendRequest) -> Result<Append, MessageError> {
+pub(super) fn decode_append(request: peer::AppendRequest) -> Result<Append, MessageError> {
     let entries = request.entries.into_iter().map(decode_entry);
     Ok(Append {
-        vote: vote_in(request.vote)?,
-        prev_log_id: id_in(&request.previous),
+        vote: decode_vote(request.vote)?,
+        prev_log_id: decode_log_id(&request.previous),
         entries: entries.collect::<Result<_, _>>()?,
-        leader_commit: id_in(&request.committed),
+        leader_commit: decode_log_id(&request.committed),
     })
 }
 
-pub(super) fn append_result_out(result: &AppendResult) -> peer::AppendReply {
+pub(super) fn encode_append_result(result: &AppendResult) -> peer::AppendReply {
     use peer::append_reply::Outcome;
     let outcome = match result {
-        Ok(upto) => Outcome::Matched(peer::Matched { upto: id_out(upto) }),
+        Ok(upto) => Outcome::Matched(peer::Matched { upto: encode_log_id(upto) }),
         Err(StreamAppendError::Conflict(at)) => Outcome::Conflict(at.into()),
         Err(StreamAppendError::HigherVote(vote)) => Outcome::HigherVote(vote.into()),
     };
     peer::AppendReply { outcome: Some(outcome) }
 }
 
-pub(super) fn append_result_in(reply: peer::AppendReply) -> Result<AppendResult, MessageError> {
+pub(super) fn decode_append_result(reply: peer::AppendReply) -> Result<AppendResult, MessageError> {
     use peer::append_reply::Outcome;
     Ok(match reply.outcome {
         None => return Err(MessageError::Lacks("an outcome")),
-        Some(Outcome::Matched(matched)) => Ok(id_in(&matched.upto)),
+        Some(Outcome::Matched(matched)) => Ok(decode_log_id(&matched.upto)),
         Some(Outcome::Conflict(at)) => Err(StreamAppendError::Conflict((&at).into())),
         Some(Outcome::HigherVote(vote)) => Err(StreamAppendError::HigherVote((&vote).into())),
     })
 }
 
-pub(super) fn vote_request_out(request: &VoteRequest<TypeConfig>) -> peer::VoteRequest {
+pub(super) fn encode_vote_request(request: &VoteRequest<TypeConfig>) -> peer::VoteRequest {
     peer::VoteRequest {
         vote: Some((&request.vote).into()),
-        last: id_out(&request.last_log_id),
+        last: encode_log_id(&request.last_log_id),
         leadership_transfer: request.leadership_transfer,
     }
 }
 
-pub(super) fn vote_request_in(
+pub(super) fn decode_vote_request(
     request: peer::VoteRequest,
 ) -> Result<VoteRequest<TypeConfig>, MessageError> {
-    let mut ask = VoteRequest::new(vote_in(request.vote)?, id_in(&request.last));
+    let mut ask = VoteRequest::new(decode_vote(request.vote)?, decode_log_id(&request.last));
     ask.leadership_transfer = request.leadership_transfer;
     Ok(ask)
 }
 
-pub(super) fn vote_reply_out(reply: &VoteResponse<TypeConfig>) -> peer::VoteReply {
+pub(super) fn encode_vote_reply(reply: &VoteResponse<TypeConfig>) -> peer::VoteReply {
     peer::VoteReply {
         vote: Some((&reply.vote).into()),
         granted: reply.vote_granted,
-        last: id_out(&reply.last_log_id),
+        last: encode_log_id(&reply.last_log_id),
     }
 }
 
-pub(super) fn vote_reply_in(
+pub(super) fn decode_vote_reply(
     reply: peer::VoteReply,
 ) -> Result<VoteResponse<TypeConfig>, MessageError> {
-    let vote = vote_in(reply.vote)?;
-    Ok(VoteResponse::new(vote, id_in(&reply.last), reply.granted))
+    let vote = decode_vote(reply.vote)?;
+    Ok(VoteResponse::new(vote, decode_log_id(&reply.last), reply.granted))
 }
 
-pub(super) fn transfer_out(
+pub(super) fn encode_transfer(
     request: &TransferLeaderRequest<TypeConfig>,
 ) -> peer::TransferLeaderRequest {
     peer::TransferLeaderRequest {
@@ -132,14 +133,14 @@ pub(super) fn transfer_out(
     }
 }
 
-pub(super) fn transfer_in(
+pub(super) fn decode_transfer(
     request: peer::TransferLeaderRequest,
 ) -> Result<TransferLeaderRequest<TypeConfig>, MessageError> {
-    let from = vote_in(request.from)?;
-    Ok(TransferLeaderRequest::new(from, request.to, id_in(&request.last)))
+    let from = decode_vote(request.from)?;
+    Ok(TransferLeaderRequest::new(from, request.to, decode_log_id(&request.last)))
 }
 
-pub(super) fn transfer_result_out(result: &TransferResult) -> peer::TransferLeaderReply {
+pub(super) fn encode_transfer_result(result: &TransferResult) -> peer::TransferLeaderReply {
     use peer::transfer_leader_reply::{Accepted, LogNotFlushed, Outcome, VoteChanged};
     let outcome = match result {
         Ok(()) => Outcome::Accepted(Accepted {}),
@@ -151,15 +152,15 @@ pub(super) fn transfer_result_out(result: &TransferResult) -> peer::TransferLead
         }
         Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
             Outcome::LogNotFlushed(LogNotFlushed {
-                expected: id_out(expected),
-                actual: id_out(actual),
+                expected: encode_log_id(expected),
+                actual: encode_log_id(actual),
             })
         }
     };
     peer::TransferLeaderReply { outcome: Some(outcome) }
 }
 
-pub(super) fn transfer_result_in(
+pub(super) fn decode_transfer_result(
     reply: peer::TransferLeaderReply,
 ) -> Result<TransferResult, MessageError> {
     use peer::transfer_leader_reply::Outcome;
@@ -167,17 +168,17 @@ pub(super) fn transfer_result_in(
         None => return Err(MessageError::Lacks("an outcome")),
         Some(Outcome::Accepted(_)) => Ok(()),
         Some(Outcome::VoteChanged(changed)) => Err(TransferLeaderError::VoteChanged {
-            expected: vote_in(changed.expected)?,
-            actual: vote_in(changed.actual)?,
+            expected: decode_vote(changed.expected)?,
+            actual: decode_vote(changed.actual)?,
         }),
         Some(Outcome::LogNotFlushed(ids)) => Err(TransferLeaderError::LogNotFlushed {
-            expected: id_in(&ids.expected),
-            actual: id_in(&ids.actual),
+            expected: decode_log_id(&ids.expected),
+            actual: decode_log_id(&ids.actual),
         }),
     })
 }
 
-pub(super) fn head_out(
+pub(super) fn encode_snapshot_head(
     vote: &Vote,
     meta: &SnapshotMetaOf<TypeConfig>,
     bytes: u64,
@@ -185,38 +186,38 @@ pub(super) fn head_out(
 ) -> peer::SnapshotHead {
     peer::SnapshotHead {
         vote: Some(vote.into()),
-        last: id_out(&meta.last_log_id),
+        last: encode_log_id(&meta.last_log_id),
         membership: Some(meta.last_membership.membership().into()),
-        membership_at: id_out(meta.last_membership.log_id()),
+        membership_at: encode_log_id(meta.last_membership.log_id()),
         bytes,
         sha256: sha256.to_vec().into(),
     }
 }
 
-pub(super) fn meta_in(
+pub(super) fn decode_snapshot_meta(
     head: &peer::SnapshotHead,
 ) -> Result<SnapshotMetaOf<TypeConfig>, MessageError> {
     let membership = head.membership.clone().ok_or(MessageError::Lacks("a membership"))?;
     let membership = Membership::try_from(membership).map_err(MessageError::Membership)?;
     Ok(SnapshotMetaOf::<TypeConfig> {
-        last_log_id: id_in(&head.last),
+        last_log_id: decode_log_id(&head.last),
         last_membership: StoredMembershipOf::<TypeConfig>::new(
-            id_in(&head.membership_at),
+            decode_log_id(&head.membership_at),
             membership,
         ),
     })
 }
 
-fn not_leader_out(leader: Option<(NodeId, Peer)>) -> peer::NotLeader {
-    let leader = leader.map(|(id, peer)| member_out(id, &peer));
+fn encode_not_leader(leader: Option<(NodeId, Peer)>) -> peer::NotLeader {
+    let leader = leader.map(|(id, peer)| encode_member(id, &peer));
     peer::NotLeader { leader }
 }
 
-fn not_leader_in(not_leader: peer::NotLeader) -> PeerRefusal {
-    PeerRefusal::NotLeader { leader: not_leader.leader.map(member_in) }
+fn decode_not_leader(not_leader: peer::NotLeader) -> PeerRefusal {
+    PeerRefusal::NotLeader { leader: not_leader.leader.map(decode_member) }
 }
 
-fn refused_out(code: PeerRefusalCode, message: String) -> peer::Refused {
+fn encode_refused(code: PeerRefusalCode, message: String) -> peer::Refused {
     use peer::refused::Code;
     let code = match code {
         PeerRefusalCode::Busy => Code::Busy,
@@ -227,7 +228,7 @@ fn refused_out(code: PeerRefusalCode, message: String) -> peer::Refused {
     peer::Refused { code: code.into(), message }
 }
 
-fn refused_in(refused: peer::Refused) -> PeerRefusal {
+fn decode_refused(refused: peer::Refused) -> PeerRefusal {
     use peer::refused::Code;
     let code = match refused.code() {
         Code::Busy => PeerRefusalCode::Busy,
@@ -238,54 +239,59 @@ fn refused_in(refused: peer::Refused) -> PeerRefusal {
     PeerRefusal::refused(code, refused.message)
 }
 
-pub(super) fn forwarded_out(
+pub(super) fn encode_forwarded(
     id: u64,
     result: Result<bytes::Bytes, PeerRefusal>,
 ) -> peer::ForwardReply {
     use peer::forward_reply::Outcome;
     let outcome = match result {
         Ok(reply) => Outcome::Reply(reply),
-        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
-        Err(PeerRefusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
+        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(encode_not_leader(leader)),
+        Err(PeerRefusal::Refused { code, message }) => {
+            Outcome::Refused(encode_refused(code, message))
+        }
         Err(PeerRefusal::Unknown(message)) => Outcome::Unknown(message),
     };
     peer::ForwardReply { id, outcome: Some(outcome) }
 }
 
-/// An outcome of a kind that this version does not know counts as unknown.
-pub(super) fn forwarded_in(
+/// Decodes the outcome of a forwarded proposal. If this version does not know the
+/// kind of outcome, it is unknown whether the proposal was applied.
+pub(super) fn decode_forwarded(
     outcome: Option<peer::forward_reply::Outcome>,
 ) -> Result<bytes::Bytes, PeerRefusal> {
     use peer::forward_reply::Outcome;
     match outcome {
         Some(Outcome::Reply(reply)) => Ok(reply),
-        Some(Outcome::NotLeader(not_leader)) => Err(not_leader_in(not_leader)),
-        Some(Outcome::Refused(refused)) => Err(refused_in(refused)),
+        Some(Outcome::NotLeader(not_leader)) => Err(decode_not_leader(not_leader)),
+        Some(Outcome::Refused(refused)) => Err(decode_refused(refused)),
         Some(Outcome::Unknown(message)) => Err(PeerRefusal::Unknown(message)),
         None => Err(PeerRefusal::Unknown("the reply has no outcome".into())),
     }
 }
 
-pub(super) fn read_index_out(result: Result<ReadIndex, PeerRefusal>) -> peer::ReadIndexReply {
+pub(super) fn encode_read_index(result: Result<ReadIndex, PeerRefusal>) -> peer::ReadIndexReply {
     use peer::read_index_reply::Outcome;
     let outcome = match result {
         Ok(index) => Outcome::Index(peer::ReadIndex {
             node: index.node,
             read: Some((&index.read).into()),
-            applied: id_out(&index.applied),
+            applied: encode_log_id(&index.applied),
             cluster_ms: index.cluster_ms,
         }),
-        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(not_leader_out(leader)),
-        Err(PeerRefusal::Refused { code, message }) => Outcome::Refused(refused_out(code, message)),
-        // A read changes nothing: what is not known is merely not done.
+        Err(PeerRefusal::NotLeader { leader }) => Outcome::NotLeader(encode_not_leader(leader)),
+        Err(PeerRefusal::Refused { code, message }) => {
+            Outcome::Refused(encode_refused(code, message))
+        }
+        // A read changes nothing, so an unknown outcome is no more than a failure.
         Err(PeerRefusal::Unknown(message)) => {
-            Outcome::Refused(refused_out(PeerRefusalCode::Busy, message))
+            Outcome::Refused(encode_refused(PeerRefusalCode::Busy, message))
         }
     };
     peer::ReadIndexReply { outcome: Some(outcome) }
 }
 
-pub(super) fn read_index_in(
+pub(super) fn decode_read_index(
     reply: peer::ReadIndexReply,
 ) -> Result<Result<ReadIndex, PeerRefusal>, MessageError> {
     use peer::read_index_reply::Outcome;
@@ -293,11 +299,11 @@ pub(super) fn read_index_in(
         None => return Err(MessageError::Lacks("an outcome")),
         Some(Outcome::Index(index)) => Ok(ReadIndex {
             node: index.node,
-            read: id_in(&index.read).ok_or(MessageError::Lacks("a log id"))?,
-            applied: id_in(&index.applied),
+            read: decode_log_id(&index.read).ok_or(MessageError::Lacks("a log id"))?,
+            applied: decode_log_id(&index.applied),
             cluster_ms: index.cluster_ms,
         }),
-        Some(Outcome::NotLeader(not_leader)) => Err(not_leader_in(not_leader)),
-        Some(Outcome::Refused(refused)) => Err(refused_in(refused)),
+        Some(Outcome::NotLeader(not_leader)) => Err(decode_not_leader(not_leader)),
+        Some(Outcome::Refused(refused)) => Err(decode_refused(refused)),
     })
 }

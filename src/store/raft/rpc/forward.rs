@@ -1,6 +1,6 @@
-//! A follower's proposals on their way to the leader. What this promises is the
-//! difference that callers live by: whether a proposal can have entered the log
-//! or not. Whom to ask next, and asking again, is theirs.
+//! Forwards a follower's proposals to the leader, and tells callers whether a
+//! proposal may have entered the log. Callers decide whether to try again, and with
+//! which leader.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,29 +9,28 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::PeerNetwork;
-use super::forward_stream::{Fate, ForwardStream};
+use super::forward_stream::{ForwardOutcome, ForwardStream};
 use super::handler::{PeerRefusal, PeerRefusalCode};
+use super::network::PeerNetwork;
 use crate::store::raft::consensus::types::{NodeId, Peer};
 
-/// Why a forwarded proposal brought no reply.
+/// Why a forwarded proposal has no reply.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ForwardError {
-    /// The peer does not lead: the proposal never entered its log.
+    /// The peer does not lead, so the proposal never entered its log.
     #[error("the peer does not lead")]
     NotLeader {
-        /// Who does, as far as the peer knows.
+        /// The leader, if the peer knows it.
         leader: Option<(NodeId, Peer)>,
     },
     /// The proposal never left this node.
     #[error("the leader cannot be reached")]
     Unsent,
-    /// The leader would not take it: it never entered the log.
+    /// The leader refused the proposal, which never entered the log.
     #[error("the leader refused: {code:?}: {message}")]
     Refused {
-        /// What kind of refusal.
         code: PeerRefusalCode,
-        /// For people.
+        /// An explanation for people.
         message: String,
     },
     /// The proposal may or may not have been applied, now or later.
@@ -39,67 +38,66 @@ pub enum ForwardError {
     Unknown(String),
 }
 
-/// Carries proposals to leaders, over one stream each. Cheap to clone.
+/// Forwards proposals over one stream to each leader. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     network: PeerNetwork,
-    /// Bounded by the members of the cluster; broken ones are replaced.
-    links: Arc<Mutex<HashMap<NodeId, Arc<ForwardStream>>>>,
+    /// Bounded by the members of the cluster; a broken stream is replaced.
+    streams: Arc<Mutex<HashMap<NodeId, Arc<ForwardStream>>>>,
 }
 
 impl Forwarder {
     /// A forwarder over the connections of `network`.
     pub fn new(network: PeerNetwork) -> Self {
-        let links = Arc::default();
-        Self { network, links }
+        Self { network, streams: Arc::default() }
     }
 
-    /// Has `leader`, which is reached as `peer`, propose `item`, and returns
-    /// its reply. Call within a Tokio runtime.
+    /// Has `leader`, at the address of `peer`, propose `proposal`, and returns the
+    /// reply. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Only [`ForwardError::Unknown`] leaves open whether it was applied.
+    /// Only after [`ForwardError::Unknown`] may the proposal be applied.
     pub async fn submit(
         &self,
         leader: NodeId,
         peer: &Peer,
-        item: Bytes,
+        proposal: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, ForwardError> {
-        let link = self.link(leader, peer);
-        let fate = match link.send(item, deadline).await {
-            // Its stream had broken before this item came: a new one may do.
-            Fate::Unsent(item) if link.is_broken() && Instant::now() < deadline => {
-                self.link(leader, peer).send(item, deadline).await
+        let stream = self.stream(leader, peer);
+        let outcome = match stream.send(proposal, deadline).await {
+            // The stream was broken before this proposal came, so try a new one.
+            ForwardOutcome::Unsent(proposal) if stream.is_broken() && Instant::now() < deadline => {
+                self.stream(leader, peer).send(proposal, deadline).await
             }
-            fate => fate,
+            outcome => outcome,
         };
-        match fate {
-            Fate::Answered(Ok(reply)) => Ok(reply),
-            Fate::Answered(Err(refusal)) => Err(refusal.into()),
-            Fate::Unsent(_) => Err(ForwardError::Unsent),
-            Fate::Unanswered if Instant::now() >= deadline => {
+        match outcome {
+            ForwardOutcome::Answered(Ok(reply)) => Ok(reply),
+            ForwardOutcome::Answered(Err(refusal)) => Err(refusal.into()),
+            ForwardOutcome::Unsent(_) => Err(ForwardError::Unsent),
+            ForwardOutcome::Unanswered if Instant::now() >= deadline => {
                 Err(ForwardError::Unknown("the deadline passed".into()))
             }
-            Fate::Unanswered => {
+            ForwardOutcome::Unanswered => {
                 let text = "the connection to the leader broke";
                 Err(ForwardError::Unknown(text.into()))
             }
         }
     }
 
-    fn link(&self, leader: NodeId, peer: &Peer) -> Arc<ForwardStream> {
-        // A panic while inserting leaves a map that is still a map.
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = |link: &&Arc<ForwardStream>| !link.is_broken() && link.addr == peer.addr;
-        if let Some(link) = links.get(&leader).filter(usable) {
-            return link.clone();
+    fn stream(&self, leader: NodeId, peer: &Peer) -> Arc<ForwardStream> {
+        // A panic cannot leave a map half changed.
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |stream: &&Arc<ForwardStream>| !stream.is_broken() && stream.addr == peer.addr;
+        if let Some(stream) = streams.get(&leader).filter(usable) {
+            return stream.clone();
         }
-        let client = self.network.lanes(leader, peer).log.clone();
-        let patience = self.network.shared.options.ack_timeout;
-        let link = Arc::new(ForwardStream::open(client, peer.addr.clone(), patience));
-        links.insert(leader, link.clone());
-        link
+        let client = self.network.connections(leader, peer).log.clone();
+        let open_timeout = self.network.ack_timeout();
+        let stream = Arc::new(ForwardStream::open(client, peer.addr.clone(), open_timeout));
+        streams.insert(leader, stream.clone());
+        stream
     }
 }
 

@@ -1,5 +1,5 @@
-//! Forwarded proposals, answered: items of all batches side by side, replies
-//! in the order in which they come, as many in one message as are ready.
+//! Answers forwarded proposals: the items of all batches concurrently, and the
+//! replies as they become ready, with all that are ready in one message.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use super::handler::{PeerHandler, PeerRefusal};
 use crate::proto::peer::{ForwardBatch, ForwardItem, ForwardReplies, ForwardReply};
 use crate::store::raft::consensus::types::NodeId;
 
-/// Items of one peer under way; further ones wait on the connection.
-const ITEMS_AT_ONCE: usize = 4_096;
+/// How many items of one peer are processed at once; further ones wait on the
+/// connection.
+const CONCURRENT_ITEMS_MAX: usize = 4_096;
 
-/// Replies in one message.
+/// The most replies in one message.
 const REPLIES_MAX: usize = 512;
 
-/// An item's time is what its sender says, up to this: no item stays for ever.
+/// The longest time for an item, whatever its sender asks for.
 const REMAINING_MAX: Duration = Duration::from_secs(600);
 
 /// Answers `batches` from `from` until the peer ends them or its connection breaks.
@@ -33,7 +34,7 @@ pub(super) fn serve(
         .scan((), |(), batch| ready(batch.ok()))
         .flat_map(|batch| stream::iter(batch.items))
         .map(move |item| answer(handler.clone(), from, item))
-        .buffer_unordered(ITEMS_AT_ONCE)
+        .buffer_unordered(CONCURRENT_ITEMS_MAX)
         .ready_chunks(REPLIES_MAX)
         .map(|replies| Ok(ForwardReplies { replies }))
 }
@@ -44,8 +45,8 @@ async fn answer(handler: Arc<dyn PeerHandler>, from: NodeId, item: ForwardItem) 
     let proposing = handler.forwarded(from, item.proposal, deadline);
     let result = match timeout_at(deadline, proposing).await {
         Ok(result) => result,
-        // It may be in the log by now.
+        // The proposal may be in the log by now.
         Err(_) => Err(PeerRefusal::Unknown("the deadline passed at the leader".into())),
     };
-    conversion::forwarded_out(item.id, result)
+    conversion::encode_forwarded(item.id, result)
 }

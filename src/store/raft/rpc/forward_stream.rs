@@ -1,7 +1,7 @@
-//! One stream of forwarded proposals to one leader: what waits leaves in one
-//! batch; what left is matched with its reply by number. A link is used until
-//! its stream breaks and never again; what had not left then can go elsewhere,
-//! of what had left nothing is known.
+//! One stream of forwarded proposals to one leader. All proposals that wait are sent
+//! in one batch, and each is matched with its reply by number. Once the stream
+//! breaks, it is never used again. A proposal that was not sent by then can go over
+//! another stream; the outcome of one that was sent is not known.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,145 +18,154 @@ use tonic::Streaming;
 
 use super::connections::PeerClient;
 use super::conversion;
+use super::failure::describe;
 use super::handler::PeerRefusal;
 use crate::proto::peer::{ForwardBatch, ForwardItem, ForwardReplies};
 
-/// Items and bytes of one batch: the bytes bound what one message holds above
-/// its last item, the items what it costs to answer.
+/// The most items of one batch, which bounds the cost of answering it, and the size
+/// after which no further item is added.
 const BATCH_ITEMS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// What may wait or be under way on one link, in units; an item takes one for
-/// each started KiB, and at least [`ITEM_UNITS_MIN`]: 64 MiB, or 4,096 items.
+/// How much may be queued or unanswered on one stream, in units. A proposal takes
+/// one unit for each KiB or part of one, and at least [`ITEM_UNITS_MIN`], so that
+/// the limit is 64 MiB or 4,096 proposals.
 const UNITS_MAX: usize = 64 * 1024;
 const ITEM_UNITS_MIN: usize = 16;
 const ITEMS_MAX: usize = UNITS_MAX / ITEM_UNITS_MIN;
 
-/// How long after its deadline an item may still be unanswered before the link
-/// counts as stuck: the leader answers by the deadline, the rest is the way.
+/// How long after its deadline a proposal may be unanswered before the stream counts
+/// as stuck. The leader answers by the deadline; the rest allows for the network.
 const OVERDUE: Duration = Duration::from_secs(5);
 
-/// An item's state: who first leaves `WAITING` behind decides.
+/// The states of a queued proposal. Whoever first changes it from `WAITING` decides
+/// whether the proposal is sent.
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const ABANDONED: u8 = 2;
 
-type Outcome = Result<Bytes, PeerRefusal>;
+type LeaderAnswer = Result<Bytes, PeerRefusal>;
 
-/// What became of an item.
+/// What became of a proposal.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum ForwardOutcome {
     /// The leader answered.
-    Answered(Outcome),
-    /// It never left; another link may take it.
+    Answered(LeaderAnswer),
+    /// The proposal was never sent, and may go over another stream.
     Unsent(Bytes),
-    /// It left, and no answer came.
+    /// The proposal was sent, and no answer came.
     Unanswered,
 }
 
-struct Item {
+struct QueuedProposal {
     proposal: Bytes,
     deadline: Instant,
     state: Arc<AtomicU8>,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<LeaderAnswer>,
     permit: OwnedSemaphorePermit,
 }
 
-struct Pending {
+struct SentProposal {
     deadline: Instant,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<LeaderAnswer>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// The proposals that were sent and not answered yet, by number.
 #[derive(Default)]
-struct StreamQueue(Mutex<HashMap<u64, Pending>>);
+struct UnansweredProposals(Mutex<HashMap<u64, SentProposal>>);
 
-impl StreamQueue {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
-        // A panic while inserting leaves a map that is still a map.
+impl UnansweredProposals {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, SentProposal>> {
+        // A panic cannot leave a map half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The near end of a link.
+/// The caller's end of a stream.
 #[derive(Debug)]
 pub(super) struct ForwardStream {
     pub addr: String,
-    items: mpsc::Sender<Item>,
+    items: mpsc::Sender<QueuedProposal>,
     units: Arc<Semaphore>,
 }
 
 impl ForwardStream {
-    /// Opens a link over `client`, with `patience` to get it going.
-    pub fn open(client: PeerClient, addr: String, patience: Duration) -> Self {
+    /// Opens a stream over `client`, which breaks if it is not open in time.
+    pub fn open(client: PeerClient, addr: String, open_timeout: Duration) -> Self {
         let (items, waiting) = mpsc::channel(ITEMS_MAX);
-        tokio::spawn(run(client, waiting, patience));
+        tokio::spawn(run(client, waiting, open_timeout));
         Self { addr, items, units: Arc::new(Semaphore::new(UNITS_MAX)) }
     }
 
-    /// Its stream has broken.
+    /// Whether the stream has broken.
     pub fn is_broken(&self) -> bool {
         self.items.is_closed()
     }
 
     /// Sends `proposal` and waits for its answer until `deadline`.
-    pub async fn send(&self, proposal: Bytes, deadline: Instant) -> Fate {
+    pub async fn send(&self, proposal: Bytes, deadline: Instant) -> ForwardOutcome {
         let units = proposal.len().div_ceil(1024).clamp(ITEM_UNITS_MIN, UNITS_MAX);
         let acquiring = self.units.clone().acquire_many_owned(units as u32);
         let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, acquiring).await else {
-            return Fate::Unsent(proposal);
+            return ForwardOutcome::Unsent(proposal);
         };
         let state = Arc::new(AtomicU8::new(WAITING));
         let (answer, answered) = oneshot::channel();
-        let item =
-            Item { proposal: proposal.clone(), deadline, state: state.clone(), answer, permit };
-        // Has room: permits are no more than places.
+        let item = QueuedProposal {
+            proposal: proposal.clone(),
+            deadline,
+            state: state.clone(),
+            answer,
+            permit,
+        };
+        // The channel has room for every item that has a permit.
         if self.items.try_send(item).is_err() {
-            return Fate::Unsent(proposal);
+            return ForwardOutcome::Unsent(proposal);
         }
         if let Ok(Ok(outcome)) = tokio::time::timeout_at(deadline, answered).await {
-            return Fate::Answered(outcome);
+            return ForwardOutcome::Answered(outcome);
         }
         match state.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Fate::Unsent(proposal),
-            Err(_) => Fate::Unanswered,
+            Ok(_) => ForwardOutcome::Unsent(proposal),
+            Err(_) => ForwardOutcome::Unanswered,
         }
     }
 }
 
-/// What has not left yet.
-struct Queue {
-    waiting: mpsc::Receiver<Item>,
-    /// Taken out of `waiting`, last first.
-    taken: Vec<Item>,
+/// The proposals that have not been sent yet.
+struct SendQueue {
+    waiting: mpsc::Receiver<QueuedProposal>,
+    /// Received from `waiting`, the last first.
+    received: Vec<QueuedProposal>,
 }
 
-impl Queue {
-    /// The next item, or none when the link is closed.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        if self.taken.is_empty() {
-            ready!(self.waiting.poll_recv_many(cx, &mut self.taken, BATCH_ITEMS_MAX));
-            self.taken.reverse();
+impl SendQueue {
+    /// The next proposal, or none when the queue is closed.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<QueuedProposal>> {
+        if self.received.is_empty() {
+            ready!(self.waiting.poll_recv_many(cx, &mut self.received, BATCH_ITEMS_MAX));
+            self.received.reverse();
         }
-        Poll::Ready(self.taken.pop())
+        Poll::Ready(self.received.pop())
     }
 
-    /// Lets nothing in any more, nor out: dropped items never left.
+    /// Closes and empties the queue, so that what was in it is never sent.
     fn close(&mut self) {
         self.waiting.close();
-        self.taken.clear();
+        self.received.clear();
         while self.waiting.try_recv().is_ok() {}
     }
 }
 
-/// The far end: what the transport pulls batches from.
-struct Outgoing {
-    queue: Arc<Mutex<Queue>>,
+/// The transport's end of a stream: the batches to send.
+struct BatchStream {
+    queue: Arc<Mutex<SendQueue>>,
     next: u64,
-    pending: Arc<StreamQueue>,
+    unanswered: Arc<UnansweredProposals>,
 }
 
-impl Stream for Outgoing {
+impl Stream for BatchStream {
     type Item = ForwardBatch;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ForwardBatch>> {
@@ -168,7 +177,7 @@ impl Stream for Outgoing {
         while batch.items.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
             match queue.poll_next(cx) {
                 Poll::Ready(Some(item)) => {
-                    if let Some(item) = this.depart(item) {
+                    if let Some(item) = this.mark_sent(item) {
                         bytes += item.proposal.len();
                         batch.items.push(item);
                     }
@@ -182,17 +191,19 @@ impl Stream for Outgoing {
     }
 }
 
-impl Outgoing {
-    /// Unless its sender has given up, `item` becomes unknowable here.
-    fn depart(&mut self, item: Item) -> Option<ForwardItem> {
-        let left = item.state.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire);
-        left.ok()?;
+impl BatchStream {
+    /// Makes the message for a proposal, unless its caller has given up. From now on
+    /// the proposal may be in the leader's log.
+    fn mark_sent(&mut self, item: QueuedProposal) -> Option<ForwardItem> {
+        let marked =
+            item.state.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire);
+        marked.ok()?;
         let id = self.next;
         self.next += 1;
         let remaining = item.deadline.saturating_duration_since(Instant::now());
-        let pending =
-            Pending { deadline: item.deadline, answer: item.answer, _permit: item.permit };
-        self.pending.lock().insert(id, pending);
+        let sent =
+            SentProposal { deadline: item.deadline, answer: item.answer, _permit: item.permit };
+        self.unanswered.lock().insert(id, sent);
         Some(ForwardItem {
             id,
             remaining_ms: remaining.as_millis().try_into().unwrap_or(u64::MAX),
@@ -201,44 +212,47 @@ impl Outgoing {
     }
 }
 
-/// Runs a link until its stream ends, however it does.
-async fn run(client: PeerClient, waiting: mpsc::Receiver<Item>, patience: Duration) {
-    let queue = Arc::new(Mutex::new(Queue { waiting, taken: Vec::new() }));
-    let pending = Arc::new(StreamQueue::default());
-    let outgoing = Outgoing { queue: queue.clone(), next: 0, pending: pending.clone() };
-    if let Err(reason) = exchange(client, outgoing, patience).await {
+/// Runs a stream until it ends.
+async fn run(client: PeerClient, waiting: mpsc::Receiver<QueuedProposal>, open_timeout: Duration) {
+    let queue = Arc::new(Mutex::new(SendQueue { waiting, received: Vec::new() }));
+    let unanswered = Arc::new(UnansweredProposals::default());
+    let batches = BatchStream { queue: queue.clone(), next: 0, unanswered: unanswered.clone() };
+    if let Err(reason) = exchange(client, batches, open_timeout).await {
         tracing::debug!(reason, "a stream of forwarded proposals broke");
     }
-    // First, because nothing departs from a closed queue: what is pending then
-    // is all that there is. Waiters learn of it as their senders are dropped.
+    // Close the queue first: after that nothing more is sent, so that this clears
+    // every unanswered proposal. The callers notice because their channels close.
     queue.lock().unwrap_or_else(PoisonError::into_inner).close();
-    pending.lock().clear();
+    unanswered.lock().clear();
 }
 
 async fn exchange(
     mut client: PeerClient,
-    outgoing: Outgoing,
-    patience: Duration,
+    batches: BatchStream,
+    open_timeout: Duration,
 ) -> Result<(), String> {
-    let pending = outgoing.pending.clone();
-    match timeout(patience, client.forward(outgoing)).await {
-        Ok(Ok(replies)) => read(replies.into_inner(), &pending).await,
-        Ok(Err(status)) => Err(format!("{:?}: {}", status.code(), status.message())),
-        Err(_) => Err(format!("not open within {patience:?}")),
+    let unanswered = batches.unanswered.clone();
+    match timeout(open_timeout, client.forward(batches)).await {
+        Ok(Ok(replies)) => deliver_replies(replies.into_inner(), &unanswered).await,
+        Ok(Err(status)) => Err(describe(&status)),
+        Err(_) => Err(format!("not open within {open_timeout:?}")),
     }
 }
 
-/// PoolWorker replies to those who wait, until the stream ends or is stuck.
-async fn read(mut replies: Streaming<ForwardReplies>, pending: &StreamQueue) -> Result<(), String> {
+/// Delivers replies to the callers until the stream ends or is stuck.
+async fn deliver_replies(
+    mut replies: Streaming<ForwardReplies>,
+    unanswered: &UnansweredProposals,
+) -> Result<(), String> {
     loop {
         match timeout(OVERDUE, replies.message()).await {
-            Ok(Ok(Some(message))) => answer(message, pending),
+            Ok(Ok(Some(message))) => deliver(message, unanswered),
             Ok(Ok(None)) => return Ok(()),
-            Ok(Err(status)) => return Err(format!("{:?}: {}", status.code(), status.message())),
+            Ok(Err(status)) => return Err(describe(&status)),
             Err(_) => {
                 let now = Instant::now();
-                let stuck = |p: &Pending| now > p.deadline + OVERDUE;
-                if pending.lock().values().any(stuck) {
+                let stuck = |p: &SentProposal| now > p.deadline + OVERDUE;
+                if unanswered.lock().values().any(stuck) {
                     return Err(format!("an item unanswered {OVERDUE:?} after its deadline"));
                 }
             }
@@ -246,13 +260,13 @@ async fn read(mut replies: Streaming<ForwardReplies>, pending: &StreamQueue) -> 
     }
 }
 
-fn answer(message: ForwardReplies, pending: &StreamQueue) {
-    let mut waiting = pending.lock();
+fn deliver(message: ForwardReplies, unanswered: &UnansweredProposals) {
+    let mut waiting = unanswered.lock();
     for reply in message.replies {
-        // A reply to nobody's item is from a peer that is confused; harmless.
-        if let Some(item) = waiting.remove(&reply.id) {
-            // The caller may have left at its deadline.
-            let _ = item.answer.send(conversion::forwarded_in(reply.outcome));
+        // A reply that belongs to no proposal is a fault of the peer, and harmless.
+        if let Some(sent) = waiting.remove(&reply.id) {
+            // The caller may have given up at its deadline.
+            let _ = sent.answer.send(conversion::decode_forwarded(reply.outcome));
         }
     }
 }

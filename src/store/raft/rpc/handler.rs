@@ -1,5 +1,6 @@
-//! What a node does for its peers beyond openraft's own messages: the seam to
-//! the store. Bytes go in and out; what they say is the store's.
+//! The interface from the peer service to the store, for everything beyond
+//! openraft's own messages. Proposals and events are bytes here; the store decodes
+//! them.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,25 +12,25 @@ use crate::proto::peer::HistoryQuestion;
 use crate::store::raft::consensus::entry::LogId;
 use crate::store::raft::consensus::types::{NodeId, Peer};
 
-/// Answers peers.
+/// Answers the calls of peers.
 #[async_trait]
 pub trait PeerHandler: Send + Sync + 'static {
-    /// The node's wall clock, in milliseconds since the Unix epoch; 0 where it
-    /// does not say.
+    /// The node's wall clock in milliseconds since the Unix epoch; 0 if it does not
+    /// tell it.
     fn wall_ms(&self) -> u64 {
         0
     }
 
-    /// Proposes what `from` forwarded and returns its reply. Dropped when the
-    /// peer's connection breaks, so it must bear being dropped at any await.
+    /// Proposes what `from` forwarded, and returns the reply. The future is dropped
+    /// when the peer's connection breaks, so it must be safe to drop at any await.
     ///
     /// # Errors
-    /// [`PeerRefusal::Unknown`] when the item may have entered the log; every other
+    /// [`PeerRefusal::Unknown`] if the proposal may have entered the log. Every other
     /// refusal promises that it has not and will not.
     async fn forwarded(
         &self,
         from: NodeId,
-        item: Bytes,
+        proposal: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, PeerRefusal>;
 
@@ -40,9 +41,9 @@ pub trait PeerHandler: Send + Sync + 'static {
     /// When this node does not lead or cannot confirm it.
     async fn read_index(&self) -> Result<ReadIndex, PeerRefusal>;
 
-    /// A run of the history that ends with the revision `to` and goes down to
-    /// `from` as far as this node has it and will send at once: first the 32
-    /// bytes of the chain value before it, then each event.
+    /// A run of the history that ends with the revision `to` and goes back to `from`,
+    /// or less far if older events are missing or would be too much for one call:
+    /// first the 32 bytes of the chain value before the run, then each event.
     ///
     /// # Errors
     /// When the history cannot be read.
@@ -52,64 +53,63 @@ pub trait PeerHandler: Send + Sync + 'static {
         to: u64,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal>;
 
-    /// Answers a question about the history from what this node itself has,
-    /// once it has applied the revision that it names.
+    /// Answers a question about the history from what this node itself has, once it
+    /// has applied the revision that the question names.
     ///
     /// # Errors
-    /// When it has not, or lacks the answer.
+    /// When it has not applied that much in time, or lacks the events.
     async fn ask_history(&self, question: HistoryQuestion) -> Result<Bytes, PeerRefusal>;
 }
 
-/// The point that a linearizable read must have applied.
+/// The position in the log that a linearizable read must have applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadIndex {
-    /// The leader that confirmed it.
+    /// The leader that confirmed its leadership.
     pub node: NodeId,
-    /// The read waits until this is applied.
+    /// The read waits until this entry is applied.
     pub read: LogId,
-    /// What the leader itself had applied.
+    /// The last entry that the leader itself had applied.
     pub applied: Option<LogId>,
     /// The leader's cluster time, in milliseconds.
     pub cluster_ms: u64,
 }
 
-/// Why a peer did not do what was asked.
+/// Why a peer did not do what it was asked to.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PeerRefusal {
-    /// It does not lead; it may know who does.
+    /// The peer does not lead.
     #[error("not the leader")]
     NotLeader {
-        /// Who leads, as far as it knows.
+        /// The leader, if the peer knows it.
         leader: Option<(NodeId, Peer)>,
     },
-    /// It could not take it: nothing has entered the log.
+    /// The peer could not accept the call, and nothing has entered the log.
     #[error("{code:?}: {message}")]
     Refused {
-        /// What kind of refusal.
         code: PeerRefusalCode,
-        /// For people.
+        /// An explanation for people.
         message: String,
     },
-    /// It took it, and what became of it is not known.
+    /// The peer accepted the call, and its outcome is not known.
     #[error("outcome unknown: {0}")]
     Unknown(String),
 }
 
-/// Kinds of refusal that callers tell apart.
+/// The kinds of refusal that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerRefusalCode {
-    /// Too much is under way, or no quorum: later may do.
+    /// The peer is overloaded or has no quorum. A later call may succeed.
     Busy,
-    /// The node is stopping: another may do.
+    /// The peer is stopping. Another node may accept the call.
     Closing,
-    /// The bytes make no sense to it.
+    /// The peer cannot decode the bytes.
     Invalid,
-    /// Its disk or its program failed.
+    /// The peer's disk or program failed.
     Fault,
 }
 
 impl PeerRefusal {
-    /// A refusal that says `message`.
+    /// A refusal with a code and an explanation.
     pub fn refused(code: PeerRefusalCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::Refused { code, message }

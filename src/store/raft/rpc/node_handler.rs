@@ -1,6 +1,6 @@
-//! What this node does for its peers beside consensus: takes the commands that
-//! they forward, confirms its leadership for their reads, and hands out the
-//! history that they lack.
+//! What the store does for peers: it proposes the commands that they forward,
+//! confirms its leadership for their reads, and sends them the history that they
+//! lack.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use futures::stream::{self, BoxStream};
 use openraft::ReadPolicy;
 use tokio::time::{Instant, timeout};
 
-use super::{PeerHandler, PeerRefusal, PeerRefusalCode, ReadIndex};
+use super::handler::{PeerHandler, PeerRefusal, PeerRefusalCode, ReadIndex};
 use crate::codec;
 use crate::machine::Revision;
 use crate::proto::peer::HistoryQuestion;
 use crate::store::raft::consensus::leadership::Leader;
 use crate::store::raft::consensus::read;
 use crate::store::raft::consensus::types::NodeId;
-use crate::store::raft::consensus::write::{ForwardedError, Proposer};
+use crate::store::raft::consensus::write::{ProposeError, Proposer};
 use crate::store::raft::history::archive::{ArchiveError, Span};
 use crate::store::raft::history::{History, PeerQuestion};
 
-/// What one run of history that a peer fetches may weigh.
+/// The size limit of one run of history that a peer fetches.
 const HISTORY_BYTES_MAX: usize = 4 << 20;
 
-/// How long a peer's question may wait for this node to apply what the peer
-/// has; another node is asked then.
-const BEHIND: Duration = Duration::from_secs(1);
+/// How long a peer's question waits for this node to apply what the peer has
+/// applied. After that, the peer asks another node.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
-/// Serves peers.
+/// The store as its peers call it.
 pub struct NodeHandler {
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) history: History,
@@ -41,15 +41,15 @@ impl PeerHandler for NodeHandler {
     async fn forwarded(
         &self,
         _from: NodeId,
-        item: Bytes,
+        proposal: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, PeerRefusal> {
-        let request = codec::decode_request(&item)
+        let request = codec::decode_request(&proposal)
             .map_err(|error| PeerRefusal::refused(PeerRefusalCode::Invalid, error.to_string()))?;
-        match self.proposer.forwarded(request, deadline).await {
+        match self.proposer.propose_forwarded(request, deadline).await {
             Ok(reply) => Ok(codec::encode_reply(&reply)),
-            Err(ForwardedError::NotLeader(leader)) => Err(not_leader(leader)),
-            Err(ForwardedError::Unknown(why)) => Err(PeerRefusal::Unknown(why)),
+            Err(ProposeError::NotLeader(leader)) => Err(not_leader(leader)),
+            Err(ProposeError::Unknown(why)) => Err(PeerRefusal::Unknown(why)),
         }
     }
 
@@ -59,23 +59,24 @@ impl PeerHandler for NodeHandler {
 
     async fn read_index(&self) -> Result<ReadIndex, PeerRefusal> {
         let proposer = &self.proposer;
-        let term = match proposer.leadership.now() {
+        let term = match proposer.leadership.current() {
             Leader::Me { term } => term,
-            other @ (Leader::Peer { .. } | Leader::Nobody) => return Err(not_leader(other)),
+            other @ (Leader::Peer { .. } | Leader::Unknown) => return Err(not_leader(other)),
         };
         let linearizer =
             proposer.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| {
-                PeerRefusal::refused(PeerRefusalCode::Busy, read::why_not(&error))
+                PeerRefusal::refused(PeerRefusalCode::Busy, read::describe_refusal(&error))
             })?;
-        let late =
-            || PeerRefusal::refused(PeerRefusalCode::Busy, "this node has only begun to lead");
-        let logged = proposer.state.logged_by(term, Instant::now() + BEHIND).await;
-        let logged = logged.ok_or_else(late)?;
+        let late = || {
+            PeerRefusal::refused(PeerRefusalCode::Busy, "this node has only just become the leader")
+        };
+        let log_time = proposer.state.wait_for_log_time(term, Instant::now() + CATCH_UP).await;
+        let log_time = log_time.ok_or_else(late)?;
         Ok(ReadIndex {
             node: *linearizer.node_id(),
             read: *linearizer.read_log_id().log_id(),
             applied: linearizer.applied().copied(),
-            cluster_ms: proposer.cluster_clock.now(term, logged).0,
+            cluster_ms: proposer.cluster_clock.now(term, log_time).0,
         })
     }
 
@@ -96,9 +97,9 @@ impl PeerHandler for NodeHandler {
             .map_err(|error| PeerRefusal::refused(PeerRefusalCode::Invalid, error.to_string()))?;
         let (revision, anchor) = (Revision(asked.revision), Revision(asked.anchor));
         let asked = PeerQuestion { question, revision, anchor };
-        let mut seen = self.proposer.state.revision();
-        let reached = seen.wait_for(|seen| *seen >= asked.revision);
-        if !matches!(timeout(BEHIND, reached).await, Ok(Ok(_))) {
+        let mut revision = self.proposer.state.revision();
+        let reached = revision.wait_for(|revision| *revision >= asked.revision);
+        if !matches!(timeout(CATCH_UP, reached).await, Ok(Ok(_))) {
             return Err(PeerRefusal::refused(PeerRefusalCode::Busy, "this node is behind"));
         }
         let state = self.proposer.state.load();
@@ -115,7 +116,7 @@ fn not_leader(leader: Leader) -> PeerRefusal {
     PeerRefusal::NotLeader {
         leader: match leader {
             Leader::Peer { id, peer } => Some((id, peer)),
-            Leader::Me { .. } | Leader::Nobody => None,
+            Leader::Me { .. } | Leader::Unknown => None,
         },
     }
 }

@@ -1,5 +1,5 @@
-//! The answering side: what peers send, handed to openraft and to the
-//! [`PeerHandler`]. Nothing is decided here.
+//! The gRPC service for peers: passes what they send to openraft and to the
+//! [`PeerHandler`], and decides nothing itself.
 
 use std::future::ready;
 use std::path::PathBuf;
@@ -17,29 +17,31 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::authentication::PeerIdentity;
 use super::connections::MESSAGE_BYTES_MAX;
 use super::handler::{PeerHandler, PeerRefusal};
-use super::interceptor::{PeerAuthenticator, sender};
-use super::{conversion, forward_server, snapshot};
+use super::interceptor::{PeerAuthenticator, authenticated_peer};
+use super::{conversion, forward_server, snapshot_transfer};
 use crate::proto::peer::peer_server::{self, PeerServer};
 use crate::proto::{peer, record};
 use crate::store::raft::consensus::types::TypeConfig;
 use crate::store::raft::snapshot::file::SnapshotFile;
 
-/// Snapshots taken in at once: each costs disk, and only one can be the newest.
-const SNAPSHOTS_AT_ONCE: usize = 1;
+/// How many snapshots are received at once. Each costs disk space, and only one can
+/// be the newest.
+const CONCURRENT_SNAPSHOTS_MAX: usize = 1;
 
-/// Events of one message of history, and what else ends it: together a message
-/// stays far below [`MESSAGE_BYTES_MAX`] with events of 1 MiB.
+/// The most events of one message of history, and the size after which no further
+/// event is added. With events of 1 MiB, a message stays far below
+/// [`MESSAGE_BYTES_MAX`].
 const HISTORY_EVENTS_MAX: usize = 1_024;
 const HISTORY_BYTES_MAX: usize = 1024 * 1024;
 
 type Reply<T> = Result<Response<T>, Status>;
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What a listener serves to peers.
+/// The service behind its interceptor.
 pub type PeerService<SM> = InterceptedService<PeerServer<LocalNode<SM>>, PeerAuthenticator>;
 
-/// Serves `raft` and `handler` to the peers of `identity`; received snapshots
-/// are put together in `folder`, the one where the state machine keeps its own.
+/// Serves `raft` and `handler` to the peers of `identity`. Snapshots are received
+/// into `folder`, in which the state machine keeps its own.
 pub fn peer_service<SM>(
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
@@ -54,7 +56,7 @@ where
         handler,
         identity: identity.clone(),
         folder: folder.into(),
-        receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
+        receiving: Arc::new(Semaphore::new(CONCURRENT_SNAPSHOTS_MAX)),
     };
     let server = PeerServer::new(node)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -62,7 +64,7 @@ where
     InterceptedService::new(server, PeerAuthenticator::new(identity))
 }
 
-/// This node, as its peers reach it.
+/// This node, as its peers call it.
 pub struct LocalNode<SM: RaftStateMachine<TypeConfig>> {
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
@@ -81,7 +83,8 @@ where
     type FetchHistoryStream = Replies<peer::HistoryChunk>;
 
     async fn hello(&self, _: Request<peer::HelloRequest>) -> Reply<peer::HelloReply> {
-        // Copied at once: whoever holds it stops openraft from publishing.
+        // Copy what is needed: while the metrics are borrowed, openraft cannot
+        // publish new ones.
         let (leader, membership) = {
             let metrics = self.raft.server_metrics();
             let now = metrics.borrow_watched();
@@ -105,78 +108,81 @@ where
         &self,
         request: Request<Streaming<peer::AppendRequest>>,
     ) -> Reply<Self::AppendStream> {
-        sender(&request)?;
-        // Openraft takes requests and nothing else, so an error ends its input
-        // and is told to the peer after the replies to what came before.
-        let broken = Arc::new(OnceLock::new());
-        let noted = broken.clone();
+        authenticated_peer(&request)?;
+        // Openraft's input cannot carry errors. So an error ends the input, and is
+        // sent to the peer after the replies to the requests before it.
+        let error = Arc::new(OnceLock::new());
+        let first_error = error.clone();
         let requests = request
             .into_inner()
-            .map(|message| message.and_then(|message| Ok(conversion::append_in(message)?)))
-            .scan((), move |(), request| ready(request.map_err(|status| noted.set(status)).ok()));
+            .map(|message| message.and_then(|message| Ok(conversion::decode_append(message)?)))
+            .scan((), move |(), request| {
+                ready(request.map_err(|status| first_error.set(status)).ok())
+            });
         let replies = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(conversion::append_result_out(&result)),
+            Ok(result) => Ok(conversion::encode_append_result(&result)),
             Err(fatal) => Err(Status::unavailable(fatal.to_string())),
         });
         let end = stream::poll_fn(move |_| {
-            let status: Option<&Status> = broken.get();
+            let status: Option<&Status> = error.get();
             std::task::Poll::Ready(status.cloned().map(Err))
         });
         Ok(Response::new(Box::pin(replies.chain(end.take(1)))))
     }
 
     async fn heartbeat(&self, request: Request<peer::AppendRequest>) -> Reply<peer::AppendReply> {
-        sender(&request)?;
-        let request = conversion::append_in(request.into_inner())?;
-        // As a stream of one, because only that names the log id that matched.
+        authenticated_peer(&request)?;
+        let request = conversion::decode_append(request.into_inner())?;
+        // Use a stream of one request, because only a stream names the log id that
+        // matched.
         let replies = self.raft.stream_append(stream::iter([request]));
         match std::pin::pin!(replies).next().await {
-            Some(Ok(result)) => Ok(Response::new(conversion::append_result_out(&result))),
+            Some(Ok(result)) => Ok(Response::new(conversion::encode_append_result(&result))),
             Some(Err(fatal)) => Err(Status::unavailable(fatal.to_string())),
             None => Err(Status::unavailable("raft has stopped")),
         }
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
-        sender(&request)?;
-        let ask = conversion::vote_request_in(request.into_inner())?;
+        authenticated_peer(&request)?;
+        let ask = conversion::decode_vote_request(request.into_inner())?;
         let reply = self.raft.vote(ask).await.map_err(stopped)?;
-        Ok(Response::new(conversion::vote_reply_out(&reply)))
+        Ok(Response::new(conversion::encode_vote_reply(&reply)))
     }
 
     async fn pre_vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
-        sender(&request)?;
-        let ask = conversion::vote_request_in(request.into_inner())?;
+        authenticated_peer(&request)?;
+        let ask = conversion::decode_vote_request(request.into_inner())?;
         let reply = self.raft.pre_vote(ask).await.map_err(stopped)?;
-        Ok(Response::new(conversion::vote_reply_out(&reply)))
+        Ok(Response::new(conversion::encode_vote_reply(&reply)))
     }
 
     async fn transfer_leader(
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Reply<peer::TransferLeaderReply> {
-        sender(&request)?;
-        let ask = conversion::transfer_in(request.into_inner())?;
+        authenticated_peer(&request)?;
+        let ask = conversion::decode_transfer(request.into_inner())?;
         let result = self.raft.handle_transfer_leader(ask).await;
         let result = result.map_err(stopped)?;
-        Ok(Response::new(conversion::transfer_result_out(&result)))
+        Ok(Response::new(conversion::encode_transfer_result(&result)))
     }
 
     async fn install_snapshot(
         &self,
         request: Request<Streaming<peer::SnapshotPart>>,
     ) -> Reply<peer::SnapshotReply> {
-        let from = sender(&request)?;
+        let from = authenticated_peer(&request)?;
         let Ok(_permit) = self.receiving.try_acquire() else {
-            return Err(Status::resource_exhausted("another snapshot is coming in"));
+            return Err(Status::resource_exhausted("another snapshot is being received"));
         };
-        let received = snapshot::receive(request.into_inner(), &self.folder, from).await;
+        let received = snapshot_transfer::receive(request.into_inner(), &self.folder, from).await;
         let received = received.inspect_err(|status| {
             let reason = status.message();
             tracing::warn!(from, reason, "a snapshot from a peer was refused");
         })?;
-        // In a task of its own: when the sender goes away now, the file must
-        // stay until openraft is done with it.
+        // Install it in a task of its own: if the sender disconnects now, the file
+        // must exist until openraft is done with it.
         let raft = self.raft.clone();
         let installing = tokio::spawn(async move {
             let snapshot = received.snapshot.clone();
@@ -195,7 +201,7 @@ where
         &self,
         request: Request<Streaming<peer::ForwardBatch>>,
     ) -> Reply<Self::ForwardStream> {
-        let from = sender(&request)?;
+        let from = authenticated_peer(&request)?;
         let replies = forward_server::serve(self.handler.clone(), from, request.into_inner());
         Ok(Response::new(Box::pin(replies)))
     }
@@ -204,16 +210,16 @@ where
         &self,
         request: Request<peer::ReadIndexRequest>,
     ) -> Reply<peer::ReadIndexReply> {
-        sender(&request)?;
+        authenticated_peer(&request)?;
         let index = self.handler.read_index().await;
-        Ok(Response::new(conversion::read_index_out(index)))
+        Ok(Response::new(conversion::encode_read_index(index)))
     }
 
     async fn fetch_history(
         &self,
         request: Request<peer::HistoryRange>,
     ) -> Reply<Self::FetchHistoryStream> {
-        sender(&request)?;
+        authenticated_peer(&request)?;
         let range = request.into_inner();
         let events = self.handler.history(range.from, range.to).await;
         let events = events.map_err(no_history)?;
@@ -225,7 +231,7 @@ where
         &self,
         request: Request<peer::HistoryQuestion>,
     ) -> Reply<peer::HistoryAnswer> {
-        sender(&request)?;
+        authenticated_peer(&request)?;
         let answer = self.handler.ask_history(request.into_inner()).await.map_err(no_history)?;
         Ok(Response::new(peer::HistoryAnswer { answer }))
     }
@@ -233,7 +239,7 @@ where
 
 type Events = stream::BoxStream<'static, Result<bytes::Bytes, PeerRefusal>>;
 
-/// As many events as one message may hold.
+/// Collects as many events as one message may hold.
 async fn next_chunk(
     mut events: Events,
 ) -> Result<Option<(peer::HistoryChunk, Events)>, PeerRefusal> {

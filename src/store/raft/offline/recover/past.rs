@@ -1,5 +1,5 @@
-//! The events up to a node's snapshot, from a copy of its archive: as far down
-//! as they are whole.
+//! The events up to a node's snapshot, from a copy of its archive: as far back as
+//! they are complete.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokio::task::spawn_blocking;
 
-use super::RecoverError;
+use super::error::RecoverError;
 use crate::machine::row::Anchor;
 use crate::machine::{Meta, Revision};
 use crate::store::StoreError;
@@ -18,18 +18,18 @@ const READ_BYTES: usize = 1 << 20;
 
 /// The history up to a snapshot.
 pub(super) struct RecoveredHistory {
-    /// Nothing where no event of it is wanted, or none can be read.
+    /// None if no event before the snapshot is needed.
     archive: Option<Archive>,
-    /// Events above this are whole.
+    /// All events after this are present and intact.
     pub floor: Anchor,
 }
 
 impl RecoveredHistory {
-    /// Copies the archive and finds how far down it is whole, from the state
-    /// of the snapshot to the anchor that the newest state has.
+    /// Copies the archive, and finds how far back it is complete, from the state of
+    /// the snapshot to the anchor of the newest state.
     ///
     /// # Errors
-    /// It cannot be copied. What is missing or damaged is none.
+    /// When it cannot be copied. Missing or damaged events are no error.
     pub async fn open(
         folder: &Path,
         scratch: &Path,
@@ -55,7 +55,7 @@ impl RecoveredHistory {
         Ok(RecoveredHistory { floor: found?, archive: Some(archive) })
     }
 
-    /// Events from `first` on, `last` at most.
+    /// Some events from `first` on, up to `last` at most.
     pub async fn read(&self, first: Revision, last: Revision) -> Result<Run, StoreError> {
         let gone = || StoreError::Storage("the copy of the archive is closed".to_owned());
         let archive = self.archive.as_ref().ok_or_else(gone)?;
@@ -72,8 +72,8 @@ impl Drop for RecoveredHistory {
     }
 }
 
-/// Goes down from the snapshot's own chain value, which proves each event below
-/// it, as far as events are there.
+/// Goes back from the chain value of the snapshot, which proves each event before
+/// it, as far as there are events.
 async fn find_floor(
     archive: &Archive,
     snapshot: &Meta,
@@ -81,7 +81,7 @@ async fn find_floor(
 ) -> Result<Anchor, ArchiveError> {
     let mut floor = Anchor { revision: snapshot.revision, chain: snapshot.chain };
     let tip = Tip { revision: floor.revision, chain: floor.chain, anchor: anchor.clone() };
-    // Fails where the archive is of another history: it is empty then.
+    // This fails if the archive belongs to another history; the archive is empty then.
     let _ = archive.adopt(tip).await;
     while floor.revision > anchor.revision {
         let span = Span { first: anchor.revision.next(), last: floor.revision };
@@ -99,8 +99,8 @@ async fn find_floor(
     Ok(floor)
 }
 
-/// A damaged archive begins anew at the first touch; only a disk that refuses
-/// stops it twice.
+/// Reads twice if necessary: a damaged archive starts anew at the first access, and
+/// only a failing disk stops it a second time.
 async fn read_down(archive: &Archive, span: Span) -> Result<Run, ArchiveError> {
     match archive.range(span, READ_BYTES).await {
         Err(ArchiveError::Stopped(_)) => archive.range(span, READ_BYTES).await,
@@ -108,7 +108,7 @@ async fn read_down(archive: &Archive, span: Span) -> Result<Run, ArchiveError> {
     }
 }
 
-/// Copies files and folders; a folder that is not there is empty.
+/// Copies files and folders. A missing folder counts as empty.
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let files = match fs::read_dir(from) {

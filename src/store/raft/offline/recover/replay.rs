@@ -1,30 +1,30 @@
-//! The log behind a snapshot, applied by the rules that the node itself applies
-//! it by. Twice: once for the state, and once for the events that led to it,
-//! which may be too many to keep meanwhile.
+//! Applies the log behind a snapshot by the same rules as the node does, and does so
+//! twice: once for the state, and once for the events that led to it, since these
+//! may be too many to keep in memory.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use openraft::EntryPayload;
 
-use super::RecoverError;
+use super::error::RecoverError;
 use crate::machine::Event;
 use crate::store::StoreError;
 use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{Entry, LogId};
-use crate::store::raft::consensus::state_machine::carry_out;
-use crate::store::raft::log::ReadOnlyLog;
+use crate::store::raft::consensus::state_machine::apply_proposal;
+use crate::store::raft::log::{LogError, ReadOnlyLog};
 use crate::store::raft::snapshot::folder::{self, SnapshotDir};
 
-/// Entries read at once, in bytes.
+/// How many bytes of entries are read at once.
 const READ_BYTES: u64 = 4 << 20;
 
-/// Where a node's log leads to.
+/// A node's log, and the states before and after it.
 pub(super) struct RecoverReplay {
     pub log: ReadOnlyLog,
-    /// The snapshot; an empty state where there is none.
+    /// The state of the snapshot; an empty state if there is none.
     pub base: AppliedState,
-    /// After the last entry.
+    /// The state after the last entry.
     pub end: AppliedState,
     pub committed: Option<LogId>,
 }
@@ -41,7 +41,8 @@ impl RecoverReplay {
             let covered = covered.map_or(0, |id| id.index);
             return Err(RecoverError::Gap { purged: purged.index, covered });
         }
-        // What a snapshot covers was committed, whether or not the log says so.
+        // Everything that a snapshot covers was committed, even if the log does not
+        // say so.
         let committed = log.committed().max(covered);
         let mut replay = RecoverReplay { log, end: base.clone(), base, committed };
         let mut end = replay.base.clone();
@@ -49,32 +50,32 @@ impl RecoverReplay {
         applied.map_err(|error| match error {
             ReplayError::Log(error) => RecoverError::from(error),
             ReplayError::Entry(error) => RecoverError::Entry(error),
-            ReplayError::Taker(error) => RecoverError::BrokenOff(error.to_string()),
+            ReplayError::Sink(error) => RecoverError::BrokenOff(error.to_string()),
         })?;
         replay.end = end;
         Ok(replay)
     }
 
-    /// Shows the events behind the snapshot, oldest first.
+    /// Applies the log again and passes its events to `sink`, oldest first.
     ///
     /// # Errors
-    /// Those of `show`, or the log no longer reads as it did.
-    pub fn again(
+    /// Those of `sink`, or when the log can no longer be read.
+    pub fn replay_events(
         &self,
-        show: impl FnMut(Event) -> Result<(), StoreError>,
+        sink: impl FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut state = self.base.clone();
-        self.apply(&mut state, show).map_err(|error| match error {
+        self.apply(&mut state, sink).map_err(|error| match error {
             ReplayError::Log(error) => StoreError::Storage(error.to_string()),
             ReplayError::Entry(error) => StoreError::Storage(error.to_string()),
-            ReplayError::Taker(error) => error,
+            ReplayError::Sink(error) => error,
         })
     }
 
     fn apply(
         &self,
         state: &mut AppliedState,
-        mut show: impl FnMut(Event) -> Result<(), StoreError>,
+        mut sink: impl FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<(), ReplayError> {
         let mut next = match self.base.log_id {
             Some(covered) if !self.continues(covered)? => return Ok(()),
@@ -87,15 +88,15 @@ impl RecoverReplay {
             next = last.log_id.index + 1;
             for entry in entries {
                 for event in apply_entry(state, entry).map_err(ReplayError::Entry)? {
-                    show(event).map_err(ReplayError::Taker)?;
+                    sink(event).map_err(ReplayError::Sink)?;
                 }
             }
         }
     }
 
-    /// Whether the log's entries behind the snapshot follow from it. A node
-    /// that was sent a snapshot in place of entries that never were committed,
-    /// and died before it removed those, has them still.
+    /// Whether the entries behind the snapshot belong to the same log. A node that was
+    /// sent a snapshot in place of entries that were never committed, and died before
+    /// it removed them, still has these entries.
     fn continues(&self, covered: LogId) -> Result<bool, ReplayError> {
         let at = self.log.entries(covered.index, 1)?;
         let here = at.first().filter(|entry| entry.log_id.index == covered.index);
@@ -103,15 +104,15 @@ impl RecoverReplay {
     }
 }
 
-/// Why applying ended.
+/// Why replaying failed.
 enum ReplayError {
-    Log(crate::store::raft::log::LogError),
+    Log(LogError),
     Entry(io::Error),
-    Taker(StoreError),
+    Sink(StoreError),
 }
 
-impl From<crate::store::raft::log::LogError> for ReplayError {
-    fn from(error: crate::store::raft::log::LogError) -> ReplayError {
+impl From<LogError> for ReplayError {
+    fn from(error: LogError) -> ReplayError {
         ReplayError::Log(error)
     }
 }
@@ -125,7 +126,7 @@ fn apply_entry(state: &mut AppliedState, entry: Entry) -> io::Result<Vec<Event>>
     let events = match entry.payload {
         EntryPayload::Blank | EntryPayload::Membership(_) => Vec::new(),
         EntryPayload::Normal(proposal) => {
-            carry_out(&mut state.tables, &entry.log_id, &proposal)?.events
+            apply_proposal(&mut state.tables, &entry.log_id, &proposal)?.events
         }
     };
     state.log_id = Some(entry.log_id);

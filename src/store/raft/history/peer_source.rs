@@ -1,5 +1,5 @@
-//! Where a node's history has what it lacks from: its peers, over the network.
-//! What they send is checked against the chain by the archive.
+//! The node's peers as a source of history. The archive checks what they send
+//! against the chain.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::archive::{Run, Span};
-use super::{HistorySource, PeerQuestion, SourceError};
+use super::source::{HistorySource, HistorySourceError, PeerQuestion};
 use crate::codec;
 use crate::machine::{Answer, Chain};
 use crate::proto::peer::HistoryQuestion;
@@ -18,24 +18,25 @@ use crate::store::raft::consensus::leadership::Leadership;
 use crate::store::raft::consensus::types::{NodeId, Peer};
 use crate::store::raft::rpc::PeerNetwork;
 
-/// How long a peer may take; the caller has limits of its own.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a peer may take. The caller has limits of its own.
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The peers of a node. Until [`PeerHistorySource::follow`] it knows of none.
+/// The peers of a node. There are none until [`PeerHistorySource::follow`].
 pub struct PeerHistorySource {
     network: PeerNetwork,
     leadership: OnceLock<Leadership>,
 }
 
 impl PeerHistorySource {
-    /// Peers over `network`.
+    /// A source that reaches peers over `network`.
     pub fn new(network: PeerNetwork) -> PeerHistorySource {
         PeerHistorySource { network, leadership: OnceLock::new() }
     }
 
-    /// Who the peers are, from now on; for once.
+    /// Follows the membership from now on. The history must exist before openraft
+    /// does, so the source learns later where to find its peers.
     pub fn follow(&self, leadership: Leadership) {
-        // A second call would say the same.
+        // A second call would set the same value.
         let _ = self.leadership.set(leadership);
     }
 
@@ -43,13 +44,13 @@ impl PeerHistorySource {
         self.leadership.get().map(Leadership::peers).unwrap_or_default()
     }
 
-    /// Another peer at each turn.
-    fn choose(&self, turn: u32) -> Result<(NodeId, Peer), SourceError> {
+    /// Chooses another peer for each attempt.
+    fn choose(&self, attempt: u32) -> Result<(NodeId, Peer), HistorySourceError> {
         let mut peers = self.peers();
         if peers.is_empty() {
-            return Err(SourceError("there are no peers".to_owned()));
+            return Err(HistorySourceError("there are no peers".to_owned()));
         }
-        let at = turn as usize % peers.len();
+        let at = attempt as usize % peers.len();
         Ok(peers.swap_remove(at))
     }
 }
@@ -60,9 +61,9 @@ impl HistorySource for PeerHistorySource {
         !self.peers().is_empty()
     }
 
-    async fn fetch(&self, span: Span, turn: u32) -> Result<Run, SourceError> {
-        let (id, peer) = self.choose(turn)?;
-        let until = Instant::now() + PATIENCE;
+    async fn fetch(&self, span: Span, attempt: u32) -> Result<Run, HistorySourceError> {
+        let (id, peer) = self.choose(attempt)?;
+        let until = Instant::now() + PEER_TIMEOUT;
         let range = (span.first.0, span.last.0);
         let parts = self.network.history(id, &peer, range, until).await.map_err(failed)?;
         let parts = timeout_at(until, parts.try_collect::<Vec<Bytes>>());
@@ -73,18 +74,23 @@ impl HistorySource for PeerHistorySource {
         Ok(Run { before, events: events.map_err(failed)? })
     }
 
-    async fn ask(&self, question: PeerQuestion, turn: u32) -> Result<Answer, SourceError> {
-        let (id, peer) = self.choose(turn)?;
+    async fn ask(
+        &self,
+        question: PeerQuestion,
+        attempt: u32,
+    ) -> Result<Answer, HistorySourceError> {
+        let (id, peer) = self.choose(attempt)?;
         let asked = HistoryQuestion {
             question: codec::encode_question(&question.question),
             revision: question.revision.0,
             anchor: question.anchor.0,
         };
-        let answer = self.network.ask_history(id, &peer, asked, Instant::now() + PATIENCE).await;
+        let answer =
+            self.network.ask_history(id, &peer, asked, Instant::now() + PEER_TIMEOUT).await;
         codec::decode_answer(&answer.map_err(failed)?).map_err(failed)
     }
 }
 
-fn failed(error: impl ToString) -> SourceError {
-    SourceError(error.to_string())
+fn failed(error: impl ToString) -> HistorySourceError {
+    HistorySourceError(error.to_string())
 }

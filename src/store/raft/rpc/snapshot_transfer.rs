@@ -1,6 +1,7 @@
-//! Snapshots on their way: cut into checked pieces here, put together, checked
-//! and synced there before openraft hears of them. A transfer that stalls, is
-//! cancelled or is damaged leaves nothing behind and is begun anew.
+//! Transfers of snapshots between nodes. The sender cuts a snapshot into pieces with
+//! checksums; the receiver puts them together, checks and syncs the file, and only
+//! then passes it to openraft. A transfer that stalls, is cancelled or is damaged
+//! leaves nothing behind and starts again from the beginning.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use openraft::alias::SnapshotOf;
 use openraft::errors::{NetworkError, StreamingError, Unreachable};
 use openraft::raft::SnapshotResponse;
 use tokio::sync::mpsc;
@@ -20,6 +20,7 @@ use tonic::{Response, Status, Streaming};
 
 use super::connections::PeerClient;
 use super::conversion;
+use super::failure::describe;
 use crate::proto::peer::snapshot_part::Part;
 use crate::proto::peer::{SnapshotHead, SnapshotPart, SnapshotPiece, SnapshotReply};
 use crate::store::raft::blocking::blocking;
@@ -27,40 +28,40 @@ use crate::store::raft::consensus::entry::Vote;
 use crate::store::raft::consensus::types::{NodeId, TypeConfig};
 use crate::store::raft::disk;
 use crate::store::raft::snapshot::file::{RECEIVED_PREFIX, SnapshotFile, SnapshotWriter};
+use crate::store::raft::snapshot::folder::Snapshot;
 
-/// Large enough that a piece's overhead vanishes, small enough that a handful
-/// in memory do not matter.
+/// Large enough that the overhead of a piece does not matter, and small enough that
+/// a few pieces in memory do not either.
 const PIECE_BYTES: usize = 512 * 1024;
 
-/// Pieces read ahead of the network.
+/// How many pieces are read ahead of the network.
 const PIECES_AHEAD: usize = 4;
 
-/// Silence of a sender that a receiver bears. Senders read ahead, so even a
-/// slow disk brings a piece in far less.
+/// How long a receiver waits for the next piece. Senders read ahead, so even a slow
+/// disk takes far less time for one.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Error = StreamingError<TypeConfig>;
-type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
 
-/// Sends `snapshot` and waits until the peer has installed it. Gives up when
-/// neither a piece leaves nor an answer comes for `patience`.
+/// Sends `snapshot` and waits until the peer has installed it. Gives up when no
+/// piece was sent and no answer came for `stall_timeout`.
 pub(super) async fn send(
     mut client: PeerClient,
     vote: Vote,
     snapshot: Snapshot,
-    patience: Duration,
+    stall_timeout: Duration,
 ) -> Result<SnapshotResponse<TypeConfig>, Error> {
     let file = snapshot.snapshot;
-    let head = conversion::head_out(&vote, &snapshot.meta, file.bytes, file.sha256);
+    let head = conversion::encode_snapshot_head(&vote, &snapshot.meta, file.bytes, file.sha256);
     let (tx, rx) = mpsc::channel(PIECES_AHEAD);
     let reading = tokio::spawn(read_pieces(file, head, tx));
-    let left = Arc::new(AtomicU64::new(0));
-    let counter = left.clone();
+    let pieces_sent = Arc::new(AtomicU64::new(0));
+    let counter = pieces_sent.clone();
     let parts = ReceiverStream::new(rx).inspect(move |_| {
         counter.fetch_add(1, Ordering::Relaxed);
     });
-    let called = watched(client.install_snapshot(parts), &left, patience).await;
-    // The call is over, so its end of the channel is gone and the reader ends.
+    let called = until_stalled(client.install_snapshot(parts), &pieces_sent, stall_timeout).await;
+    // The call is over and has dropped its end of the channel, so the reader ends.
     match reading.await {
         Ok(Ok(())) => {}
         // A newer snapshot has replaced the file: openraft fetches that one.
@@ -74,32 +75,34 @@ pub(super) async fn send(
         Err(error) => return Err(StreamingError::Unreachable(Unreachable::new(&error))),
     }
     let reply = called?.into_inner();
-    let vote = conversion::vote_in(reply.vote)
+    let vote = conversion::decode_vote(reply.vote)
         .map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))?;
     Ok(SnapshotResponse::new(vote))
 }
 
-/// Ends `call` when `progress` stands still for `patience`.
-async fn watched(
+/// Ends `call` when `progress` does not change for `stall_timeout`.
+async fn until_stalled(
     call: impl Future<Output = Result<Response<SnapshotReply>, Status>>,
     progress: &AtomicU64,
-    patience: Duration,
+    stall_timeout: Duration,
 ) -> Result<Response<SnapshotReply>, Error> {
     let unreachable = |text| Err(StreamingError::Unreachable(Unreachable::from_string(text)));
     tokio::pin!(call);
-    let mut seen = progress.load(Ordering::Relaxed);
+    let mut before = progress.load(Ordering::Relaxed);
     loop {
-        match timeout(patience, &mut call).await {
+        match timeout(stall_timeout, &mut call).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(status)) => {
-                return unreachable(format!("{:?}: {}", status.code(), status.message()));
+                return unreachable(describe(&status));
             }
             Err(_) => {
                 let now = progress.load(Ordering::Relaxed);
-                if now == seen {
-                    return unreachable(format!("the snapshot stands still for {patience:?}"));
+                if now == before {
+                    return unreachable(format!(
+                        "the snapshot made no progress for {stall_timeout:?}"
+                    ));
                 }
-                seen = now;
+                before = now;
             }
         }
     }
@@ -120,7 +123,7 @@ async fn read_pieces(
     loop {
         let read = blocking(move || {
             let mut data = Vec::with_capacity(PIECE_BYTES);
-            // At the end, this compares the whole with its digest.
+            // At the end of the file, the reader compares the content with its digest.
             reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut data)?;
             Ok((reader, data))
         });
@@ -138,40 +141,40 @@ async fn read_pieces(
     }
 }
 
-/// A snapshot that arrived whole. Dropped, it removes its file, unless the
-/// state machine has moved it to where it belongs.
-pub(super) struct Received {
+/// A snapshot that has arrived completely. Its file is removed when this is dropped,
+/// unless the state machine has adopted it.
+pub(super) struct ReceivedSnapshot {
     pub vote: Vote,
     pub snapshot: Snapshot,
-    _leftover: Leftover,
+    _file: TemporaryFile,
 }
 
-struct Leftover(PathBuf);
+struct TemporaryFile(PathBuf);
 
-impl Drop for Leftover {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        // Gone is what it should be: adopted under another name.
+        // The file is usually gone, because it was adopted under another name.
         let _ = disk::remove_file(&self.0);
     }
 }
 
-/// Takes a snapshot from `from` into `folder`.
+/// Receives a snapshot from `from` into `folder`.
 pub(super) async fn receive(
     mut parts: Streaming<SnapshotPart>,
     folder: &Path,
     from: NodeId,
-) -> Result<Received, Status> {
-    /// Tells transfers of one run apart.
+) -> Result<ReceivedSnapshot, Status> {
+    /// Distinguishes the transfers of one run of the node.
     static TRANSFERS: AtomicU64 = AtomicU64::new(0);
     let Some(Part::Head(head)) = next_part(&mut parts).await? else {
         return Err(Status::invalid_argument("a snapshot begins with its head"));
     };
-    let vote = conversion::vote_in(head.vote)?;
-    let meta = conversion::meta_in(&head)?;
+    let vote = conversion::decode_vote(head.vote)?;
+    let meta = conversion::decode_snapshot_meta(&head)?;
     let number = TRANSFERS.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("{RECEIVED_PREFIX}{from}-{number}.snapshot"));
-    let leftover = Leftover(path.clone());
-    let mut writer = done(move || SnapshotWriter::create(path)).await?;
+    let temporary = TemporaryFile(path.clone());
+    let mut writer = blocking_for_peer(move || SnapshotWriter::create(path)).await?;
     while let Some(part) = next_part(&mut parts).await? {
         let Part::Piece(piece) = part else {
             return Err(Status::invalid_argument("a snapshot has one head"));
@@ -182,17 +185,17 @@ pub(super) async fn receive(
             let text = format!("a piece at {offset} to {end} does not fit at {at}");
             return Err(Status::invalid_argument(text));
         }
-        writer = done(move || write_piece(writer, &piece.data, piece.crc32c)).await?;
+        writer = blocking_for_peer(move || write_piece(writer, &piece.data, piece.crc32c)).await?;
     }
     if writer.bytes() != head.bytes {
         let (got, want) = (writer.bytes(), head.bytes);
-        return Err(Status::data_loss(format!("{got} of {want} bytes came")));
+        return Err(Status::data_loss(format!("{got} of {want} bytes arrived")));
     }
-    let file = done(move || writer.finish()).await?;
+    let file = blocking_for_peer(move || writer.finish()).await?;
     if file.sha256[..] != head.sha256[..] {
         return Err(Status::data_loss("the snapshot differs from its digest"));
     }
-    Ok(Received { vote, snapshot: Snapshot { meta, snapshot: file }, _leftover: leftover })
+    Ok(ReceivedSnapshot { vote, snapshot: Snapshot { meta, snapshot: file }, _file: temporary })
 }
 
 fn write_piece(
@@ -220,8 +223,8 @@ async fn next_part(parts: &mut Streaming<SnapshotPart>) -> Result<Option<Part>, 
     }
 }
 
-/// As [`blocking`], for a peer that is to be told what went wrong.
-async fn done<T: Send + 'static>(
+/// Like [`blocking`], but reports the error to the peer.
+async fn blocking_for_peer<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
     blocking(work).await.map_err(|error| match error.kind() {
