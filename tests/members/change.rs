@@ -1,4 +1,4 @@
-//! Changes that are made, under load: nothing fails and nothing is lost.
+//! Changes of the membership under load: no call fails and nothing is lost.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub fn added(id: u64, addr: &str) -> NewMember {
     NewMember { id, addr: addr.to_owned(), replaces: None }
 }
 
-/// Makes a change, as the command line does: whoever leads is asked, and asked
-/// again where another change was under way.
-pub async fn made<F>(cluster: &Cluster, change: impl Fn(usize) -> F)
+/// Makes a change as the command line does: asks the current leader, and asks again
+/// if another change was in progress.
+pub async fn make_change<F>(cluster: &Cluster, change: impl Fn(usize) -> F)
 where
     F: Future<Output = Result<(), ClusterError>>,
 {
@@ -40,7 +40,7 @@ where
 }
 
 pub async fn add(cluster: &Cluster, wanted: &NewMember) {
-    made(cluster, |leader| {
+    make_change(cluster, |leader| {
         let (node, wanted) = (cluster.store(leader), wanted.clone());
         async move { node.cluster().unwrap().add(wanted, patient()).await }
     })
@@ -48,14 +48,14 @@ pub async fn add(cluster: &Cluster, wanted: &NewMember) {
 }
 
 pub async fn remove(cluster: &Cluster, id: u64) {
-    made(cluster, |leader| {
+    make_change(cluster, |leader| {
         let node = cluster.store(leader);
         async move { node.cluster().unwrap().remove(id, patient()).await }
     })
     .await;
 }
 
-/// The voters, by the leader's account.
+/// The voters as the leader reports them.
 pub async fn voters(cluster: &Cluster) -> Vec<u64> {
     let leader = cluster.leader().await;
     let members = cluster.store(leader).health().await.cluster.unwrap().members;
@@ -66,30 +66,29 @@ pub async fn voters(cluster: &Cluster) -> Vec<u64> {
 async fn three_grow_to_five_and_shrink_to_three_others_under_load() {
     let mut cluster = Cluster::start().await;
     let load = Load::start(cluster.stores().collect());
-    load.goes_on().await;
+    load.wait_for_progress().await;
     for id in [4, 5] {
         let addr = cluster.join(id).await;
         add(&cluster, &added(id, &addr)).await;
-        load.turn_to(cluster.stores().collect());
-        load.goes_on().await;
+        load.use_nodes(cluster.stores().collect());
+        load.wait_for_progress().await;
     }
     assert_eq!(voters(&cluster).await, [1, 2, 3, 4, 5]);
-    // The leader is among those that go, whoever it is by then.
     for id in [1, 2] {
         remove(&cluster, id).await;
-        load.goes_on().await;
+        load.wait_for_progress().await;
         cluster.dismiss(cluster.position(id)).await;
-        load.turn_to(cluster.stores().collect());
+        load.use_nodes(cluster.stores().collect());
     }
     assert_eq!(voters(&cluster).await, [3, 4, 5]);
-    load.goes_on().await;
+    load.wait_for_progress().await;
     let served = load.end(&cluster.any()).await;
     println!("{served} calls served, none failed");
     cluster.assert_replicas_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_node_is_replaced_in_one_step_and_the_command_may_be_given_again() {
+async fn a_dead_node_is_replaced_in_one_step_that_may_be_repeated() {
     let mut cluster = Cluster::start().await;
     cluster.any().submit(set("k", "1"), soon()).await.unwrap();
     let dead = (cluster.leader().await + 1) % 3;
@@ -106,7 +105,7 @@ async fn a_dead_node_is_replaced_in_one_step_and_the_command_may_be_given_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_whose_leader_is_lost_is_finished_by_giving_it_again() {
+async fn repeating_a_change_finishes_it_after_its_leader_is_lost() {
     let mut cluster = Cluster::start().await;
     let addr = cluster.join(4).await;
     let leader = cluster.leader().await;
@@ -117,7 +116,7 @@ async fn a_change_whose_leader_is_lost_is_finished_by_giving_it_again() {
         async move { node.cluster().unwrap().add(wanted, patient()).await }
     });
     cluster.stop(leader).await;
-    // It may just have been done; either way it is done after the second time.
+    // The first attempt may have succeeded; after the second, the change is certain.
     let _ = adding.await.unwrap();
     add(&cluster, &wanted).await;
     assert_eq!(voters(&cluster).await, [1, 2, 3, 4]);
@@ -126,11 +125,11 @@ async fn a_change_whose_leader_is_lost_is_finished_by_giving_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leadership_goes_where_it_is_told_to_under_load() {
+async fn leadership_is_transferred_under_load() {
     let cluster = Cluster::start().await;
     let load = Load::start(cluster.stores().collect());
     for round in 0..4 {
-        load.goes_on().await;
+        load.wait_for_progress().await;
         let leader = cluster.leader().await;
         let to = ((leader + 1 + round % 2) % 3) as u64 + 1;
         let now =
@@ -143,7 +142,7 @@ async fn leadership_goes_where_it_is_told_to_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_covers_what_was_applied_when_it_was_asked_for() {
+async fn a_snapshot_covers_what_was_applied_at_the_request() {
     let cluster = Cluster::start().await;
     for n in 0..50 {
         cluster.any().submit(set(&format!("k{n}"), "1"), soon()).await.unwrap();

@@ -1,6 +1,6 @@
-//! A load on a cluster whose members change: writers that ask the next node
-//! where one cannot serve them, as a sensible client does, and count as failed
-//! what no node did within the call's time.
+//! A load on a cluster whose members change. Its writers try the next node when one
+//! cannot serve them, as a sensible client does. A call fails if no node serves it
+//! in its time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep};
 use support::raft_calls::{get, named, set};
 
 const WRITERS: u64 = 4;
-/// The time of one call, as the service gives it.
+/// The time of one call, as the service sets it.
 const CALL: Duration = Duration::from_secs(10);
-/// One node is given this long before the next is asked.
-const TURN: Duration = Duration::from_secs(2);
+/// How long one node may take before the next is tried.
+const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The load, while it runs.
 pub struct Load {
@@ -46,22 +46,23 @@ impl Load {
         Load { shared, writers }
     }
 
-    /// From now on these are the nodes.
-    pub fn turn_to(&self, nodes: Vec<Arc<RaftStore>>) {
+    /// Uses these nodes from now on.
+    pub fn use_nodes(&self, nodes: Vec<Arc<RaftStore>>) {
         *self.shared.nodes.lock().unwrap() = nodes;
     }
 
-    /// Waits until a good many more calls were served.
-    pub async fn goes_on(&self) {
+    /// Waits until 100 more calls were served.
+    pub async fn wait_for_progress(&self) {
         let goal = self.shared.done.load(Ordering::SeqCst) + 100;
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.shared.done.load(Ordering::SeqCst) < goal {
-            assert!(Instant::now() < deadline, "the load stands still");
+            assert!(Instant::now() < deadline, "no calls are served any more");
             sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Ends it: every call was served, and every write is there on `node`.
+    /// Ends the load, and checks that every call was served and that `node` has every
+    /// write. Returns the number of calls.
     pub async fn end(self, node: &RaftStore) -> u64 {
         self.shared.over.store(true, Ordering::SeqCst);
         let mut written = Vec::new();
@@ -76,8 +77,8 @@ impl Load {
             let last = get(node, &format!("last/{id}")).await.unwrap();
             let last: u64 = last.parse().unwrap();
             for n in (0..=last).step_by(7).chain([last]) {
-                let there = get(node, &format!("own/{id}/{n}")).await;
-                assert_eq!(there, Some(n.to_string()), "an acknowledged write is gone");
+                let value = get(node, &format!("own/{id}/{n}")).await;
+                assert_eq!(value, Some(n.to_string()), "an acknowledged write is lost");
             }
         }
         done
@@ -109,10 +110,10 @@ async fn write(id: u64, shared: Arc<Shared>) {
     }
 }
 
-/// What some node answers within the time of a call.
+/// The answer of the first node that serves the call in its time.
 async fn served<T, F>(
     shared: &Shared,
-    turn: u64,
+    first: u64,
     call: impl Fn(Arc<RaftStore>, Instant) -> F,
 ) -> Option<T>
 where
@@ -120,18 +121,18 @@ where
 {
     let deadline = Instant::now() + CALL;
     let mut why = String::new();
-    for at in turn.. {
+    for at in first.. {
         let node = {
             let nodes = shared.nodes.lock().unwrap();
             nodes[at as usize % nodes.len()].clone()
         };
-        let until = deadline.min(Instant::now() + TURN);
+        let until = deadline.min(Instant::now() + NODE_TIMEOUT);
         match call(node, until).await {
             Ok(answer) => {
                 shared.done.fetch_add(1, Ordering::SeqCst);
                 return Some(answer);
             }
-            // The same again is safe: each write has a name.
+            // Trying again is safe, because each write has an idempotency key.
             Err(error) => why = error.to_string(),
         }
         if Instant::now() >= deadline {

@@ -1,5 +1,5 @@
-//! Members of a running cluster: added, removed, replaced, under load, and
-//! every change that would do harm refused.
+//! Members of a running cluster are added, removed and replaced under load, and
+//! every harmful change is refused.
 
 mod change;
 mod expelled;

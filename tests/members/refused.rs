@@ -1,5 +1,5 @@
-//! Changes that would do harm or make no sense: refused with the reason, and
-//! nothing is changed.
+//! Changes that would do harm or make no sense are refused with the reason, and
+//! nothing changes.
 
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::cluster::{ClusterError, NewMember};
@@ -16,17 +16,17 @@ fn refused(result: Result<(), ClusterError>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_cost_the_quorum_is_refused() {
+async fn a_change_that_would_cost_the_quorum_is_refused() {
     let mut cluster = Cluster::start().await;
     let leader = cluster.leader().await;
     let dead = (leader + 1) % 3;
     cluster.stop(dead).await;
-    // The leader counts on an answer for a second.
+    // For one second the leader counts a silent member as reachable.
     let other = ((leader + 2) % 3) as u64 + 1;
     let why = loop {
         let node = cluster.store(cluster.leader().await);
-        let seen = node.health().await.cluster.unwrap().members;
-        let silent = seen.iter().find(|member| member.id == dead as u64 + 1).unwrap().last_seen;
+        let members = node.health().await.cluster.unwrap().members;
+        let silent = members.iter().find(|member| member.id == dead as u64 + 1).unwrap().last_seen;
         if silent.is_none_or(|silent| silent.as_millis() > 1_100) {
             break refused(node.cluster().unwrap().remove(other, patient()).await);
         }
@@ -35,7 +35,7 @@ async fn what_would_cost_the_quorum_is_refused() {
     assert!(why.contains("quorum") && why.contains(&format!("node {}", dead + 1)), "{why}");
     let addr = cluster.join(4).await;
     let node = cluster.store(cluster.leader().await);
-    // Of four voters three are needed, and with the new one three answer.
+    // Three of four voters are needed, and three answer, the new one included.
     node.cluster().unwrap().add(added(4, &addr), patient()).await.unwrap();
     let nobody = NewMember { id: 5, addr: "127.0.0.1:1".to_owned(), replaces: None };
     let why = refused(node.cluster().unwrap().add(nobody, patient()).await);
@@ -45,7 +45,7 @@ async fn what_would_cost_the_quorum_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused() {
+async fn a_change_that_makes_no_sense_is_refused() {
     let mut cluster = Cluster::start().await;
     let leader = cluster.leader().await;
     let node = cluster.store(leader);
@@ -92,7 +92,7 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leadership_does_not_go_to_who_cannot_hold_it() {
+async fn leadership_is_not_transferred_to_a_dead_node() {
     let mut cluster = Cluster::start().await;
     let leader = cluster.leader().await;
     let dead = (leader + 1) % 3;
@@ -112,7 +112,7 @@ async fn leadership_does_not_go_to_who_cannot_hold_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_another_cluster_is_not_taken() {
+async fn a_node_of_another_cluster_is_not_added() {
     let cluster = Cluster::start().await;
     let other = Cluster::start_with(|options| options.cluster_name = "other".to_owned()).await;
     let node = cluster.store(cluster.leader().await);
@@ -126,7 +126,7 @@ async fn a_node_of_another_cluster_is_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_voter_and_spent_numbers_stay_as_they_are() {
+async fn the_last_voter_cannot_be_removed_nor_an_old_number_reused() {
     let mut cluster = Cluster::start().await;
     for id in [1, 2] {
         remove(&cluster, id).await;

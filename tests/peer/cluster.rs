@@ -1,5 +1,5 @@
-//! Nodes on loopback, each with a runtime of its own, so that killing one ends
-//! all its tasks and connections at once, as a killed process would.
+//! Nodes on loopback. Each has a runtime of its own, so that killing one ends all
+//! its tasks and connections at once, like the death of a process.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -36,19 +36,19 @@ pub const CLUSTER: &str = "test";
 pub const SECRET: &str = "s3cret";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What outlives a node: its address and its disk.
+/// The address and the disk of a node, which outlive it.
 pub struct Place {
     pub id: NodeId,
     pub addr: SocketAddr,
     pub log: Log,
     pub machine: Machine,
-    /// Appends reach it and are never acknowledged.
-    pub deaf: Arc<AtomicBool>,
-    unheard: Arc<AtomicBool>,
-    /// Forwarded items are proposed and get no reply.
-    pub mute: Arc<AtomicBool>,
-    swallowed: Arc<AtomicBool>,
-    /// Connections that it has tried to make.
+    /// While set, appends reach the node and are never acknowledged.
+    pub ignores_appends: Arc<AtomicBool>,
+    append_ignored: Arc<AtomicBool>,
+    /// While set, forwarded items are proposed and get no reply.
+    pub withholds_replies: Arc<AtomicBool>,
+    reply_withheld: Arc<AtomicBool>,
+    /// How many connections the node has tried to make.
     pub dialed: Arc<AtomicUsize>,
     pub options: Options,
     node: Option<Node>,
@@ -71,10 +71,10 @@ impl Place {
             addr,
             log: Log::default(),
             machine: Machine::new(folder.path().to_owned()),
-            deaf: Arc::default(),
-            unheard: Arc::default(),
-            mute: Arc::default(),
-            swallowed: Arc::default(),
+            ignores_appends: Arc::default(),
+            append_ignored: Arc::default(),
+            withholds_replies: Arc::default(),
+            reply_withheld: Arc::default(),
             dialed: Arc::default(),
             options,
             node: None,
@@ -90,14 +90,14 @@ impl Place {
         PeerIdentity::new(CLUSTER, self.id, Some(SECRET)).unwrap()
     }
 
-    /// An append has vanished in it.
-    pub fn unheard(&self) -> bool {
-        self.unheard.load(Ordering::SeqCst)
+    /// Whether the node has ignored an append.
+    pub fn append_ignored(&self) -> bool {
+        self.append_ignored.load(Ordering::SeqCst)
     }
 
-    /// A reply has vanished in it.
-    pub fn swallowed(&self) -> bool {
-        self.swallowed.load(Ordering::SeqCst)
+    /// Whether the node has withheld a reply.
+    pub fn reply_withheld(&self) -> bool {
+        self.reply_withheld.load(Ordering::SeqCst)
     }
 
     pub fn raft(&self) -> Raft<TypeConfig, Machine> {
@@ -114,7 +114,7 @@ impl Place {
             .enable_all()
             .build()
             .unwrap();
-        let dial = Arc::new(Counted(self.dialed.clone()));
+        let dial = Arc::new(CountingDial(self.dialed.clone()));
         let network = PeerNetwork::with_dial(self.identity(), self.options.clone(), dial);
         let config = options::Options { keep_entries: 10, ..options::Options::default() };
         let config = config.config(CLUSTER).unwrap();
@@ -122,17 +122,20 @@ impl Place {
         let sending = network.clone();
         let raft = runtime.spawn(Raft::new(id, config, sending, log, machine));
         let raft = raft.await.unwrap().unwrap();
-        let handler = Arc::new(Proposer {
+        let handler = Arc::new(ProposingHandler {
             raft: raft.clone(),
-            mute: self.mute.clone(),
-            swallowed: self.swallowed.clone(),
+            withholds_replies: self.withholds_replies.clone(),
+            reply_withheld: self.reply_withheld.clone(),
         });
         let folder = self.machine.folder.clone();
         let service = peer_service(raft.clone(), handler, self.identity(), folder);
-        let service =
-            Deaf { inner: service, deaf: self.deaf.clone(), unheard: self.unheard.clone() };
+        let service = IgnoreAppends {
+            inner: service,
+            ignores_appends: self.ignores_appends.clone(),
+            append_ignored: self.append_ignored.clone(),
+        };
         let addr = self.addr;
-        // The port of a node that was just killed is free at once or soon.
+        // The port of a node that was just killed may take a moment to become free.
         let bound =
             within(async || runtime.spawn(tokio::net::TcpListener::bind(addr)).await.unwrap().ok());
         let incoming = TcpListenerStream::new(bound.await)
@@ -156,11 +159,11 @@ impl Drop for Place {
     }
 }
 
-/// `N` nodes of one cluster, a leader elected.
+/// Starts `N` nodes of one cluster, and waits until a leader is elected.
 pub async fn cluster<const N: usize>() -> [Place; N] {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     let shown = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
-    // Another test of this process may have set it.
+    // Another test of this process may have set it already.
     let _ = shown.try_init();
     let mut places: [Place; N] = std::array::from_fn(|n| Place::new(n as NodeId + 1));
     for place in &mut places {
@@ -172,22 +175,22 @@ pub async fn cluster<const N: usize>() -> [Place; N] {
     places
 }
 
-/// The place of the leader that a majority of those running agree on.
+/// The position of the leader on which all running nodes agree.
 pub async fn leader(places: &[Place]) -> usize {
     within(async || {
         let running: Vec<_> = places.iter().filter(|place| place.node.is_some()).collect();
-        let mut said = Vec::new();
+        let mut leaders = Vec::new();
         for place in running {
-            said.push(place.raft().current_leader().await?);
+            leaders.push(place.raft().current_leader().await?);
         }
-        let leader = *said.first()?;
+        let leader = *leaders.first()?;
         let at = places.iter().position(|p| p.id == leader && p.node.is_some())?;
-        said.iter().all(|id| *id == leader).then_some(at)
+        leaders.iter().all(|id| *id == leader).then_some(at)
     })
     .await
 }
 
-/// What `probe` finds, asked until it finds something.
+/// Calls `probe` until it returns something.
 pub async fn within<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -199,8 +202,9 @@ pub async fn within<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-/// Writes through the leader. One that a busy machine kept from hearing its
-/// followers refuses for a moment; the write is then not in its log.
+/// Writes through the leader, and tries again while it refuses: on a busy machine, a
+/// leader that has not heard from its followers refuses writes for a moment, and
+/// these are in no log.
 pub async fn write(place: &Place, item: impl Into<Bytes>) {
     let item = item.into();
     within(async || match place.raft().client_write(Proposal(item.clone())).await {
@@ -215,12 +219,12 @@ pub fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
 
-/// TCP, and how often.
+/// Dials over TCP, and counts.
 #[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
+struct CountingDial(Arc<AtomicUsize>);
 
 #[async_trait]
-impl Dial for Counted {
+impl Dial for CountingDial {
     async fn dial(&self, addr: &str) -> std::io::Result<Box<dyn Duplex>> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Tcp.dial(addr).await
@@ -228,18 +232,18 @@ impl Dial for Counted {
 }
 
 /// Proposes what is forwarded and replies with it.
-struct Proposer {
+struct ProposingHandler {
     raft: Raft<TypeConfig, Machine>,
-    mute: Arc<AtomicBool>,
-    swallowed: Arc<AtomicBool>,
+    withholds_replies: Arc<AtomicBool>,
+    reply_withheld: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl PeerHandler for Proposer {
+impl PeerHandler for ProposingHandler {
     async fn forwarded(&self, _: NodeId, item: Bytes, _: Instant) -> Result<Bytes, PeerRefusal> {
         let written = self.raft.client_write(Proposal(item.clone())).await;
-        if self.mute.load(Ordering::SeqCst) {
-            self.swallowed.store(true, Ordering::SeqCst);
+        if self.withholds_replies.load(Ordering::SeqCst) {
+            self.reply_withheld.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
         match written {
@@ -277,24 +281,24 @@ impl PeerHandler for Proposer {
     }
 }
 
-/// Last log index that the node knows.
+/// The last log index of the node.
 pub fn last_index(place: &Place) -> Option<u64> {
     place.raft().data_metrics().borrow_watched().last_log.map(|id| id.index)
 }
 
-/// The peer service, of which appends can be made to vanish.
+/// The peer service, with a switch that makes it ignore appends.
 #[derive(Clone)]
-struct Deaf<S> {
+struct IgnoreAppends<S> {
     inner: S,
-    deaf: Arc<AtomicBool>,
-    unheard: Arc<AtomicBool>,
+    ignores_appends: Arc<AtomicBool>,
+    append_ignored: Arc<AtomicBool>,
 }
 
-impl<S: NamedService> NamedService for Deaf<S> {
+impl<S: NamedService> NamedService for IgnoreAppends<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S, B> Service<Request<Body>> for Deaf<S>
+impl<S, B> Service<Request<Body>> for IgnoreAppends<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -309,9 +313,10 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if self.deaf.load(Ordering::SeqCst) && request.uri().path().ends_with("/Append") {
-            self.unheard.store(true, Ordering::SeqCst);
-            let body = Body::new(Silence { _request: request.into_body() });
+        if self.ignores_appends.load(Ordering::SeqCst) && request.uri().path().ends_with("/Append")
+        {
+            self.append_ignored.store(true, Ordering::SeqCst);
+            let body = Body::new(SilentBody { _request: request.into_body() });
             let response = Response::builder().header("content-type", "application/grpc");
             return Box::pin(async move { Ok(response.body(body).unwrap()) });
         }
@@ -320,11 +325,11 @@ where
     }
 }
 
-struct Silence {
+struct SilentBody {
     _request: Body,
 }
 
-impl HttpBody for Silence {
+impl HttpBody for SilentBody {
     type Data = Bytes;
     type Error = tonic::Status;
 

@@ -1,5 +1,5 @@
-//! Proposals of followers: replies are matched, and an error tells the truth
-//! about whether the proposal can have been applied.
+//! Forwarded proposals: each gets its own reply, and an error says correctly whether
+//! the proposal may have been applied.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,9 +19,9 @@ fn item(n: usize) -> Bytes {
     Bytes::from(format!("item {n}"))
 }
 
-/// Offers `item` again as long as the node does not lead: on a busy machine a
-/// leader that has not heard its followers for a moment takes nothing.
-async fn offer(
+/// Submits `item` again as long as the node does not lead: on a busy machine, a
+/// leader that has not heard from its followers for a moment accepts nothing.
+async fn submit(
     forwarder: Forwarder,
     id: NodeId,
     peer: Peer,
@@ -33,7 +33,7 @@ async fn offer(
             Err(ForwardError::NotLeader { .. }) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            fate => return fate,
+            outcome => return outcome,
         }
     }
 }
@@ -50,7 +50,7 @@ async fn ten_thousand_items_over_one_stream_get_their_own_replies() {
     stream::iter(0..ITEMS)
         .map(|n| {
             let (forwarder, peer) = (forwarder.clone(), first.peer());
-            async move { (n, offer(forwarder, first.id, peer, item(n)).await) }
+            async move { (n, submit(forwarder, first.id, peer, item(n)).await) }
         })
         .buffer_unordered(AT_ONCE)
         .for_each(async |(n, reply)| assert_eq!(reply, Ok(item(n))))
@@ -72,7 +72,7 @@ async fn a_follower_says_who_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_for_a_node_that_never_was_never_left() {
+async fn an_item_for_a_node_that_never_ran_is_unsent() {
     let (from, to) = (Place::new(1), Place::new(2));
     let forwarder = Forwarder::new(PeerNetwork::new(from.identity(), from.options.clone()));
     for n in 0..10 {
@@ -82,21 +82,21 @@ async fn an_item_for_a_node_that_never_was_never_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_for_a_node_that_is_down_never_left() {
+async fn an_item_for_a_node_that_is_down_is_unsent() {
     let mut places = cluster::<3>().await;
     let first = leader(&places).await;
     let to = (first + 1) % 3;
     places[to].kill();
     let forwarder = Forwarder::new(places[first].network());
     let (id, peer) = (places[to].id, places[to].peer());
-    // Until the connections are known to be broken, an item may leave.
+    // Until the forwarder notices that the connection is broken, an item may be sent.
     within(async || match forwarder.submit(id, &peer, item(1), soon()).await {
         Err(ForwardError::Unsent) => Some(()),
         Err(ForwardError::Unknown(_)) => None,
-        fate => panic!("{fate:?}"),
+        outcome => panic!("{outcome:?}"),
     })
     .await;
-    // A broken link is replaced once the node is back.
+    // A broken stream is replaced once the node is back.
     places[to].start().await;
     within(async || {
         let again = forwarder.submit(id, &peer, item(2), soon()).await;
@@ -106,7 +106,7 @@ async fn an_item_for_a_node_that_is_down_never_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_killed_in_mid_flight_gives_no_wrong_answer() {
+async fn a_killed_leader_causes_no_wrong_answer() {
     const ENOUGH: usize = 500;
     const AT_ONCE: usize = 128;
     let mut places = cluster::<3>().await;
@@ -121,25 +121,25 @@ async fn a_leader_killed_in_mid_flight_gives_no_wrong_answer() {
             .take_until(stopped)
             .map(move |n| {
                 let (forwarder, peer) = (forwarder.clone(), peer.clone());
-                async move { (n, offer(forwarder, id, peer, item(n)).await) }
+                async move { (n, submit(forwarder, id, peer, item(n)).await) }
             })
             .buffer_unordered(AT_ONCE)
             .collect::<HashMap<_, _>>()
     });
     within(async || (places[from].machine.count() > ENOUGH).then_some(())).await;
-    // From here on it replies to nothing, so that something is under way when
+    // From here on it withholds its replies, so that some items are unanswered when
     // it is killed.
-    places[first].mute.store(true, Ordering::SeqCst);
-    within(async || places[first].swallowed().then_some(())).await;
+    places[first].withholds_replies.store(true, Ordering::SeqCst);
+    within(async || places[first].reply_withheld().then_some(())).await;
     places[first].kill();
-    // The work goes on until items no longer leave.
+    // The work goes on until items are no longer sent.
     within(async || {
-        let fate = forwarder.submit(id, &peer, item(usize::MAX), soon()).await;
-        matches!(fate, Err(ForwardError::Unsent)).then_some(())
+        let outcome = forwarder.submit(id, &peer, item(usize::MAX), soon()).await;
+        matches!(outcome, Err(ForwardError::Unsent)).then_some(())
     })
     .await;
     stop.send(()).unwrap();
-    let fates = work.await.unwrap();
+    let outcomes = work.await.unwrap();
 
     let second = leader(&places).await;
     write(&places[second], "last").await;
@@ -148,17 +148,17 @@ async fn a_leader_killed_in_mid_flight_gives_no_wrong_answer() {
     let applied: BTreeSet<_> = survivor.iter().cloned().collect();
     assert_eq!(applied.len(), survivor.len(), "an item was applied twice");
     let mut counts = [0; 3];
-    for (n, fate) in &fates {
-        let there = applied.contains(&item(*n));
-        match fate {
+    for (n, outcome) in &outcomes {
+        let is_applied = applied.contains(&item(*n));
+        match outcome {
             Ok(reply) => {
                 assert_eq!(*reply, item(*n));
-                assert!(there, "item {n} was acknowledged and is lost");
+                assert!(is_applied, "item {n} was acknowledged and is lost");
                 counts[0] += 1;
             }
             Err(ForwardError::Unknown(_)) => counts[1] += 1,
             Err(error) => {
-                assert!(!there, "item {n} is applied in spite of: {error}");
+                assert!(!is_applied, "item {n} is applied in spite of: {error}");
                 counts[2] += 1;
             }
         }
@@ -171,17 +171,17 @@ async fn a_leader_killed_in_mid_flight_gives_no_wrong_answer() {
 async fn an_item_without_an_answer_is_unknown_at_its_deadline() {
     let mut places = cluster::<3>().await;
     let first = leader(&places).await;
-    // Without a quorum the leader takes an item and cannot commit it.
+    // Without a quorum the leader accepts an item and cannot commit it.
     let (one, two) = ((first + 1) % 3, (first + 2) % 3);
     let forwarder = Forwarder::new(places[one].network());
     let (id, peer) = (places[first].id, places[first].peer());
-    offer(forwarder, id, peer.clone(), item(0)).await.unwrap();
+    submit(forwarder, id, peer.clone(), item(0)).await.unwrap();
     places[two].kill();
     let observer = places[one].network();
     places[one].kill();
     let forwarder = Forwarder::new(observer);
     let deadline = Instant::now() + Duration::from_millis(500);
-    let fate = forwarder.submit(id, &peer, item(1), deadline).await;
-    assert!(matches!(fate, Err(ForwardError::Unknown(_))), "{fate:?}");
+    let outcome = forwarder.submit(id, &peer, item(1), deadline).await;
+    assert!(matches!(outcome, Err(ForwardError::Unknown(_))), "{outcome:?}");
     assert!(deadline.elapsed() < Duration::from_secs(1));
 }

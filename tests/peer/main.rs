@@ -1,5 +1,5 @@
-//! The peer network under openraft, three nodes in one process on loopback.
-//! One module a promise; log and state machine are as little as will do.
+//! The peer network with openraft on top: three nodes in one process, on loopback.
+//! Each module tests one promise; log and state machine are minimal.
 
 mod cluster;
 mod forwarding;

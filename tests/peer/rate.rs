@@ -1,5 +1,5 @@
-//! How many items one core forwards: both ends on one thread, no raft behind.
-//! Run by hand: `cargo test --release --test peer -- --ignored --nocapture rate`.
+//! Measures how many items one core forwards: both ends run on one thread, without
+//! raft. Run it by hand: `cargo test --release --test peer -- --ignored --nocapture rate`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who is turned away at the door.
+//! Which peers are rejected.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use tonic::Code;
 
 use crate::cluster::{CLUSTER, Place, SECRET, soon};
 
-fn stranger(cluster: &str, secret: Option<&str>) -> PeerNetwork {
+fn peer_of(cluster: &str, secret: Option<&str>) -> PeerNetwork {
     PeerNetwork::new(PeerIdentity::new(cluster, 2, secret).unwrap(), Options::default())
 }
 
-async fn knock(place: &Place, who: &PeerNetwork, target: NodeId) -> Option<Code> {
+/// The code with which `place` rejects a call for `target`, if it does.
+async fn rejection(place: &Place, who: &PeerNetwork, target: NodeId) -> Option<Code> {
     match who.read_index(target, &place.peer(), soon()).await {
         Err(CallError::Call { source, .. }) => Some(source.code()),
         Ok(_) | Err(_) => None,
@@ -22,16 +23,16 @@ async fn knock(place: &Place, who: &PeerNetwork, target: NodeId) -> Option<Code>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_peers_of_the_cluster_are_let_in() {
+async fn only_peers_of_the_cluster_are_accepted() {
     let mut place = Place::new(1);
     place.start().await;
-    let friend = stranger(CLUSTER, Some(SECRET));
-    assert_eq!(knock(&place, &friend, 1).await, None);
-    assert_eq!(knock(&place, &friend, 3).await, Some(Code::FailedPrecondition));
+    let member = peer_of(CLUSTER, Some(SECRET));
+    assert_eq!(rejection(&place, &member, 1).await, None);
+    assert_eq!(rejection(&place, &member, 3).await, Some(Code::FailedPrecondition));
     let denied = Some(Code::PermissionDenied);
-    assert_eq!(knock(&place, &stranger("other", Some(SECRET)), 1).await, denied);
-    assert_eq!(knock(&place, &stranger(CLUSTER, Some("wrong")), 1).await, denied);
-    assert_eq!(knock(&place, &stranger(CLUSTER, None), 1).await, denied);
+    assert_eq!(rejection(&place, &peer_of("other", Some(SECRET)), 1).await, denied);
+    assert_eq!(rejection(&place, &peer_of(CLUSTER, Some("wrong")), 1).await, denied);
+    assert_eq!(rejection(&place, &peer_of(CLUSTER, None), 1).await, denied);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,27 +40,27 @@ async fn a_peer_known_by_address_alone_says_who_it_is() {
     let mut place = Place::new(1);
     place.start().await;
     let addr = place.addr.to_string();
-    let hello = stranger(CLUSTER, Some(SECRET)).hello(&addr, soon()).await.unwrap();
+    let hello = peer_of(CLUSTER, Some(SECRET)).hello(&addr, soon()).await.unwrap();
     assert_eq!((hello.node, hello.cluster.as_str()), (1, CLUSTER));
-    assert!(stranger("other", Some(SECRET)).hello(&addr, soon()).await.is_err());
+    assert!(peer_of("other", Some(SECRET)).hello(&addr, soon()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_comes_in_order() {
     let mut place = Place::new(1);
     place.start().await;
-    let friend = stranger(CLUSTER, Some(SECRET));
-    let events = friend.history(1, &place.peer(), (3, 5_000), soon()).await.unwrap();
+    let member = peer_of(CLUSTER, Some(SECRET));
+    let events = member.history(1, &place.peer(), (3, 5_000), soon()).await.unwrap();
     let events: Vec<_> = events.try_collect().await.unwrap();
     let wanted: Vec<_> = (3..=5_000).map(|n| format!("event {n}")).collect();
     assert_eq!(events, wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_is_down_is_no_long_wait() {
+async fn a_peer_that_is_down_fails_a_call_soon() {
     let place = Place::new(1);
-    let friend = stranger(CLUSTER, Some(SECRET));
+    let member = peer_of(CLUSTER, Some(SECRET));
     let began = Instant::now();
-    assert_eq!(knock(&place, &friend, 1).await, Some(Code::Unavailable));
+    assert_eq!(rejection(&place, &member, 1).await, Some(Code::Unavailable));
     assert!(began.elapsed() < Duration::from_secs(2));
 }

@@ -51,25 +51,25 @@ async fn a_peer_that_never_acknowledges_is_tried_again() {
     const ITEMS: usize = 20;
     let mut places = cluster::<3>().await;
     let first = leader(&places).await;
-    let deaf = (first + 1) % 3;
-    places[deaf].deaf.store(true, Ordering::SeqCst);
-    places[deaf].kill();
-    places[deaf].start().await;
+    let silent = (first + 1) % 3;
+    places[silent].ignores_appends.store(true, Ordering::SeqCst);
+    places[silent].kill();
+    places[silent].start().await;
     for _ in 0..ITEMS {
         write(&places[first], "more").await;
     }
-    // Heard again only by a stream that is opened after the first fell silent.
-    within(async || places[deaf].unheard().then_some(())).await;
-    let behind = places[deaf].machine.count();
+    // Only a new stream can reach it, since the first one gets no answer.
+    within(async || places[silent].append_ignored().then_some(())).await;
+    let behind = places[silent].machine.count();
     assert!(behind < ITEMS, "{behind}");
-    places[deaf].deaf.store(false, Ordering::SeqCst);
-    within(async || (places[deaf].machine.count() == ITEMS).then_some(())).await;
+    places[silent].ignores_appends.store(false, Ordering::SeqCst);
+    within(async || (places[silent].machine.count() == ITEMS).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_given_up_holds_on_to_nothing() {
+async fn a_dropped_append_stream_drops_its_input() {
     let mut place = Place::new(1);
-    place.deaf.store(true, Ordering::SeqCst);
+    place.ignores_appends.store(true, Ordering::SeqCst);
     place.start().await;
     let identity = PeerIdentity::new(CLUSTER, 2, Some(SECRET)).unwrap();
     let mut network = PeerNetwork::new(identity, Options::default());
@@ -84,11 +84,11 @@ async fn a_stream_given_up_holds_on_to_nothing() {
     tx.send(request).await.unwrap();
     let (input, option) = (ReceiverStream::new(rx), RPCOption::new(Duration::from_secs(1)));
     let replies = RaftNetworkV2::stream_append(&mut remote, input, option).await.unwrap();
-    within(async || place.unheard().then_some(())).await;
+    within(async || place.append_ignored().then_some(())).await;
     assert!(!tx.is_closed());
     drop(replies);
-    // At once, not when the transport gets round to it: openraft's next stream
-    // to this peer waits for a lock that this input may hold.
+    // The input is dropped at once, and not when the transport drops its stream:
+    // openraft's next stream to this peer waits for a lock that this input may hold.
     assert!(tx.is_closed());
 }
 
@@ -104,7 +104,7 @@ async fn a_peer_that_is_down_is_not_hammered() {
         write(&places[first], "more").await;
     }
     let dialed = places[first].dialed.load(Ordering::SeqCst) - before;
-    // A heartbeat each 60 ms and an append each backoff, with room.
+    // A heartbeat every 60 ms and an append after each backoff, with a margin.
     assert!(dialed < 60, "{dialed} connections a second to a dead peer");
 }
 

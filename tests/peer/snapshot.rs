@@ -1,4 +1,4 @@
-//! Snapshots between nodes, whole or not at all.
+//! Snapshots between nodes are installed completely or not at all.
 
 use std::fs;
 
@@ -54,8 +54,9 @@ fn files(place: &Place) -> Vec<String> {
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Sends `content` to an empty node as node 9 of term 5 would, changed by `spoil`.
-async fn sent(spoil: impl FnOnce(&mut Vec<Part>)) -> (Result<(), Code>, Place) {
+/// Sends a snapshot to an empty node, as node 9 of term 5 would, after `damage` has
+/// changed its parts.
+async fn sent(damage: impl FnOnce(&mut Vec<Part>)) -> (Result<(), Code>, Place) {
     let mut place = Place::new(1);
     place.start().await;
     let content = b"\0\0\0\x05first\0\0\0\x06second";
@@ -77,7 +78,7 @@ async fn sent(spoil: impl FnOnce(&mut Vec<Part>)) -> (Result<(), Code>, Place) {
         sha256: Sha256::digest(content).to_vec().into(),
     };
     let mut parts = vec![Part::Head(head), piece(0, one), piece(one.len(), two)];
-    spoil(&mut parts);
+    damage(&mut parts);
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", place.addr));
     let channel = channel.unwrap().connect_lazy();
     let identity = PeerIdentity::new(CLUSTER, 9, Some(SECRET)).unwrap();
@@ -89,7 +90,7 @@ async fn sent(spoil: impl FnOnce(&mut Vec<Part>)) -> (Result<(), Code>, Place) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_snapshot_is_installed() {
+async fn a_complete_snapshot_is_installed() {
     let (result, place) = sent(|_| {}).await;
     assert_eq!(result, Ok(()));
     assert_eq!(place.machine.items(), ["first", "second"]);
@@ -98,8 +99,8 @@ async fn a_whole_snapshot_is_installed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_is_refused_and_leaves_nothing() {
-    type Spoil = fn(&mut Vec<Part>);
-    let spoils: [(&str, Spoil, Code); 5] = [
+    type Damage = fn(&mut Vec<Part>);
+    let cases: [(&str, Damage, Code); 5] = [
         ("crc", |parts| piece(parts, |p| p.crc32c ^= 1), Code::DataLoss),
         (
             "byte",
@@ -120,8 +121,8 @@ async fn a_damaged_snapshot_is_refused_and_leaves_nothing() {
             Code::DataLoss,
         ),
     ];
-    for (what, spoil, code) in spoils {
-        let (result, place) = sent(spoil).await;
+    for (what, damage, code) in cases {
+        let (result, place) = sent(damage).await;
         assert_eq!(result, Err(code), "{what}");
         assert_eq!(place.machine.count(), 0, "{what}");
         within(async || files(&place).is_empty().then_some(())).await;

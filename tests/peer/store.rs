@@ -1,5 +1,5 @@
-//! A log and a state machine in memory, as little as openraft needs. They
-//! outlive the node that uses them, as a disk would.
+//! A minimal log and state machine in memory. They outlive the node that uses them,
+//! as a disk would.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,10 +20,10 @@ use openraft::storage::{
 use openraft::{EntryPayload, LogState, OptionalSend};
 
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Kept>>);
+pub struct Log(Arc<Mutex<LogContent>>);
 
 #[derive(Default)]
-struct Kept {
+struct LogContent {
     entries: BTreeMap<u64, Entry>,
     purged: Option<LogId>,
     vote: Option<Vote>,
@@ -34,8 +34,8 @@ impl RaftLogReader<TypeConfig> for Log {
         &mut self,
         range: R,
     ) -> io::Result<Vec<Entry>> {
-        let kept = self.0.lock().unwrap();
-        Ok(kept.entries.range(range).map(|(_, entry)| entry.clone()).collect())
+        let log = self.0.lock().unwrap();
+        Ok(log.entries.range(range).map(|(_, entry)| entry.clone()).collect())
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -63,9 +63,9 @@ impl RaftLogStorage<TypeConfig> for Log {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let kept = self.0.lock().unwrap();
-        let last = kept.entries.last_key_value().map(|(_, entry)| entry.log_id);
-        Ok(LogState { last_purged_log_id: kept.purged, last_log_id: last.or(kept.purged) })
+        let log = self.0.lock().unwrap();
+        let last = log.entries.last_key_value().map(|(_, entry)| entry.log_id);
+        Ok(LogState { last_purged_log_id: log.purged, last_log_id: last.or(log.purged) })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -82,9 +82,9 @@ impl RaftLogStorage<TypeConfig> for Log {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut kept = self.0.lock().unwrap();
-        kept.entries.extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
-        drop(kept);
+        let mut log = self.0.lock().unwrap();
+        log.entries.extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
+        drop(log);
         callback.io_completed(Ok(()));
         Ok(())
     }
@@ -96,9 +96,9 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        let mut kept = self.0.lock().unwrap();
-        kept.entries = kept.entries.split_off(&(upto.index + 1));
-        kept.purged = Some(upto);
+        let mut log = self.0.lock().unwrap();
+        log.entries = log.entries.split_off(&(upto.index + 1));
+        log.purged = Some(upto);
         Ok(())
     }
 }
@@ -195,8 +195,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFile>>> {
-        let kept = self.state.lock().unwrap().snapshot.clone();
-        Ok(kept.map(|(meta, snapshot)| SnapshotOf::<TypeConfig, _> { meta, snapshot }))
+        let log = self.state.lock().unwrap().snapshot.clone();
+        Ok(log.map(|(meta, snapshot)| SnapshotOf::<TypeConfig, _> { meta, snapshot }))
     }
 }
 

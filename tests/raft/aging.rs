@@ -1,5 +1,5 @@
-//! What a node knows of how far it is behind: the age of local reads, and clocks
-//! that are apart.
+//! What a node knows about its delay: the age of local reads, and the skew of
+//! clocks.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn a_local_read_says_how_old_it_may_be() {
         })
         .await;
     }
-    // Without a majority the age grows, and never falls.
+    // Without a majority the age grows and never falls.
     let alone = cluster.store(0);
     for at in 1..3 {
         cluster.stop(at).await;
@@ -40,12 +40,12 @@ async fn a_local_read_says_how_old_it_may_be() {
     })
     .await;
     assert!(asked.elapsed() >= Duration::from_secs(3));
-    // Started without one, it cannot know how old its disk is.
+    // A node that starts without a majority cannot know how old its state is.
     drop(alone);
     cluster.stop(0).await;
     cluster.start_node(0).await;
     assert_eq!(age(&cluster.store(0)).await, None);
-    // With one it is young again.
+    // With a majority the state becomes current again.
     cluster.start_node(1).await;
     cluster.settled().await;
     let back = cluster.store(0);
@@ -56,7 +56,7 @@ async fn a_local_read_says_how_old_it_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_that_are_apart_are_told_in_health() {
+async fn health_warns_of_skewed_clocks() {
     const START_MS: u64 = 1_700_000_000_000;
     let mut cluster = Cluster::start_at(ManualClock::at(START_MS)).await;
     let steady = cluster.clock.clone();
@@ -69,7 +69,7 @@ async fn clocks_that_are_apart_are_told_in_health() {
         };
         until("it knows the clocks of both", near).await;
     }
-    // One comes back with a clock that somebody set wrong.
+    // One node returns with a wrong clock.
     let id = cluster.options(2).node_id;
     cluster.stop(2).await;
     cluster.clock = ManualClock::at(START_MS + 12_000);
@@ -79,10 +79,10 @@ async fn clocks_that_are_apart_are_told_in_health() {
         let warning = store.health().await.cluster.unwrap().warning;
         warning.is_some_and(|warning| warning.contains(&text))
     };
-    let told = format!("more than 5 s apart: node {id} is 12.0 s ahead of this node's");
-    until("the others warn", || warns(one.clone(), told.clone())).await;
+    let warning = format!("more than 5 s apart: node {id} is 12.0 s ahead of this node's");
+    until("the others warn", || warns(one.clone(), warning.clone())).await;
     until("it warns", || warns(ahead.clone(), "is 12.0 s behind this node's".to_owned())).await;
-    // And with one that agrees within the allowance.
+    // It returns with a clock that agrees within the allowance.
     drop(ahead);
     cluster.stop(2).await;
     steady.set_wall_ms(START_MS);

@@ -1,5 +1,5 @@
-//! Nodes that were away, for longer than the log is kept or all at once, and
-//! replicas compared to the last byte.
+//! Nodes that were down, one for longer than the log is kept, or all of them at once;
+//! and replicas that are compared byte by byte.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +13,10 @@ use support::cluster::Cluster;
 use support::raft_calls::{everything, get, history, mixed, set, soon, until, whole_history, work};
 
 const SNAPSHOT_ENTRIES: u64 = 40;
-/// How often peers come and go before an archive has fetched what it lacks.
+/// How often peers restart before an archive must have fetched what it lacks.
 const ARCHIVED_WITHIN: usize = 5;
 
-/// A snapshot after few entries, and hardly any kept behind it.
+/// Takes a snapshot after few entries, and keeps hardly any behind it.
 fn small_snapshots(options: &mut Options) {
     options.consensus.snapshot_entries = SNAPSHOT_ENTRIES;
     options.consensus.keep_entries = 10;
@@ -53,7 +53,7 @@ async fn a_node_away_for_longer_than_the_log_comes_back_by_snapshot() {
     load(&*cluster.any(), 30..300).await;
     work(&*cluster.any(), 1_002, true).await;
     let leader = cluster.store(leader);
-    until("the log that is missed is gone", || async {
+    until("the missed entries are purged", || async {
         let snapshot = leader.health().await.cluster.unwrap().snapshot_index;
         snapshot > missed_from + 5 * SNAPSHOT_ENTRIES
     })
@@ -75,8 +75,8 @@ async fn a_node_away_for_longer_than_the_log_comes_back_by_snapshot() {
     cluster.restart(away).await;
     let back = cluster.store(away);
     until("it has caught up", || async { back.health().await.cluster.unwrap().caught_up }).await;
-    let seen = written.load(Ordering::Acquire);
-    until("writes go on", || async { written.load(Ordering::Acquire) > seen + 20 }).await;
+    let before = written.load(Ordering::Acquire);
+    until("writes go on", || async { written.load(Ordering::Acquire) > before + 20 }).await;
     stop.store(true, Ordering::Release);
     writer.await.unwrap();
     for n in 0..written.load(Ordering::Acquire) {
@@ -84,7 +84,8 @@ async fn a_node_away_for_longer_than_the_log_comes_back_by_snapshot() {
     }
     assert_all_equal(&cluster).await;
 
-    // What it did not see happen its archive has fetched: it needs nobody.
+    // Its archive has fetched the events that it missed, so it needs no peer to
+    // answer.
     let events = whole_history(&*back).await;
     drop(leader);
     for attempt in 0.. {
@@ -123,7 +124,7 @@ async fn all_nodes_at_once_come_back_with_everything() {
             assert_eq!(whole_history(&*store).await, events);
         }
     }
-    // Remembered requests too, also those in no log any more.
+    // Requests are still remembered, even those that were purged from the log.
     let again = cluster.any().submit(mixed(8), soon()).await.unwrap();
     let revision = cluster.any().health().await.revision;
     assert_eq!(revision.0 as usize, events.len(), "{again:?}");
@@ -131,7 +132,7 @@ async fn all_nodes_at_once_come_back_with_everything() {
     assert_all_equal(&cluster).await;
 }
 
-/// Snapshots hold every table, those for requests and sessions too, which no
+/// Snapshots hold every table, including those for requests and sessions, which no
 /// question shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_of_one_entry_are_the_same_bytes_on_every_node() {
@@ -139,7 +140,7 @@ async fn snapshots_of_one_entry_are_the_same_bytes_on_every_node() {
     let mut found: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
     let mut compared = 0;
     for n in 0..40 * SNAPSHOT_ENTRIES {
-        // In turns, so that every node's session is remembered.
+        // Alternate between the nodes, so that the session of each is remembered.
         let store = cluster.store(n as usize % 3);
         store.submit(mixed(n), soon()).await.unwrap();
         for at in 0..3 {

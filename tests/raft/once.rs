@@ -1,4 +1,4 @@
-//! A command asked for again is carried out once, whoever is asked and
+//! A command that is sent again is applied once, whichever node receives it and
 //! whichever node leads meanwhile.
 
 use bytes::Bytes;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use support::cluster::{Cluster, SECRET};
 use support::raft_calls::{named, set, soon, whole_history};
 
-/// A session that no node has drawn.
+/// A session that no node uses.
 const SESSION: u64 = 77;
 
-/// A command as a node of this session forwards it.
+/// A command as a node with this session forwards it.
 fn forwarded(sequence: u64, lowest: u64, value: &str) -> Bytes {
     let request = set("k", value);
     codec::encode_request(&codec::Request {
@@ -30,23 +30,23 @@ fn forwarded(sequence: u64, lowest: u64, value: &str) -> Bytes {
     })
 }
 
-/// Asks whoever leads, by way of a connection of its own.
+/// Forwards to the current leader, over a connection of its own.
 async fn forward(cluster: &Cluster, item: &Bytes) -> Reply {
     let deadline = soon();
     loop {
         let id = cluster.options(cluster.leader().await).node_id;
-        // As one of the leader's peers.
+        // Use the identity of one of the leader's peers.
         let identity = PeerIdentity::new("test", id % 3 + 1, Some(SECRET)).unwrap();
         let forwarder = Forwarder::new(PeerNetwork::new(identity, rpc::Options::default()));
         let asked = forwarder.submit(id, &cluster.members[&id], item.clone(), deadline).await;
         match asked {
             Ok(reply) => return codec::decode_reply(&reply).unwrap(),
-            // It changed meanwhile, or is about to: that is what asking again is for.
+            // The leader has changed or is about to, so try again.
             Err(ForwardError::NotLeader { .. } | ForwardError::Unsent) => {}
             Err(ForwardError::Unknown(_)) => {}
             Err(error @ ForwardError::Refused { .. }) => panic!("{error}"),
         }
-        assert!(Instant::now() < deadline, "nobody takes it");
+        assert!(Instant::now() < deadline, "no leader accepts it");
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_command_forwarded_again_is_applied_once() {
     assert!(matches!(&first, Reply::Set(written) if written.ok), "{first:?}");
     let both = tokio::join!(forward(&cluster, &item), forward(&cluster, &item));
     assert_eq!(both, (first.clone(), first.clone()));
-    // Two that race, and neither was answered before.
+    // Send the same command twice at once, before it was answered.
     let next = forwarded(1, 0, "2");
     let (one, other) = tokio::join!(forward(&cluster, &next), forward(&cluster, &next));
     assert_eq!(one, other);
@@ -72,9 +72,10 @@ async fn a_command_forwarded_again_is_applied_once() {
     assert_eq!(forward(&cluster, &next).await, one, "after a change of leader");
     cluster.restart(lost).await;
     cluster.stop_leader().await;
-    assert_eq!(forward(&cluster, &next).await, one, "after another");
+    assert_eq!(forward(&cluster, &next).await, one, "after another change of leader");
     assert_eq!(events_of(&cluster, "k").await, 2);
-    // What the node says has arrived is forgotten, and never done again.
+    // An answer that the node has acknowledged is forgotten, and its command is never
+    // applied again.
     let third = forward(&cluster, &forwarded(2, 2, "3")).await;
     assert!(matches!(third, Reply::Set(written) if written.ok));
     let late = forward(&cluster, &item).await;
@@ -103,7 +104,7 @@ async fn a_request_with_a_key_is_answered_alike_on_every_node() {
             other => panic!("{other:?}"),
         }
     }
-    // At once, on all nodes: one of them does it.
+    // Send it to all nodes at once: it is applied once.
     let stores: Vec<_> = cluster.stores().collect();
     let race = || named("order-2", 1, set("raced", "1"));
     let replies = tokio::join!(

@@ -1,5 +1,5 @@
-//! What a node refuses: peers of another cluster, folders of others, and
-//! snapshots that are not what was written.
+//! What a node refuses: peers of another cluster, folders of other nodes, and
+//! damaged snapshots.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,8 @@ use support::raft_calls::{get, mixed, set, soon, until};
 
 /// Long enough for many elections and attempts to send entries.
 const OBSERVED: Duration = Duration::from_secs(3);
-/// Flips in one snapshot file. The unit test of snapshots flips every byte.
+/// How many bits of a snapshot file are flipped, one at a time. The unit test of
+/// snapshots flips every byte.
 const FLIPS: usize = 12;
 
 fn small_snapshots(options: &mut Options) {
@@ -27,7 +28,7 @@ fn small_snapshots(options: &mut Options) {
     options.consensus.keep_entries = 10;
 }
 
-async fn elsewhere() -> TcpListener {
+async fn other_listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
@@ -43,7 +44,7 @@ async fn a_stranger_neither_joins_nor_disturbs() {
         |options| options.secret = None,
     ];
     for (number, wrong) in wrongs.into_iter().enumerate() {
-        // With a log of its own, which says nothing, and under an honest address.
+        // The stranger has an empty log, and the address of a member.
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options { data_dir: folder.path().to_owned(), ..cluster.options(away) };
         wrong(&mut options);
@@ -69,7 +70,6 @@ async fn a_stranger_neither_joins_nor_disturbs() {
     cluster.assert_replicas_equal().await;
 }
 
-/// It is one disk that was lost, whatever its node believes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lost_its_folder_does_not_take_the_leader_with_it() {
     let mut cluster = Cluster::start().await;
@@ -87,17 +87,17 @@ async fn a_node_that_lost_its_folder_does_not_take_the_leader_with_it() {
     for folder in ["log", "snapshots", "archive"] {
         fs::remove_dir_all(cluster.options(away).data_dir.join(folder)).unwrap();
     }
-    // With its name there, the loss is noticed.
-    let listener = elsewhere().await;
+    // The file with the node's name is still there, so the loss is noticed.
+    let listener = other_listener().await;
     let started = Running::start(cluster.options(away), cluster.clock.clone(), listener).await;
     let error = started.err().expect("a log was here").to_string();
     assert!(error.contains("log"), "{error}");
     fs::remove_file(cluster.options(away).data_dir.join("node.toml")).unwrap();
     cluster.start_node(away).await;
     let mut expelled = cluster.store(away).expelled();
-    let told = expelled.wait_for(Option::is_some);
-    let told = timeout(Duration::from_secs(30), told).await.expect("it is told so").unwrap();
-    assert_eq!(*told, Some(Expelled::Wiped));
+    let reason = expelled.wait_for(Option::is_some);
+    let reason = timeout(Duration::from_secs(30), reason).await.expect("it learns why").unwrap();
+    assert_eq!(*reason, Some(Expelled::Wiped));
     store.submit(set("after", "1"), soon()).await.unwrap();
     assert_eq!(get(&*store, "after").await.as_deref(), Some("1"));
     let health = store.health().await;
@@ -111,7 +111,7 @@ async fn a_folder_serves_one_process_of_one_node() {
     let refused = |options: Options| {
         let clock = clock.clone();
         async move {
-            let started = Running::start(options, clock, elsewhere().await).await;
+            let started = Running::start(options, clock, other_listener().await).await;
             started.err().expect("refused").to_string()
         }
     };
@@ -126,7 +126,7 @@ async fn a_folder_serves_one_process_of_one_node() {
     assert!(foreign.contains("not to node 1 of cluster 'another'"), "{foreign}");
     let folder = cluster.options(0).data_dir;
     assert!(foreign.contains(folder.to_str().unwrap()), "{foreign}");
-    // None of that changed anything.
+    // None of these attempts changed anything.
     cluster.restart(0).await;
     assert_eq!(get(&*cluster.store(0), "k").await.as_deref(), Some("1"));
 }
@@ -146,25 +146,25 @@ async fn a_damaged_snapshot_is_refused_with_its_name_and_a_way_out() {
     drop(node);
     cluster.stop(0).await;
     let path = newest(&cluster.options(0).data_dir.join("snapshots"));
-    let whole = fs::read(&path).unwrap();
+    let intact = fs::read(&path).unwrap();
     for flip in 0..FLIPS {
-        let mut damaged = whole.clone();
-        // First record, last byte, and anywhere.
+        let mut damaged = intact.clone();
+        // Flip a bit in the first record, in the last byte, and anywhere else.
         let at = match flip {
             0 => 3,
-            1 => whole.len() - 1,
-            _ => rng.random_range(0..whole.len()),
+            1 => intact.len() - 1,
+            _ => rng.random_range(0..intact.len()),
         };
         damaged[at] ^= 1 << rng.random_range(0..8);
         fs::write(&path, damaged).unwrap();
-        let listener = elsewhere().await;
+        let listener = other_listener().await;
         let started = Running::start(cluster.options(0), cluster.clock.clone(), listener).await;
         let error = started.err().expect("a damaged snapshot").to_string();
         assert!(error.contains(path.to_str().unwrap()), "byte {at}: {error}");
         assert!(error.contains("cluster replace"), "byte {at}: {error}");
-        assert_eq!(newest(path.parent().unwrap()), path, "it is left as it is");
+        assert_eq!(newest(path.parent().unwrap()), path, "the damaged file is still there");
     }
-    fs::write(&path, whole).unwrap();
+    fs::write(&path, intact).unwrap();
     cluster.restart(0).await;
     cluster.assert_replicas_equal().await;
 }

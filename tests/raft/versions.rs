@@ -1,6 +1,6 @@
-//! Neighbouring versions: a node that speaks one version more works with the
-//! others, in any office, and a cluster is upgraded node by node; what only the
-//! newer ones know waits for the last of them. What is too
+//! Adjacent versions: a node that speaks one version more works with the others, as
+//! leader and as follower, and a cluster is upgraded node by node. Rules that only
+//! newer nodes know come into force once all nodes know them. A folder that is too
 //! new is refused in one line.
 
 use std::fs::{self, File};
@@ -15,16 +15,16 @@ use tokio::net::TcpListener;
 use support::cluster::{Cluster, Running};
 use support::raft_calls::{get, mixed, set, soon, until};
 
-/// Where a segment of the log says its format and its checksum.
+/// The places of the format and the checksum in a segment of the log.
 const LOG_FORMAT: std::ops::Range<usize> = 8..12;
 const LOG_CHECKSUM: std::ops::Range<usize> = 12..16;
 const LOG_HEADER_BYTES: usize = 512;
 
-/// A snapshot ends with its mark, of which the last byte is the version, its
-/// length and its digest.
+/// A snapshot ends with a mark, whose last byte is the version, followed by the
+/// length and the digest.
 const BEHIND_SNAPSHOT_VERSION: u64 = 1 + 8 + 32;
 
-/// The first two are of the version before.
+/// The first two nodes speak only the previous version.
 fn third_is_ahead(options: &mut Options) {
     if options.node_id != 3 {
         options.speaks = 1..=1;
@@ -45,8 +45,8 @@ fn third_is_too_far_ahead(options: &mut Options) {
     }
 }
 
-/// Writes on each node and reads it on each.
-async fn works(cluster: &Cluster, name: &str) {
+/// Writes on each node, and reads each write on every node.
+async fn assert_works(cluster: &Cluster, name: &str) {
     for (at, store) in cluster.stores().enumerate() {
         let key = format!("{name}/{at}");
         store.submit(set(&key, "1"), soon()).await.unwrap();
@@ -56,7 +56,7 @@ async fn works(cluster: &Cluster, name: &str) {
     }
 }
 
-async fn leads(cluster: &Cluster, id: u64) {
+async fn make_leader(cluster: &Cluster, id: u64) {
     let leader = cluster.store(cluster.leader().await);
     leader.cluster().unwrap().transfer(Some(id), soon()).await.unwrap();
     until("it leads", || async {
@@ -69,33 +69,37 @@ async fn leads(cluster: &Cluster, id: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
     let mut cluster = Cluster::start_with(third_is_ahead).await;
-    works(&cluster, "beside").await;
-    leads(&cluster, 3).await;
-    works(&cluster, "led").await;
-    assert_eq!(together(&cluster, 2).await, 1, "the new rules do not wait for all to know them");
-    // So long that it comes back by a snapshot of a node that is behind.
-    leads(&cluster, 1).await;
+    assert_works(&cluster, "beside").await;
+    make_leader(&cluster, 3).await;
+    assert_works(&cluster, "led").await;
+    assert_eq!(
+        protocol(&cluster, 2).await,
+        1,
+        "the new rules came into force before all nodes knew them"
+    );
+    // It misses so much that it needs a snapshot from an older node.
+    make_leader(&cluster, 1).await;
     cluster.stop(2).await;
     for n in 0..200 {
         cluster.any().submit(mixed(n), soon()).await.unwrap();
     }
     cluster.restart(2).await;
-    works(&cluster, "back").await;
+    assert_works(&cluster, "back").await;
     cluster.set_tweak(all_are_ahead);
     for at in 0..3 {
         cluster.stop(at).await;
-        works(&cluster, &format!("without {at}")).await;
+        assert_works(&cluster, &format!("without {at}")).await;
         cluster.restart(at).await;
-        works(&cluster, &format!("upgraded {at}")).await;
+        assert_works(&cluster, &format!("upgraded {at}")).await;
     }
     cluster.work_as_one_version().await;
-    works(&cluster, "upgraded").await;
-    // What all know is not forgotten with the office, or while one is away.
+    assert_works(&cluster, "upgraded").await;
+    // The rules stay in force after a change of leader and while a node is down.
     cluster.stop(2).await;
-    assert_eq!(together(&cluster, 0).await, 2);
+    assert_eq!(protocol(&cluster, 0).await, 2);
     cluster.restart(2).await;
     cluster.assert_replicas_equal().await;
-    // One that speaks nothing of what they speak stays outside.
+    // A node without a common version stays outside.
     cluster.stop(2).await;
     cluster.set_tweak(third_is_too_far_ahead);
     cluster.start_node(2).await;
@@ -104,24 +108,27 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
         cluster.store((n % 2) as usize).submit(mixed(n), soon()).await.unwrap();
     }
     let (inside, outside) = (cluster.store(0).health().await, cluster.store(2).health().await);
-    assert!(outside.revision < inside.revision, "it follows");
+    assert!(outside.revision < inside.revision, "it replicates");
     assert!(!outside.cluster.unwrap().caught_up);
     assert_eq!(cluster.store(0).health().await.cluster.unwrap().term, term);
 }
 
-/// In which version the node at `at` says that they work together.
-async fn together(cluster: &Cluster, at: usize) -> u32 {
+/// The version that the node at `at` reports as the one in use.
+async fn protocol(cluster: &Cluster, at: usize) -> u32 {
     cluster.store(at).health().await.cluster.unwrap().protocol
 }
 
-/// Changes what a folder says of its own version.
-type Age = fn(&Path);
+/// Changes the version that a folder names.
+type MakeNewer = fn(&Path);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_too_new_is_refused_in_one_line() {
-    let ages: [(Age, &str); 3] =
-        [(newer_name, "format 2"), (newer_log, "log format 2"), (newer_snapshot, "of version 2")];
-    for (age, named) in ages {
+    let changes: [(MakeNewer, &str); 3] = [
+        (newer_node_file, "format 2"),
+        (newer_log, "log format 2"),
+        (newer_snapshot, "of version 2"),
+    ];
+    for (make_newer, named) in changes {
         let mut cluster = Cluster::start_with(third_is_ahead).await;
         for n in 0..100 {
             cluster.any().submit(mixed(n), soon()).await.unwrap();
@@ -131,7 +138,7 @@ async fn a_folder_that_is_too_new_is_refused_in_one_line() {
         })
         .await;
         cluster.stop(0).await;
-        age(&cluster.options(0).data_dir);
+        make_newer(&cluster.options(0).data_dir);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let started = Running::start(cluster.options(0), cluster.clock.clone(), listener).await;
         let why = started.err().expect("it is too new").to_string();
@@ -141,7 +148,7 @@ async fn a_folder_that_is_too_new_is_refused_in_one_line() {
     }
 }
 
-fn newer_name(data_dir: &Path) {
+fn newer_node_file(data_dir: &Path) {
     let path = data_dir.join("node.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("format = 1"), "{text}");
@@ -149,7 +156,7 @@ fn newer_name(data_dir: &Path) {
 }
 
 fn newer_log(data_dir: &Path) {
-    let path = only(&data_dir.join("log"), "wal");
+    let path = first_file(&data_dir.join("log"), "wal");
     let mut content = fs::read(&path).unwrap();
     let header = &mut content[..LOG_HEADER_BYTES];
     header[LOG_FORMAT].copy_from_slice(&2_u32.to_le_bytes());
@@ -160,7 +167,7 @@ fn newer_log(data_dir: &Path) {
 }
 
 fn newer_snapshot(data_dir: &Path) {
-    let path = only(&data_dir.join("snapshots"), "snapshot");
+    let path = first_file(&data_dir.join("snapshots"), "snapshot");
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let at = file.metadata().unwrap().len() - BEHIND_SNAPSHOT_VERSION;
     let mut version = [0];
@@ -169,8 +176,8 @@ fn newer_snapshot(data_dir: &Path) {
     file.write_all_at(b"2", at).unwrap();
 }
 
-/// The first file of a folder that ends so.
-fn only(folder: &Path, extension: &str) -> PathBuf {
+/// The first file in a folder with this extension.
+fn first_file(folder: &Path, extension: &str) -> PathBuf {
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let mut files: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|end| end == extension)).collect();

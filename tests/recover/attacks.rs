@@ -1,6 +1,6 @@
-//! What may be wrong with a survivor's folder, or with where its file is to
-//! go: refused in one line, or recovered and said. The folder stays as it is
-//! in any case, and nothing is left behind.
+//! Problems with a survivor's folder, or with the target of recovery: each is refused
+//! in one line, or recovered and reported. The folder never changes, and nothing is
+//! left behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,13 @@ use crate::survivor::{
     SETS, copy, files, log_options, names, set, start, submit, survivor, survivor_of_segments,
 };
 
-/// What the disk cuts and keeps whole.
+/// The unit that a disk writes completely or not at all.
 const SECTOR_BYTES: usize = 512;
 
-/// Places at which the archive is damaged, one at a time.
+/// How many bits of the archive are flipped, one at a time.
 const FLIPS: usize = 12;
 
-/// A folder for the file, and what `recover` is told.
+/// A folder into which `recover` writes its file.
 struct Target {
     dir: TempDir,
 }
@@ -44,30 +44,31 @@ impl Target {
         self.dir.path().join("state.db")
     }
 
-    /// Recovers `source`, which stays as it is; gives what was said.
+    /// Recovers `source`, which must not change, and returns the output.
     fn recovers(&self, source: &Path) -> String {
         let before = files(source);
         let file = self.file();
-        let said = done(&[], &["recover", "--data-dir", path(source), "--to-sqlite", path(&file)]);
+        let output =
+            done(&[], &["recover", "--data-dir", path(source), "--to-sqlite", path(&file)]);
         assert!(files(source) == before, "the folder was changed");
         assert_eq!(names(self.dir.path()), ["state.db".to_owned()].into());
-        said
+        output
     }
 
-    /// Is refused in one line; nothing is left.
+    /// Recovery must be refused in one line, and leave nothing.
     fn refuses(&self, source: &Path) -> (i32, String) {
         let before = files(source);
-        let there = names(self.dir.path());
+        let names_before = names(self.dir.path());
         let file = self.file();
-        let told =
+        let failure =
             refused(&[], &["recover", "--data-dir", path(source), "--to-sqlite", path(&file)]);
         assert!(files(source) == before, "the folder was changed");
-        assert_eq!(names(self.dir.path()), there, "something is left");
-        told
+        assert_eq!(names(self.dir.path()), names_before, "something is left");
+        failure
     }
 
-    /// Reads the whole file by `export`, and every link by `import`.
-    fn is_whole(&self) -> String {
+    /// Exports the whole file, and has `import` check the chain.
+    fn check_complete(&self) -> String {
         let export = self.dir.path().join("state.jsonl");
         done(&[setting("DB_PATH", self.file().display())], &["export", path(&export)]);
         done(&[], &["import", "--dry-run", path(&export)])
@@ -85,7 +86,7 @@ fn flip(file: &Path, at: usize) {
     fs::write(file, content).unwrap();
 }
 
-/// Appends an entry that nobody committed.
+/// Appends an entry that was never committed.
 async fn append(dir: &Path, payload: Vec<u8>) -> u64 {
     let last = ReadOnlyLog::read(&dir.join("log")).unwrap().last().unwrap();
     let mut store = LogStore::open(&dir.join("log"), log_options()).unwrap();
@@ -114,7 +115,7 @@ async fn a_running_node_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_known_to_be_committed_is_there_and_said() {
+async fn entries_not_known_to_be_committed_are_recovered_and_reported() {
     let dir = survivor().await;
     let envelope = Envelope {
         origin: None,
@@ -129,16 +130,16 @@ async fn what_was_not_known_to_be_committed_is_there_and_said() {
     };
     let index = append(dir.path(), codec::encode_envelope(&envelope).to_vec()).await;
     let target = Target::new();
-    let said = target.recovers(dir.path());
-    assert!(said.contains(&format!("reached: index {index}, term ")), "{said}");
-    assert!(said.contains(&format!("this node knew: index {}", index - 1)), "{said}");
-    assert!(said.contains("not known to be committed: 1"), "{said}");
-    assert!(said.contains(&format!("state: revision {},", SETS + 1)), "{said}");
-    assert!(target.is_whole().contains(&format!("revision {},", SETS + 1)));
+    let output = target.recovers(dir.path());
+    assert!(output.contains(&format!("reached: index {index}, term ")), "{output}");
+    assert!(output.contains(&format!("this node knew: index {}", index - 1)), "{output}");
+    assert!(output.contains("not known to be committed: 1"), "{output}");
+    assert!(output.contains(&format!("state: revision {},", SETS + 1)), "{output}");
+    assert!(target.check_complete().contains(&format!("revision {},", SETS + 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_makes_no_sense_is_refused() {
+async fn an_entry_that_cannot_be_decoded_is_refused() {
     let dir = survivor().await;
     let index = append(dir.path(), vec![0xff; 10]).await;
     let (code, line) = Target::new().refuses(dir.path());
@@ -146,7 +147,7 @@ async fn an_entry_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_last_record_is_passed_over_where_it_is() {
+async fn a_torn_last_record_is_skipped_without_changing_the_log() {
     let dir = survivor().await;
     let before = files(&dir.path().join("log"));
     append(dir.path(), vec![7; 5_000]).await;
@@ -160,10 +161,10 @@ async fn a_torn_last_record_is_passed_over_where_it_is() {
     torn[changed[changed.len() / 2]..][..SECTOR_BYTES].fill(0);
     fs::write(dir.path().join("log").join(name), torn).unwrap();
     let target = Target::new();
-    let said = target.recovers(dir.path());
-    assert!(said.contains("ended in a record that was cut"), "{said}");
-    assert!(said.contains(&format!("state: revision {SETS},")), "{said}");
-    target.is_whole();
+    let output = target.recovers(dir.path());
+    assert!(output.contains("ended in a record that was cut"), "{output}");
+    assert!(output.contains(&format!("state: revision {SETS},")), "{output}");
+    target.check_complete();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,7 +206,7 @@ async fn damage_to_what_was_acknowledged_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_folder_of_ours_is_refused() {
+async fn a_folder_that_no_node_of_this_version_made_is_refused() {
     let dir = survivor().await;
     let node = fs::read_to_string(dir.path().join("node.toml")).unwrap();
     fs::write(dir.path().join("node.toml"), node.replace("format = 1", "format = 2")).unwrap();
@@ -222,7 +223,7 @@ async fn what_is_no_folder_of_ours_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_there_stays() {
+async fn an_existing_file_is_not_overwritten() {
     let dir = survivor().await;
     let target = Target::new();
     fs::write(target.file(), "mine").unwrap();
@@ -230,14 +231,14 @@ async fn a_file_that_is_there_stays() {
     assert!(code == 2 && line.contains("is there already"), "{line}");
     assert_eq!(fs::read(target.file()).unwrap(), b"mine");
     fs::remove_file(target.file()).unwrap();
-    // As a recovery that was killed, or that runs, has it.
+    // A recovery that was killed, or that is running, leaves this folder.
     fs::create_dir(target.dir.path().join("state.db.recovering")).unwrap();
     let (code, line) = target.refuses(dir.path());
     assert!(code == 1 && line.contains("state.db.recovering"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_survivors_own_folder_takes_no_file() {
+async fn the_file_cannot_be_put_into_the_survivors_folder() {
     let dir = survivor().await;
     let before = files(dir.path());
     for folder in [dir.path().to_owned(), dir.path().join("snapshots"), dir.path().join("log/..")] {
@@ -246,26 +247,26 @@ async fn the_survivors_own_folder_takes_no_file() {
         let (code, line) = refused(&[], &args);
         assert!(code == 2 && line.contains("lies in the data directory"), "{line}");
     }
-    assert!(files(dir.path()) == before, "something was changed");
+    assert!(files(dir.path()) == before, "the folder was changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_that_is_not_here_is_said() {
+async fn missing_history_is_reported() {
     let dir = survivor().await;
     fs::remove_dir_all(dir.path().join("archive")).unwrap();
     let target = Target::new();
-    let said = target.recovers(dir.path());
-    let first = said.split("history: from event ").nth(1).and_then(|rest| rest.split(' ').next());
+    let output = target.recovers(dir.path());
+    let first = output.split("history: from event ").nth(1).and_then(|rest| rest.split(' ').next());
     let first: u64 = first.expect("where it begins").parse().unwrap();
-    assert!(1 < first && first < SETS, "{said}");
-    assert!(said.contains(&format!("{} older ones are not on this node", first - 1)), "{said}");
-    let whole = target.is_whole();
+    assert!(1 < first && first < SETS, "{output}");
+    assert!(output.contains(&format!("{} older ones are not on this node", first - 1)), "{output}");
+    let whole = target.check_complete();
     assert!(whole.contains(&format!("{} events", SETS - first + 1)), "{whole}");
     assert!(whole.contains(&format!("revision {SETS},")), "{whole}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_archive_costs_history_alone() {
+async fn a_damaged_archive_costs_only_history() {
     let seed = std::env::var("SEED").map_or_else(|_| rand::random(), |s| s.parse().unwrap());
     println!("SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -279,9 +280,9 @@ async fn a_damaged_archive_costs_history_alone() {
         let at = rng.random_range(0..used);
         flip(&damaged.path().join("archive/db"), at);
         let target = Target::new();
-        let said = target.recovers(damaged.path());
-        assert!(said.contains(&format!("state: revision {SETS},")), "byte {at}: {said}");
-        let whole = target.is_whole();
+        let output = target.recovers(damaged.path());
+        assert!(output.contains(&format!("state: revision {SETS},")), "byte {at}: {output}");
+        let whole = target.check_complete();
         assert!(whole.contains(&format!("revision {SETS},")), "byte {at}: {whole}");
     }
 }
@@ -289,7 +290,7 @@ async fn a_damaged_archive_costs_history_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_leaves_nothing() {
     let dir = survivor().await;
-    // Without a snapshot there is no archive to copy, and SQLite meets the limit.
+    // Without a snapshot no archive is copied, so SQLite hits the limit.
     let large = tempfile::tempdir().unwrap();
     let store = start(large.path()).await;
     for n in 0..20 {
@@ -305,7 +306,7 @@ async fn a_full_disk_leaves_nothing() {
     for (dir, blocks, why) in [(&dir, 8, archive), (&dir, 100, archive), (&large, 2_000, sqlite)] {
         let target = Target::new();
         let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
-        // The signal that goes with the limit would end it.
+        // Without the trap, the signal for the limit would kill the process.
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let file = target.file();
         let args = ["recover", "--data-dir", path(dir.path()), "--to-sqlite", path(&file)];

@@ -1,5 +1,5 @@
-//! What lies on the disk of a node is damaged: the program does not start on it,
-//! and says in one line which file it is and what to do.
+//! Damage on a node's disk: the program does not start, and says in one line which
+//! file is damaged and what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::programs::{Plan, refused};
 
-/// Writes after which there is a snapshot and a log behind it.
+/// Enough writes for a snapshot and a log behind it.
 const WRITES: u64 = 250;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_folder_is_refused_with_the_way_out() {
+async fn a_damaged_folder_is_refused_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new("corrupt", dir.path());
     let nodes = plan.start().await;
@@ -34,8 +34,8 @@ async fn a_damaged_folder_is_refused_with_the_way_out() {
         assert_eq!(code, 1, "{line}");
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(line.contains(name) && line.contains("damaged"), "{line}");
-        assert!(line.contains("`cluster replace`"), "no way out: {line}");
-        // Made good, the folder serves again: nothing else was changed.
+        assert!(line.contains("`cluster replace`"), "the line does not say what to do: {line}");
+        // After the bit is flipped back, the folder must work: nothing else changed.
         flip(&path, middle);
     }
     let nodes = plan.start().await;
@@ -43,7 +43,7 @@ async fn a_damaged_folder_is_refused_with_the_way_out() {
     assert_eq!(health["revision"], json!(WRITES), "{health}");
 }
 
-/// The first file of a folder that ends so.
+/// The first file in a folder with this extension.
 fn first(folder: &Path, extension: &str) -> PathBuf {
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let mut files: Vec<PathBuf> =
@@ -52,7 +52,7 @@ fn first(folder: &Path, extension: &str) -> PathBuf {
     files.into_iter().next().expect("there is one")
 }
 
-/// How far a file was written: segments of the log are made larger than that.
+/// How far a file was written. Segments of the log are longer than that.
 fn written_bytes(path: &Path) -> u64 {
     let content = fs::read(path).unwrap();
     content.iter().rposition(|byte| *byte != 0).expect("it was written") as u64 + 1

@@ -1,6 +1,5 @@
-//! What the release before has left is opened by this one and says the same: a
-//! node that goes on where it was, folders whose logs are decided anew by the
-//! rules of their time, and an export.
+//! Data of the previous release gives the same answers in this one: the folder of a
+//! node, logs that are decided again by the rules of their time, and an export.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +25,7 @@ fn json(file: PathBuf) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// Unpacks a node's data directory, and gives where it is then.
+/// Unpacks a node's data directory, and returns its path.
 fn unpack(archive: &str, into: &Path) -> PathBuf {
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(recorded(archive)).arg("-C").arg(into);
@@ -35,7 +34,7 @@ fn unpack(archive: &str, into: &Path) -> PathBuf {
     into.join(node.trim_end_matches(".tar.gz"))
 }
 
-/// Asks a store what the release before was asked, as of the same moment.
+/// Asks a store the recorded questions, as of the same moment.
 async fn answers_alike(store: Arc<dyn Store>, clock: Arc<ManualClock>, folder: &str) {
     let service = Service::new(store, Options { clock, ..Options::default() });
     let asked = json(recorded(folder).join("answers.json"));
@@ -65,7 +64,7 @@ fn open(file: &Path, clock: Arc<ManualClock>) -> Arc<SqliteStore> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_goes_on_where_the_release_before_stopped() {
+async fn a_node_continues_where_the_previous_release_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let folder = unpack("raft/node1.tar.gz", dir.path());
     let clock = clock_of("raft");
@@ -81,7 +80,7 @@ async fn a_node_goes_on_where_the_release_before_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_logs_of_three_nodes_are_decided_as_they_were() {
+async fn the_logs_of_three_nodes_are_decided_as_before() {
     for node in ["node1", "node2", "node3"] {
         let dir = tempfile::tempdir().unwrap();
         let folder = unpack(&format!("raft-three/{node}.tar.gz"), dir.path());
@@ -95,7 +94,7 @@ async fn the_logs_of_three_nodes_are_decided_as_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_taken_in() {
+async fn an_export_of_the_previous_release_is_imported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("state.db");
     let env = [setting("DB_PATH", path(&file))];

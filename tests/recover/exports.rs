@@ -1,4 +1,4 @@
-//! A running node's state on its way out: of one moment, while writes go on.
+//! Exports of a running node: each shows one moment, while writes go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use crate::survivor::{request, sets, soon, start, submit};
 /// Commands of 128 events: more than a node keeps in memory, 10,000.
 const BULK: u64 = 100;
 
-/// Moments at which an export is begun beside the writes.
-const LOOKS: usize = 100;
+/// How many exports are begun while writes go on.
+const EXPORTS: usize = 100;
 
 async fn drain(export: Export) -> Result<Vec<Part>, StoreError> {
     let mut parts = Vec::new();
@@ -27,7 +27,7 @@ async fn drain(export: Export) -> Result<Vec<Part>, StoreError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_moment_while_writes_go_on() {
+async fn an_export_shows_one_moment_while_writes_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = start(dir.path()).await;
     for n in 0..BULK {
@@ -62,7 +62,8 @@ async fn one_moment_while_writes_go_on() {
             chain = event.chain;
         }
         assert_eq!((events.len() as u64, chain), (meta.revision.0, meta.chain));
-        // All keys are set at once: a state between two commands has them equal.
+        // Each command sets all keys, so they are equal in every state between two
+        // commands.
         let last = events.last().and_then(|event| event.new.clone()).expect("a value");
         let values: Vec<&Json> = parts
             .iter()
@@ -72,15 +73,15 @@ async fn one_moment_while_writes_go_on() {
             })
             .collect();
         assert!(values.len() == 128 && values.iter().all(|value| **value == last), "{last:?}");
-        let kept = |part: &Part| {
-            let own = |row: &Row| matches!(row, Row::Origin(..) | Row::Answer(..));
-            matches!(part, Part::Row(row) if own(row))
+        let is_internal = |part: &Part| {
+            let internal = |row: &Row| matches!(row, Row::Origin(..) | Row::Answer(..));
+            matches!(part, Part::Row(row) if internal(row))
         };
-        assert!(!parts.iter().any(kept), "a node's own rows went along");
+        assert!(!parts.iter().any(is_internal), "the export holds rows for the node alone");
     }
-    for _ in 0..LOOKS {
+    for _ in 0..EXPORTS {
         let mut export = store.export(soon()).await.unwrap();
-        // The rows come first, and command n made the revisions up to 128 (n + 1).
+        // The rows come first, and command n produced the revisions up to 128 (n + 1).
         let wanted = (export.meta.revision.0 / 128 - 1).to_string();
         let page = export.parts.next().await.unwrap().unwrap();
         let Part::Row(Row::Key(_, row)) = &page[0] else { panic!("{:?}", page[0]) };
@@ -92,7 +93,7 @@ async fn one_moment_while_writes_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_in_between_ends_it_in_an_error() {
+async fn a_reset_ends_an_export_in_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let store = start(dir.path()).await;
     for n in 0..BULK {
@@ -100,7 +101,7 @@ async fn a_reset_in_between_ends_it_in_an_error() {
     }
     let export = store.export(soon()).await.unwrap();
     submit(&*store, Command::Reset).await;
-    let error = drain(export).await.expect_err("what was promised is gone");
+    let error = drain(export).await.expect_err("the reset has dropped the history");
     assert!(error.to_string().contains("reset"), "{error}");
     let after = store.export(soon()).await.unwrap();
     assert_eq!(after.meta.anchor.revision, after.meta.revision);
@@ -109,7 +110,7 @@ async fn a_reset_in_between_ends_it_in_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_stops_ends_it_in_an_error() {
+async fn a_node_that_stops_ends_an_export_in_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let store = start(dir.path()).await;
     for n in 0..BULK {

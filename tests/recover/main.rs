@@ -1,6 +1,6 @@
-//! A majority that is lost for good: one survivor's folder becomes a SQLite
-//! file, and that a new cluster; with real processes, and with what may go
-//! wrong on the way.
+//! Recovery after a majority is lost for good: the folder of a survivor becomes a
+//! SQLite file, and this a new cluster. The tests run real processes, and attack
+//! each step.
 
 mod attacks;
 mod corrupt;

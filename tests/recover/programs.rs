@@ -1,4 +1,4 @@
-//! Programs under test: commands that run to their end, and nodes that serve.
+//! The processes under test: commands that run to completion, and nodes that serve.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 
 use support::client::Client;
 
-/// Long enough for a busy machine; only a failing test waits for it.
+/// Long enough for a busy machine. Only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A command with no settings but those of the test.
+/// A command with only the settings of the test.
 pub fn command(env: &[(String, String)], args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"));
     command.env_clear().envs(env.iter().cloned()).args(args).stdin(Stdio::null());
     command
 }
 
-/// Runs to its end.
+/// Runs a command to completion.
 pub fn run(env: &[(String, String)], args: &[&str]) -> Output {
     command(env, args).output().expect("the program starts")
 }
 
-/// What a command that does its work prints.
+/// The output of a command that must succeed.
 pub fn done(env: &[(String, String)], args: &[&str]) -> String {
     let output = run(env, args);
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// The one line that a command which fails prints, with its exit code.
+/// The exit code of a command that must fail, and the one line that it prints.
 pub fn refused(env: &[(String, String)], args: &[&str]) -> (i32, String) {
     failed(args, &run(env, args))
 }
@@ -37,7 +37,7 @@ pub fn refused(env: &[(String, String)], args: &[&str]) -> (i32, String) {
 /// See [`refused`].
 pub fn failed(args: &[&str], output: &Output) -> (i32, String) {
     let line = text(&output.stderr);
-    assert!(!output.status.success(), "{args:?} did its work: {}", text(&output.stdout));
+    assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output.stdout));
     assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
     (output.status.code().expect("an exit code"), line)
 }
@@ -47,7 +47,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 pub fn path(path: &Path) -> &str {
-    path.to_str().expect("a path of letters")
+    path.to_str().expect("a path in UTF-8")
 }
 
 /// A setting, as a pair for [`command`].
@@ -55,7 +55,7 @@ pub fn setting(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 
-/// A process that serves; killed when it is dropped.
+/// A process that serves. It is killed when this is dropped.
 pub struct Node {
     pub client: Client,
     process: Child,
@@ -77,18 +77,18 @@ impl Node {
         let deadline = Instant::now() + PATIENCE;
         while !self.client.is_ready().await {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            assert!(Instant::now() < deadline, "not ready; it said:\n{log}");
+            assert!(Instant::now() < deadline, "not ready; its log:\n{log}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// SIGKILL: nothing is flushed, nobody is told.
+    /// Kills the process with SIGKILL, so that nothing is flushed.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// SIGTERM, and its end.
+    /// Stops the process with SIGTERM, and waits for it.
     pub fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -103,7 +103,7 @@ impl Drop for Node {
     }
 }
 
-/// Three nodes to be: their addresses, and what each is started with.
+/// A cluster of three nodes: their addresses and settings.
 pub struct Plan {
     name: &'static str,
     dir: PathBuf,
@@ -138,7 +138,7 @@ impl Plan {
         self.dir.join(format!("{}-{}", self.name, at + 1))
     }
 
-    /// Starts all and waits until they serve.
+    /// Starts all nodes, and waits until they serve.
     pub async fn start(&self) -> Vec<Node> {
         let log = |at| self.dir.join(format!("{}-{}.log", self.name, at + 1));
         let start = |at: usize| Node::start(&self.settings(at), self.mcp_ports[at], log(at));

@@ -1,21 +1,22 @@
-//! The whole way: a cluster at work, all of it killed and two disks gone, the
-//! survivor as a file that serves, and a new cluster that goes on from there.
+//! The whole runbook: a busy cluster is killed and loses two disks; the survivor's
+//! folder becomes a SQLite file that a single node serves; and a new cluster
+//! continues from there.
 
 use serde_json::{Value, json};
 
 use crate::programs::{Node, Plan, done, free_ports, path, setting};
 use support::client::Client;
 
-/// More events than a node keeps in memory, 10,000, so that the archive is
-/// needed; 128 for each transaction.
+/// With 128 events for each transaction, more events than the 10,000 that a node
+/// keeps in memory, so that the archive is needed.
 const TRANSACTIONS: u64 = 90;
 const SETS: u64 = 128;
 
-/// Entries behind the last snapshot, each of its own.
+/// How many entries come after the last snapshot.
 const LATER: u64 = 130;
 
-/// What was answered, and must be answered again.
-struct Told {
+/// The answers that must be the same after recovery.
+struct Answers {
     run: Value,
     claim: Value,
     lease: Value,
@@ -25,32 +26,34 @@ struct Told {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_majority_and_the_way_back() {
+async fn a_cluster_is_recovered_after_losing_its_majority() {
     let dir = tempfile::tempdir().unwrap();
     let old = Plan::new("old", dir.path());
     let nodes = old.start().await;
-    let told = work(&nodes).await;
+    let answers = work(&nodes).await;
     nodes.into_iter().for_each(Node::kill);
     for at in [0, 2] {
         std::fs::remove_dir_all(old.data_dir(at)).unwrap();
     }
 
     let file = dir.path().join("state.db");
-    let said =
+    let output =
         done(&[], &["recover", "--data-dir", path(&old.data_dir(1)), "--to-sqlite", path(&file)]);
-    println!("{said}");
-    assert!(said.contains("node 2 of cluster 'old': a snapshot of index "), "{said}");
-    assert!(said.contains(&format!("state: revision {}, chain {}", told.revision, told.chain)));
-    assert!(said.contains(&format!("history: whole, {} events", told.revision)), "{said}");
-    assert!(said.contains("later writes may be missing"), "{said}");
+    println!("{output}");
+    assert!(output.contains("node 2 of cluster 'old': a snapshot of index "), "{output}");
+    assert!(
+        output.contains(&format!("state: revision {}, chain {}", answers.revision, answers.chain))
+    );
+    assert!(output.contains(&format!("history: whole, {} events", answers.revision)), "{output}");
+    assert!(output.contains("later writes may be missing"), "{output}");
 
     let port = free_ports(1)[0];
     let db_path = setting("DB_PATH", file.display());
     let alone = Node::start(std::slice::from_ref(&db_path), port, dir.path().join("alone.log"));
     alone.ready().await;
-    check(&alone.client, &told, 2).await;
+    check(&alone.client, &answers, 2).await;
     let more = alone.client.answer("state_set", json!({"key": "alone", "value": 1})).await;
-    assert!(more["revision"].as_u64() > Some(told.revision), "{more}");
+    assert!(more["revision"].as_u64() > Some(answers.revision), "{more}");
     alone.stop();
 
     let export = dir.path().join("state.jsonl.zst");
@@ -61,20 +64,20 @@ async fn a_lost_majority_and_the_way_back() {
     }
     let nodes = new.start().await;
     for (at, node) in nodes.iter().enumerate() {
-        check(&node.client, &told, 3 + at as u64).await;
+        check(&node.client, &answers, 3 + at as u64).await;
     }
     let written = nodes[0].client.answer("state_set", json!({"key": "again", "value": 1})).await;
     assert!(written["revision"].as_u64() > more["revision"].as_u64(), "{written}");
     let head = equal_heads(&nodes).await;
     nodes.into_iter().for_each(Node::kill);
     let nodes = new.start().await;
-    assert_eq!(equal_heads(&nodes).await, head, "as before they were killed");
+    assert_eq!(equal_heads(&nodes).await, head, "the chain changed when they were killed");
     whole_history(&nodes, &new, dir.path()).await;
 }
 
-/// Work of every kind that must outlive the nodes. Ends when all three have
-/// applied the same.
-async fn work(nodes: &[Node]) -> Told {
+/// Does work of every kind that must outlive the nodes, until all three have applied
+/// the same.
+async fn work(nodes: &[Node]) -> Answers {
     let on = |at: usize| &nodes[at % nodes.len()].client;
     let once = json!({"key": "once", "value": 1, "idempotency_key": "only-once"});
     let once = on(0).answer("state_set", once).await;
@@ -98,7 +101,7 @@ async fn work(nodes: &[Node]) -> Told {
         on(n as usize).answer("state_set", json!({"key": format!("later/{n}"), "value": n})).await;
     }
     let (revision, chain) = equal_heads(nodes).await;
-    Told { run, claim, lease, once, revision, chain }
+    Answers { run, claim, lease, once, revision, chain }
 }
 
 /// Waits until all nodes have applied the same entries, and compares.
@@ -106,7 +109,7 @@ async fn equal_heads(nodes: &[Node]) -> (u64, String) {
     loop {
         let mut heads = Vec::new();
         for node in nodes {
-            // A linearizable question: whoever answers it has applied all.
+            // The question is linearizable, so the node has applied everything.
             heads.push(node.client.answer("sidecar_health", json!({})).await);
         }
         if heads.iter().all(|head| head["applied_index"] == heads[0]["applied_index"]) {
@@ -117,8 +120,8 @@ async fn equal_heads(nodes: &[Node]) -> (u64, String) {
     }
 }
 
-/// All that was told still holds; stores one more step.
-async fn check(client: &Client, told: &Told, step: u64) {
+/// Checks that all answers are still valid, and stores one more step.
+async fn check(client: &Client, answers: &Answers, step: u64) {
     for n in [0, TRANSACTIONS - 1] {
         let key = format!("k/{n}/{}", SETS - 1);
         let got = client.answer("state_get", json!({"key": key})).await;
@@ -127,12 +130,12 @@ async fn check(client: &Client, told: &Told, step: u64) {
     let later = json!({"key": format!("later/{}", LATER - 1)});
     assert_eq!(client.answer("state_get", later).await["value"], json!(LATER - 1));
 
-    let (id, token) = (&told.run["run_id"], &told.claim["claim_token"]);
+    let (id, token) = (&answers.run["run_id"], &answers.claim["claim_token"]);
     let stored = json!({"run_id": id, "step": step, "output": "n", "claim_token": token});
     let stored = client.answer("workflow_checkpoint", stored).await;
-    assert_eq!(stored["last_step"], json!(step), "the claim token is valid still");
+    assert_eq!(stored["last_step"], json!(step), "the claim token is no longer valid");
     let other = client.answer("workflow_claim", json!({"run_id": id, "agent_id": "b"})).await;
-    assert_eq!(other["claimed"], json!(false), "the claim keeps others out still");
+    assert_eq!(other["claimed"], json!(false), "the claim no longer keeps others out");
     let resumed = client.answer("workflow_resume", json!({"run_id": id})).await;
     assert_eq!(
         resumed["step_outputs"].as_object().map(|steps| steps.len()),
@@ -140,7 +143,7 @@ async fn check(client: &Client, told: &Told, step: u64) {
         "{resumed}"
     );
 
-    let fencing_token = &told.lease["fencing_token"];
+    let fencing_token = &answers.lease["fencing_token"];
     let renewal = json!({"resource_id": "r", "holder_id": "a", "ttl_seconds": 3600,
         "fencing_token": fencing_token});
     let renewed = client.answer("lease_renew", renewal).await;
@@ -148,12 +151,12 @@ async fn check(client: &Client, told: &Told, step: u64) {
     let session = client.answer("session_restore", json!({"session_id": "s"})).await;
     assert_eq!(session["context"], json!({"a": 1}), "{session}");
     let again = json!({"key": "once", "value": 1, "idempotency_key": "only-once"});
-    assert_eq!(client.answer("state_set", again).await, told.once, "it is remembered");
+    assert_eq!(client.answer("state_set", again).await, answers.once, "the request was forgotten");
     let first = client.answer("history_log", json!({"n": 1, "before_id": 2})).await;
     assert_eq!(first["entries"][0]["id"], json!(1), "{first}");
 }
 
-/// Each node answers with the whole history, and its export proves it.
+/// Checks that each node has the whole history, and proves it by its export.
 async fn whole_history(nodes: &[Node], plan: &Plan, dir: &std::path::Path) {
     for (at, node) in nodes.iter().enumerate() {
         let mut before = None;
@@ -172,7 +175,7 @@ async fn whole_history(nodes: &[Node], plan: &Plan, dir: &std::path::Path) {
                 break;
             }
         }
-        assert_eq!(next, Some(0), "node {at} has all from the first event on");
+        assert_eq!(next, Some(0), "node {at} lacks the first events");
         let export = dir.join(format!("of-{at}.jsonl"));
         let addr = format!("127.0.0.1:{}", plan.raft_ports[at]);
         done(&[], &["export", "--node", &addr, path(&export)]);

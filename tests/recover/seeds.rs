@@ -1,4 +1,5 @@
-//! A new cluster's folders: made whole or not at all, the same for each member.
+//! The folders of a new cluster: each is made completely or not at all, and all are
+//! the same.
 
 use std::fs;
 use std::process::Command;
@@ -54,18 +55,18 @@ async fn a_folder_that_holds_anything_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_that_is_not_whole_leaves_nothing() {
+async fn an_incomplete_export_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let export = export(dir.path()).await;
     let plan = Plan::new("seeded", dir.path());
     let text = fs::read_to_string(&export).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let there = names(dir.path());
+    let before = names(dir.path());
     for kept in [1, 50, lines.len() / 2, lines.len() - 1] {
         fs::write(&export, lines[..kept].join("\n") + "\n").unwrap();
         let (code, line) = refused(&plan.settings(0), &["import", path(&export)]);
         assert_eq!(code, 1, "{line}");
-        assert_eq!(names(dir.path()), there, "after {kept} lines");
+        assert_eq!(names(dir.path()), before, "after {kept} lines");
     }
 }
 
@@ -81,9 +82,9 @@ async fn a_row_that_comes_twice_is_refused() {
     };
     let row = KeyRow { value: Json::new("1"), revision: Revision(1), expires_at: None };
     let row = Part::Row(Row::Key("k".into(), row));
-    let mut intake = Box::new(Seed::begin(options, Meta::default()).await.unwrap());
-    intake.take(vec![row.clone(), row]).await.unwrap();
-    let error = intake.finish().await.unwrap_err();
+    let mut import = Box::new(Seed::begin(options, Meta::default()).await.unwrap());
+    import.take(vec![row.clone(), row]).await.unwrap();
+    let error = import.finish().await.unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");
     assert!(names(dir.path()).is_empty());
 }
@@ -93,10 +94,10 @@ async fn a_full_disk_leaves_no_folder() {
     let dir = tempfile::tempdir().unwrap();
     let export = export(dir.path()).await;
     let plan = Plan::new("seeded", dir.path());
-    let there = names(dir.path());
-    // The archive meets the first two, a segment of the log the last.
+    let before = names(dir.path());
+    // The archive hits the first two limits, a segment of the log the last.
     for blocks in [100, 2_000, 20_000] {
-        // The signal that goes with the limit would end it.
+        // Without the trap, the signal for the limit would kill the process.
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let program = env!("CARGO_BIN_EXE_mcp-state-sidecar");
         let mut shell = Command::new("sh");
@@ -105,12 +106,12 @@ async fn a_full_disk_leaves_no_folder() {
         let (code, line) = failed(&["import"], &output);
         println!("{blocks}: {line}");
         assert_eq!(code, 1);
-        assert_eq!(names(dir.path()), there, "{blocks}");
+        assert_eq!(names(dir.path()), before, "{blocks}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_are_alike_and_one_may_be_added_later() {
+async fn members_are_alike_and_another_may_be_added_later() {
     let dir = tempfile::tempdir().unwrap();
     let export = export(dir.path()).await;
     let plan = Plan::new("seeded", dir.path());
@@ -136,17 +137,17 @@ async fn members_are_alike_and_one_may_be_added_later() {
     nodes[2].client.answer("state_set", json!({"key": "more", "value": 1})).await;
     let then = heads(&nodes).await;
     assert!(then[0] != first[0] && then.iter().all(|head| *head == then[0]), "{then:?}");
-    // A fourth was given nothing: it has the history from the others.
+    // A fourth node imported nothing: it has the history from the others.
     let (mcp_port, raft_port) = (free_ports(1)[0], free_ports(1)[0]);
     let addr = format!("127.0.0.1:{raft_port}");
     let mut settings = plan.settings(2);
-    let of_its_own = [
+    let own_settings = [
         setting("SIDECAR_NODE_ID", 4),
         setting("SIDECAR_RAFT_ADDR", &addr),
         setting("SIDECAR_DATA_DIR", dir.path().join("seeded-4").display()),
     ];
-    // The later of two values holds.
-    settings.extend(of_its_own);
+    // If a variable is given twice, the later value applies.
+    settings.extend(own_settings);
     nodes.push(Node::start(&settings, mcp_port, dir.path().join("seeded-4.log")));
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(&addr).await.is_err() {
@@ -164,9 +165,9 @@ async fn members_are_alike_and_one_may_be_added_later() {
     done(&[], &["import", "--dry-run", path(&copy)]);
 }
 
-/// Two states at one revision, which nothing but their chains tells apart.
+/// The two states have the same revision and differ only in their chains.
 #[tokio::test(flavor = "multi_thread")]
-async fn members_of_different_states_keep_apart() {
+async fn members_with_different_states_refuse_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let other_dir = tempfile::tempdir().unwrap();
     let (one, other) = (export(dir.path()).await, export(other_dir.path()).await);
@@ -190,7 +191,7 @@ async fn members_of_different_states_keep_apart() {
     nodes[1].client.answer("state_set", json!({"key": "more", "value": 1})).await;
     let kept = nodes[0].client.answer("sidecar_health", json!({})).await;
     assert_eq!((&kept["revision"], &kept["chain"]), (&other_head.0, &other_head.1), "{kept}");
-    let said: String = logs.iter().map(|log| fs::read_to_string(log).unwrap()).collect();
-    assert!(said.contains("founded the cluster from different states"), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
+    let output: String = logs.iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+    assert!(output.contains("founded the cluster from different states"), "{output}");
+    assert!(!output.contains("panicked"), "{output}");
 }

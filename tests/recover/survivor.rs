@@ -1,5 +1,5 @@
-//! A node that is the whole of its cluster, in this process: a folder to be
-//! recovered, made in a second.
+//! The only node of a cluster, in this process: it makes a folder to recover within
+//! a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,13 +17,14 @@ use mcp_state_sidecar::store::{Request, Store};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// Commands of one event each, enough for two snapshots and a log behind them.
+/// The number of commands, with one event each: enough for two snapshots and a log
+/// behind them.
 pub const SETS: u64 = 250;
 
 /// Entries from one snapshot to the next.
 const SNAPSHOT_ENTRIES: u64 = 100;
 
-/// What a segment of the log takes: small, since folders are copied.
+/// The size of a log segment; small, since folders are copied.
 const SEGMENT_BYTES: u64 = 256 << 10;
 
 pub fn soon() -> Instant {
@@ -43,7 +44,7 @@ async fn start_with(dir: &Path, log: log::Options) -> Arc<RaftStore> {
     start_by("one", dir, log, clock::system()).await
 }
 
-/// Starts the only node of a cluster of another name, by another clock.
+/// Starts the only node of a cluster with another name and clock.
 pub async fn of_cluster(name: &str, dir: &Path, clock: Clock) -> Arc<RaftStore> {
     start_by(name, dir, log::Options::default(), clock).await
 }
@@ -69,7 +70,7 @@ async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Ar
     let Started { store, .. } = RaftStore::start(options, clock).await.unwrap();
     let deadline = soon();
     while !store.health().await.cluster.unwrap().caught_up {
-        assert!(Instant::now() < deadline, "it does not lead");
+        assert!(Instant::now() < deadline, "the node has not become the leader");
         sleep(Duration::from_millis(10)).await;
     }
     store
@@ -85,7 +86,7 @@ pub fn set(key: &str, value: u64) -> Command {
     Command::Set(Set { key, value, ttl_ms: None, agent_id: None, if_revision: None, fence: None })
 }
 
-/// As many events in one command as there may be, all of one value.
+/// One command with the most events that one may have, all with the same value.
 pub fn sets(value: u64) -> Command {
     let then = (0..128).map(|n| Operation::Set {
         key: format!("k/{n}").into(),
@@ -105,12 +106,12 @@ pub async fn submit(store: &dyn Store, command: Command) -> Reply {
     store.submit(request(command), soon()).await.unwrap()
 }
 
-/// A folder in which a node did [`SETS`] commands and stopped.
+/// The folder of a node that applied [`SETS`] commands and stopped.
 pub async fn survivor() -> TempDir {
     survivor_with(log_options()).await
 }
 
-/// As [`survivor`], with a log of many segments.
+/// Like [`survivor`], with a log of many segments.
 pub async fn survivor_of_segments() -> TempDir {
     survivor_with(log::Options { segment_bytes: 8 << 10, ..log_options() }).await
 }
@@ -130,7 +131,7 @@ async fn survivor_with(log: log::Options) -> TempDir {
     dir
 }
 
-/// Every file under `dir`, by its name from there.
+/// Every file under `dir`, by its path relative to it.
 pub fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];

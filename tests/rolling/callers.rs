@@ -1,6 +1,6 @@
-//! Callers as sensible clients are: who finds a node closed, or is told that
-//! nothing was done, asks the next. Everything else that is no answer is a
-//! failed call, and so is one that no node served within ten seconds.
+//! Callers that behave like sensible clients: if a node is down or says that nothing
+//! was done, they try the next one. Any other error is a failed call, and so is a
+//! call that no node serves within ten seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,16 +19,16 @@ use support::client::{Client, Outcome};
 const AGENTS: usize = 6;
 const PROGRAMS: usize = 3;
 
-/// For how long one call is tried.
+/// How long one call is tried.
 const CALL: Duration = Duration::from_secs(10);
 
-/// Before the first node is asked again.
+/// The pause before the first node is tried again.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
 
-/// A load that stands still for so long has failed.
+/// A load that serves no call for this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Agents and programs at work.
+/// The agents and programs that call the nodes.
 pub struct Load {
     shared: Arc<Shared>,
     callers: Vec<JoinHandle<Duration>>,
@@ -64,31 +64,33 @@ impl Load {
         let deadline = Instant::now() + PATIENCE;
         while self.shared.served.load(Ordering::Relaxed) < goal {
             assert!(!self.callers.iter().any(JoinHandle::is_finished), "a call has failed");
-            assert!(Instant::now() < deadline, "the load stands still");
+            assert!(Instant::now() < deadline, "no calls are served any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Ends it; how many calls were served, and how long the longest took.
+    /// Ends the load. Returns how many calls were served, and how long the longest
+    /// took.
     pub async fn end(self) -> (u64, Duration) {
         self.shared.over.store(true, Ordering::Relaxed);
         let mut longest = Duration::ZERO;
         for caller in self.callers {
-            longest = longest.max(caller.await.expect("a failed call is told above"));
+            longest = longest.max(caller.await.expect("the failed call was printed above"));
         }
         (self.shared.served.load(Ordering::Relaxed), longest)
     }
 }
 
 impl Shared {
-    /// Notes a call that was served; how long it took.
-    fn note(&self, began: Instant) -> Duration {
+    /// Counts a call that was served, and returns how long it took.
+    fn count_served(&self, began: Instant) -> Duration {
         self.served.fetch_add(1, Ordering::Relaxed);
         began.elapsed()
     }
 }
 
-/// An agent over MCP. It moves on only where no node could have seen the call.
+/// An agent over MCP. It tries another node only if this one cannot have received
+/// the call.
 struct Agent {
     clients: Vec<Client>,
     at: usize,
@@ -105,11 +107,11 @@ impl Agent {
             let began = Instant::now();
             let set = self.call("state_set", json!({"key": key, "value": n})).await;
             assert_eq!(set["ok"], json!(true), "{set}");
-            longest = longest.max(shared.note(began));
+            longest = longest.max(shared.count_served(began));
             let began = Instant::now();
             let got = self.call("state_get", json!({"key": key})).await;
-            assert_eq!(got["value"], json!(n), "an acknowledged write is gone");
-            longest = longest.max(shared.note(began));
+            assert_eq!(got["value"], json!(n), "an acknowledged write is lost");
+            longest = longest.max(shared.count_served(began));
         }
         longest
     }
@@ -131,12 +133,12 @@ impl Agent {
             }
             tokio::time::sleep(ROUND_PAUSE).await;
         }
-        panic!("{tool} {arguments} failed: no node takes it");
+        panic!("{tool} {arguments} failed: no node serves it");
     }
 }
 
-/// A program over gRPC. It repeats under one idempotency key what a node did not
-/// do.
+/// A program over gRPC. It repeats a call that a node did not serve under the same
+/// idempotency key.
 struct Program {
     clients: Vec<SidecarClient<Channel>>,
     at: usize,
@@ -152,11 +154,11 @@ impl Program {
             let key = format!("program/{number}/{}", n % 10);
             let began = Instant::now();
             self.set(&key, n).await;
-            longest = longest.max(shared.note(began));
+            longest = longest.max(shared.count_served(began));
             let began = Instant::now();
             let got = self.get(&key).await;
-            assert_eq!(got, Some(n.to_string()), "an acknowledged write is gone");
-            longest = longest.max(shared.note(began));
+            assert_eq!(got, Some(n.to_string()), "an acknowledged write is lost");
+            longest = longest.max(shared.count_served(began));
         }
         longest
     }
@@ -192,7 +194,7 @@ impl Program {
         }
     }
 
-    /// Turns to the next node, where this one did nothing.
+    /// Moves on to the next node, if this one did nothing.
     async fn move_on(&mut self, status: Status, deadline: Instant) {
         assert!(status.code() == Code::Unavailable && Instant::now() < deadline, "{status}");
         self.at = (self.at + 1) % self.clients.len();

@@ -1,6 +1,6 @@
-//! A rolling restart: each of three nodes in turn is told to stop, hands over
-//! what it leads, ends with code 0 and is started again, while agents over MCP
-//! and programs over gRPC go on. No call fails.
+//! A rolling restart: each of three nodes in turn is told to stop, transfers its
+//! leadership, exits with code 0 and is started again, while agents over MCP and
+//! programs over gRPC go on. No call fails.
 //!
 //! `ROUNDS` sets how often each node is restarted.
 
@@ -18,7 +18,7 @@ use support::sidecar::{Sidecar, free_ports};
 const NODES: usize = 3;
 const ROUNDS: usize = 2;
 
-/// Calls that are served between two restarts.
+/// How many calls are served between two restarts.
 const CALLS_BETWEEN: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,15 +34,15 @@ async fn a_rolling_restart_fails_no_call() {
         node.ready().await;
     }
     let load = Load::start(&mcp, &grpc);
-    let (mut of_leader, mut slowest) = (0, Duration::ZERO);
+    let (mut leader_restarts, mut slowest) = (0, Duration::ZERO);
     for _ in 0..rounds {
         for node in &mut nodes {
             load.serves(CALLS_BETWEEN).await;
             let health = Client::new(node.port).answer("sidecar_health", json!({})).await;
-            of_leader += usize::from(health["role"] == json!("leader"));
-            let asked = Instant::now();
+            leader_restarts += usize::from(health["role"] == json!("leader"));
+            let began = Instant::now();
             let ended = node.stop();
-            slowest = slowest.max(asked.elapsed());
+            slowest = slowest.max(began.elapsed());
             assert!(ended.success(), "a node that was told to stop ended with {ended}");
             node.start();
             node.ready().await;
@@ -51,11 +51,11 @@ async fn a_rolling_restart_fails_no_call() {
     load.serves(CALLS_BETWEEN).await;
     let (calls, longest) = load.end().await;
     println!(
-        "{} restarts, {of_leader} of the leader, the slowest stop {slowest:?}; \
+        "{} restarts, {leader_restarts} of the leader, the slowest stop {slowest:?}; \
          {calls} calls, 0 failed, the longest {longest:?}",
         rounds * NODES
     );
-    assert!(of_leader > 0, "no leader was restarted");
+    assert!(leader_restarts > 0, "no leader was restarted");
 }
 
 fn node(at: usize, mcp: &[u16], grpc: &[u16], dir: &Path) -> Sidecar {

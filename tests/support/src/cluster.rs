@@ -1,4 +1,5 @@
-//! Three replicated stores in this process, each with a folder and a listener.
+//! A cluster of replicated stores in one process, each with its own folder and
+//! listener.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,19 +19,19 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 
-/// A cluster that has not settled by then does not work.
+/// A cluster that takes longer to agree on a leader does not work.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// Where the clock stands at first.
+/// The time at which the clock starts.
 const START_MS: u64 = 1_700_000_000_000;
 
-/// What nodes show one another.
+/// The cluster secret.
 pub const SECRET: &str = "secret";
 
 pub struct Cluster {
     pub clock: Arc<ManualClock>,
     pub members: BTreeMap<NodeId, Peer>,
-    /// Where nodes run that came later.
+    /// The addresses of nodes that joined later.
     joined: BTreeMap<NodeId, String>,
     nodes: Vec<Node>,
     tweak: fn(&mut Options),
@@ -42,8 +43,8 @@ struct Node {
     running: Option<Running>,
 }
 
-/// A node's tasks run on a runtime of their own, so that all of them, and the
-/// connections that they hold, end with it as with a process.
+/// A running node. Its tasks have a runtime of their own, so that all of them, and
+/// their connections, end with it as they would with a process.
 pub struct Running {
     pub store: Arc<RaftStore>,
     runtime: Option<Runtime>,
@@ -53,7 +54,7 @@ impl Running {
     /// Starts a node that peers reach through `listener`.
     ///
     /// # Errors
-    /// As [`RaftStore::start`].
+    /// See [`RaftStore::start`].
     pub async fn start(
         options: Options,
         clock: Arc<ManualClock>,
@@ -66,7 +67,7 @@ impl Running {
             tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
             Ok(store)
         });
-        match starting.await.expect("a start that fails says so and does not panic") {
+        match starting.await.expect("a failing start returns an error and does not panic") {
             Ok(store) => Ok(Running { store, runtime: Some(runtime) }),
             Err(error) => {
                 runtime.shutdown_background();
@@ -75,7 +76,7 @@ impl Running {
         }
     }
 
-    /// Closes the store, and then every connection that peers hold to it.
+    /// Closes the store, and then every connection to it.
     pub async fn end(self) {
         self.store.close().await;
     }
@@ -95,22 +96,22 @@ impl Cluster {
         Cluster::build(ManualClock::at(START_MS), |_| {}).await
     }
 
-    /// As [`Cluster::start`], by this clock.
+    /// Like [`Cluster::start`], with this clock.
     pub async fn start_at(clock: Arc<ManualClock>) -> Cluster {
         Cluster::build(clock, |_| {}).await
     }
 
-    /// As [`Cluster::start`], with other settings on every node.
+    /// Like [`Cluster::start`], with other settings on every node.
     pub async fn start_with(tweak: fn(&mut Options)) -> Cluster {
         Cluster::build(ManualClock::at(START_MS), tweak).await
     }
 
-    /// As [`Cluster::start_at`], with other settings on every node.
+    /// Like [`Cluster::start_at`], with other settings on every node.
     pub async fn build(clock: Arc<ManualClock>, tweak: fn(&mut Options)) -> Cluster {
         Cluster::begin(clock, tweak, 3).await
     }
 
-    /// As [`Cluster::start`], of three nodes of which only the first two run.
+    /// Like [`Cluster::start`], but only the first two of the three nodes run.
     pub async fn start_two() -> Cluster {
         Cluster::begin(ManualClock::at(START_MS), |_| {}, 2).await
     }
@@ -141,12 +142,12 @@ impl Cluster {
         cluster
     }
 
-    /// Nodes that start from now on have these settings.
+    /// Sets the settings of nodes that start from now on.
     pub fn set_tweak(&mut self, tweak: fn(&mut Options)) {
         self.tweak = tweak;
     }
 
-    /// Starts a node that waits to be added; its address.
+    /// Starts a node that waits to be added, and returns its address.
     pub async fn join(&mut self, id: NodeId) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap().to_string();
@@ -159,18 +160,18 @@ impl Cluster {
         addr
     }
 
-    /// Where the node of this number is among the nodes.
+    /// The position of the node with this number.
     pub fn position(&self, id: NodeId) -> usize {
         self.nodes.iter().position(|node| node.id == id).unwrap()
     }
 
     /// Gives a stopped node an empty folder, as after the loss of its disk.
     pub fn wipe(&mut self, at: usize) {
-        assert!(self.nodes[at].running.is_none(), "it runs");
+        assert!(self.nodes[at].running.is_none(), "the node runs");
         self.nodes[at].dir = tempfile::tempdir().unwrap();
     }
 
-    /// Stops a node that takes no more part, and forgets it.
+    /// Stops a node and removes it from this cluster.
     pub async fn dismiss(&mut self, at: usize) {
         let node = self.nodes.remove(at);
         if let Some(running) = node.running {
@@ -195,12 +196,12 @@ impl Cluster {
         options
     }
 
-    /// What the node at `at` starts with.
+    /// The options with which the node at `at` starts.
     pub fn options(&self, at: usize) -> Options {
         self.options_in(self.nodes[at].id, self.nodes[at].dir.path())
     }
 
-    /// A listener on the address by which peers know the node at `at`.
+    /// A listener on the address at which peers expect the node at `at`.
     pub async fn listener(&self, at: usize) -> TcpListener {
         let id = self.nodes[at].id;
         let addr = self.joined.get(&id).unwrap_or_else(|| &self.members[&id].addr);
@@ -208,40 +209,40 @@ impl Cluster {
         loop {
             match TcpListener::bind(addr).await {
                 Ok(listener) => return listener,
-                // The last one goes with the runtime that it was on.
+                // The former listener is closed when its runtime ends.
                 Err(error) => assert!(Instant::now() < deadline, "{addr}: {error}"),
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// The store at `at`, which runs.
+    /// The store at `at`, which must run.
     pub fn store(&self, at: usize) -> Arc<RaftStore> {
         self.nodes[at].running.as_ref().expect("a node that runs").store.clone()
     }
 
-    /// Stops every node, for good.
+    /// Stops every node.
     pub async fn end(mut self) {
         self.stop_all().await;
     }
 
-    /// The stores that run.
+    /// The running stores.
     pub fn stores(&self) -> impl Iterator<Item = Arc<RaftStore>> + '_ {
         self.nodes.iter().filter_map(|node| node.running.as_ref()).map(|node| node.store.clone())
     }
 
-    /// The last store that runs.
+    /// The last of the running stores.
     pub fn any(&self) -> Arc<RaftStore> {
         self.stores().last().expect("a node that runs")
     }
 
-    /// Where the leader is.
+    /// The position of the leader.
     pub async fn leader(&self) -> usize {
         let leader = self.settled().await;
         self.nodes.iter().position(|node| node.id == leader).unwrap()
     }
 
-    /// Stops the leader.
+    /// Stops the leader and returns its position.
     pub async fn stop_leader(&mut self) -> usize {
         let at = self.leader().await;
         self.stop(at).await;
@@ -259,7 +260,7 @@ impl Cluster {
         join_all(running.map(Running::end)).await;
     }
 
-    /// Starts a stopped node again on what its folder holds.
+    /// Starts a stopped node again with its folder.
     pub async fn restart(&mut self, at: usize) {
         self.start_node(at).await;
         self.settled().await;
@@ -273,7 +274,7 @@ impl Cluster {
         self.settled().await;
     }
 
-    /// Starts a stopped node, and does not wait for it.
+    /// Starts a stopped node without waiting until it knows the leader.
     pub async fn start_node(&mut self, at: usize) {
         let listener = self.listener(at).await;
         let started = Running::start(self.options(at), self.clock.clone(), listener).await;
@@ -287,7 +288,7 @@ impl Cluster {
             let mut leaders = Vec::new();
             for store in self.stores() {
                 let known = store.health().await.cluster.unwrap();
-                // One that waits to be added knows nobody.
+                // A node that waits to be added knows no member.
                 if !known.members.is_empty() {
                     leaders.push(known.leader);
                 }
@@ -304,7 +305,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every running node knows that all speak the newest version.
+    /// Waits until every running node knows that all members speak the newest version.
     pub async fn work_as_one_version(&self) {
         let deadline = Instant::now() + SETTLE;
         loop {
@@ -315,12 +316,12 @@ impl Cluster {
             if versions.iter().all(|version| version == rpc::SPEAKS.end()) {
                 return;
             }
-            assert!(Instant::now() < deadline, "they stay at {versions:?}");
+            assert!(Instant::now() < deadline, "the versions stay at {versions:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Waits until all replicas are at one revision, and compares chain heads.
+    /// Waits until all replicas are at one revision, and compares their chain heads.
     pub async fn assert_replicas_equal(&self) {
         let deadline = Instant::now() + SETTLE;
         loop {
@@ -333,7 +334,7 @@ impl Cluster {
                 assert!(heads.iter().all(|head| head.1 == heads[0].1), "{heads:?}");
                 return;
             }
-            assert!(Instant::now() < deadline, "replicas stay apart: {heads:?}");
+            assert!(Instant::now() < deadline, "replicas do not reach one revision: {heads:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

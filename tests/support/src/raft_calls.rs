@@ -1,4 +1,4 @@
-//! Commands and questions as these tests ask them.
+//! The commands and questions of these tests.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use mcp_state_sidecar::machine::{
 use mcp_state_sidecar::store::{Consistency, Request, Store};
 use tokio::time::{Instant, sleep};
 
-/// Long enough for a machine that does other things too.
+/// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at something that is waited for.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often an awaited condition is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// Small, so that a short history has several pages.
-const PAGE: usize = 100;
+const PAGE_ROWS: usize = 100;
 
 pub fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
@@ -38,7 +38,7 @@ pub fn set(key: &str, value: &str) -> Request {
     }))
 }
 
-/// A write that its caller may ask for again under `name`.
+/// A write with the idempotency key `name`.
 pub fn named(name: &str, digest: u8, request: Request) -> Request {
     let idempotency = Idempotency { key: name.into(), digest: [digest; 32] };
     Request { idempotency: Some(idempotency), ..request }
@@ -77,12 +77,12 @@ pub fn mixed(n: u64) -> Request {
             parent_run_id: None,
         }),
         6 | 7 => return set(&id("other"), &n.to_string()),
-        _ => unreachable!("a rest of eight"),
+        _ => unreachable!("a remainder modulo eight"),
     };
     Request { random: n, ..request(command) }
 }
 
-/// A run that was claimed, has a step and, where `done`, is over.
+/// Creates a run that is claimed and has one step; if `done`, it is complete.
 pub async fn work(store: &dyn Store, random: u64, done: bool) {
     let create = Command::Create(Create {
         name: "worked".into(),
@@ -123,7 +123,7 @@ pub async fn get(store: &dyn Store, key: &str) -> Option<String> {
     }
 }
 
-/// Everything that questions show of one node's own state.
+/// Everything that questions can show of one node's own state.
 pub async fn everything(store: &dyn Store) -> Vec<Answer> {
     let limit = 10_000;
     let mut questions = vec![
@@ -147,8 +147,9 @@ pub async fn everything(store: &dyn Store) -> Vec<Answer> {
     answers
 }
 
-/// The whole history of a node, oldest first, checked by its chain from the
-/// first event to the head that the node names; why not, where it has not all.
+/// The whole history of a node, oldest first, checked by its chain from the first
+/// event to the chain head that the node reports. The error says why the node does
+/// not have all of it.
 pub async fn history(store: &dyn Store) -> Result<Vec<Event>, String> {
     let health = store.health().await;
     let mut events: Vec<Event> = Vec::new();
@@ -157,7 +158,7 @@ pub async fn history(store: &dyn Store) -> Result<Vec<Event>, String> {
         let question = Question::History {
             filter: HistoryFilter::default(),
             before,
-            page: Page::of_rows(PAGE),
+            page: Page::of_rows(PAGE_ROWS),
         };
         let deadline = Instant::now() + Duration::from_secs(1);
         let answered = store.ask(question, Consistency::Local, deadline).await;
@@ -174,7 +175,7 @@ pub async fn history(store: &dyn Store) -> Result<Vec<Event>, String> {
     events.reverse();
     let mut chain = Chain::default();
     for (event, revision) in events.iter().zip(1..) {
-        assert_eq!(event.revision, Revision(revision), "a gap");
+        assert_eq!(event.revision, Revision(revision), "an event is missing");
         assert!(event.follows(chain), "the chain breaks at {revision}");
         chain = event.chain;
     }
@@ -190,17 +191,17 @@ pub async fn whole_history(store: &dyn Store) -> Vec<Event> {
     loop {
         match history(store).await {
             Ok(events) => return events,
-            Err(why) => assert!(Instant::now() < deadline, "history stays short: {why}"),
+            Err(why) => assert!(Instant::now() < deadline, "the history stays incomplete: {why}"),
         }
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Waits until `holds` does.
+/// Waits until `holds` returns true.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }

@@ -38,9 +38,11 @@ pub struct AuthenticatedPeer {
 #[derive(Clone, Debug)]
 pub struct PeerAuthenticator {
     identity: Arc<PeerIdentity>,
-    /// The reason and the sender of each rejection that was logged.
-    logged: Arc<Mutex<BTreeSet<(&'static str, Option<NodeId>)>>>,
+    logged: Arc<Mutex<BTreeSet<LoggedRejection>>>,
 }
+
+/// The reason and the sender of a rejection that was logged.
+type LoggedRejection = (&'static str, Option<NodeId>);
 
 /// Why a request is rejected.
 struct Rejection {
