@@ -14,12 +14,10 @@ const NAMED_BY_VERBS: &[&str] = &["machine/command.rs", "machine/reply.rs"];
 
 /// Names that are to be replaced by words of the glossary.
 const TO_BE_RENAMED: &[&str] = &[
-    "Any",
     "AsOf",
     "By",
     "Copy",
     "Fate",
-    "Fill",
     "Interface",
     "Nature",
     "News",
@@ -34,6 +32,9 @@ const TO_BE_RENAMED: &[&str] = &[
     "Trees",
     "Why",
 ];
+
+/// Generated code, and unit tests.
+const LEFT_OUT: &[&str] = &["proto/generated", "tests", "tests.rs"];
 
 /// Types whose noun is not in the glossary.
 pub fn unlisted_nouns() -> Vec<String> {
@@ -67,7 +68,7 @@ fn collect(folder: &Path, sources: &mut Vec<(String, String)>) {
     let mut paths: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    for path in paths {
+    for path in paths.into_iter().filter(|path| !LEFT_OUT.iter().any(|end| path.ends_with(end))) {
         if path.is_dir() {
             collect(&path, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

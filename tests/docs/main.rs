@@ -84,6 +84,13 @@ fn the_index_lists_every_page() {
 }
 
 #[test]
+fn the_map_has_every_module() {
+    let pages = page::all();
+    let is_map = |page: &&Page| page.name == "docs/architecture.md";
+    none(pages.iter().filter(is_map).flat_map(references::unmapped_modules).collect());
+}
+
+#[test]
 fn the_glossary_has_every_noun_of_a_type() {
     none(glossary::unlisted_nouns());
 }

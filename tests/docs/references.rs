@@ -128,6 +128,25 @@ fn unknown_command(code: &str) -> Option<String> {
         .then(|| format!("mcp-state-sidecar has no command {command}"))
 }
 
+/// Modules of the crate that the map of the architecture leaves out.
+pub fn unmapped_modules(page: &Page) -> Vec<String> {
+    const OUTSIDE: &[&str] = &["bin", "lib.rs", "main.rs", "mod.rs"];
+    let is_mapped = |path: &str| page.inline_code.iter().any(|(_, code)| code == path);
+    let mut unmapped = Vec::new();
+    for folder in ["src", "src/store", "src/store/raft"] {
+        for entry in fs::read_dir(Path::new(REPOSITORY).join(folder)).expect("sources").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_folder = entry.path().is_dir();
+            let is_listed_by_folder = folder == "src/store/raft" && !is_folder;
+            let path = format!("{folder}/{name}{}", if is_folder { "/" } else { "" });
+            if !OUTSIDE.contains(&&*name) && !is_listed_by_folder && !is_mapped(&path) {
+                unmapped.push(format!("{}: {path} is missing", page.name));
+            }
+        }
+    }
+    unmapped
+}
+
 /// The program's commands, as its help lists them.
 fn commands() -> &'static [String] {
     static COMMANDS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
