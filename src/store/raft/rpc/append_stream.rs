@@ -112,9 +112,9 @@ pub(super) async fn send<'s, S>(
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
-    // Wait for the first append before connecting: openraft's backoff is a pause
-    // within `input`, and without it a dead peer would be called as fast as it
-    // refuses.
+    // Wait for the first append before connecting. Openraft's backoff is a pause within
+    // `input`; if the node connected before this pause, it would call a dead peer as
+    // fast as the peer's machine refuses connections.
     let Some(first) = input.next().await else {
         return Ok(Box::pin(stream::empty()));
     };

@@ -56,7 +56,8 @@ impl Forwarder {
     /// reply. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Only after [`ForwardError::Unknown`] may the proposal be applied.
+    /// Every error but [`ForwardError::Unknown`] means that the proposal was not applied
+    /// and never will be.
     pub async fn submit(
         &self,
         leader: NodeId,
