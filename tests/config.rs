@@ -1,19 +1,19 @@
-//! Configuration: the layers and what they say of themselves, the one line
-//! that a mistake gets, secrets that stay hidden, and that the files and
-//! tables which people copy are true.
+//! Configuration: which source wins and how the settings are printed, the one line that a
+//! mistake causes, that secrets stay hidden, and that the files and tables which people
+//! copy are correct.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use mcp_state_sidecar::config::settings::{Kind, SETTINGS, by_name};
+use mcp_state_sidecar::config::settings::{SETTINGS, SettingKind, by_name};
 use mcp_state_sidecar::config::{
-    Backend, CONFIG_ENV, Config, ConfigError, LogFormat, Resolved, Source, Sources,
+    Backend, CONFIG_ENV, Config, ConfigError, LogFormat, ResolvedConfig, SettingSource, Sources,
 };
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Sources as a test writes them.
+/// The sources of one test.
 #[derive(Default)]
 struct Given {
     sources: Sources,
@@ -46,7 +46,7 @@ impl Given {
         self
     }
 
-    /// A cluster that starts, to change one thing of.
+    /// A cluster with valid settings, of which a test changes one.
     fn cluster() -> Given {
         Given::new()
             .env("STATE_BACKEND", "raft")
@@ -55,8 +55,8 @@ impl Given {
             .env("SIDECAR_DATA_DIR", "data")
     }
 
-    fn resolve(&self) -> Resolved {
-        Resolved::from_sources(&self.sources).unwrap()
+    fn resolve(&self) -> ResolvedConfig {
+        ResolvedConfig::from_sources(&self.sources).unwrap()
     }
 
     fn load(&self) -> Config {
@@ -72,7 +72,7 @@ impl Given {
 }
 
 #[test]
-fn defaults_are_the_references() {
+fn defaults_are_those_of_the_python_reference() {
     let config = Given::new().load();
     assert_eq!(config.state_backend, Backend::Sqlite);
     assert_eq!(config.db_path, Path::new("state_sidecar.db"));
@@ -97,10 +97,10 @@ fn flags_win_over_environment_over_file_over_defaults() {
     assert_eq!(resolved.config.cluster_name, "file");
     assert_eq!(resolved.config.host, "0.0.0.0");
     let source = |name| resolved.shown.iter().find(|s| s.name == name).unwrap().source.clone();
-    assert_eq!(source("port"), Source::Flag);
-    assert_eq!(source("log"), Source::Env);
-    assert_eq!(source("cluster_name"), Source::File(given.sources.file.clone().unwrap()));
-    assert_eq!(source("host"), Source::Default);
+    assert_eq!(source("port"), SettingSource::Flag);
+    assert_eq!(source("log"), SettingSource::Env);
+    assert_eq!(source("cluster_name"), SettingSource::File(given.sources.file.clone().unwrap()));
+    assert_eq!(source("host"), SettingSource::Default);
 }
 
 #[test]
@@ -128,14 +128,14 @@ fn each_setting_has_one_name_everywhere() {
         assert_eq!(setting.env, expected);
         match setting.flag {
             Some(flag) => assert_eq!(flag, setting.name.replace('_', "-")),
-            None => assert_eq!(setting.kind, Kind::Secret, "{} has no flag", setting.name),
+            None => assert_eq!(setting.kind, SettingKind::Secret, "{} has no flag", setting.name),
         }
-        assert!(seen.insert(setting.name), "{} stands there twice", setting.name);
+        assert!(seen.insert(setting.name), "{} is listed twice", setting.name);
     }
 }
 
 #[test]
-fn every_setting_can_stand_in_the_file() {
+fn the_file_can_contain_every_setting() {
     let value = |name: &str| match name {
         "state_backend" => "\"memory\"",
         "redis_move_in" => "\"always\"",
@@ -160,7 +160,7 @@ fn every_setting_can_stand_in_the_file() {
         let given = Given::new().file(&format!("{} = {}", setting.name, value(setting.name)));
         let resolved = given.resolve();
         let shown = resolved.shown.iter().find(|shown| shown.name == setting.name).unwrap();
-        assert!(matches!(shown.source, Source::File(_)), "{}: {shown:?}", setting.name);
+        assert!(matches!(shown.source, SettingSource::File(_)), "{}: {shown:?}", setting.name);
     }
     let config = Given::new()
         .file("members = [\"1=a:1\", \"2=b:2\"]\ninsecure = true\nraft_addr = \"[::1]:7\"")
@@ -172,8 +172,8 @@ fn every_setting_can_stand_in_the_file() {
 }
 
 #[test]
-fn a_wrong_value_is_one_line_with_name_got_and_takes() {
-    let port = "takes a port from 0 to 65535 (0: any that is free)";
+fn a_wrong_value_is_one_line_with_name_value_and_what_is_expected() {
+    let port = "expected a port from 0 to 65535 (0 means any free port)";
     assert_eq!(
         Given::new().env("SIDECAR_PORT", "80000").line(),
         format!("SIDECAR_PORT: got \"80000\", {port}")
@@ -184,12 +184,12 @@ fn a_wrong_value_is_one_line_with_name_got_and_takes() {
     assert_eq!(given.line(), format!("port in {}: got \"-1\", {port}", file.display()));
     assert_eq!(
         Given::new().env("STATE_BACKEND", "file").line(),
-        "STATE_BACKEND: got \"file\", takes sqlite, redis, raft or memory"
+        "STATE_BACKEND: got \"file\", expected sqlite, redis, raft or memory"
     );
     assert_eq!(
         Given::new().env("SIDECAR_LOG", "loud").line(),
-        "SIDECAR_LOG: got \"loud\" (\"loud\" is not a level), takes off, error, warn, info, \
-         debug or trace, also by module: info,rmcp=warn"
+        "SIDECAR_LOG: got \"loud\" (\"loud\" is not a level), expected off, error, warn, \
+         info, debug or trace, also for each module: info,rmcp=warn"
     );
     let lines_in_it = Given::new().env("SIDECAR_HOST", "a\nb").line();
     assert!(lines_in_it.contains("got \"a\\nb\""), "{lines_in_it}");
@@ -234,9 +234,9 @@ fn wrong_values_of_every_setting_are_refused() {
         ("log", "info,hyper=loud"),
         ("log_format", "xml"),
     ] {
-        let takes = by_name(name).unwrap().takes;
+        let expects = by_name(name).unwrap().expects;
         let line = Given::new().flag(name, wrong).line();
-        assert!(line.contains(takes) && line.starts_with("--"), "{name}={wrong:?}: {line}");
+        assert!(line.contains(expects) && line.starts_with("--"), "{name}={wrong:?}: {line}");
     }
     let ten = (1..=10).map(|id| format!("{id}=h:{id}")).collect::<Vec<_>>().join(",");
     assert!(Given::new().flag("members", &ten).line().contains("at most 9"));
@@ -285,7 +285,11 @@ fn a_cluster_needs_its_settings_together() {
     let line = raft().env("SIDECAR_NODE_ID", "1").env("SIDECAR_MEMBERS", "1=[::1]:1").line();
     assert!(line.starts_with("SIDECAR_DATA_DIR: not set"), "{line}");
     let joins = Given::cluster().flag("node_id", "4").load();
-    assert_eq!(joins.node_id, Some(4), "a node that SIDECAR_MEMBERS lacks waits to be added");
+    assert_eq!(
+        joins.node_id,
+        Some(4),
+        "a node that SIDECAR_MEMBERS does not list waits to be added"
+    );
     let line = Given::cluster().flag("election_min_ms", "80").line();
     assert!(line.starts_with("SIDECAR_ELECTION_MIN_MS: got 80"), "{line}");
     let line = Given::cluster().flag("election_max_ms", "150").line();
@@ -293,14 +297,18 @@ fn a_cluster_needs_its_settings_together() {
 }
 
 #[test]
-fn a_node_is_reached_where_it_says_or_else_at_its_member_address() {
+fn a_node_advertises_its_url_or_else_its_address_as_a_member() {
     let url = |given: Given| given.load().advertised_url();
     assert_eq!(url(Given::cluster()).as_deref(), Some("http://127.0.0.1:8000/mcp"));
     let third = Given::cluster().flag("node_id", "3").flag("port", "8002");
     assert_eq!(url(third).as_deref(), Some("http://[::1]:8002/mcp"));
     let joins = || Given::cluster().flag("node_id", "4");
-    assert_eq!(url(joins()), None, "it listens everywhere");
-    assert_eq!(url(joins().flag("raft_addr", "[::]:9000")), None, "so it does");
+    assert_eq!(url(joins()), None, "it listens on all interfaces");
+    assert_eq!(
+        url(joins().flag("raft_addr", "[::]:9000")),
+        None,
+        "it listens on all interfaces here too"
+    );
     let joins = joins().flag("raft_addr", "127.0.0.4:9000").flag("port", "8003");
     assert_eq!(url(joins).as_deref(), Some("http://127.0.0.4:8003/mcp"));
     let says = Given::cluster().flag("advertise_url", "https://agents.example.org/mcp/");
@@ -309,19 +317,21 @@ fn a_node_is_reached_where_it_says_or_else_at_its_member_address() {
 }
 
 #[test]
-fn peers_beyond_loopback_need_a_secret() {
-    let away = || Given::cluster().flag("members", "1=node1:9000,2=127.0.0.1:9001");
-    assert!(away().line().starts_with("SIDECAR_CLUSTER_SECRET: not set"));
-    assert!(away().env("SIDECAR_CLUSTER_SECRET", "correct-horse").load().cluster_secret.is_some());
-    assert!(away().env("SIDECAR_INSECURE", "true").load().insecure);
+fn peers_on_other_machines_need_a_secret() {
+    let remote = || Given::cluster().flag("members", "1=node1:9000,2=127.0.0.1:9001");
+    assert!(remote().line().starts_with("SIDECAR_CLUSTER_SECRET: not set"));
+    assert!(
+        remote().env("SIDECAR_CLUSTER_SECRET", "correct-horse").load().cluster_secret.is_some()
+    );
+    assert!(remote().env("SIDECAR_INSECURE", "true").load().insecure);
 }
 
 #[test]
-fn strangers_are_refused_until_a_token_is_set() {
-    assert!(Given::new().load().refuses_strangers());
-    assert!(!Given::new().flag("host", "127.0.0.1").load().refuses_strangers());
-    assert!(!Given::new().env("SIDECAR_TOKEN", "12345678").load().refuses_strangers());
-    assert!(!Given::new().flag("insecure", "true").load().refuses_strangers());
+fn remote_callers_are_refused_until_a_token_is_set() {
+    assert!(Given::new().load().refuses_remote_callers());
+    assert!(!Given::new().flag("host", "127.0.0.1").load().refuses_remote_callers());
+    assert!(!Given::new().env("SIDECAR_TOKEN", "12345678").load().refuses_remote_callers());
+    assert!(!Given::new().flag("insecure", "true").load().refuses_remote_callers());
 }
 
 #[test]
@@ -354,7 +364,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn secrets_can_stand_in_files_but_not_in_two_places() {
+fn a_secret_may_be_in_a_file_but_not_in_two_places() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "0123456789\r\n").unwrap();
@@ -385,7 +395,7 @@ fn print_config_shows_every_setting_and_its_source() {
 }
 
 #[test]
-fn the_files_that_people_copy_start() -> Result<(), ConfigError> {
+fn the_files_that_people_copy_are_valid() -> Result<(), ConfigError> {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "a-secret-of-the-test").unwrap();
     let secret = secret.path().to_str().unwrap();

@@ -1,8 +1,7 @@
-//! `export`: the whole state, from what the settings name or from a running
-//! node, checked as it passes, into a file.
+//! `export`: writes the whole state to a file. It comes from the store that the settings
+//! name or from a running node, and is checked on the way.
 
 use std::fs::{self, Metadata};
-use std::future::pending;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,65 +9,70 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
-use super::bytes::Sink;
+use super::bytes::ByteSink;
+use super::failure::CommandFailure;
 use super::flags::SettingFlags;
+use super::grpc_client::{self, BearerToken};
+use super::output::state_summary;
 use super::progress::Progress;
-use super::remote::{self, Token};
-use super::{Failure, block_on, moved};
-use crate::config::{Backend, Config, Resolved};
+use super::runtime::block_on;
+use crate::config::{Backend, Config, ResolvedConfig};
 use crate::export::{ExportCounts, Header, Origin, Reader, encode};
 use crate::proto::sidecar::ExportRequest;
-use crate::server::transfer;
+use crate::server::export_import;
+use crate::server::signals::StopSignals;
 
-/// How long it may take until a state begins to come out.
-const BEGIN_WAIT: Duration = Duration::from_secs(30);
+/// How long it may take until the first bytes of a state arrive.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Write the whole state to a file, to be imported anywhere
+/// Write the whole state to a file that any other store can import
 ///
-/// The state is that of one moment: revisions, tokens, deadlines, remembered
-/// requests, history and chain. Whoever serves it goes on meanwhile. Without
-/// --node it is what the settings name, such as the file of DB_PATH.
+/// The state is that of one moment, with revisions, tokens, deadlines, remembered requests,
+/// history and chain. A program that serves it goes on meanwhile. Without --node, the state
+/// is that of the store that the settings name, such as the file in DB_PATH.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The file; `-` is standard output
+pub struct ExportArgs {
+    /// The file to write; `-` means standard output
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// Ask a running node, at its gRPC address; needs the token that may administer
+    /// Export from a running node at this gRPC address; needs the token that allows administration
     #[arg(long, value_name = "HOST:PORT")]
     node: Option<String>,
-    /// Compress with zstd, as a FILE whose name ends with .zst always is
+    /// Compress with zstd; a FILE whose name ends with .zst is always compressed
     #[arg(long)]
     zstd: bool,
     #[command(flatten)]
     settings: SettingFlags,
 }
 
-/// The stream of an export, its errors as lines for the user.
-type Stream = BoxStream<'static, Result<Bytes, String>>;
+/// The bytes of an export. Errors are lines for the user.
+type ExportBytes = BoxStream<'static, Result<Bytes, String>>;
 
-/// Runs the command, with the settings that stood before it.
-pub fn run(before: SettingFlags, args: Args) -> Result<ExitCode, Failure> {
+/// Runs the command, with the settings that were given before it.
+pub fn run(before: SettingFlags, args: ExportArgs) -> Result<ExitCode, CommandFailure> {
     let settings = before.then(args.settings);
     let compressed = args.zstd || args.file.extension().is_some_and(|ending| ending == "zst");
     match args.node {
         Some(node) => {
-            // What else a node would need does not matter for asking one.
-            let resolved = Resolved::from_sources(&settings.into_sources());
-            let config = resolved.map_err(Failure::usage)?.config;
-            let token = Token::new(config.admin_token.or(config.token)).map_err(Failure::usage)?;
+            // Only the token is needed, so settings that do not fit together do no harm.
+            let resolved = ResolvedConfig::from_sources(&settings.into_sources());
+            let config = resolved.map_err(CommandFailure::usage)?.config;
+            let token = BearerToken::new(config.admin_token.or(config.token));
+            let token = token.map_err(CommandFailure::usage)?;
             block_on(async {
-                let stream = from_node(&node, &token).await.map_err(Failure::run)?;
+                let stream = from_node(&node, &token).await.map_err(CommandFailure::run)?;
                 export(stream, args.file, compressed).await
             })
         }
         None => {
-            let Some(config) = settings.settle()? else { return Ok(ExitCode::SUCCESS) };
+            let Some(config) = settings.resolve()? else { return Ok(ExitCode::SUCCESS) };
             if config.state_backend == Backend::Sqlite && is_part_of(&config.db_path, &args.file) {
                 let file = args.file.display();
-                return Err(Failure::usage(format!("{file}: is what is to be exported")));
+                return Err(CommandFailure::usage(format!(
+                    "{file}: is part of the database to export"
+                )));
             }
             block_on(async {
                 let stream = from_settings(&config).await?;
@@ -78,8 +82,8 @@ pub fn run(before: SettingFlags, args: Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Whether `file` is the database at `path`, its log or the log's index, under
-/// whatever name: the export would take its place.
+/// Whether `file` is the database at `path`, its log or the index of the log, under any
+/// name. The export would overwrite it.
 fn is_part_of(path: &Path, file: &Path) -> bool {
     let same = |suffix: &str| {
         let mut part = path.as_os_str().to_owned();
@@ -91,33 +95,43 @@ fn is_part_of(path: &Path, file: &Path) -> bool {
     ["", "-wal", "-shm"].into_iter().any(same)
 }
 
-async fn from_node(node: &str, token: &Token) -> Result<Stream, String> {
-    let plain = remote::plain(node).to_owned();
-    let mut client = remote::connect(node).await?;
-    let timeout_ms = u32::try_from(BEGIN_WAIT.as_millis()).ok();
-    let request = token.on(ExportRequest { timeout_ms });
-    let begun = timeout(BEGIN_WAIT + remote::NODE_TIMEOUT, client.export(request)).await;
-    let begun = begun.map_err(|_| format!("no answer from {plain} within its time"))?;
-    let chunks = begun.map_err(|status| format!("{plain} refuses: {}", status.message()))?;
+async fn from_node(node: &str, token: &BearerToken) -> Result<ExportBytes, String> {
+    let addr = grpc_client::without_scheme(node).to_owned();
+    let mut client = grpc_client::connect(node).await?;
+    let timeout_ms = u32::try_from(BEGIN_TIMEOUT.as_millis()).ok();
+    let request = token.request(ExportRequest { timeout_ms });
+    let begun = timeout(BEGIN_TIMEOUT + grpc_client::NODE_TIMEOUT, client.export(request)).await;
+    let begun = begun.map_err(|_| format!("no answer from {addr} in time"))?;
+    let chunks = begun.map_err(|status| format!("{addr} refuses: {}", status.message()))?;
     let chunks = chunks.into_inner().map(move |chunk| match chunk {
         Ok(chunk) => Ok(chunk.data),
-        Err(status) => Err(format!("{plain} has broken off: {}", status.message())),
+        Err(status) => Err(format!("{addr} broke off the export: {}", status.message())),
     });
     Ok(chunks.boxed())
 }
 
-async fn from_settings(config: &Config) -> Result<Stream, Failure> {
-    let export = transfer::export(config, Instant::now() + BEGIN_WAIT).await?;
+async fn from_settings(config: &Config) -> Result<ExportBytes, CommandFailure> {
+    let export = export_import::begin_export(config, Instant::now() + BEGIN_TIMEOUT).await?;
     let bytes = encode(export, Origin::here(config.state_backend.as_str()));
     Ok(bytes.map(|bytes| bytes.map_err(|error| error.to_string())).boxed())
 }
 
-/// Writes the stream down and reads it on the way: what is kept can be
-/// imported. Interrupted, it leaves nothing.
-async fn export(stream: Stream, file: PathBuf, compressed: bool) -> Result<ExitCode, Failure> {
-    // Caught from before there is anything to take away.
-    let interrupted = interruption();
-    let mut sink = Sink::open(&file, compressed).map_err(Failure::run)?;
+/// Writes the stream to the file and decodes it on the way, so that a file which is kept
+/// can be imported. If it is interrupted, no file is left.
+async fn export(
+    stream: ExportBytes,
+    file: PathBuf,
+    compressed: bool,
+) -> Result<ExitCode, CommandFailure> {
+    // Signals are caught before there is a file that they would leave behind.
+    let mut signals = StopSignals::listen();
+    let interrupted = async {
+        match &mut signals {
+            Ok(signals) => signals.next().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let mut sink = ByteSink::open(&file, compressed).map_err(CommandFailure::run)?;
     let written = tokio::select! {
         written = write(stream, &mut sink) => written,
         () = interrupted => Err("interrupted; nothing was written".to_owned()),
@@ -125,16 +139,19 @@ async fn export(stream: Stream, file: PathBuf, compressed: bool) -> Result<ExitC
     let (header, tally) = match written {
         Ok(written) => written,
         Err(line) => {
-            sink.give_up().await;
-            return Err(Failure::run(line));
+            sink.discard().await;
+            return Err(CommandFailure::run(line));
         }
     };
-    sink.finish().await.map_err(Failure::run)?;
-    eprintln!("exported {}", moved(&header, &tally));
+    sink.finish().await.map_err(CommandFailure::run)?;
+    eprintln!("exported {}", state_summary(&header, &tally));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(mut stream: Stream, sink: &mut Sink) -> Result<(Header, ExportCounts), String> {
+async fn write(
+    mut stream: ExportBytes,
+    sink: &mut ByteSink,
+) -> Result<(Header, ExportCounts), String> {
     let mut reader = Reader::new();
     let mut parts = Vec::new();
     let progress = Progress::of_number("exporting, events");
@@ -143,22 +160,10 @@ async fn write(mut stream: Stream, sink: &mut Sink) -> Result<(Header, ExportCou
         reader.feed(&bytes, &mut parts).map_err(|error| error.to_string())?;
         parts.clear();
         if let Some(header) = reader.header() {
-            progress.total(header.meta.revision.0 - header.meta.anchor.revision.0);
-            progress.at(reader.tally().events);
+            progress.set_total(header.meta.revision.0 - header.meta.anchor.revision.0);
+            progress.set(reader.tally().events);
         }
         sink.write(bytes).await?;
     }
     reader.finish().map_err(|error| error.to_string())
-}
-
-/// Ends with SIGINT or SIGTERM, caught from now on; never, where they cannot be.
-fn interruption() -> impl Future<Output = ()> {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return pending().await };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
 }

@@ -1,18 +1,19 @@
-//! Flags of the settings: made from the list of settings, so that each has
-//! the same name, default and text everywhere. What they mean is `config`'s.
+//! The flags of settings. They are made from the list of settings, so each has the same
+//! name, default and help everywhere. `config` decides what their values mean.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 
-use super::Failure;
-use crate::config::settings::{Kind, SETTINGS, Setting};
-use crate::config::{CONFIG_ENV, Config, Resolved, Sources};
+use super::failure::CommandFailure;
+use crate::config::settings::{SETTINGS, Setting, SettingKind};
+use crate::config::{CONFIG_ENV, Config, ResolvedConfig, Sources};
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print_config";
-const HEADING: &str = "Settings (flags over environment over file over defaults)";
+const HEADING: &str =
+    "Settings (a flag wins over the environment, that over the file, and that over the default)";
 
 /// The settings that were given as flags.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +24,12 @@ pub struct SettingFlags {
 }
 
 impl SettingFlags {
-    /// Whether none was given.
+    /// Whether no setting was given.
     pub fn is_empty(&self) -> bool {
         self.config.is_none() && !self.print_config && self.values.is_empty()
     }
 
-    /// Those given before the subcommand, then those after it, which win.
+    /// Combines the flags before a command with those after it, which win.
     pub fn then(mut self, later: SettingFlags) -> SettingFlags {
         self.values.extend(later.values);
         SettingFlags {
@@ -38,22 +39,23 @@ impl SettingFlags {
         }
     }
 
-    /// The configuration that they and the environment make; nothing where it
-    /// was only to be printed, which is done.
+    /// Resolves the configuration from these flags, the file and the environment. With
+    /// `--print-config` it prints the configuration and returns `None`.
     ///
     /// # Errors
-    /// A setting is wrong, or does not go with another.
-    pub fn settle(self) -> Result<Option<Config>, Failure> {
+    /// A setting is wrong, or does not fit another one.
+    pub fn resolve(self) -> Result<Option<Config>, CommandFailure> {
         let print = self.print_config;
-        let resolved = Resolved::from_sources(&self.into_sources()).map_err(Failure::usage)?;
+        let resolved =
+            ResolvedConfig::from_sources(&self.into_sources()).map_err(CommandFailure::usage)?;
         if print {
             print!("{resolved}");
         }
-        resolved.config.check().map_err(Failure::usage)?;
+        resolved.config.check().map_err(CommandFailure::usage)?;
         Ok((!print).then_some(resolved.config))
     }
 
-    /// Together with the process's environment.
+    /// Adds the environment of the process.
     pub fn into_sources(self) -> Sources {
         let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         Sources { file: self.config, env, flags: self.values }
@@ -66,11 +68,11 @@ impl clap::Args for SettingFlags {
             .long("config")
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
-            .help(format!("TOML file of settings [env: {CONFIG_ENV}]"));
+            .help(format!("A TOML file of settings [env: {CONFIG_ENV}]"));
         let print = Arg::new(PRINT_CONFIG)
             .long("print-config")
             .action(ArgAction::SetTrue)
-            .help("Show every setting, its value and where that comes from, and exit");
+            .help("Print every setting, its value and where that comes from, and exit");
         let args = [config, print].into_iter().chain(SETTINGS.iter().filter_map(arg));
         command.args(args.map(|arg| arg.help_heading(HEADING)))
     }
@@ -102,12 +104,14 @@ impl FromArgMatches for SettingFlags {
     }
 }
 
-/// A flag's value is text here; `config` parses it, as it does the others.
+/// The flag of a setting. Its value is text here; `config` parses it like any other.
 fn arg(setting: &'static Setting) -> Option<Arg> {
     let arg = Arg::new(setting.name).long(setting.flag?);
     let arg = match setting.kind {
-        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::Plain | Kind::List | Kind::Secret => arg,
+        SettingKind::Switch => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+        }
+        SettingKind::Plain | SettingKind::List | SettingKind::Secret => arg,
     };
     let default = setting.default.filter(|default| !default.is_empty());
     let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();

@@ -1,114 +1,98 @@
-//! `import`: the whole state out of a file, into what the settings name, all
-//! or nothing.
+//! `import`: reads the whole state from a file into the store that the settings name. It is
+//! imported completely or not at all.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::bytes::Source;
+use super::bytes::ByteSource;
+use super::failure::CommandFailure;
 use super::flags::SettingFlags;
+use super::output::state_summary;
 use super::progress::Progress;
-use super::{Failure, block_on, moved};
+use super::runtime::block_on;
 use crate::config::Config;
 use crate::export::{ExportCounts, Header, Reader};
-use crate::server::transfer::{self, TransferError};
+use crate::server::export_import;
 use crate::store::export::StoreImport;
 
-/// Take the whole state from a file that `export` wrote
+/// Import the whole state from a file that `export` wrote
 ///
-/// It goes into what the settings name, such as the file of DB_PATH, whole or
-/// not at all. The chain of its history is followed from the first event to the
-/// last.
+/// The state goes into the store that the settings name, such as the file in DB_PATH,
+/// completely or not at all. The chain of its history is verified from the first event to
+/// the last.
 ///
-/// A target that holds anything is refused. With --replace its state goes,
-/// once the new one is whole. Where its revision is higher than that of FILE,
-/// fencing tokens fall by that, so that whoever still holds an old one could
-/// pass for the new holder: make sure that nobody does.
+/// A store that holds anything is refused. With --replace its state is deleted as soon as
+/// the new one is complete. If its revision is higher than that of FILE, later fencing
+/// tokens are lower than earlier ones, and the holder of an old token could pass for a new
+/// holder: make sure that there is none.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The file, compressed or not; `-` is standard input
+pub struct ImportArgs {
+    /// The file, compressed or not; `-` means standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Replace the state that is there; nothing may serve it meanwhile
+    /// Replace the state of the store; no program may serve it meanwhile
     #[arg(long)]
     replace: bool,
-    /// Check the file and change nothing
+    /// Only check the file, and change nothing
     #[arg(long, conflicts_with = "replace")]
     dry_run: bool,
     #[command(flatten)]
     settings: SettingFlags,
 }
 
-/// Runs the command, with the settings that stood before it.
-pub fn run(before: SettingFlags, args: Args) -> Result<ExitCode, Failure> {
-    let Some(config) = before.then(args.settings).settle()? else { return Ok(ExitCode::SUCCESS) };
-    let target = (!args.dry_run).then_some(Target { config, replace: args.replace });
+/// Runs the command, with the settings that were given before it.
+pub fn run(before: SettingFlags, args: ImportArgs) -> Result<ExitCode, CommandFailure> {
+    let Some(config) = before.then(args.settings).resolve()? else { return Ok(ExitCode::SUCCESS) };
+    let target = (!args.dry_run).then_some(ImportTarget { config, replace: args.replace });
     block_on(import(args.file, target))
 }
 
-/// Where to, if anywhere.
-struct Target {
+/// The store that the state goes into.
+struct ImportTarget {
     config: Config,
     replace: bool,
 }
 
-/// A file is read whole before the target is touched: where it is refused,
-/// there is no file begun that was not there before. What comes in a pipe
-/// cannot be read twice, and is judged as it comes.
-async fn import(file: PathBuf, target: Option<Target>) -> Result<ExitCode, Failure> {
+/// Checks a whole file before it touches the target, so a file that is refused leaves no
+/// trace there. A pipe cannot be read twice, so its content is checked as it arrives.
+async fn import(file: PathBuf, target: Option<ImportTarget>) -> Result<ExitCode, CommandFailure> {
     if target.is_some() && file.is_file() {
-        pass(&file, None).await?;
+        read(&file, None).await?;
     }
-    let (header, tally) = pass(&file, target.as_ref()).await?;
-    let done = if target.is_some() { "imported" } else { "whole:" };
-    eprintln!("{done} {}", moved(&header, &tally));
+    let (header, tally) = read(&file, target.as_ref()).await?;
+    let done = if target.is_some() { "imported" } else { "complete:" };
+    eprintln!("{done} {}", state_summary(&header, &tally));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads it from the beginning to the end, into the target if there is one.
-async fn pass(file: &Path, target: Option<&Target>) -> Result<(Header, ExportCounts), Failure> {
-    let mut source = Source::open(file).map_err(Failure::run)?;
+/// Reads the whole file, into the target if there is one.
+async fn read(
+    file: &Path,
+    target: Option<&ImportTarget>,
+) -> Result<(Header, ExportCounts), CommandFailure> {
+    let mut source = ByteSource::open(file).map_err(CommandFailure::run)?;
     let name = source.name.clone();
-    let refused = |error| Failure::run(format!("{name}: {error}"));
+    let refused = |error| CommandFailure::run(format!("{name}: {error}"));
     let mut reader = Reader::new();
     let mut import: Option<Box<dyn StoreImport>> = None;
     let what = if target.is_some() { "importing" } else { "checking" };
     let progress = Progress::of_bytes(what, source.size);
     while let Some(bytes) = source.next().await {
         let mut parts = Vec::new();
-        reader.feed(&bytes.map_err(Failure::run)?, &mut parts).map_err(refused)?;
+        reader.feed(&bytes.map_err(CommandFailure::run)?, &mut parts).map_err(refused)?;
         if let (None, Some(target), Some(header)) = (&import, target, reader.header()) {
             let meta = header.meta.clone();
-            import = Some(transfer::begin_import(&target.config, meta, target.replace).await?);
+            import = Some(export_import::begin_import(&target.config, meta, target.replace).await?);
         }
         if let Some(import) = &mut import {
-            import.take(parts).await.map_err(Failure::run)?;
+            import.take(parts).await.map_err(CommandFailure::run)?;
         }
-        progress.at(source.read());
+        progress.set(source.read());
     }
     let (header, tally) = reader.finish().map_err(refused)?;
     if let Some(import) = import {
-        import.finish().await.map_err(Failure::run)?;
+        import.finish().await.map_err(CommandFailure::run)?;
     }
     drop(progress);
     Ok((header, tally))
-}
-
-impl From<TransferError> for Failure {
-    fn from(error: TransferError) -> Failure {
-        match &error {
-            TransferError::Unfit(..) | TransferError::Missing(_) => Failure::usage(error),
-            TransferError::SqliteImport(import) if import.is_not_empty() => {
-                Failure::run(format!("{error}; --replace replaces it"))
-            }
-            TransferError::RedisImport(import) if import.is_not_empty() => {
-                Failure::run(format!("{error}; --replace replaces it"))
-            }
-            TransferError::Export(_)
-            | TransferError::SqliteImport(_)
-            | TransferError::Redis(_)
-            | TransferError::RedisExport(_)
-            | TransferError::RedisImport(_)
-            | TransferError::Seed(_) => Failure::run(error),
-        }
-    }
 }

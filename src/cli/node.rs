@@ -1,13 +1,14 @@
-//! `stdio` and `serve`: this process is a node. Reads the configuration,
-//! starts logging, and hands over to `server`.
+//! `stdio` and `serve`: this process is a node. This file reads the configuration, starts
+//! logging, and leaves the rest to `server`.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use super::Failure;
+use super::failure::CommandFailure;
 use super::flags::SettingFlags;
+use super::runtime::block_on_threads;
 use crate::config::{Backend, Config, LogFormat};
 use crate::server;
 
@@ -18,25 +19,25 @@ pub struct StdioArgs {
     pub settings: SettingFlags,
 }
 
-/// Serve MCP over HTTP, with health and metrics beside it
+/// Serve MCP over HTTP, with health and metrics
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
     #[command(flatten)]
     pub settings: SettingFlags,
-    /// Stop once the process of this number, our parent, has died
+    /// Stop when the parent process with this number has died
     #[arg(long, value_name = "PID", hide = true)]
     die_with: Option<u32>,
 }
 
-/// How agents reach this process.
+/// How agents talk to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interface {
     Stdio,
     Http,
 }
 
-/// `serve`, with the settings that stood before the command.
-pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, Failure> {
+/// Runs `serve`, with the settings that were given before the command.
+pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, CommandFailure> {
     if let Some(parent) = args.die_with {
         die_with(parent)?;
     }
@@ -44,32 +45,30 @@ pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, Failure>
 }
 
 /// Runs a node until it is told to stop.
-pub fn run(flags: SettingFlags, interface: Interface) -> Result<ExitCode, Failure> {
-    let Some(config) = flags.settle()? else { return Ok(ExitCode::SUCCESS) };
+pub fn run(flags: SettingFlags, interface: Interface) -> Result<ExitCode, CommandFailure> {
+    let Some(config) = flags.resolve()? else { return Ok(ExitCode::SUCCESS) };
     if interface == Interface::Stdio && config.state_backend == Backend::Raft {
-        let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; reach a cluster from \
-                    standard input with `connect URL…`";
-        return Err(Failure::usage(text));
+        let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; to reach a cluster from \
+                    standard input, use `connect URL…`";
+        return Err(CommandFailure::usage(text));
     }
     start_logging(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::run(format!("no runtime: {error}")))?;
-    let served = match interface {
-        Interface::Stdio => runtime.block_on(server::stdio(config)),
-        Interface::Http => runtime.block_on(server::serve(config)),
-    };
-    // A read of standard input may still stand; it must not hold up the exit.
-    runtime.shutdown_background();
-    served.map(|()| ExitCode::SUCCESS).map_err(Failure::run)
+    block_on_threads(async move {
+        let served = match interface {
+            Interface::Stdio => server::stdio(config).await,
+            Interface::Http => server::serve(config).await,
+        };
+        served.map(|()| ExitCode::SUCCESS).map_err(CommandFailure::run)
+    })
 }
 
-/// Logs go to standard error: standard output may be MCP's.
+/// Starts logging to standard error, because MCP may use standard output.
 fn start_logging(config: &Config) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(&config.log)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // Whoever read our standard error may have gone before us.
+        // The reader of standard error may be gone, and reporting that there would fail too.
         .log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => logs.init(),
@@ -77,14 +76,14 @@ fn start_logging(config: &Config) {
     }
 }
 
-/// Asks the kernel for SIGTERM when our parent dies, and looks whether it
-/// already has.
-fn die_with(parent: u32) -> Result<(), Failure> {
+/// Asks the kernel to send SIGTERM when the parent process dies, and checks that it has
+/// not died already.
+fn die_with(parent: u32) -> Result<(), CommandFailure> {
     set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|error| Failure::run(format!("--die-with: {error}")))?;
+        .map_err(|error| CommandFailure::run(format!("--die-with: {error}")))?;
     let present = getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get() as u32);
     if present == Some(parent) {
         return Ok(());
     }
-    Err(Failure::run(format!("--die-with: process {parent} is not our parent")))
+    Err(CommandFailure::run(format!("--die-with: process {parent} is not the parent of this one")))
 }

@@ -1,86 +1,61 @@
-//! From a setting's text to its value. What is refused here is refused for
-//! its form alone; `check` judges values together.
+//! Parses the text of one setting into its value. This file judges each value alone;
+//! `check` judges them together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
-use super::{Backend, LogFormat};
+use super::host_port::HostPort;
+use super::types::{Backend, LogFormat};
+use crate::access::Secret;
 use crate::store::redis::{self, MoveIn};
 
-/// More voters make every write wait for more disks and add no safety that
-/// seven do not give.
+/// More voters make every write wait for more disks, and hardly add safety.
 const MEMBERS_MAX: usize = 9;
 
-/// What was wrong beyond "takes …"; often empty.
-pub type Why = String;
+/// A guess at a secret must take longer than the cluster lives.
+const SECRET_CHARS_MIN: usize = 8;
 
-/// A host or address with a port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
-    pub port: u16,
+/// What is wrong with a value, beyond that it is not what the setting expects. Often
+/// empty.
+pub type InvalidReason = String;
+
+/// Parses a whole number within `range`.
+pub fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, InvalidReason> {
+    let number = text.parse().map_err(|_| InvalidReason::new())?;
+    if range.contains(&number) { Ok(number) } else { Err(InvalidReason::new()) }
 }
 
-impl HostPort {
-    /// Whether only this machine can reach it.
-    pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.host)
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// Whether `host` names this machine to itself alone.
-pub fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// A whole number within `range`.
-pub fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, Why> {
-    let number = text.parse().map_err(|_| Why::new())?;
-    if range.contains(&number) { Ok(number) } else { Err(Why::new()) }
-}
-
-/// `true` or `false`, also as 1 and 0, yes and no, on and off.
-pub fn switch(text: &str) -> Result<bool, Why> {
+/// Parses `true` or `false`, also written as 1 and 0, yes and no, on and off.
+pub fn switch(text: &str) -> Result<bool, InvalidReason> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(Why::new()),
+        _ => Err(InvalidReason::new()),
     }
 }
 
-/// Any text but the empty one.
-pub fn text(text: &str) -> Result<String, Why> {
-    if text.is_empty() { Err(Why::new()) } else { Ok(text.to_owned()) }
+/// Accepts any text but the empty one.
+pub fn text(text: &str) -> Result<String, InvalidReason> {
+    if text.is_empty() { Err(InvalidReason::new()) } else { Ok(text.to_owned()) }
 }
 
-/// A host's name or address, without a port.
-pub fn host(text: &str) -> Result<String, Why> {
+/// Parses a host name or address, without a port.
+pub fn host(text: &str) -> Result<String, InvalidReason> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     if bare.contains(':') && bare.parse::<IpAddr>().is_err() {
-        return Err("the port has a setting of its own".to_owned());
+        return Err("the port is a setting of its own".to_owned());
     }
     if bare.is_empty() || bare.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(Why::new());
+        return Err(InvalidReason::new());
     }
     Ok(bare.to_owned())
 }
 
-/// `host:port`, an IPv6 address in brackets; port 0 where `any_port`.
-pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, Why> {
+/// Parses `host:port`, where an IPv6 address is in brackets. The port may be 0 only where
+/// the program listens on any port that is free (`any_port`).
+pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, InvalidReason> {
     let (name, port) = text.rsplit_once(':').ok_or_else(|| "the port is missing".to_owned())?;
     let ipv6_needs_brackets = name.contains(':') && !name.starts_with('[');
     if ipv6_needs_brackets {
@@ -91,85 +66,85 @@ pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, Why> {
     Ok(HostPort { host: host(name)?, port: port as u16 })
 }
 
-/// Texts separated by commas; none where the text is empty.
-pub fn list(text: &str) -> Result<Vec<String>, Why> {
+/// Splits a text at its commas. An empty text gives an empty list.
+pub fn list(text: &str) -> Result<Vec<String>, InvalidReason> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     Ok(entries.map(str::to_owned).collect())
 }
 
-/// `1=host:9000,2=host:9000`.
-pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, Why> {
+/// Parses members such as `1=host:9000,2=host:9000`.
+pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidReason> {
     let mut members = BTreeMap::new();
     let mut addresses = BTreeSet::new();
     for entry in list(text)? {
         let (id, address) = entry.split_once('=').ok_or_else(|| format!("{entry:?} has no `=`"))?;
         let id = number(id.trim(), 1..=u64::MAX)
-            .map_err(|_| format!("{id:?} is not a node's number, 1 or more"))?;
+            .map_err(|_| format!("{id:?} is not the number of a node, 1 or more"))?;
         let address = host_port(address.trim(), false)
-            .map_err(|why| format!("{address:?} is not host:port{}", detail(&why)))?;
+            .map_err(|reason| format!("{address:?} is not host:port{}", in_brackets(&reason)))?;
         if !addresses.insert(address.clone()) {
-            return Err(format!("{address} stands there twice"));
+            return Err(format!("{address} is listed twice"));
         }
         if members.insert(id, address).is_some() {
-            return Err(format!("node {id} stands there twice"));
+            return Err(format!("node {id} is listed twice"));
         }
     }
     match members.len() {
-        0 => Err(Why::new()),
+        0 => Err(InvalidReason::new()),
         1..=MEMBERS_MAX => Ok(members),
-        more => Err(format!("{more} members; at most {MEMBERS_MAX}")),
+        more => Err(format!("{more} members, and at most {MEMBERS_MAX} are possible")),
     }
 }
 
-/// An `http://` or `https://` URL.
-pub fn url(text: &str) -> Result<String, Why> {
+/// Accepts a URL with `http://` or `https://`.
+pub fn url(text: &str) -> Result<String, InvalidReason> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
             Ok(text.trim_end_matches('/').to_owned())
         }
-        _ => Err(Why::new()),
+        _ => Err(InvalidReason::new()),
     }
 }
 
-/// The store's name, in any case, as the reference takes it.
-pub fn backend(text: &str) -> Result<Backend, Why> {
+/// Parses the name of a store. Case does not matter, as in the Python reference.
+pub fn backend(text: &str) -> Result<Backend, InvalidReason> {
     match text.to_ascii_lowercase().as_str() {
         "sqlite" => Ok(Backend::Sqlite),
         "memory" => Ok(Backend::Memory),
         "raft" => Ok(Backend::Raft),
         "redis" => Ok(Backend::Redis),
-        _ => Err(Why::new()),
+        _ => Err(InvalidReason::new()),
     }
 }
 
-/// What becomes of what the reference left in Redis.
-pub fn move_in(text: &str) -> Result<MoveIn, Why> {
+/// Parses when to take over what the Python reference left in Redis.
+pub fn move_in(text: &str) -> Result<MoveIn, InvalidReason> {
     match text {
         "auto" => Ok(MoveIn::Auto),
         "always" => Ok(MoveIn::Always),
         "never" => Ok(MoveIn::Never),
-        _ => Err(Why::new()),
+        _ => Err(InvalidReason::new()),
     }
 }
 
-/// What the keys in Redis begin with.
-pub fn redis_prefix(text: &str) -> Result<String, Why> {
-    if redis::is_prefix(text) { Ok(text.to_owned()) } else { Err(Why::new()) }
+/// Accepts a prefix of the keys in Redis.
+pub fn redis_prefix(text: &str) -> Result<String, InvalidReason> {
+    if redis::is_prefix(text) { Ok(text.to_owned()) } else { Err(InvalidReason::new()) }
 }
 
-/// The form of log lines.
-pub fn log_format(text: &str) -> Result<LogFormat, Why> {
+/// Parses the format of log lines.
+pub fn log_format(text: &str) -> Result<LogFormat, InvalidReason> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(Why::new()),
+        _ => Err(InvalidReason::new()),
     }
 }
 
-/// Directives of an `EnvFilter`. A bare word must be a level: the filter
-/// itself would take a misspelt one for the name of a module.
-pub fn log_filter(text: &str) -> Result<String, Why> {
+/// Accepts directives of an `EnvFilter`. A single word must be a level, since the filter
+/// itself would treat a misspelt level as the name of a module and log nothing.
+pub fn log_filter(text: &str) -> Result<String, InvalidReason> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     for directive in text.split(',').map(str::trim) {
         let bare_word = !directive.contains(['=', '[']);
@@ -181,7 +156,26 @@ pub fn log_filter(text: &str) -> Result<String, Why> {
     Ok(text.to_owned())
 }
 
-/// A reason in brackets, where there is one.
-pub fn detail(why: &str) -> String {
-    if why.is_empty() { String::new() } else { format!(" ({why})") }
+/// Accepts a path.
+pub fn path(value: &str) -> Result<PathBuf, InvalidReason> {
+    text(value).map(PathBuf::from)
+}
+
+/// Accepts any secret.
+pub fn secret(value: &str) -> Result<Option<Secret>, InvalidReason> {
+    text(value).map(|text| Some(Secret::new(text)))
+}
+
+/// Accepts a secret that is sent in a header.
+pub fn header_secret(value: &str) -> Result<Option<Secret>, InvalidReason> {
+    let fits_a_header = value.chars().all(|c| c.is_ascii_graphic());
+    if value.chars().count() < SECRET_CHARS_MIN || !fits_a_header {
+        return Err(InvalidReason::new());
+    }
+    secret(value)
+}
+
+/// A reason in brackets, or nothing where there is none.
+pub fn in_brackets(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }

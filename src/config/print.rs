@@ -1,11 +1,11 @@
-//! `--print-config`: every setting, its value and where that comes from, as
-//! a table for people. Secrets never reach it.
+//! `--print-config`: a table of every setting with its value and where that came from.
+//! Secrets never reach it.
 
 use std::fmt;
 
-use super::Resolved;
+use super::resolved::ResolvedConfig;
 
-impl fmt::Display for Resolved {
+impl fmt::Display for ResolvedConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value_of = |value: &Option<String>| match value.as_deref() {
             None => "(not set)".to_owned(),

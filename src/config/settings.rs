@@ -1,53 +1,52 @@
-//! The list of settings: one row each, with everything there is to know about
-//! it. Nothing else in the program spells a setting's default.
+//! The list of settings, with everything that the program knows about each of them. Flags,
+//! environment, file, `--print-config` and the documentation all follow this list, and
+//! nothing else in the program repeats a default.
 
-use std::path::PathBuf;
+use super::parse::{self, InvalidReason};
+use super::types::Config;
 
-use super::parse::{self, Why};
-use super::{Config, Secret};
-
-/// One setting, under its three names.
+/// One setting, with its names in the file, the environment and the command line.
 pub struct Setting {
-    /// In the TOML file.
+    /// The name in the TOML file.
     pub name: &'static str,
-    /// In the environment.
+    /// The name in the environment.
     pub env: &'static str,
-    /// On the command line, without the dashes. Secrets have none: everyone
-    /// on the machine can read another process's arguments.
+    /// The name on the command line, without the dashes. Secrets have none, since everyone
+    /// on the machine can read the arguments of a process.
     pub flag: Option<&'static str>,
-    /// As text; none where unset means something of its own.
+    /// The default as text. `None` where leaving the setting out has a meaning of its own.
     pub default: Option<&'static str>,
-    pub kind: Kind,
-    /// What a value must be, to follow "takes".
-    pub takes: &'static str,
-    /// What it is for, for people.
+    pub kind: SettingKind,
+    /// The values that are accepted; completes "expected …".
+    pub expects: &'static str,
+    /// The purpose of the setting, for people.
     pub about: &'static str,
     /// Parses the text into the configuration.
-    pub apply: fn(&mut Config, &str) -> Result<(), Why>,
+    pub apply: fn(&mut Config, &str) -> Result<(), InvalidReason>,
 }
 
 /// How a setting may be written and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     Plain,
-    /// Several texts: commas between them, or an array in the file.
+    /// Several texts, separated by commas, or an array in the file.
     List,
-    /// The flag alone means `true`.
+    /// The flag without a value means `true`.
     Switch,
-    /// Never shown.
+    /// The value is never shown.
     Secret,
 }
 
-/// Every setting there is, in the order in which people are shown them.
+/// Every setting, in the order in which people are shown them.
 pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "state_backend",
         env: "STATE_BACKEND",
         flag: Some("state-backend"),
         default: Some("sqlite"),
-        kind: Kind::Plain,
-        takes: "sqlite, redis, raft or memory",
-        about: "Where the state lives: a file, a Redis, a cluster of nodes, or memory that is gone at exit",
+        kind: SettingKind::Plain,
+        expects: "sqlite, redis, raft or memory",
+        about: "Where the state is kept: in a file, in Redis, in a cluster of nodes, or in memory until the program exits",
         apply: |c, text| put(&mut c.state_backend, parse::backend(text)),
     },
     Setting {
@@ -55,30 +54,30 @@ pub static SETTINGS: &[Setting] = &[
         env: "DB_PATH",
         flag: Some("db-path"),
         default: Some("state_sidecar.db"),
-        kind: Kind::Plain,
-        takes: "a file's path",
-        about: "The SQLite file; several processes may share one",
-        apply: |c, text| put(&mut c.db_path, path(text)),
+        kind: SettingKind::Plain,
+        expects: "the path of a file",
+        about: "The SQLite file. Several processes may share it",
+        apply: |c, text| put(&mut c.db_path, parse::path(text)),
     },
     Setting {
         name: "redis_url",
         env: "REDIS_URL",
         flag: Some("redis-url"),
         default: Some("redis://localhost:6379"),
-        kind: Kind::Secret,
-        takes: "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…, redis+unix:///PATH or \
+        kind: SettingKind::Secret,
+        expects: "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…, redis+unix:///PATH or \
                 redis+sentinel://HOST[:PORT][,…]/NAME[/DB]",
-        about: "redis: where it is; rediss:// for TLS, redis+sentinel:// to ask Sentinels",
-        apply: |c, text| put(&mut c.redis_url, secret(text)),
+        about: "redis: the address of the server; rediss:// uses TLS, and redis+sentinel:// asks Sentinels for it",
+        apply: |c, text| put(&mut c.redis_url, parse::secret(text)),
     },
     Setting {
         name: "redis_prefix",
         env: "SIDECAR_REDIS_PREFIX",
         flag: Some("redis-prefix"),
         default: Some("sidecar"),
-        kind: Kind::Plain,
-        takes: "1 to 64 letters, digits, '-', '_', '.', '/' and ':'",
-        about: "redis: what all keys begin with, in braces; sidecars with the same share one state",
+        kind: SettingKind::Plain,
+        expects: "1 to 64 letters, digits, '-', '_', '.', '/' and ':'",
+        about: "redis: the prefix of all keys, which is also their hash tag. Programs with the same prefix share one state",
         apply: |c, text| put(&mut c.redis_prefix, parse::redis_prefix(text)),
     },
     Setting {
@@ -86,9 +85,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_REDIS_MOVE_IN",
         flag: Some("redis-move-in"),
         default: Some("auto"),
-        kind: Kind::Plain,
-        takes: "auto, always or never",
-        about: "redis: whether what lies there under the Python reference's names becomes the state at the first start; auto: if some of it is surely the reference's",
+        kind: SettingKind::Plain,
+        expects: "auto, always or never",
+        about: "redis: whether the first start takes over data under the Python reference's names: auto does if some of it was surely written by the reference",
         apply: |c, text| put(&mut c.redis_move_in, parse::move_in(text)),
     },
     Setting {
@@ -96,9 +95,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_HOST",
         flag: Some("host"),
         default: Some("0.0.0.0"),
-        kind: Kind::Plain,
-        takes: "a host name or an address, without a port",
-        about: "Where HTTP listens; callers beyond loopback are refused until a token is set",
+        kind: SettingKind::Plain,
+        expects: "a host name or an address, without a port",
+        about: "The host or address on which HTTP listens. Callers on other machines are refused until a token is set",
         apply: |c, text| put(&mut c.host, parse::host(text)),
     },
     Setting {
@@ -106,9 +105,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_PORT",
         flag: Some("port"),
         default: Some("8000"),
-        kind: Kind::Plain,
-        takes: "a port from 0 to 65535 (0: any that is free)",
-        about: "The port of HTTP: /mcp, /healthz, /readyz, /metrics",
+        kind: SettingKind::Plain,
+        expects: "a port from 0 to 65535 (0 means any free port)",
+        about: "The port of HTTP, which serves /mcp, /healthz, /readyz and /metrics",
         apply: |c, text| put(&mut c.port, parse::number(text, PORTS).map(|port| port as u16)),
     },
     Setting {
@@ -116,9 +115,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_GRPC_ADDR",
         flag: Some("grpc-addr"),
         default: None,
-        kind: Kind::Plain,
-        takes: "host:port",
-        about: "Where the public gRPC service listens, off where unset; raft serves it at SIDECAR_RAFT_ADDR",
+        kind: SettingKind::Plain,
+        expects: "host:port",
+        about: "Where the public gRPC service listens. It is off if this is not set; with raft it is also served at SIDECAR_RAFT_ADDR",
         apply: |c, text| put(&mut c.grpc_addr, parse::host_port(text, true).map(Some)),
     },
     Setting {
@@ -126,49 +125,49 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_TOKEN",
         flag: None,
         default: None,
-        kind: Kind::Secret,
-        takes: "8 characters or more, without spaces",
-        about: "What callers must show: `Authorization: Bearer …`",
-        apply: |c, text| put(&mut c.token, shown_secret(text)),
+        kind: SettingKind::Secret,
+        expects: "8 or more characters without spaces",
+        about: "The token that callers must send: `Authorization: Bearer …`",
+        apply: |c, text| put(&mut c.token, parse::header_secret(text)),
     },
     Setting {
         name: "token_file",
         env: "SIDECAR_TOKEN_FILE",
         flag: Some("token-file"),
         default: None,
-        kind: Kind::Plain,
-        takes: "the path of a file that holds the token",
-        about: "The token, read from a file",
-        apply: |c, text| put(&mut c.token_file, path(text).map(Some)),
+        kind: SettingKind::Plain,
+        expects: "the path of a file that contains the token",
+        about: "A file that contains the token",
+        apply: |c, text| put(&mut c.token_file, parse::path(text).map(Some)),
     },
     Setting {
         name: "admin_token",
         env: "SIDECAR_ADMIN_TOKEN",
         flag: None,
         default: None,
-        kind: Kind::Secret,
-        takes: "8 characters or more, without spaces",
-        about: "A second token that alone may administer (sidecar_reset)",
-        apply: |c, text| put(&mut c.admin_token, shown_secret(text)),
+        kind: SettingKind::Secret,
+        expects: "8 or more characters without spaces",
+        about: "A second token. If it is set, only it allows administration (sidecar_reset)",
+        apply: |c, text| put(&mut c.admin_token, parse::header_secret(text)),
     },
     Setting {
         name: "admin_token_file",
         env: "SIDECAR_ADMIN_TOKEN_FILE",
         flag: Some("admin-token-file"),
         default: None,
-        kind: Kind::Plain,
-        takes: "the path of a file that holds the token",
-        about: "The second token, read from a file",
-        apply: |c, text| put(&mut c.admin_token_file, path(text).map(Some)),
+        kind: SettingKind::Plain,
+        expects: "the path of a file that contains the token",
+        about: "A file that contains the second token",
+        apply: |c, text| put(&mut c.admin_token_file, parse::path(text).map(Some)),
     },
     Setting {
         name: "insecure",
         env: "SIDECAR_INSECURE",
         flag: Some("insecure"),
         default: Some("false"),
-        kind: Kind::Switch,
-        takes: "true or false",
-        about: "Serve callers and peers from beyond loopback without token and secret",
+        kind: SettingKind::Switch,
+        expects: "true or false",
+        about: "Serve callers and peers on other machines without a token or a secret",
         apply: |c, text| put(&mut c.insecure, parse::switch(text)),
     },
     Setting {
@@ -176,9 +175,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_ALLOWED_HOSTS",
         flag: Some("allowed-hosts"),
         default: Some(""),
-        kind: Kind::List,
-        takes: "host names, with or without port, commas between them",
-        about: "Values of the Host header that are served, besides loopback's",
+        kind: SettingKind::List,
+        expects: "host names with or without a port, separated by commas",
+        about: "Values of the Host header that are accepted besides the names of this machine",
         apply: |c, text| put(&mut c.allowed_hosts, parse::list(text)),
     },
     Setting {
@@ -186,9 +185,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_ALLOWED_ORIGINS",
         flag: Some("allowed-origins"),
         default: Some(""),
-        kind: Kind::List,
-        takes: "origins such as https://agents.example.org, commas between them",
-        about: "Web pages that may call, besides those of this machine",
+        kind: SettingKind::List,
+        expects: "origins such as https://agents.example.org, separated by commas",
+        about: "Web pages that may call, besides pages from this machine",
         apply: |c, text| put(&mut c.allowed_origins, parse::list(text)),
     },
     Setting {
@@ -196,9 +195,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_VALUE_BYTES_MAX",
         flag: Some("value-bytes-max"),
         default: Some("1048576"),
-        kind: Kind::Plain,
-        takes: "a number of bytes from 1024 to 2097152",
-        about: "The largest value, step output or context that is stored",
+        kind: SettingKind::Plain,
+        expects: "a number of bytes from 1024 to 2097152",
+        about: "The largest value, step output or context that is accepted",
         apply: |c, text| {
             put(&mut c.value_bytes_max, parse::number(text, VALUE_BYTES).map(|n| n as usize))
         },
@@ -208,10 +207,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_STATE_BYTES_MAX",
         flag: Some("state-bytes-max"),
         default: None,
-        kind: Kind::Plain,
-        takes: "a number of bytes from 1024",
-        about: "How large the state may become: its names and values, and 64 bytes a row, the \
-            history aside; in a cluster the leader's counts",
+        kind: SettingKind::Plain,
+        expects: "a number of bytes, 1024 or more",
+        about: "The largest size of the state: its names and values and 64 bytes for each row, without the history. In a cluster the setting of the leader counts",
         apply: |c, text| {
             put(&mut c.state_bytes_max, parse::number(text, 1024..=u64::MAX).map(Some))
         },
@@ -221,9 +219,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_NODE_ID",
         flag: Some("node-id"),
         default: None,
-        kind: Kind::Plain,
-        takes: "this node's number, 1 or more",
-        about: "raft: this node's number; one that SIDECAR_MEMBERS lacks waits for `cluster add`",
+        kind: SettingKind::Plain,
+        expects: "the number of this node, 1 or more",
+        about: "raft: the number of this node. A node that SIDECAR_MEMBERS does not list waits for `cluster add`",
         apply: |c, text| put(&mut c.node_id, parse::number(text, 1..=u64::MAX).map(Some)),
     },
     Setting {
@@ -231,9 +229,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_CLUSTER_NAME",
         flag: Some("cluster-name"),
         default: Some("sidecar"),
-        kind: Kind::Plain,
-        takes: "a name",
-        about: "raft: nodes of another name are refused",
+        kind: SettingKind::Plain,
+        expects: "a name",
+        about: "raft: the name of the cluster. Nodes with another name are refused",
         apply: |c, text| put(&mut c.cluster_name, parse::text(text)),
     },
     Setting {
@@ -241,9 +239,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_MEMBERS",
         flag: Some("members"),
         default: None,
-        kind: Kind::List,
-        takes: "1=host:9000,2=host:9000,3=host:9000",
-        about: "raft: the nodes that found the cluster, and their peers' address, the same on each; it forms itself on first start",
+        kind: SettingKind::List,
+        expects: "members such as 1=host:9000,2=host:9000,3=host:9000",
+        about: "raft: the founding members with the addresses at which their peers reach them, the same on each node. They form the cluster at their first start",
         apply: |c, text| put(&mut c.members, parse::members(text)),
     },
     Setting {
@@ -251,8 +249,8 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_RAFT_ADDR",
         flag: Some("raft-addr"),
         default: Some("0.0.0.0:9000"),
-        kind: Kind::Plain,
-        takes: "host:port",
+        kind: SettingKind::Plain,
+        expects: "host:port",
         about: "raft: where this node listens for its peers and for gRPC",
         apply: |c, text| put(&mut c.raft_addr, parse::host_port(text, true)),
     },
@@ -261,9 +259,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_ADVERTISE_URL",
         flag: Some("advertise-url"),
         default: None,
-        kind: Kind::Plain,
-        takes: "a URL such as http://host:8000/mcp",
-        about: "raft: where clients reach this node's MCP; made from SIDECAR_MEMBERS, or SIDECAR_RAFT_ADDR, and SIDECAR_PORT where unset",
+        kind: SettingKind::Plain,
+        expects: "a URL such as http://host:8000/mcp",
+        about: "raft: the URL at which clients reach MCP on this node. The default is made from SIDECAR_MEMBERS or SIDECAR_RAFT_ADDR, and SIDECAR_PORT",
         apply: |c, text| put(&mut c.advertise_url, parse::url(text).map(Some)),
     },
     Setting {
@@ -271,39 +269,39 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_DATA_DIR",
         flag: Some("data-dir"),
         default: None,
-        kind: Kind::Plain,
-        takes: "a folder's path",
-        about: "raft: this node's log, snapshots and history",
-        apply: |c, text| put(&mut c.data_dir, path(text).map(Some)),
+        kind: SettingKind::Plain,
+        expects: "the path of a directory",
+        about: "raft: the directory for the log, the snapshots and the history of this node",
+        apply: |c, text| put(&mut c.data_dir, parse::path(text).map(Some)),
     },
     Setting {
         name: "cluster_secret",
         env: "SIDECAR_CLUSTER_SECRET",
         flag: None,
         default: None,
-        kind: Kind::Secret,
-        takes: "8 characters or more, without spaces",
-        about: "raft: what peers must show one another, the same on each node",
-        apply: |c, text| put(&mut c.cluster_secret, shown_secret(text)),
+        kind: SettingKind::Secret,
+        expects: "8 or more characters without spaces",
+        about: "raft: the secret by which peers recognise one another, the same on each node",
+        apply: |c, text| put(&mut c.cluster_secret, parse::header_secret(text)),
     },
     Setting {
         name: "cluster_secret_file",
         env: "SIDECAR_CLUSTER_SECRET_FILE",
         flag: Some("cluster-secret-file"),
         default: None,
-        kind: Kind::Plain,
-        takes: "the path of a file that holds the secret",
-        about: "raft: the secret, read from a file",
-        apply: |c, text| put(&mut c.cluster_secret_file, path(text).map(Some)),
+        kind: SettingKind::Plain,
+        expects: "the path of a file that contains the secret",
+        about: "raft: a file that contains the secret",
+        apply: |c, text| put(&mut c.cluster_secret_file, parse::path(text).map(Some)),
     },
     Setting {
         name: "heartbeat_ms",
         env: "SIDECAR_HEARTBEAT_MS",
         flag: Some("heartbeat-ms"),
         default: Some("100"),
-        kind: Kind::Plain,
-        takes: "milliseconds from 10 to 10000",
-        about: "raft: how often the leader shows that it lives",
+        kind: SettingKind::Plain,
+        expects: "milliseconds from 10 to 10000",
+        about: "raft: how often the leader sends heartbeats",
         apply: |c, text| put(&mut c.heartbeat_ms, parse::number(text, 10..=10_000)),
     },
     Setting {
@@ -311,9 +309,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_ELECTION_MIN_MS",
         flag: Some("election-min-ms"),
         default: Some("150"),
-        kind: Kind::Plain,
-        takes: "milliseconds from 20 to 60000, more than SIDECAR_HEARTBEAT_MS",
-        about: "raft: the shortest silence after which a node stands for election",
+        kind: SettingKind::Plain,
+        expects: "milliseconds from 20 to 60000, more than SIDECAR_HEARTBEAT_MS",
+        about: "raft: the shortest election timeout, which is the silence of the leader after which a node stands for election",
         apply: |c, text| put(&mut c.election_min_ms, parse::number(text, 20..=60_000)),
     },
     Setting {
@@ -321,9 +319,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_ELECTION_MAX_MS",
         flag: Some("election-max-ms"),
         default: Some("300"),
-        kind: Kind::Plain,
-        takes: "milliseconds from 20 to 60000, more than SIDECAR_ELECTION_MIN_MS",
-        about: "raft: the longest such silence; each node draws its own in between",
+        kind: SettingKind::Plain,
+        expects: "milliseconds from 20 to 60000, more than SIDECAR_ELECTION_MIN_MS",
+        about: "raft: the longest election timeout. Each node draws one at random between the two",
         apply: |c, text| put(&mut c.election_max_ms, parse::number(text, 20..=60_000)),
     },
     Setting {
@@ -331,9 +329,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_SNAPSHOT_ENTRIES",
         flag: Some("snapshot-entries"),
         default: Some("50000"),
-        kind: Kind::Plain,
-        takes: "a number of log entries from 100 to 100000000",
-        about: "raft: entries after which the next snapshot is taken",
+        kind: SettingKind::Plain,
+        expects: "a number of log entries from 100 to 100000000",
+        about: "raft: the number of log entries after which the next snapshot is taken",
         apply: |c, text| put(&mut c.snapshot_entries, parse::number(text, ENTRIES)),
     },
     Setting {
@@ -341,9 +339,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_KEEP_ENTRIES",
         flag: Some("keep-entries"),
         default: Some("10000"),
-        kind: Kind::Plain,
-        takes: "a number of log entries from 100 to 100000000",
-        about: "raft: entries kept behind a snapshot for nodes that were away for a moment",
+        kind: SettingKind::Plain,
+        expects: "a number of log entries from 100 to 100000000",
+        about: "raft: the number of log entries that are kept behind a snapshot, so that a node that was away for a moment needs no snapshot",
         apply: |c, text| put(&mut c.keep_entries, parse::number(text, ENTRIES)),
     },
     Setting {
@@ -351,9 +349,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_LOG",
         flag: Some("log"),
         default: Some("info,rmcp=warn,openraft=error,openraft::raft::raft_inner=off"),
-        kind: Kind::Plain,
-        takes: "off, error, warn, info, debug or trace, also by module: info,rmcp=warn",
-        about: "What is logged, on standard error",
+        kind: SettingKind::Plain,
+        expects: "off, error, warn, info, debug or trace, also for each module: info,rmcp=warn",
+        about: "What is logged on standard error",
         apply: |c, text| put(&mut c.log, parse::log_filter(text)),
     },
     Setting {
@@ -361,9 +359,9 @@ pub static SETTINGS: &[Setting] = &[
         env: "SIDECAR_LOG_FORMAT",
         flag: Some("log-format"),
         default: Some("text"),
-        kind: Kind::Plain,
-        takes: "text or json",
-        about: "How log lines look",
+        kind: SettingKind::Plain,
+        expects: "text or json",
+        about: "The format of log lines",
         apply: |c, text| put(&mut c.log_format, parse::log_format(text)),
     },
 ];
@@ -372,35 +370,15 @@ const ENTRIES: std::ops::RangeInclusive<u64> = 100..=100_000_000;
 
 const PORTS: std::ops::RangeInclusive<u64> = 0..=u16::MAX as u64;
 
-// A request of one value must fit in a body of 4 MiB, escaped.
+// A request with one value must fit into a body of 4 MiB, even if every byte is escaped.
 const VALUE_BYTES: std::ops::RangeInclusive<u64> = 1024..=2 * 1024 * 1024;
 
-/// A guess must take longer than the cluster lives.
-const SECRET_CHARS_MIN: usize = 8;
-
-/// The setting of this name in the file.
+/// Finds a setting by its name in the file.
 pub fn by_name(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-fn put<T>(place: &mut T, value: Result<T, Why>) -> Result<(), Why> {
+fn put<T>(place: &mut T, value: Result<T, InvalidReason>) -> Result<(), InvalidReason> {
     *place = value?;
     Ok(())
-}
-
-fn path(text: &str) -> Result<PathBuf, Why> {
-    parse::text(text).map(PathBuf::from)
-}
-
-fn secret(text: &str) -> Result<Option<Secret>, Why> {
-    parse::text(text).map(|text| Some(Secret::new(text)))
-}
-
-/// A secret that travels in a header.
-pub(super) fn shown_secret(text: &str) -> Result<Option<Secret>, Why> {
-    let fits_a_header = text.chars().all(|c| c.is_ascii_graphic());
-    if text.chars().count() < SECRET_CHARS_MIN || !fits_a_header {
-        return Err(Why::new());
-    }
-    secret(text)
 }

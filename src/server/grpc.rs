@@ -1,5 +1,5 @@
-//! The gRPC listeners: the public one where it is configured, and in a cluster
-//! the peers', which programs may use too.
+//! The gRPC listeners: a public one where it is configured, and in a cluster one for
+//! peers, which programs may call too.
 
 use std::time::Duration;
 
@@ -11,43 +11,45 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Router;
 use tonic::{Request, Status};
 
+use super::error::ServeError;
 use super::listen::bind;
-use super::{Node, ServeError};
+use super::node::RunningNode;
 use crate::api::grpc;
 use crate::config::{Backend, Config};
 use crate::store::raft::{Peers, rpc};
 
-/// How long calls under way may take to finish. Peers' streams never end by
-/// themselves; by then nothing of worth is on them.
+/// How long calls under way may take to finish after the listener has stopped accepting.
 const DRAIN_PUBLIC: Duration = Duration::from_secs(10);
+/// The streams of peers never end by themselves. When they are stopped, the store has
+/// closed and sends nothing more on them.
 const DRAIN_PEERS: Duration = Duration::from_millis(500);
 
-/// After this long without a sign of life, and as long again, what a vanished
-/// peer or program held is freed.
+/// How long a silent connection is idle before it is pinged, and then how long the answer
+/// may take. After both, what a vanished peer or program held is freed.
 const PEERS_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Bound, not yet serving.
-pub struct Listeners {
+/// GrpcListeners that are bound and do not serve yet.
+pub struct GrpcListeners {
     public: Option<TcpListener>,
     peers: Option<TcpListener>,
 }
 
-/// Serving.
-pub struct Serving {
-    public: Option<Server>,
-    peers: Option<Server>,
-    /// Ends public calls that would go on for ever.
+/// GrpcListeners that serve.
+pub struct GrpcServers {
+    public: Option<GrpcServer>,
+    peers: Option<GrpcServer>,
+    /// Ends the streams of programs, which would never end by themselves.
     end_calls: CancellationToken,
 }
 
-struct Server {
+struct GrpcServer {
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
 
-impl Listeners {
-    /// Listens wherever `config` says.
-    pub async fn bind(config: &Config) -> Result<Listeners, ServeError> {
+impl GrpcListeners {
+    /// Listens on the addresses that `config` names.
+    pub async fn bind(config: &Config) -> Result<GrpcListeners, ServeError> {
         let public = match &config.grpc_addr {
             Some(addr) => Some(bind("SIDECAR_GRPC_ADDR", &addr.host, addr.port).await?),
             None => None,
@@ -59,52 +61,54 @@ impl Listeners {
             }
             Backend::Sqlite | Backend::Memory | Backend::Redis => None,
         };
-        Ok(Listeners { public, peers })
+        Ok(GrpcListeners { public, peers })
     }
 
-    /// Begins to serve `node`, and its peers where it has any.
-    pub fn serve(self, config: &Config, node: &Node, peers: Option<Peers>) -> Serving {
+    /// Begins to serve `node`, and its peers if it has any.
+    pub fn serve(self, config: &Config, node: &RunningNode, peers: Option<Peers>) -> GrpcServers {
         let end_calls = CancellationToken::new();
         let api = || grpc::api(node.service.clone(), (*node.access).clone(), end_calls.clone());
         let public = self
             .public
-            .map(|listener| Server::start(listener, grpc::transport().add_service(api())));
-        let door = PeerInterceptor { open: config.cluster_secret.is_some() || config.insecure };
-        let peers = peers.map(|peers| InterceptedService::new(peers, door));
+            .map(|listener| GrpcServer::start(listener, grpc::transport().add_service(api())));
+        let accepts_remote = config.cluster_secret.is_some() || config.insecure;
+        let interceptor = PeerInterceptor { accepts_remote };
+        let peers = peers.map(|peers| InterceptedService::new(peers, interceptor));
         let peers = self.peers.map(|listener| {
-            let routes = rpc::server_builder(PEERS_KEEP_ALIVE).add_service(api());
-            Server::start(listener, routes.add_optional_service(peers))
+            let routes = rpc::listener(PEERS_KEEP_ALIVE).add_service(api());
+            GrpcServer::start(listener, routes.add_optional_service(peers))
         });
-        Serving { public, peers, end_calls }
+        GrpcServers { public, peers, end_calls }
     }
 }
 
-/// Who may knock as a peer at all. Who is one, the peers' service finds out.
+/// Decides which machines may call the peer service at all. Whether a caller is a member
+/// of the cluster is checked behind it.
 #[derive(Clone, Copy)]
 struct PeerInterceptor {
-    /// A secret is asked for behind it, or the operator wants none.
-    open: bool,
+    /// The peer service asks for a secret, or the operator wants none.
+    accepts_remote: bool,
 }
 
 impl Interceptor for PeerInterceptor {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let local = request.remote_addr().is_some_and(|addr| {
-            // `::ffff:127.0.0.1` is this machine too.
+            // `::ffff:127.0.0.1` is the loopback address too.
             addr.ip().to_canonical().is_loopback()
         });
-        if self.open || local {
+        if self.accepts_remote || local {
             return Ok(request);
         }
         Err(Status::permission_denied(
-            "this node has no cluster secret and takes peers on its own machine only; set the \
+            "this node has no cluster secret and accepts peers on its own machine only; set the \
              same SIDECAR_CLUSTER_SECRET (or SIDECAR_CLUSTER_SECRET_FILE) on each node, or \
              SIDECAR_INSECURE=true",
         ))
     }
 }
 
-impl Server {
-    fn start(listener: TcpListener, routes: Router) -> Server {
+impl GrpcServer {
+    fn start(listener: TcpListener, routes: Router) -> GrpcServer {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let serving = routes.serve_with_incoming_shutdown(grpc::incoming(listener), stopped);
@@ -113,20 +117,20 @@ impl Server {
                 tracing::error!(%error, "gRPC listener failed");
             }
         });
-        Server { stop, task: AbortOnDropHandle::new(task) }
+        GrpcServer { stop, task: AbortOnDropHandle::new(task) }
     }
 
-    /// Takes no more calls, and gives those under way `patience`.
-    async fn stop(self, patience: Duration) {
+    /// Accepts no more calls, and gives those under way `drain` to finish.
+    async fn stop(self, drain: Duration) {
         self.stop.cancel();
-        // Dropping the task breaks what is left.
-        let _ = tokio::time::timeout(patience, self.task).await;
+        // Dropping the task closes the connections that are left.
+        let _ = tokio::time::timeout(drain, self.task).await;
     }
 }
 
-impl Serving {
-    /// Finishes what programs have under way. On the peers' address their
-    /// calls end too, but new ones still reach the store, which refuses them.
+impl GrpcServers {
+    /// Lets the calls of programs finish. Their calls on the address for peers end too,
+    /// but new ones still reach the store, which refuses them.
     pub async fn stop_public(&mut self) {
         self.end_calls.cancel();
         if let Some(server) = self.public.take() {
@@ -134,7 +138,7 @@ impl Serving {
         }
     }
 
-    /// Leaves the cluster's network; nothing that needs it may follow.
+    /// Stops serving peers. Nothing that needs the other nodes may follow.
     pub async fn stop_peers(&mut self) {
         if let Some(server) = self.peers.take() {
             server.stop(DRAIN_PEERS).await;
@@ -148,22 +152,22 @@ mod tests {
 
     use super::*;
 
-    fn admits(open: bool, from: Option<&str>) -> bool {
+    fn admits(accepts_remote: bool, from: Option<&str>) -> bool {
         let mut request = Request::new(());
         let remote_addr = from.map(|ip| (ip.parse::<std::net::IpAddr>().unwrap(), 1).into());
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        PeerInterceptor { open }.call(request).is_ok()
+        PeerInterceptor { accepts_remote }.call(request).is_ok()
     }
 
     #[test]
-    fn without_a_secret_only_this_machine_may_knock_as_a_peer() {
-        for here in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
-            assert!(admits(false, Some(here)), "{here}");
+    fn without_a_secret_only_this_machine_may_call_as_a_peer() {
+        for local in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert!(admits(false, Some(local)), "{local}");
         }
-        for away in ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"] {
-            assert!(!admits(false, Some(away)), "{away}");
-            assert!(admits(true, Some(away)), "{away}");
+        for remote in ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"] {
+            assert!(!admits(false, Some(remote)), "{remote}");
+            assert!(admits(true, Some(remote)), "{remote}");
         }
-        assert!(!admits(false, None), "from nowhere");
+        assert!(!admits(false, None), "a caller without an address");
     }
 }

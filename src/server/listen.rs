@@ -1,10 +1,10 @@
-//! Listeners, bound early so that a taken port stops the start at once.
+//! Binds listeners early, so that a port that is taken stops the start at once.
 
 use tokio::net::TcpListener;
 
-use super::ServeError;
+use super::error::ServeError;
 
-/// Listens on `host:port`; the error names the setting to change.
+/// Listens on `host:port`. The error names the setting to change.
 pub async fn bind(setting: &'static str, host: &str, port: u16) -> Result<TcpListener, ServeError> {
     TcpListener::bind((host, port)).await.map_err(|cause| ServeError::Listen {
         setting,

@@ -1,5 +1,5 @@
-//! Which store the configuration asks for, and how it is opened: the one place
-//! that knows them all.
+//! Opens the store that the configuration names. Only this file and `export_import` know
+//! all stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use crate::store::redis::{self, RedisClock, RedisStore};
 use crate::store::sqlite::{self, SqliteStore};
 
 /// A store that is open.
-pub struct Opened {
+pub struct OpenedStore {
     pub store: Arc<dyn Store>,
-    /// What a cluster's other nodes call, to be served where they look for it.
+    /// The service that the other nodes of a cluster call.
     pub peers: Option<Peers>,
-    /// Tells when the cluster goes on without this node, for good.
+    /// Reports when the cluster goes on without this node for good.
     pub expelled: Option<watch::Receiver<Option<Expelled>>>,
 }
 
-impl Opened {
-    /// A store on one machine.
-    fn alone(store: impl Store) -> Opened {
-        Opened { store: Arc::new(store), peers: None, expelled: None }
+impl OpenedStore {
+    /// A store that has no other nodes.
+    fn single(store: impl Store) -> OpenedStore {
+        OpenedStore { store: Arc::new(store), peers: None, expelled: None }
     }
 }
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum StoreOpenError {
     #[error("DB_PATH: {0}")]
     Sqlite(#[from] sqlite::SqliteOpenError),
     #[error("REDIS_URL: {0}")]
@@ -51,19 +51,19 @@ pub enum OpenError {
 /// Opens the store that `config` names.
 ///
 /// # Errors
-/// Its files cannot be used; they are as they were.
-pub async fn open(config: &Config) -> Result<Opened, OpenError> {
+/// The store cannot be opened. Its data is unchanged.
+pub async fn open(config: &Config) -> Result<OpenedStore, StoreOpenError> {
     let (clock, max) = (clock::system(), config.state_bytes_max);
     match config.state_backend {
-        Backend::Memory => Ok(Opened::alone(MemoryStore::new(clock).limited_to(max))),
+        Backend::Memory => Ok(OpenedStore::single(MemoryStore::new(clock).limited_to(max))),
         Backend::Sqlite => {
             let options = sqlite::Options { state_bytes_max: max, ..Default::default() };
             let store = SqliteStore::open(&config.db_path, options, clock)?;
-            Ok(Opened::alone(store))
+            Ok(OpenedStore::single(store))
         }
         Backend::Redis => {
             let store = RedisStore::open(redis_options(config), RedisClock::Server).await?;
-            Ok(Opened::alone(store))
+            Ok(OpenedStore::single(store))
         }
         Backend::Raft => join(config, clock).await,
     }
@@ -80,15 +80,15 @@ pub(super) fn redis_options(config: &Config) -> redis::Options {
     }
 }
 
-/// Becomes a node of the cluster. Its peers may call as soon as their service
-/// is served; until then this node leads nobody and follows nobody.
-async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
+/// Starts this node of a cluster. Until the service for its peers is served, it neither
+/// leads nor follows.
+async fn join(config: &Config, clock: Clock) -> Result<OpenedStore, StoreOpenError> {
     let options = raft::Options {
         cluster_name: config.cluster_name.clone(),
-        node_id: config.node_id.ok_or(OpenError::Missing("SIDECAR_NODE_ID"))?,
+        node_id: config.node_id.ok_or(StoreOpenError::Missing("SIDECAR_NODE_ID"))?,
         members: members(config),
         url: config.advertised_url().unwrap_or_default(),
-        data_dir: config.data_dir.clone().ok_or(OpenError::Missing("SIDECAR_DATA_DIR"))?,
+        data_dir: config.data_dir.clone().ok_or(StoreOpenError::Missing("SIDECAR_DATA_DIR"))?,
         secret: config.cluster_secret.as_ref().map(Secret::expose).map(str::to_owned),
         state_bytes_max: config.state_bytes_max,
         consensus: Consensus {
@@ -103,10 +103,10 @@ async fn join(config: &Config, clock: Clock) -> Result<Opened, OpenError> {
     };
     let Started { store, peers } = RaftStore::start(options, clock).await?;
     let expelled = Some(store.expelled());
-    Ok(Opened { store, peers: Some(peers), expelled })
+    Ok(OpenedStore { store, peers: Some(peers), expelled })
 }
 
-/// The cluster's members, as every node of it knows them.
+/// The founding members of the cluster, as the configuration names them.
 pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Peer> {
     config.members.iter().map(|(id, addr)| (*id, Peer::at(addr.to_string()))).collect()
 }

@@ -1,4 +1,4 @@
-//! What the programs say when they are asked, and when they are asked wrongly.
+//! What the programs print: help, settings, and one line for each wrong usage.
 
 use support::command_line::{HTTP_PROGRAM, command, run, text};
 
@@ -69,11 +69,11 @@ fn print_config_also_shows_settings_that_do_not_fit_together() {
 #[test]
 fn wrong_settings_stop_the_start_with_one_line() {
     let line = refused(&[("SIDECAR_PORT", "eighty")], &["serve"]);
-    assert!(line.contains("SIDECAR_PORT: got \"eighty\", takes a port"), "{line}");
+    assert!(line.contains("SIDECAR_PORT: got \"eighty\", expected a port"), "{line}");
     let line = refused(&[], &["serve", "--port", "eighty"]);
     assert!(line.contains("--port: got \"eighty\""), "{line}");
     let line = refused(&[("STATE_BACKEND", "redis"), ("REDIS_URL", "http://h")], &[]);
-    assert!(line.contains("takes redis://"), "{line}");
+    assert!(line.contains("expected redis://"), "{line}");
     let line = refused(&[("SIDECAR_PROT", "1")], &[]);
     assert!(line.contains("did you mean SIDECAR_PORT?"), "{line}");
     let line = refused(&[], &["--config", "nowhere.toml"]);
@@ -87,9 +87,9 @@ fn wrong_settings_stop_the_start_with_one_line() {
     let line = refused(&cluster, &["stdio"]);
     assert!(line.contains("runs as `serve`"), "{line}");
     let line = refused(&[], &["--port", "1", "dev"]);
-    assert!(line.contains("dev: takes no settings"), "{line}");
+    assert!(line.contains("dev: accepts no settings"), "{line}");
     let line = refused(&[], &["call", "state_get", "[]"]);
-    assert!(line.contains("takes a JSON object"), "{line}");
+    assert!(line.contains("expected a JSON object"), "{line}");
 }
 
 #[test]

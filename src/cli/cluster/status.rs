@@ -1,4 +1,4 @@
-//! `cluster status`: how the nodes are, each asked for itself over gRPC.
+//! `cluster status`: asks every node for its own status, over gRPC.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -7,114 +7,124 @@ use comfy_table::{Table, presets};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::cli::remote::{self, NODE_TIMEOUT, Token};
-use crate::cli::target::Credentials;
-use crate::cli::{Failure, print_json};
+use crate::cli::failure::CommandFailure;
+use crate::cli::grpc_client::{self, BearerToken, NODE_TIMEOUT};
+use crate::cli::node_options::Credentials;
+use crate::cli::output::pretty_json;
 use crate::proto::sidecar::{Cluster, Role, StatusReply, StatusRequest};
 
 const WAIT_POLL: Duration = Duration::from_millis(100);
 
-/// Show every node: its role, term, indices and lag
+/// Show the role, term, indexes and lag of every node
 ///
-/// Exit code 0: there is a leader and every node answers; 1: not so.
+/// The exit code is 0 if there is a leader and every node answers, and 1 otherwise.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// A node's gRPC address (SIDECAR_RAFT_ADDR)
+pub struct StatusArgs {
+    /// The gRPC address of any node (SIDECAR_RAFT_ADDR)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     node: String,
-    /// As JSON, for scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
-    /// Print the leader's number alone; exit code 0 where one is known
+    /// Print only the number of the leader; the exit code is 0 if one is known
     #[arg(long, conflicts_with = "json")]
     leader: bool,
-    /// Wait until there is a leader and every node answers, this long at most
+    /// Wait up to this long until there is a leader and every node answers
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
     #[command(flatten)]
     credentials: Credentials,
 }
 
-/// One member, by its own account where it answers.
+/// The status of one member.
 #[derive(Clone, Debug)]
-struct Row {
+struct MemberStatus {
     id: u64,
-    /// Where its peers and programs reach it.
+    /// Where peers and programs reach it.
     addr: String,
-    /// Its own account, or why there is none.
+    /// What it reports itself, or why it does not answer.
     status: Result<StatusReply, String>,
-    /// Whether it votes, or only follows.
+    /// Whether it is a voter or a learner.
     voter: bool,
-    /// Entries behind the leader's log, as the leader sees it.
+    /// How many entries it is behind the log of the leader, as the leader sees it.
     lag: Option<u64>,
 }
 
 /// Runs the command.
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let token = args.credentials.token().map_err(Failure::usage)?;
-    let token = Token::new(token).map_err(Failure::usage)?;
+pub async fn run(args: StatusArgs) -> Result<ExitCode, CommandFailure> {
+    let token = args.credentials.token().map_err(CommandFailure::usage)?;
+    let token = BearerToken::new(token).map_err(CommandFailure::usage)?;
     let give_up = Instant::now() + Duration::from_secs(args.wait.unwrap_or(0));
     let rows = loop {
-        let rows = look(&args.node, &token).await;
-        let good = rows.as_ref().is_ok_and(|rows| is_whole(rows));
-        if good || Instant::now() >= give_up {
+        let rows = members(&args.node, &token).await;
+        let is_whole = rows.as_ref().is_ok_and(|rows| agrees_on_leader(rows));
+        if is_whole || Instant::now() >= give_up {
             break rows?;
         }
         tokio::time::sleep(WAIT_POLL).await;
     };
     if args.leader {
         let leader = rows.iter().find_map(leader_by);
-        let leader = leader.ok_or_else(|| Failure::run("no leader is known"))?;
+        let leader = leader.ok_or_else(|| CommandFailure::run("no leader is known"))?;
         println!("{leader}");
         return Ok(ExitCode::SUCCESS);
     }
     if args.json {
-        let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
-        println!("{}", print_json(&Value::Array(rows)));
+        let rows: Vec<Value> = rows.iter().map(MemberStatus::to_json).collect();
+        println!("{}", pretty_json(&Value::Array(rows)));
     } else {
         println!("{}", table(&rows));
     }
-    Ok(if is_whole(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if agrees_on_leader(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks the node who the members are, then each of them.
-async fn look(node: &str, token: &Token) -> Result<Vec<Row>, Failure> {
-    let asked = ask(node, token).await.map_err(Failure::run)?;
+async fn members(node: &str, token: &BearerToken) -> Result<Vec<MemberStatus>, CommandFailure> {
+    let asked = ask(node, token).await.map_err(CommandFailure::run)?;
     let Some(cluster) = asked.cluster.clone() else {
-        let line = format!("{node} is no cluster's node: it runs on {}", asked.backend);
-        return Err(Failure::run(line));
+        let line = format!("{node} is not the node of a cluster: its store is {}", asked.backend);
+        return Err(CommandFailure::run(line));
     };
     if cluster.members.is_empty() {
-        let line = format!("node {} belongs to no cluster yet: `cluster add` it", cluster.node_id);
-        return Err(Failure::run(line));
+        let line =
+            format!("node {} is not in a cluster yet: add it with `cluster add`", cluster.node_id);
+        return Err(CommandFailure::run(line));
     }
     let rows = cluster.members.iter().map(|member| async {
-        let itself = member.id == cluster.node_id;
-        let status = if itself { Ok(asked.clone()) } else { ask(&member.addr, token).await };
-        Row { id: member.id, addr: member.addr.clone(), status, voter: member.voter, lag: None }
+        let is_asked = member.id == cluster.node_id;
+        let status = if is_asked { Ok(asked.clone()) } else { ask(&member.addr, token).await };
+        MemberStatus {
+            id: member.id,
+            addr: member.addr.clone(),
+            status,
+            voter: member.voter,
+            lag: None,
+        }
     });
     let mut rows = join_all(rows).await;
     fill_in_lags(&mut rows);
     Ok(rows)
 }
 
-async fn ask(addr: &str, token: &Token) -> Result<StatusReply, String> {
-    let plain = remote::plain(addr);
+async fn ask(addr: &str, token: &BearerToken) -> Result<StatusReply, String> {
+    let name = grpc_client::without_scheme(addr);
     let asking = async {
-        let mut client = remote::connect(addr).await?;
-        let reply = client.status(token.on(StatusRequest {})).await;
-        reply.map_err(|status| format!("{plain} refuses: {}", status.message()))
+        let mut client = grpc_client::connect(addr).await?;
+        let reply = client.status(token.request(StatusRequest {})).await;
+        reply.map_err(|status| format!("{name} refuses: {}", status.message()))
     };
     match tokio::time::timeout(NODE_TIMEOUT, asking).await {
         Ok(reply) => reply.map(tonic::Response::into_inner),
-        Err(_) => Err(format!("no answer from {plain} within {} s", NODE_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no answer from {name} within {} s", NODE_TIMEOUT.as_secs())),
     }
 }
 
 /// Only the leader knows how far the others are.
-fn fill_in_lags(rows: &mut [Row]) {
+fn fill_in_lags(rows: &mut [MemberStatus]) {
     let leads = |cluster: &&Cluster| cluster.role() == Role::Leader;
-    let Some(leader) = rows.iter().filter_map(Row::cluster).find(leads).cloned() else { return };
+    let Some(leader) = rows.iter().filter_map(MemberStatus::cluster).find(leads).cloned() else {
+        return;
+    };
     for member in leader.members {
         for row in rows.iter_mut().filter(|row| row.id == member.id) {
             row.lag = member.lag;
@@ -122,34 +132,36 @@ fn fill_in_lags(rows: &mut [Row]) {
     }
 }
 
-/// Whether all answer and agree on one leader.
-fn is_whole(rows: &[Row]) -> bool {
+/// Whether all members answer and agree on one leader.
+fn agrees_on_leader(rows: &[MemberStatus]) -> bool {
     let first = rows.first().and_then(leader_by);
     first.is_some() && rows.iter().all(|row| leader_by(row) == first)
 }
 
-/// Who leads, by this node's account.
-fn leader_by(row: &Row) -> Option<u64> {
+/// The leader that this member reports.
+fn leader_by(row: &MemberStatus) -> Option<u64> {
     row.cluster()?.leader
 }
 
-impl Row {
+impl MemberStatus {
     fn cluster(&self) -> Option<&Cluster> {
         self.status.as_ref().ok()?.cluster.as_ref()
     }
 
-    /// Where clients reach its MCP, as only itself knows.
+    /// Where clients reach MCP on this member, which only itself knows.
     fn url(&self) -> &str {
         let members = self.cluster().map(|cluster| cluster.members.as_slice());
-        let itself = members.unwrap_or_default().iter().find(|member| member.id == self.id);
-        itself.map_or("", |member| member.url.as_str())
+        let own = members.unwrap_or_default().iter().find(|member| member.id == self.id);
+        own.map_or("", |member| member.url.as_str())
     }
 
     fn to_json(&self) -> Value {
         let (id, addr, lag) = (self.id, &self.addr, self.lag);
         let (status, cluster) = match (&self.status, self.cluster()) {
             (Ok(status), Some(cluster)) => (status, cluster),
-            (Ok(_), None) => return json!({"id": id, "addr": addr, "error": "no cluster's node"}),
+            (Ok(_), None) => {
+                return json!({"id": id, "addr": addr, "error": "not the node of a cluster"});
+            }
             (Err(error), _) => {
                 return json!({"id": id, "addr": addr, "voter": self.voter, "error": error});
             }
@@ -178,7 +190,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn table(rows: &[Row]) -> Table {
+fn table(rows: &[MemberStatus]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let header = ["NODE", "ROLE", "TERM", "LEADER", "APPLIED", "COMMITTED", "LAG", "GRPC", "MCP"];
@@ -206,16 +218,16 @@ mod tests {
     use super::*;
     use crate::proto::sidecar::Member;
 
-    fn row(id: u64, role: Role, leader: Option<u64>, lags: &[(u64, u64)]) -> Row {
+    fn row(id: u64, role: Role, leader: Option<u64>, lags: &[(u64, u64)]) -> MemberStatus {
         let member = |&(id, lag): &(u64, u64)| Member { id, lag: Some(lag), ..Default::default() };
         let members = lags.iter().map(member).collect();
         let cluster = Cluster { role: role.into(), leader, members, ..Default::default() };
         let status = StatusReply { cluster: Some(cluster), ..Default::default() };
-        Row { id, addr: format!("n{id}:9000"), status: Ok(status), voter: true, lag: None }
+        MemberStatus { id, addr: format!("n{id}:9000"), status: Ok(status), voter: true, lag: None }
     }
 
     #[test]
-    fn the_leaders_view_gives_the_lags() {
+    fn the_leader_knows_the_lags() {
         let mut rows = [
             row(1, Role::Follower, Some(2), &[(1, 99)]),
             row(2, Role::Leader, Some(2), &[(1, 7), (2, 0)]),
@@ -226,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_whole_when_all_name_one_leader() {
+    fn a_cluster_is_healthy_if_all_members_name_one_leader() {
         let named = |id, leader| row(id, Role::Follower, leader, &[]);
-        assert!(is_whole(&[named(1, Some(2)), named(2, Some(2))]));
-        assert!(!is_whole(&[named(1, Some(2)), named(2, Some(1))]));
-        assert!(!is_whole(&[named(1, None), named(2, None)]));
-        assert!(!is_whole(&[]));
-        let silent = Row { status: Err("down".to_owned()), ..named(2, None) };
-        assert!(!is_whole(&[named(1, Some(1)), silent]));
+        assert!(agrees_on_leader(&[named(1, Some(2)), named(2, Some(2))]));
+        assert!(!agrees_on_leader(&[named(1, Some(2)), named(2, Some(1))]));
+        assert!(!agrees_on_leader(&[named(1, None), named(2, None)]));
+        assert!(!agrees_on_leader(&[]));
+        let silent = MemberStatus { status: Err("down".to_owned()), ..named(2, None) };
+        assert!(!agrees_on_leader(&[named(1, Some(1)), silent]));
     }
 }

@@ -1,4 +1,4 @@
-//! CarriedRequests under way, so that the client can cancel them.
+//! The requests that are under way, so that the client can cancel them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-/// By id.
+/// All requests under way, by their ids.
 #[derive(Clone, Default)]
 pub(super) struct CarriedRequests(Arc<Mutex<BTreeMap<String, RequestUnderway>>>);
 
 #[derive(Clone)]
 struct RequestUnderway {
     token: CancellationToken,
-    /// It may wait for something that is then its client's.
+    /// The call may wait for a grant, which would be useless without its client.
     waits: bool,
 }
 
-/// A request that is under way until this is dropped.
+/// One request, which is under way until this is dropped.
 pub(super) struct CarriedRequest {
     requests: CarriedRequests,
     id: Option<String>,
@@ -36,7 +36,8 @@ impl CarriedRequests {
         CarriedRequest { requests: self.clone(), id, token }
     }
 
-    /// Whether `message` cancels a request under way, which it does then.
+    /// Cancels the request that `message` names, if it is a cancellation. Returns whether
+    /// a request was cancelled.
     pub(super) fn cancel(&self, message: &Value) -> bool {
         if message["method"] != "notifications/cancelled" {
             return false;
@@ -46,8 +47,9 @@ impl CarriedRequests {
         request.inspect(|request| request.token.cancel()).is_some()
     }
 
-    /// The client sends nothing more: it waits for nothing.
-    pub(super) fn hang_up(&self) {
+    /// Cancels the requests that wait. The client has closed its input, so a grant would
+    /// reach nobody.
+    pub(super) fn cancel_waiting(&self) {
         self.change(|requests| {
             let waiting = requests.values().filter(|request| request.waits);
             waiting.for_each(|request| request.token.cancel());
@@ -55,7 +57,7 @@ impl CarriedRequests {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, RequestUnderway>) -> T) -> T {
-        // Each change is one call of the map's.
+        // Each change is one call of the map, so a panic cannot leave it half changed.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

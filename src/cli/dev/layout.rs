@@ -1,22 +1,22 @@
-//! A cluster on one machine: which node gets which ports and folder, and the
-//! settings file of each. `cluster/one-machine` holds these very files.
+//! The layout of a cluster on one machine: the ports, the directory and the settings file of
+//! each node. `cluster/one-machine` contains the same files.
 
 use std::path::{Path, PathBuf};
 
-/// Where everything is.
+/// The ports and directories of a cluster on one machine.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub struct DevLayout {
     pub nodes: u16,
-    /// Node 1's MCP port; the others follow.
+    /// The MCP port of node 1; the other nodes use the next ports.
     pub base_port: u16,
-    /// Node 1's gRPC port; the others follow.
+    /// The gRPC port of node 1; the other nodes use the next ports.
     pub base_grpc_port: u16,
-    /// Holds the settings files and each node's data.
+    /// Contains the settings files and the data of each node.
     pub dir: PathBuf,
 }
 
-impl Layout {
-    /// The nodes' numbers.
+impl DevLayout {
+    /// The numbers of the nodes.
     pub fn ids(&self) -> impl Iterator<Item = u16> + use<> {
         1..=self.nodes
     }
@@ -34,32 +34,32 @@ impl Layout {
         format!("http://127.0.0.1:{}/mcp", self.port(id))
     }
 
-    /// The node's settings.
+    /// The settings file of a node.
     pub fn file(&self, id: u16) -> PathBuf {
         self.dir.join(format!("node{id}.toml"))
     }
 
-    /// Holds the node's process id.
+    /// The file that contains the process id of a node.
     pub fn pid_file(&self, id: u16) -> PathBuf {
         self.dir.join(format!("node{id}.pid"))
     }
 
-    /// There while the cluster is ready, for scripts that wait for it; holds
-    /// the process id of `dev`.
+    /// The file that exists while the cluster is ready, for scripts that wait for it. It
+    /// contains the process id of `dev`.
     pub fn ready_file(&self) -> PathBuf {
         self.dir.join("ready")
     }
 
-    /// All members, as each node's settings name them.
+    /// All members, in the form of the setting `members`.
     fn members(&self) -> Vec<String> {
         self.ids().map(|id| format!("{id}=127.0.0.1:{}", self.grpc_port(id))).collect()
     }
 
-    /// Writes the settings of each node.
+    /// Writes the settings file of each node.
     ///
     /// # Errors
-    /// A line for the user: the folder cannot be written, or it holds a
-    /// cluster of other members, which these files would tear apart.
+    /// The directory cannot be written, or it contains a cluster with other members, whose
+    /// nodes would no longer find one another. The error is a line for the user.
     pub fn write(&self) -> Result<(), String> {
         let dir = self.dir.display();
         std::fs::create_dir_all(&self.dir).map_err(|error| format!("--dir {dir}: {error}"))?;
@@ -67,8 +67,8 @@ impl Layout {
         if let Some(present) = present {
             let present = present.join(", ");
             return Err(format!(
-                "--dir {dir}: holds a cluster of other nodes or ports ({present}); start it as \
-                 before or choose another folder"
+                "--dir {dir}: contains a cluster with other nodes or ports ({present}); start it \
+                 as before or choose another directory"
             ));
         }
         for id in self.ids() {
@@ -79,7 +79,7 @@ impl Layout {
         Ok(())
     }
 
-    /// The settings file of one node.
+    /// The content of the settings file of a node.
     pub fn settings(&self, id: u16) -> String {
         let members: Vec<String> =
             self.members().iter().map(|member| format!("    {},\n", quoted(member))).collect();
@@ -117,7 +117,7 @@ data_dir = {data_dir}
     }
 }
 
-/// The members in a settings file, where there is one that can be read.
+/// The members in a settings file. `None` if the file does not exist or has none.
 fn members_in(file: &Path) -> Option<Vec<String>> {
     let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
     let members = table.get("members")?.as_array()?;
@@ -132,12 +132,12 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn layout(nodes: u16, dir: &Path) -> Layout {
-        Layout { nodes, base_port: 8000, base_grpc_port: 9000, dir: dir.to_owned() }
+    fn layout(nodes: u16, dir: &Path) -> DevLayout {
+        DevLayout { nodes, base_port: 8000, base_grpc_port: 9000, dir: dir.to_owned() }
     }
 
     #[test]
-    fn the_files_in_the_repository_are_those_that_dev_writes() {
+    fn the_files_in_the_repository_are_the_ones_that_dev_writes() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/one-machine");
         let layout = layout(3, Path::new("sidecar-data"));
         for id in layout.ids() {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_another_cluster_is_left_alone() {
+    fn a_directory_with_another_cluster_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         layout(3, dir.path()).write().unwrap();
         layout(3, dir.path()).write().unwrap();

@@ -1,5 +1,5 @@
-//! A client of a running node: plain HTTP, and MCP tool calls over it. Serves
-//! the command line alone; what tools mean is the node's.
+//! An HTTP client of a running node, and MCP tool calls over it. Only the command line uses
+//! it; the node decides what a tool does.
 
 use std::time::Duration;
 
@@ -12,44 +12,44 @@ use serde_json::{Map, Value, json};
 
 use crate::access::Secret;
 
-/// Longest answer that is read: a page of 10,000 runs is far below.
+/// The longest answer that is read. The longest page of a tool is far shorter.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The newest revision of MCP whose requests need no headers of their own.
+/// The newest revision of MCP whose requests need no further headers.
 const PROTOCOL: &str = "2025-11-25";
 
-/// A connection is made in this time or not at all; nodes are near.
+/// How long a connection may take. Nodes are near, so a slower one is most likely down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Calls nodes; cheap to clone, keeps connections open.
+/// Calls nodes. It is cheap to clone, and keeps connections open.
 #[derive(Clone)]
-pub struct Client {
+pub struct NodeClient {
     http: Http<HttpConnector, Body>,
     token: Option<Secret>,
 }
 
-/// What a tool answered.
+/// The answer of a tool.
 #[derive(Clone, Debug)]
 pub struct ToolAnswer {
-    /// The tool refused or failed; `content` says why.
+    /// The tool refused the call or failed, and `content` says why.
     pub is_error: bool,
-    /// The structured result, or the text where there is none.
+    /// The structured result, or the text if there is none.
     pub content: Value,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The request never reached a node: asking another is safe.
+    /// The request never reached a node, so it is safe to call another.
     #[error("cannot reach {url}: {cause}")]
     Unreachable { url: String, cause: String },
-    /// The connection broke or took too long after the request was sent.
+    /// The connection broke, or the answer took too long, after the request was sent.
     #[error("no answer from {url}: {cause}")]
     Broken { url: String, cause: String },
     /// The node refused the request as a whole.
     #[error("{url} answered {status}: {text}")]
     Refused { url: String, status: StatusCode, text: String },
-    /// The answer is not MCP's.
+    /// The answer is not in the form of MCP.
     #[error("{url} does not answer as an MCP server: {text}")]
     NotMcp { url: String, text: String },
     /// The request cannot be sent.
@@ -57,19 +57,19 @@ pub enum ClientError {
     Invalid(String),
 }
 
-impl Client {
-    /// A client that shows `token`, if there is one.
-    pub fn new(token: Option<Secret>) -> Client {
+impl NodeClient {
+    /// A client that sends `token`, if there is one.
+    pub fn new(token: Option<Secret>) -> NodeClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Client { http: Http::builder(TokioExecutor::new()).build(connector), token }
+        NodeClient { http: Http::builder(TokioExecutor::new()).build(connector), token }
     }
 
-    /// `GET url`, whatever the status.
+    /// Sends `GET url`, and returns the answer whatever its status is.
     ///
     /// # Errors
-    /// [`ClientError`], where there is no answer within `timeout`.
+    /// There is no answer within `timeout`.
     pub async fn get(
         &self,
         url: &str,
@@ -78,10 +78,10 @@ impl Client {
         self.send(Method::GET, url, &[], Body::empty(), timeout).await
     }
 
-    /// `POST`s one JSON-RPC message with `headers` besides the usual ones.
+    /// Posts one JSON-RPC message with `headers` besides the usual ones.
     ///
     /// # Errors
-    /// [`ClientError`], where there is no answer within `timeout`.
+    /// There is no answer within `timeout`.
     pub async fn post(
         &self,
         url: &str,
@@ -95,7 +95,8 @@ impl Client {
     /// Calls a tool of the node at `url`.
     ///
     /// # Errors
-    /// [`ClientError`]; a tool's own error is a [`ToolAnswer`].
+    /// There is no answer of the tool. An error that the tool itself reports is a
+    /// [`ToolAnswer`].
     pub async fn call(
         &self,
         url: &str,
@@ -133,7 +134,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         if !url.starts_with("http://") {
-            return Err(ClientError::Invalid(format!("{url:?}: takes a URL with http://")));
+            return Err(ClientError::Invalid(format!("{url:?}: expected a URL with http://")));
         }
         let mut request = Request::builder()
             .method(method)
@@ -151,7 +152,7 @@ impl Client {
         let broken = |cause: String| ClientError::Broken { url: url.to_owned(), cause };
         let answer = async {
             let response = self.http.request(request).await.map_err(|error| {
-                let cause = causes(&error);
+                let cause = root_cause(&error);
                 if error.is_connect() {
                     ClientError::Unreachable { url: url.to_owned(), cause }
                 } else {
@@ -161,7 +162,7 @@ impl Client {
             let status = response.status();
             let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_BYTES_MAX)
                 .await
-                .map_err(|error| broken(causes(&error)))?;
+                .map_err(|error| broken(root_cause(&error)))?;
             Ok((status, body))
         };
         match tokio::time::timeout(timeout, answer).await {
@@ -171,8 +172,9 @@ impl Client {
     }
 }
 
-/// The last cause says what happened; those above only where.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+/// The deepest cause of an error, which says what happened. The ones above it only say
+/// where.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;

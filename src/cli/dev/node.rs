@@ -1,6 +1,6 @@
-//! One node of `dev`: a process of its own, in a process group of its own so
-//! that a terminal's Ctrl-C reaches `dev` alone, which stops nodes in order.
-//! Its lines are printed with its name before them.
+//! One node of `dev`: a process in a process group of its own. Ctrl-C in the terminal
+//! therefore reaches `dev` alone, which stops the nodes in order. The lines that a node
+//! prints are repeated with its name before them.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use super::layout::Layout;
+use super::layout::DevLayout;
 use crate::config::settings::SETTINGS;
 
-/// Settings that `dev` decides in each node's file: from the environment they
-/// would win over it and make all nodes one.
-const DECIDED: [&str; 9] = [
+/// The settings that `dev` decides in the file of each node. In the environment they would
+/// win over the file, and all nodes would have the same ports and directory.
+const DECIDED_SETTINGS: [&str; 9] = [
     "state_backend",
     "cluster_name",
     "node_id",
@@ -28,23 +28,28 @@ const DECIDED: [&str; 9] = [
     "data_dir",
 ];
 
-/// Colours of the names, in turn: all can be read on light and on dark.
+/// The colours of the names, in turn. All are readable on light and dark backgrounds.
 const COLOURS: [&str; 6] = ["36", "35", "33", "32", "34", "31"];
 
 /// A running node.
-pub struct Node {
+pub struct DevNode {
     pub id: u16,
     pub pid: u32,
     process: Child,
 }
 
-impl Node {
-    /// Starts the node. Call it on a thread that lives as long as `dev`: the
-    /// kernel watches the thread that started a process, not its parent.
+impl DevNode {
+    /// Starts the node. The thread that calls this must live as long as `dev`, since the
+    /// kernel ends the node when the thread that started it ends.
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start(program: &PathBuf, layout: &Layout, id: u16, colour: bool) -> io::Result<Node> {
+    pub fn start(
+        program: &PathBuf,
+        layout: &DevLayout,
+        id: u16,
+        colour: bool,
+    ) -> io::Result<DevNode> {
         let mut command = Command::new(program);
         command
             .arg("serve")
@@ -55,7 +60,7 @@ impl Node {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        for setting in SETTINGS.iter().filter(|setting| DECIDED.contains(&setting.name)) {
+        for setting in SETTINGS.iter().filter(|setting| DECIDED_SETTINGS.contains(&setting.name)) {
             command.env_remove(setting.env);
         }
         command.env_remove(crate::config::CONFIG_ENV);
@@ -67,24 +72,24 @@ impl Node {
         if let Some(output) = process.stderr.take() {
             tokio::spawn(print_lines(name, output));
         }
-        // Not yet waited for, so it still has its number.
+        // Nobody has waited for the process yet, so it still has its id.
         let pid = process.id().unwrap_or_default();
         std::fs::write(layout.pid_file(id), format!("{pid}\n"))?;
-        Ok(Node { id, pid, process })
+        Ok(DevNode { id, pid, process })
     }
 
-    /// Waits until the process has ended. May be dropped and called again.
+    /// Waits until the process has ended. The future may be dropped and called again.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.process.wait().await
     }
 
-    /// Asks it to stop in order, and after `patience` makes it stop.
-    pub async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+    /// Asks the process to stop, and kills it if it takes longer than `timeout`.
+    pub async fn stop(&mut self, timeout: Duration) -> io::Result<ExitStatus> {
         if let Some(pid) = self.process.id().and_then(|pid| Pid::from_raw(pid as i32)) {
-            // Fails where it has just ended by itself: then there is nothing to do.
+            // This fails if the process has just ended by itself.
             let _ = kill_process(pid, Signal::TERM);
         }
-        match tokio::time::timeout(patience, self.process.wait()).await {
+        match tokio::time::timeout(timeout, self.process.wait()).await {
             Ok(status) => status,
             Err(_) => {
                 self.process.start_kill()?;
@@ -93,9 +98,9 @@ impl Node {
         }
     }
 
-    /// Makes it stop at once.
+    /// Kills the process.
     pub fn kill(&mut self) {
-        // Fails where it has ended already.
+        // This fails if the process has ended already.
         let _ = self.process.start_kill();
     }
 }
@@ -103,7 +108,7 @@ impl Node {
 async fn print_lines(name: String, output: impl AsyncRead + Unpin) {
     let mut lines = BufReader::new(output).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        // One call, so that lines of several nodes never mix.
+        // One call for each line, so that lines of several nodes never mix.
         eprintln!("{name} {}", String::from_utf8_lossy(&line));
     }
 }

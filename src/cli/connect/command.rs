@@ -1,0 +1,103 @@
+//! The command `connect`: it reads messages from standard input, carries each to a node, and
+//! writes the answers to standard output.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::bridge::{Bridge, PARSE_ERROR, error_answer};
+use super::requests::CarriedRequests;
+use crate::cli::failure::CommandFailure;
+use crate::cli::node_options::{Credentials, mcp_url};
+
+/// How many messages may be under way at once. An agent has a few.
+const IN_FLIGHT_MAX: usize = 64;
+
+/// The longest message, which is also the longest body that a node accepts.
+const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Speak MCP on standard input and output, answered by running nodes
+///
+/// This is for MCP clients that can only start programs. If several nodes are named and one
+/// is down, the next one is called.
+#[derive(Debug, clap::Args)]
+pub struct ConnectArgs {
+    /// The MCP URLs of nodes, such as http://127.0.0.1:8000/mcp
+    #[arg(required = true, value_name = "URL")]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+/// Runs the command until standard input ends.
+pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
+    let client = args.credentials.client().map_err(CommandFailure::usage)?;
+    let nodes = args.nodes.iter().map(|node| mcp_url(node)).collect();
+    let bridge = Arc::new(Bridge::new(client, nodes));
+    let (answers, written) = mpsc::channel::<String>(IN_FLIGHT_MAX);
+    let writer = tokio::spawn(write_lines(written));
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let requests = CarriedRequests::default();
+    let mut input = BufReader::new(tokio::io::stdin());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line).await;
+        match read.map_err(|error| CommandFailure::run(format!("standard input: {error}")))? {
+            0 => break,
+            length if length as u64 > LINE_BYTES_MAX => {
+                return Err(CommandFailure::run(format!(
+                    "a message has more than {LINE_BYTES_MAX} bytes"
+                )));
+            }
+            _ => {}
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let Ok(slot) = slots.clone().acquire_owned().await else { break };
+        let (bridge, answers, line) = (bridge.clone(), answers.clone(), line.clone());
+        let message: Value = match serde_json::from_slice(&line) {
+            Ok(message) => message,
+            Err(error) => {
+                let answer = error_answer(Value::Null, PARSE_ERROR, &error.to_string());
+                // Sending fails only if the client has gone.
+                let _ = answers.send(answer).await;
+                continue;
+            }
+        };
+        if requests.cancel(&message) {
+            continue;
+        }
+        let request = requests.begin(&message);
+        tokio::spawn(async move {
+            // Dropping a call that is under way closes its connection, which tells the
+            // node. A cancelled call gets no answer.
+            let answer = request.token.run_until_cancelled(bridge.carry(&message, &line)).await;
+            if let Some(answer) = answer.flatten() {
+                let _ = answers.send(answer).await;
+            }
+            drop((request, slot));
+        });
+    }
+    drop(answers);
+    requests.cancel_waiting();
+    // The channel stays open until the answers that are under way have been written.
+    match writer.await {
+        Ok(Ok(())) | Err(_) => Ok(ExitCode::SUCCESS),
+        Ok(Err(error)) => Err(CommandFailure::run(format!("standard output: {error}"))),
+    }
+}
+
+async fn write_lines(mut lines: mpsc::Receiver<String>) -> std::io::Result<()> {
+    let mut output = tokio::io::stdout();
+    while let Some(mut line) = lines.recv().await {
+        line.push('\n');
+        output.write_all(line.as_bytes()).await?;
+        output.flush().await?;
+    }
+    Ok(())
+}

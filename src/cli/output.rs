@@ -1,0 +1,17 @@
+//! What several commands print.
+
+use crate::export::{ExportCounts, Header};
+
+/// Describes a state that was exported or imported, in one line.
+pub fn state_summary(header: &Header, counts: &ExportCounts) -> String {
+    let Header { origin, meta } = header;
+    format!(
+        "revision {}, chain {}, from {} {}: {counts}",
+        meta.revision, meta.chain, origin.backend, origin.release
+    )
+}
+
+/// Formats JSON for people.
+pub fn pretty_json(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
