@@ -1,5 +1,5 @@
-//! The service's promises that no reply shows: when it answers, what it refuses,
-//! and what becomes of calls whose caller is gone. Waiting has tests of its own.
+//! What the service promises beyond its replies: when it answers, which calls it refuses,
+//! and what happens to a call whose caller has gone away. `tests/waiting` covers waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,13 +23,13 @@ const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Far longer than anything here takes, far shorter than the waits asked for.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A memory store that counts and can be held up.
+/// A memory store that counts commands and can hold them up.
 struct Probe {
     inner: MemoryStore,
     submitted: AtomicUsize,
-    /// Commands pass while there are permits.
+    /// Each command takes a permit to pass.
     gate: Semaphore,
-    /// What local reads say of a lease, if not the truth.
+    /// What local reads return for a lease, instead of the present state.
     stale_lease: Option<LeaseRow>,
 }
 
@@ -110,7 +110,7 @@ impl Stage {
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
-        assert!(Instant::now() < deadline, "{what} does not come");
+        assert!(Instant::now() < deadline, "{what}: it did not happen in time");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -133,7 +133,7 @@ fn acquire(holder: &str) -> Acquire {
 const LONG: Duration = Duration::from_secs(55);
 
 #[tokio::test]
-async fn what_was_missed_is_said_at_once() {
+async fn missed_changes_are_reported_at_once() {
     let stage = Stage::set(|_, _| {});
     stage.submit(set("k")).await;
     stage.submit(Command::Reset).await;
@@ -144,7 +144,7 @@ async fn what_was_missed_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_sees_deadlines_late_asks_all_the_same() {
+async fn a_node_whose_own_state_is_stale_still_asks_when_a_lease_expires() {
     let stage = Stage::set(|probe, _| {
         probe.stale_lease = Some(LeaseRow {
             holder_id: "a".into(),
@@ -164,21 +164,21 @@ async fn a_node_that_sees_deadlines_late_asks_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_command_is_carried_out_although_its_caller_is_gone() {
+async fn a_command_is_carried_out_although_its_caller_has_gone_away() {
     let stage = Stage::set(|probe, _| probe.gate = Semaphore::new(0));
     let service = stage.service.clone();
     let caller = tokio::spawn(async move { service.submit(set("k"), Context::default()).await });
     until("the command at the store", || stage.submitted() == 1).await;
     caller.abort();
     assert!(caller.await.is_err_and(|error| error.is_cancelled()));
-    assert_eq!(stage.service.load().0, 1, "it still counts as under way");
+    assert_eq!(stage.service.load().0, 1, "the command still counts as under way");
     stage.probe.gate.add_permits(1);
     until("the command's end", || *stage.probe.revision().borrow() == Revision(1)).await;
     until("room again", || stage.service.load().0 == 0).await;
 }
 
 #[tokio::test]
-async fn more_than_fits_is_refused_at_once() {
+async fn calls_beyond_the_bound_are_refused_at_once() {
     let stage = Stage::set(|probe, options| {
         probe.gate = Semaphore::new(0);
         options.in_flight_max = 2;
@@ -198,7 +198,7 @@ async fn more_than_fits_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_given_up() {
+async fn a_call_ends_although_the_store_does_not_answer() {
     let stage = Stage::set(|probe, options| {
         probe.gate = Semaphore::new(0);
         options.deadline = Duration::from_millis(10);

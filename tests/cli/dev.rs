@@ -1,4 +1,4 @@
-//! `dev`: a cluster of real processes, from start to end.
+//! `dev`: a cluster of real processes, from its start to its end.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ impl Cluster {
         let mut command = command(&PROGRAM, dir.path());
         let (port, grpc_port) = (base_port.to_string(), (base_port + NODES).to_string());
         command.args(["dev", "--dir", "d", "--base-port", &port, "--base-grpc-port", &grpc_port]);
-        // Would make all nodes one, if dev let them through.
+        // With these settings all nodes would be the same one, so `dev` must remove them.
         command.env("SIDECAR_PORT", "1").env("SIDECAR_NODE_ID", "1");
         command.stdout(Stdio::piped());
         let mut running = Running::start(command);
-        // A node that dies before that ends the whole start.
+        // If a node dies before it is ready, `dev` ends.
         let ready = dir.path().join("d/ready");
         wait_for("not ready", || {
             let ended = running.child.try_wait().unwrap();
@@ -37,7 +37,7 @@ impl Cluster {
         Cluster { running, dir, base_port }
     }
 
-    /// `cluster status` as seen from a node, once every node answers.
+    /// What `cluster status` prints for a node, once every node answers.
     fn whole(&self, node: u16) -> Value {
         let addr = format!("127.0.0.1:{}", self.base_port + NODES + node - 1);
         let wait = PATIENCE.as_secs().to_string();
@@ -61,7 +61,7 @@ impl Cluster {
         Pid::from_raw(pid).unwrap()
     }
 
-    /// Ends it with Ctrl-C's signal.
+    /// Stops the cluster with the signal of Ctrl-C.
     fn stop(mut self) -> tempfile::TempDir {
         self.running.signal(Signal::INT);
         assert_eq!(self.running.ended(), Some(0));
@@ -74,7 +74,7 @@ impl Cluster {
     }
 }
 
-/// The first of six ports in a row that nobody listens on now.
+/// The first of six consecutive ports that nobody listens on now.
 fn free_ports() -> u16 {
     let start = 20_000 + (std::process::id() % 600) as u16 * 16;
     let free =
@@ -83,7 +83,7 @@ fn free_ports() -> u16 {
 }
 
 fn has_ended(pid: Pid) -> bool {
-    // A process that nobody has waited for yet is no longer running either.
+    // A process that has ended, but that nobody has waited for, does not run either.
     let stat = PathBuf::from(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     let zombie = std::fs::read_to_string(stat).is_ok_and(|stat| stat.contains(") Z "));
     zombie || test_kill_process(pid).is_err()
@@ -127,7 +127,7 @@ fn a_cluster_outlives_its_leader_and_a_restart_and_ends_with_dev() {
     cluster.whole(leader);
     assert_eq!(cluster.call(leader, "state_get", r#"{"key": "k"}"#, "value"), "kept");
 
-    // Killed, so that it can tell its nodes nothing.
+    // It is killed, so it cannot stop its nodes.
     let pids: Vec<Pid> = (1..=NODES).map(|node| cluster.pid(node)).collect();
     cluster.running.child.kill().unwrap();
     cluster.running.child.wait().unwrap();

@@ -1,5 +1,5 @@
-//! The command line, with the real programs: what they print, how they end,
-//! and that a node speaks MCP on a pipe and over HTTP.
+//! The command line, tested with the real programs: what they print, how they end, and that
+//! a node speaks MCP on a pipe and over HTTP.
 
 mod dev;
 mod node;

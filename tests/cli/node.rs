@@ -66,7 +66,7 @@ impl Pipe {
     }
 }
 
-/// `serve` on a port of its own.
+/// Runs `serve` on a free port.
 fn serve(program: &str, dir: &Path, env: &[(&str, &str)], args: &[&str]) -> (Running, u16) {
     let mut command = command(program, dir);
     command.envs(env.iter().copied()).args(args).stdout(Stdio::null());
@@ -141,7 +141,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn with_a_token_only_those_who_show_it_are_served() {
+fn with_a_token_only_callers_that_send_it_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let token = [("SIDECAR_TOKEN", "correct-horse")];
     let (mut node, port) = serve(&PROGRAM, dir.path(), &token, &["serve", "--log", "trace"]);
@@ -164,7 +164,7 @@ fn connect_carries_messages_to_a_node_that_is_up() {
     let dir = tempfile::tempdir().unwrap();
     let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
     let url = format!("http://127.0.0.1:{port}/mcp");
-    // The first cannot be reached, so the second is asked.
+    // The first node cannot be reached, so the second is called.
     let mut pipe = Pipe::start(dir.path(), &["connect", "http://127.0.0.1:0/mcp", &url]);
     pipe.initialize();
     assert_eq!(pipe.call("state_set", json!({"key": "k", "value": 1.50}))["ok"], true);
@@ -186,7 +186,7 @@ fn connect_cancels_what_its_client_cancels() {
         let deadline = Instant::now() + PATIENCE;
         let line = format!("sidecar_calls_waiting {number}\n");
         while !get(port, "/metrics").contains(&line) {
-            assert!(Instant::now() < deadline, "never were {number} waiting");
+            assert!(Instant::now() < deadline, "there were never {number} calls waiting");
         }
     };
     waiting(1);
@@ -202,7 +202,7 @@ fn connect_cancels_what_its_client_cancels() {
 #[test]
 fn a_node_that_dev_started_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    // A shell in between that dies while the node runs.
+    // The shell starts the node and is killed while the node runs.
     let mut shell = command("/bin/sh", dir.path());
     let script = format!("{} serve --host 127.0.0.1 --port 0 --die-with=$$ & read _", *PROGRAM);
     shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null());

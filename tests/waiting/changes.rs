@@ -1,4 +1,4 @@
-//! Waiting for a change of keys.
+//! Calls that wait for a change of keys.
 
 use mcp_state_sidecar::machine::view::ChangeFilter;
 use mcp_state_sidecar::machine::{Command, Revision};
@@ -23,7 +23,7 @@ fn prefix(prefix: &str) -> ChangeFilter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_wakes_those_whom_it_concerns() {
+async fn a_change_wakes_the_callers_that_it_concerns() {
     let stage = Stage::new();
     let mut others = Vec::new();
     for number in 0..300 {
@@ -45,12 +45,15 @@ async fn a_change_wakes_those_whom_it_concerns() {
         assert_eq!((&*changed.events[0].subject, changed.revision), ("a:b", Revision(101)));
     }
     let asked = stage.asked("changes") - before;
-    assert!(asked <= 105, "{asked} questions: one for each change, and three for the woken");
+    assert!(
+        asked <= 105,
+        "{asked} questions, instead of one for each change and three for the callers that woke"
+    );
     assert!(others.iter().all(|other| !other.is_finished()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_ends_goes_on_from_what_was_seen() {
+async fn a_wait_that_ends_returns_the_revision_to_go_on_from() {
     let stage = Stage::new();
     let waiting = watcher(&stage, ChangeFilter::Key("k".into())).await;
     stage.submit(set("other")).await;
@@ -61,7 +64,7 @@ async fn a_wait_that_ends_goes_on_from_what_was_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_reset_took_is_said() {
+async fn changes_that_a_reset_removed_are_reported_as_missed() {
     let stage = Stage::new();
     stage.submit(set("k")).await;
     let waiting = watcher(&stage, ChangeFilter::Key("k".into())).await;

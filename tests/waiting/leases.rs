@@ -1,4 +1,4 @@
-//! Waiting for a lease.
+//! Calls that wait for a lease.
 
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ async fn a_lease_is_handed_on_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_runs_out_is_handed_on() {
+async fn a_lease_that_expires_is_handed_on() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("h"))).await;
     let waiting = stage.holder(acquire("w"), Context::default()).await;
     stage.pass(20_000).await;
-    // Renewed: it lasts longer.
+    // The holder renews the lease.
     stage.submit(Command::Acquire(acquire("h"))).await;
     stage.pass(20_000).await;
     assert!(!waiting.is_finished());
@@ -43,11 +43,11 @@ async fn a_lease_that_runs_out_is_handed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_acquires_again_and_again_keeps_nobody_waiting() {
+async fn a_caller_that_acquires_again_and_again_does_not_starve_others() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("greedy"))).await;
     let waiting = stage.holder(acquire("w"), Context::default()).await;
-    // Without a pause in which anybody else could run first.
+    // There is no pause in which another caller could run first.
     stage.submit(release("greedy")).await;
     let Reply::Acquired(refused) = stage.submit(Command::Acquire(acquire("greedy"))).await else {
         panic!("another reply")
@@ -58,7 +58,7 @@ async fn one_who_acquires_again_and_again_keeps_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_holds_it_has_it_at_once_although_others_wait() {
+async fn the_holder_is_answered_at_once_although_others_wait() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("h"))).await;
     let waiting = stage.holder(acquire("w"), Context::default()).await;
@@ -68,7 +68,7 @@ async fn whoever_holds_it_has_it_at_once_although_others_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_under_the_holders_name_has_it_too() {
+async fn callers_that_wait_under_the_holders_name_are_answered_too() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("h"))).await;
     let first = stage.holder(acquire("w"), Context::default()).await;
@@ -82,7 +82,7 @@ async fn whoever_waits_under_the_holders_name_has_it_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_frees_what_is_waited_for() {
+async fn a_reset_frees_the_lease_that_a_caller_waits_for() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("h"))).await;
     let waiting = stage.holder(acquire("w"), Context::default()).await;
@@ -99,7 +99,7 @@ async fn a_wait_that_ends_names_the_holder() {
     let refused = waiting.await.expect("an answer");
     assert!(!refused.acquired);
     assert_eq!(refused.reason.as_deref(), Some("Held by 'h'"));
-    assert_eq!(stage.submitted(), 1, "it is read, not written");
+    assert_eq!(stage.submitted(), 1, "that there is nothing is read, not written");
     stage.submit(release("h")).await;
     let again = stage.holder(acquire("w"), with_key("k")).await;
     assert!(ended(again).await.acquired, "a refusal is not remembered");

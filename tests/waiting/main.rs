@@ -1,10 +1,11 @@
-//! Calls that wait for work, for a lease or for a change: who is woken, in which
-//! order, what that costs the store, and what becomes of those who go away. Time
-//! stands still while anything can still happen, so nothing here hopes.
+//! Calls that wait for work, for a lease or for a change: which caller is woken, in which
+//! order, how much that costs the store, and what happens if a caller goes away. The tests
+//! use tokio's paused clock, which moves only when nothing else can happen, so none of them
+//! depends on how fast the machine is.
 
 mod changes;
-mod drawn;
-mod gone;
 mod leases;
+mod lost_callers;
+mod random;
 mod stage;
 mod work;

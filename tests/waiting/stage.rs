@@ -1,4 +1,4 @@
-//! A service over a memory store that counts what it is asked and can be held up.
+//! A service over a memory store that counts its calls and can hold replies back.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,17 +19,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub const BEGIN_MS: u64 = 1_700_000_000_000;
-/// As long as a call may wait.
+/// The longest wait of a call.
 pub const LONG: Duration = Duration::from_secs(55);
 
 pub struct Probe {
     pub inner: MemoryStore,
     submitted: AtomicUsize,
     asked: Mutex<BTreeMap<&'static str, usize>>,
-    /// Replies pass while there are permits.
+    /// Each reply that is held back takes a permit to pass.
     gate: Semaphore,
     is_gated: AtomicBool,
-    /// So many claims find the store unavailable.
+    /// How many claims are yet to find the store unavailable.
     pub failures: AtomicUsize,
 }
 
@@ -123,28 +123,28 @@ impl Stage {
         self.service.submit(command, Context::default()).await.expect("submitted")
     }
 
-    /// Commands that have reached the store.
+    /// How many commands have reached the store.
     pub fn submitted(&self) -> usize {
         self.probe.submitted.load(Ordering::SeqCst)
     }
 
-    /// Questions of one kind that have reached the store.
+    /// How many questions of one kind have reached the store.
     pub fn asked(&self, kind: &'static str) -> usize {
         self.probe.asked.lock().unwrap().get(kind).copied().unwrap_or(0)
     }
 
-    /// From now on replies are held back.
+    /// Holds replies back from now on.
     pub fn hold_replies(&self) {
         self.probe.is_gated.store(true, Ordering::SeqCst);
     }
 
-    /// Lets those through that are held back, and those to come.
+    /// Lets all replies pass, those that are held back and later ones.
     pub fn let_replies_go(&self) {
         self.probe.is_gated.store(false, Ordering::SeqCst);
         self.probe.gate.add_permits(1_000);
     }
 
-    /// Waits for work, and sleeps when this returns.
+    /// Starts a call that waits for work. It sleeps when this returns.
     pub async fn worker(&self, claim: ClaimNext, context: Context) -> Waiting<Claimed> {
         let service = self.service.clone();
         let task = tokio::spawn(async move { service.claim_next(claim, context, LONG).await });
@@ -152,7 +152,7 @@ impl Stage {
         task
     }
 
-    /// Waits for the lease `r`, and sleeps when this returns.
+    /// Starts a call that waits for the lease `r`. It sleeps when this returns.
     pub async fn holder(&self, acquire: Acquire, context: Context) -> Waiting<Acquired> {
         let service = self.service.clone();
         let task = tokio::spawn(async move { service.acquire(acquire, context, LONG).await });
@@ -160,23 +160,23 @@ impl Stage {
         task
     }
 
-    /// Time passes for the state and for those who wait.
+    /// Lets time pass for the state and for the callers that wait.
     pub async fn pass(&self, ms: u64) {
         self.clock.advance_ms(ms);
-        // Clocks that may be set are looked at each second.
+        // The dispatcher reads the clock once a second, because somebody may set it.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
     }
 }
 
-/// Until nothing moves any more: time goes on only then.
+/// Waits until nothing can happen any more, since the paused clock moves only then.
 pub async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// What a call that is over has got.
+/// The result of a call that must be over.
 pub async fn ended<T>(task: Waiting<T>) -> T {
     settle().await;
-    assert!(task.is_finished(), "it still waits");
+    assert!(task.is_finished(), "the call still waits");
     task.await.expect("no panic").expect("an answer")
 }
 
@@ -215,7 +215,7 @@ pub fn tags(tags: &[(&str, &str)]) -> BTreeMap<Text, Text> {
     tags.iter().map(|(name, value)| (Text::from(*name), Text::from(*value))).collect()
 }
 
-/// Any run.
+/// A claim of any run.
 pub fn any(agent: &str) -> ClaimNext {
     ClaimNext {
         agent_id: agent.into(),

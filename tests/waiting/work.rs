@@ -1,4 +1,4 @@
-//! Waiting for work.
+//! Calls that wait for work.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::stage::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn who_came_first_is_served_first() {
+async fn the_first_caller_is_served_first() {
     let stage = Stage::new();
     let mut workers = Vec::new();
     for number in 0..5 {
@@ -26,7 +26,7 @@ async fn who_came_first_is_served_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_came_first_is_served_first_whatever_it_waits_for() {
+async fn the_first_caller_is_served_first_whatever_it_waits_for() {
     let stage = Stage::new();
     let choosy = stage.worker(named("choosy", "n"), Context::default()).await;
     let content = stage.worker(any("content"), Context::default()).await;
@@ -42,7 +42,7 @@ async fn who_came_first_is_served_first_whatever_it_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_wakes_one_and_costs_those_nothing_who_wait_for_something_else() {
+async fn a_run_wakes_one_caller_and_costs_nothing_for_those_that_wait_for_others() {
     let stage = Stage::new();
     let mut others = Vec::new();
     for number in 0..1_000 {
@@ -63,19 +63,23 @@ async fn a_run_wakes_one_and_costs_those_nothing_who_wait_for_something_else() {
         stage.submit(set(&number.to_string())).await;
     }
     settle().await;
-    assert_eq!((stage.submitted(), stage.asked("candidate")), (100, looks), "others' writes");
+    assert_eq!(
+        (stage.submitted(), stage.asked("candidate")),
+        (100, looks),
+        "writes that concern none of the callers"
+    );
     stage.submit(create("mine")).await;
     assert!(ended(first).await.claimed);
     assert!(!second.is_finished());
     assert_eq!(stage.submitted(), 102, "the run and the claim");
     assert_eq!(stage.asked("run") - runs, 2, "as it was created, and as it was claimed");
     let looks = stage.asked("candidate") - looks;
-    assert!(looks <= 1, "{looks} looks, the last one for who might be next");
+    assert!(looks <= 1, "{looks} searches, of which one may look for the next caller's run");
     assert!(others.iter().all(|other| !other.is_finished()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_runs_at_once_serve_many() {
+async fn many_runs_at_once_serve_many_callers() {
     let stage = Stage::new();
     let mut workers = Vec::new();
     for number in 0..40 {
@@ -92,12 +96,12 @@ async fn many_runs_at_once_serve_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_group_was_offered_and_left_is_offered_again() {
+async fn a_run_that_was_offered_and_not_taken_is_offered_again() {
     let stage = Stage::new();
     let content = stage.worker(any("content"), Context::default()).await;
     let choosy = stage.worker(named("choosy", "x"), Context::default()).await;
     stage.hold_replies();
-    // The first one is woken for x, and takes y, which is better.
+    // The first caller is woken for x, and takes y, which has a higher priority.
     let create = |name: &str, priority| Command::Create(Create { priority, ..run(name) });
     let service = stage.service.clone();
     for (name, priority) in [("x", 0), ("y", 9)] {
@@ -107,11 +111,11 @@ async fn what_another_group_was_offered_and_left_is_offered_again() {
     settle().await;
     stage.let_replies_go();
     assert!(ended(content).await.claimed);
-    assert!(ended(choosy).await.claimed, "x was left");
+    assert!(ended(choosy).await.claimed, "x was not taken and is offered to the second caller");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_run_wakes_when_its_time_comes() {
+async fn a_delayed_run_wakes_a_caller_when_its_time_comes() {
     let stage = Stage::new();
     let delayed = || Command::Create(Create { delay_ms: Some(60_000), ..run("n") });
     let before = stage.worker(named("before", "n"), Context::default()).await;
@@ -126,7 +130,7 @@ async fn a_delayed_run_wakes_when_its_time_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_delayed_runs_serve_many() {
+async fn many_delayed_runs_serve_many_callers() {
     let stage = Stage::new();
     let mut workers = Vec::new();
     for _ in 0..20 {
@@ -141,7 +145,7 @@ async fn many_delayed_runs_serve_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_lapses_wakes_and_one_kept_alive_does_not() {
+async fn a_claim_wakes_a_caller_when_it_expires_and_not_while_it_is_renewed() {
     let stage = Stage::new();
     stage.submit(create("n")).await;
     let Reply::Claimed(claimed) = stage.submit(Command::ClaimNext(any("a"))).await else {
@@ -158,7 +162,7 @@ async fn a_claim_that_lapses_wakes_and_one_kept_alive_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_given_back_or_tried_again_wakes() {
+async fn a_released_run_wakes_a_caller() {
     let stage = Stage::new();
     stage.submit(create("n")).await;
     let Reply::Claimed(claimed) = stage.submit(Command::ClaimNext(any("a"))).await else {
@@ -170,7 +174,7 @@ async fn a_run_given_back_or_tried_again_wakes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_ends_says_so_and_has_written_nothing() {
+async fn a_wait_that_ends_without_a_grant_has_written_nothing() {
     let stage = Stage::new();
     stage.submit(Command::Create(Create { delay_ms: Some(600_000), ..run("n") })).await;
     let claim = stage.service.claim_next(named("w", "n"), with_key("k"), LONG);
@@ -208,7 +212,7 @@ async fn a_node_that_stops_ends_its_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_fails_leaves_the_run_to_the_next() {
+async fn a_caller_that_fails_leaves_the_run_to_the_next() {
     let stage = Stage::new();
     let first = stage.worker(any("first"), Context::default()).await;
     let second = stage.worker(any("second"), Context::default()).await;
@@ -245,9 +249,9 @@ async fn a_search_that_was_ended_early_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_waits_takes_little_room() {
+async fn a_waiting_call_takes_little_memory() {
     let stage = Stage::new();
     let call = stage.service.claim_next(named("w", "n"), Context::default(), LONG);
     let bytes = size_of_val(&call);
-    assert!(bytes < 2_048, "{bytes} bytes for one who waits");
+    assert!(bytes < 2_048, "{bytes} bytes for one waiting call");
 }

@@ -1,5 +1,5 @@
-//! Drawn at random: whoever comes, goes and fails, nothing that can be had lies
-//! there while somebody waits for it.
+//! Random schedules: whichever callers arrive, leave and fail, no run or lease stays free
+//! while somebody waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,7 @@ fn seeds() -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_run_lies_there_while_somebody_waits_for_it() {
+async fn no_run_stays_free_while_somebody_waits_for_it() {
     for seed in seeds() {
         work(seed).await;
     }
@@ -116,7 +116,7 @@ async fn work(seed: u64) {
             let Answer::Candidate(candidate) = answer else { panic!("another answer") };
             assert!(
                 !matches!(candidate, Candidate::Ready(_)),
-                "SEED={seed}: after step {step} somebody waits for {filter:?}, and there is {candidate:?}"
+                "SEED={seed}: after step {step} somebody waits for {filter:?}, although {candidate:?} is free"
             );
         }
     }
@@ -128,7 +128,7 @@ fn spawn(stage: &Stage, command: Command) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_lease_lies_there_while_somebody_waits_for_it() {
+async fn no_lease_stays_free_while_somebody_waits_for_it() {
     for seed in seeds() {
         leases(seed).await;
     }

@@ -1,4 +1,4 @@
-//! Callers that go away: what was granted to them goes back.
+//! Callers that go away: what was granted to them is given back.
 
 use mcp_state_sidecar::machine::row::{RowId, Status};
 use mcp_state_sidecar::machine::{Command, Row, View};
@@ -21,7 +21,7 @@ fn claims(stage: &Stage) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_left_the_queue_is_passed_over() {
+async fn a_caller_that_has_left_the_queue_is_passed_over() {
     let stage = Stage::new();
     let gone = stage.worker(any("gone"), Context::default()).await;
     let next = stage.worker(any("next"), Context::default()).await;
@@ -29,7 +29,7 @@ async fn whoever_has_left_the_queue_is_passed_over() {
     settle().await;
     stage.submit(create("n")).await;
     assert_eq!(ended(next).await.agent_id.as_deref(), Some("next"));
-    assert_eq!(stage.submitted(), 2, "nothing was granted to the one who had gone");
+    assert_eq!(stage.submitted(), 2, "nothing was granted to the caller that had gone away");
     assert_eq!(stage.service.load(), (0, 0));
 }
 
@@ -66,7 +66,7 @@ async fn a_claim_without_waiting_that_nobody_received_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_that_came_too_late_to_be_read_is_given_back() {
+async fn a_reply_that_was_never_read_is_given_back() {
     let stage = Stage::new();
     stage.hold_replies();
     let service = stage.service.clone();
@@ -77,7 +77,7 @@ async fn a_reply_that_came_too_late_to_be_read_is_given_back() {
     settle().await;
     stage.let_replies_go();
     settle().await;
-    assert!(is_held(&stage), "the reply lies there");
+    assert!(is_held(&stage), "the reply has arrived and nobody has read it");
     drop(gone);
     settle().await;
     assert!(!is_held(&stage));
@@ -100,7 +100,7 @@ async fn a_lease_that_nobody_received_is_given_back_and_goes_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_held_before_is_kept() {
+async fn a_lease_that_was_held_before_is_kept() {
     let stage = Stage::new();
     stage.submit(Command::Acquire(acquire("h"))).await;
     stage.hold_replies();
@@ -115,7 +115,7 @@ async fn what_was_held_before_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_for_again_meanwhile_is_kept() {
+async fn a_lease_that_was_acquired_again_meanwhile_is_kept() {
     let stage = Stage::new();
     stage.hold_replies();
     let service = stage.service.clone();
@@ -133,7 +133,7 @@ async fn what_was_asked_for_again_meanwhile_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_key_asking_again_gives_what_was_not_received() {
+async fn with_a_key_a_repeated_call_returns_the_undelivered_grant() {
     let stage = Stage::new();
     stage.submit(create("n")).await;
     stage.hold_replies();
