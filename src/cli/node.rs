@@ -10,7 +10,7 @@ use super::failure::CommandFailure;
 use super::flags::SettingFlags;
 use super::runtime::block_on_threads;
 use crate::config::{Backend, Config, LogFormat};
-use crate::server;
+use crate::server::{self, ServeError};
 
 /// Speak MCP on standard input and output (the default)
 #[derive(Debug, clap::Args)]
@@ -29,11 +29,15 @@ pub struct ServeArgs {
     die_with: Option<u32>,
 }
 
-/// How agents talk to this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interface {
-    Stdio,
-    Http,
+/// Speaks MCP on standard input and output until the client hangs up.
+pub fn stdio(flags: SettingFlags) -> Result<ExitCode, CommandFailure> {
+    let Some(config) = flags.resolve()? else { return Ok(ExitCode::SUCCESS) };
+    if config.state_backend == Backend::Raft {
+        let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; to reach a cluster from \
+                    standard input, use `connect URL…`";
+        return Err(CommandFailure::usage(text));
+    }
+    run(config, server::stdio)
 }
 
 /// Runs `serve`, with the settings that were given before the command.
@@ -41,24 +45,18 @@ pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, CommandF
     if let Some(parent) = args.die_with {
         die_with(parent)?;
     }
-    run(before.then(args.settings), Interface::Http)
+    let Some(config) = before.then(args.settings).resolve()? else { return Ok(ExitCode::SUCCESS) };
+    run(config, server::serve)
 }
 
 /// Runs a node until it is told to stop.
-pub fn run(flags: SettingFlags, interface: Interface) -> Result<ExitCode, CommandFailure> {
-    let Some(config) = flags.resolve()? else { return Ok(ExitCode::SUCCESS) };
-    if interface == Interface::Stdio && config.state_backend == Backend::Raft {
-        let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; to reach a cluster from \
-                    standard input, use `connect URL…`";
-        return Err(CommandFailure::usage(text));
-    }
+fn run<F>(config: Config, node: impl FnOnce(Config) -> F) -> Result<ExitCode, CommandFailure>
+where
+    F: Future<Output = Result<(), ServeError>>,
+{
     start_logging(&config);
-    block_on_threads(async move {
-        let served = match interface {
-            Interface::Stdio => server::stdio(config).await,
-            Interface::Http => server::serve(config).await,
-        };
-        served.map(|()| ExitCode::SUCCESS).map_err(CommandFailure::run)
+    block_on_threads(async {
+        node(config).await.map(|()| ExitCode::SUCCESS).map_err(CommandFailure::run)
     })
 }
 

@@ -7,9 +7,8 @@ use clap::{Parser, Subcommand};
 
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
-use super::node::{self, Interface};
 use super::runtime::block_on;
-use super::{call, cluster, connect, dev, export, import, recover};
+use super::{call, cluster, connect, dev, export, import, node, recover};
 
 /// State that agents share over MCP: keys, workflows, leases, sessions and their history,
 /// on one machine or replicated over several
@@ -67,8 +66,8 @@ pub fn http_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, CommandFailure> {
     let before = cli.settings;
     match cli.command {
-        None => node::run(before, Interface::Stdio),
-        Some(CliCommand::Stdio(args)) => node::run(before.then(args.settings), Interface::Stdio),
+        None => node::stdio(before),
+        Some(CliCommand::Stdio(args)) => node::stdio(before.then(args.settings)),
         Some(CliCommand::Serve(args)) => node::serve(before, args),
         Some(CliCommand::Dev(args)) => without_settings(&before, "dev", dev::run(args)),
         Some(CliCommand::Cluster(args)) => without_settings(&before, "cluster", cluster::run(args)),

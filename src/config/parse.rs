@@ -19,43 +19,43 @@ const SECRET_CHARS_MIN: usize = 8;
 
 /// What is wrong with a value, beyond that it is not what the setting expects. Often
 /// empty.
-pub type InvalidReason = String;
+pub type InvalidValue = String;
 
 /// Parses a whole number within `range`.
-pub fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, InvalidReason> {
-    let number = text.parse().map_err(|_| InvalidReason::new())?;
-    if range.contains(&number) { Ok(number) } else { Err(InvalidReason::new()) }
+pub fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, InvalidValue> {
+    let number = text.parse().map_err(|_| InvalidValue::new())?;
+    if range.contains(&number) { Ok(number) } else { Err(InvalidValue::new()) }
 }
 
 /// Parses `true` or `false`, also written as 1 and 0, yes and no, on and off.
-pub fn switch(text: &str) -> Result<bool, InvalidReason> {
+pub fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(InvalidReason::new()),
+        _ => Err(InvalidValue::new()),
     }
 }
 
 /// Accepts any text but the empty one.
-pub fn text(text: &str) -> Result<String, InvalidReason> {
-    if text.is_empty() { Err(InvalidReason::new()) } else { Ok(text.to_owned()) }
+pub fn text(text: &str) -> Result<String, InvalidValue> {
+    if text.is_empty() { Err(InvalidValue::new()) } else { Ok(text.to_owned()) }
 }
 
 /// Parses a host name or address, without a port.
-pub fn host(text: &str) -> Result<String, InvalidReason> {
+pub fn host(text: &str) -> Result<String, InvalidValue> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     if bare.contains(':') && bare.parse::<IpAddr>().is_err() {
         return Err("the port is a setting of its own".to_owned());
     }
     if bare.is_empty() || bare.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(InvalidReason::new());
+        return Err(InvalidValue::new());
     }
     Ok(bare.to_owned())
 }
 
 /// Parses `host:port`, where an IPv6 address is in brackets. The port may be 0 only where
 /// the program listens on any port that is free (`any_port`).
-pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, InvalidReason> {
+pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, InvalidValue> {
     let (name, port) = text.rsplit_once(':').ok_or_else(|| "the port is missing".to_owned())?;
     let ipv6_needs_brackets = name.contains(':') && !name.starts_with('[');
     if ipv6_needs_brackets {
@@ -67,13 +67,13 @@ pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, InvalidReason> 
 }
 
 /// Splits a text at its commas. An empty text gives an empty list.
-pub fn list(text: &str) -> Result<Vec<String>, InvalidReason> {
+pub fn list(text: &str) -> Result<Vec<String>, InvalidValue> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     Ok(entries.map(str::to_owned).collect())
 }
 
 /// Parses members such as `1=host:9000,2=host:9000`.
-pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidReason> {
+pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidValue> {
     let mut members = BTreeMap::new();
     let mut addresses = BTreeSet::new();
     for entry in list(text)? {
@@ -90,61 +90,61 @@ pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidReason> {
         }
     }
     match members.len() {
-        0 => Err(InvalidReason::new()),
+        0 => Err(InvalidValue::new()),
         1..=MEMBERS_MAX => Ok(members),
         more => Err(format!("{more} members, and at most {MEMBERS_MAX} are possible")),
     }
 }
 
 /// Accepts a URL with `http://` or `https://`.
-pub fn url(text: &str) -> Result<String, InvalidReason> {
+pub fn url(text: &str) -> Result<String, InvalidValue> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
             Ok(text.trim_end_matches('/').to_owned())
         }
-        _ => Err(InvalidReason::new()),
+        _ => Err(InvalidValue::new()),
     }
 }
 
 /// Parses the name of a store. Case does not matter, as in the Python reference.
-pub fn backend(text: &str) -> Result<Backend, InvalidReason> {
+pub fn backend(text: &str) -> Result<Backend, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {
         "sqlite" => Ok(Backend::Sqlite),
         "memory" => Ok(Backend::Memory),
         "raft" => Ok(Backend::Raft),
         "redis" => Ok(Backend::Redis),
-        _ => Err(InvalidReason::new()),
+        _ => Err(InvalidValue::new()),
     }
 }
 
 /// Parses when to take over what the Python reference left in Redis.
-pub fn move_in(text: &str) -> Result<MoveIn, InvalidReason> {
+pub fn move_in(text: &str) -> Result<MoveIn, InvalidValue> {
     match text {
         "auto" => Ok(MoveIn::Auto),
         "always" => Ok(MoveIn::Always),
         "never" => Ok(MoveIn::Never),
-        _ => Err(InvalidReason::new()),
+        _ => Err(InvalidValue::new()),
     }
 }
 
 /// Accepts a prefix of the keys in Redis.
-pub fn redis_prefix(text: &str) -> Result<String, InvalidReason> {
-    if redis::is_prefix(text) { Ok(text.to_owned()) } else { Err(InvalidReason::new()) }
+pub fn redis_prefix(text: &str) -> Result<String, InvalidValue> {
+    if redis::is_prefix(text) { Ok(text.to_owned()) } else { Err(InvalidValue::new()) }
 }
 
 /// Parses the format of log lines.
-pub fn log_format(text: &str) -> Result<LogFormat, InvalidReason> {
+pub fn log_format(text: &str) -> Result<LogFormat, InvalidValue> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(InvalidReason::new()),
+        _ => Err(InvalidValue::new()),
     }
 }
 
 /// Accepts directives of an `EnvFilter`. A single word must be a level, since the filter
 /// itself would treat a misspelt level as the name of a module and log nothing.
-pub fn log_filter(text: &str) -> Result<String, InvalidReason> {
+pub fn log_filter(text: &str) -> Result<String, InvalidValue> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     for directive in text.split(',').map(str::trim) {
         let bare_word = !directive.contains(['=', '[']);
@@ -157,20 +157,20 @@ pub fn log_filter(text: &str) -> Result<String, InvalidReason> {
 }
 
 /// Accepts a path.
-pub fn path(value: &str) -> Result<PathBuf, InvalidReason> {
+pub fn path(value: &str) -> Result<PathBuf, InvalidValue> {
     text(value).map(PathBuf::from)
 }
 
 /// Accepts any secret.
-pub fn secret(value: &str) -> Result<Option<Secret>, InvalidReason> {
+pub fn secret(value: &str) -> Result<Option<Secret>, InvalidValue> {
     text(value).map(|text| Some(Secret::new(text)))
 }
 
 /// Accepts a secret that is sent in a header.
-pub fn header_secret(value: &str) -> Result<Option<Secret>, InvalidReason> {
+pub fn header_secret(value: &str) -> Result<Option<Secret>, InvalidValue> {
     let fits_a_header = value.chars().all(|c| c.is_ascii_graphic());
     if value.chars().count() < SECRET_CHARS_MIN || !fits_a_header {
-        return Err(InvalidReason::new());
+        return Err(InvalidValue::new());
     }
     secret(value)
 }

@@ -2,7 +2,7 @@
 //! environment, file, `--print-config` and the documentation all follow this list, and
 //! nothing else in the program repeats a default.
 
-use super::parse::{self, InvalidReason};
+use super::parse::{self, InvalidValue};
 use super::types::Config;
 
 /// One setting, with its names in the file, the environment and the command line.
@@ -22,7 +22,7 @@ pub struct Setting {
     /// The purpose of the setting, for people.
     pub about: &'static str,
     /// Parses the text into the configuration.
-    pub apply: fn(&mut Config, &str) -> Result<(), InvalidReason>,
+    pub apply: fn(&mut Config, &str) -> Result<(), InvalidValue>,
 }
 
 /// How a setting may be written and shown.
@@ -378,7 +378,7 @@ pub fn by_name(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-fn put<T>(place: &mut T, value: Result<T, InvalidReason>) -> Result<(), InvalidReason> {
+fn put<T>(place: &mut T, value: Result<T, InvalidValue>) -> Result<(), InvalidValue> {
     *place = value?;
     Ok(())
 }

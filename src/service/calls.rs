@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::options::{Context, Options};
-use super::undelivered::{Grantee, UndeliveredReply};
+use super::undelivered::UndeliveredReply;
 use super::waiting::{WaitingLine, Watches};
 use crate::codec;
 use crate::error::ServiceError;
@@ -133,14 +133,14 @@ impl Service {
     async fn send(&self, request: Request, deadline: Instant) -> Result<Reply, ServiceError> {
         let permit = self.shared.admission.enter(command_bytes(&request.command))?;
         let store = self.shared.store.clone();
-        let grantee = Grantee::of(&request, &store);
+        let undelivered = UndeliveredReply::expected(&request, &store);
         let (sender, receiver) = oneshot::channel();
         tokio::spawn(async move {
             let outcome = store.submit(request, deadline).await;
             drop(permit);
             // If the caller has gone away, the reply is dropped here and gives back
             // what it grants.
-            let _ = sender.send(UndeliveredReply::new(outcome, grantee));
+            let _ = sender.send(undelivered.with(outcome));
         });
         // The store keeps the deadline. Should it fail to, the caller is answered all
         // the same, and nobody knows what became of the command.

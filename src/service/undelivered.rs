@@ -28,14 +28,14 @@ pub(super) struct UndeliveredReply {
 }
 
 /// The agent or lease holder to whom a command may grant something.
-pub(super) struct Grantee {
+struct Grantee {
     store: Arc<dyn Store>,
     name: Text,
 }
 
 impl Grantee {
     /// `None` where nothing would have to be given back.
-    pub(super) fn of(request: &Request, store: &Arc<dyn Store>) -> Option<Grantee> {
+    fn of(request: &Request, store: &Arc<dyn Store>) -> Option<Grantee> {
         let name = match &request.command {
             Command::ClaimNext(claim) => &claim.agent_id,
             Command::Acquire(acquire) => &acquire.holder_id,
@@ -119,8 +119,15 @@ impl Grant {
 }
 
 impl UndeliveredReply {
-    pub(super) fn new(outcome: SubmitResult, grantee: Option<Grantee>) -> UndeliveredReply {
-        UndeliveredReply { outcome: Some(outcome), grantee }
+    /// The reply to `request`, which has not arrived from `store` yet.
+    pub(super) fn expected(request: &Request, store: &Arc<dyn Store>) -> UndeliveredReply {
+        UndeliveredReply { outcome: None, grantee: Grantee::of(request, store) }
+    }
+
+    /// The reply has arrived from the store.
+    pub(super) fn with(mut self, outcome: SubmitResult) -> UndeliveredReply {
+        self.outcome = Some(outcome);
+        self
     }
 
     /// Takes the reply out for the caller, who now has the grant.

@@ -100,7 +100,7 @@ async fn a_dry_run_reads_and_writes_nothing() {
     let mut check = check.spawn().unwrap();
     check.stdin.take().unwrap().write_all(&stream).unwrap();
     let line = says(&check.wait_with_output().unwrap(), 0);
-    assert!(line.starts_with("whole: revision "), "{line}");
+    assert!(line.starts_with("complete: revision "), "{line}");
     // Compressed, its first bytes one by one.
     let stream = run(dir, &[STATE], &["export", "--zstd"]).stdout;
     let mut check = command(&PROGRAM, dir);
@@ -159,7 +159,7 @@ async fn a_state_is_not_exported_over_itself() {
     std::fs::write(dir.join(format!("{}-wal", STATE.1)), "").unwrap();
     for name in [STATE.1.to_owned(), "another.name".to_owned(), format!("{}-wal", STATE.1)] {
         let line = says(&run(dir, &[STATE], &["export", &name]), 2);
-        assert!(line.contains(&name) && line.contains("is what is to be exported"), "{line}");
+        assert!(line.contains(&name) && line.contains("is part of the database to export"), "{line}");
     }
     assert!(std::fs::read(&state).unwrap() == before, "it was changed");
 }

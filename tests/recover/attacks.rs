@@ -161,10 +161,10 @@ async fn a_torn_last_record_is_skipped_without_changing_the_log() {
     torn[changed[changed.len() / 2]..][..SECTOR_BYTES].fill(0);
     fs::write(dir.path().join("log").join(name), torn).unwrap();
     let target = Target::new();
-    let output = target.recovers(dir.path());
-    assert!(output.contains("ended in a record that was cut"), "{output}");
-    assert!(output.contains(&format!("state: revision {SETS},")), "{output}");
-    target.check_complete();
+    let said = target.recovers(dir.path());
+    assert!(said.contains("ended in an incomplete record"), "{said}");
+    assert!(said.contains(&format!("state: revision {SETS},")), "{said}");
+    target.is_whole();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn an_existing_file_is_not_overwritten() {
     let target = Target::new();
     fs::write(target.file(), "mine").unwrap();
     let (code, line) = target.refuses(dir.path());
-    assert!(code == 2 && line.contains("is there already"), "{line}");
+    assert!(code == 2 && line.contains("exists already"), "{line}");
     assert_eq!(fs::read(target.file()).unwrap(), b"mine");
     fs::remove_file(target.file()).unwrap();
     // A recovery that was killed, or that is running, leaves this folder.
@@ -245,7 +245,7 @@ async fn the_file_cannot_be_put_into_the_survivors_folder() {
         let file = folder.join("state.db");
         let args = ["recover", "--data-dir", path(dir.path()), "--to-sqlite", path(&file)];
         let (code, line) = refused(&[], &args);
-        assert!(code == 2 && line.contains("lies in the data directory"), "{line}");
+        assert!(code == 2 && line.contains("is in the data directory"), "{line}");
     }
     assert!(files(dir.path()) == before, "the folder was changed");
 }

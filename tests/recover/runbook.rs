@@ -180,6 +180,6 @@ async fn whole_history(nodes: &[Node], plan: &Plan, dir: &std::path::Path) {
         let addr = format!("127.0.0.1:{}", plan.raft_ports[at]);
         done(&[], &["export", "--node", &addr, path(&export)]);
         let whole = done(&[], &["import", "--dry-run", path(&export)]);
-        assert!(whole.contains("whole: revision"), "{whole}");
+        assert!(whole.contains("complete: revision"), "{whole}");
     }
 }

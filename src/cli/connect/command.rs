@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::bridge::{Bridge, PARSE_ERROR, error_answer};
+use super::forwarder::{MessageForwarder, PARSE_ERROR, error_answer};
 use super::requests::CarriedRequests;
 use crate::cli::failure::CommandFailure;
 use crate::cli::node_options::{Credentials, mcp_url};
@@ -36,7 +36,7 @@ pub struct ConnectArgs {
 pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
     let client = args.credentials.client().map_err(CommandFailure::usage)?;
     let nodes = args.nodes.iter().map(|node| mcp_url(node)).collect();
-    let bridge = Arc::new(Bridge::new(client, nodes));
+    let forwarder = Arc::new(MessageForwarder::new(client, nodes));
     let (answers, written) = mpsc::channel::<String>(IN_FLIGHT_MAX);
     let writer = tokio::spawn(write_lines(written));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
@@ -59,7 +59,7 @@ pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
             continue;
         }
         let Ok(slot) = slots.clone().acquire_owned().await else { break };
-        let (bridge, answers, line) = (bridge.clone(), answers.clone(), line.clone());
+        let (forwarder, answers, line) = (forwarder.clone(), answers.clone(), line.clone());
         let message: Value = match serde_json::from_slice(&line) {
             Ok(message) => message,
             Err(error) => {
@@ -76,7 +76,7 @@ pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
         tokio::spawn(async move {
             // Dropping a call that is under way closes its connection, which tells the
             // node. A cancelled call gets no answer.
-            let answer = request.token.run_until_cancelled(bridge.carry(&message, &line)).await;
+            let answer = request.token.run_until_cancelled(forwarder.carry(&message, &line)).await;
             if let Some(answer) = answer.flatten() {
                 let _ = answers.send(answer).await;
             }

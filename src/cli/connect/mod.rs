@@ -4,11 +4,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `command` | the command: reads messages and writes answers |
-//! | `bridge` | carries one message to a node that is up |
+//! | `forwarder` | carries one message to a node that is up |
 //! | `requests` | the requests under way, so that the client can cancel them |
 
-mod bridge;
 mod command;
+mod forwarder;
 mod requests;
 
 pub use command::{ConnectArgs, run};

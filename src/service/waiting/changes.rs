@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::bounds::WaitBounds;
-use super::watches::{WatchNews, Watches};
+use super::wait_limits::WaitLimits;
+use super::watches::{WatchState, Watches};
 use crate::error::ServiceError;
 use crate::limits;
 use crate::machine::query::{Answer, PAGE_BYTES_MAX};
@@ -39,7 +39,7 @@ impl Service {
         let timeout = timeout.min(limits::WAIT_MAX);
         let after = match after {
             Some(after) => after,
-            None => self.current_revision_within(self.wait_bounds(timeout).time_left()).await?,
+            None => self.current_revision_within(self.wait_limits(timeout).time_left()).await?,
         };
         let (consistency, stop) = (Consistency::Linearizable, self.shared.options.stop.clone());
         self.next_change(filter, after, timeout, limit, consistency, stop).await
@@ -70,8 +70,8 @@ impl Service {
         Ok(self.ask_within(question, Consistency::Linearizable, timeout).await?.revision)
     }
 
-    fn wait_bounds(&self, wait: Duration) -> WaitBounds {
-        WaitBounds::from_now(wait, self.shared.options.deadline)
+    fn wait_limits(&self, wait: Duration) -> WaitLimits {
+        WaitLimits::from_now(wait, self.shared.options.deadline)
     }
 
     async fn next_change(
@@ -86,11 +86,11 @@ impl Service {
         let _permit = self.shared.admission.begin_wait()?;
         // The watch is there before the first read, so no change falls in between.
         let watch = Watches::join(&self.shared.watches, &filter);
-        let bounds = self.wait_bounds(timeout);
+        let limits = self.wait_limits(timeout);
         let page = Page { rows: limit, bytes: PAGE_BYTES_MAX };
         loop {
             let question = Question::Changes { filter: filter.clone(), after, page };
-            let asked = Box::pin(self.ask_within(question, consistency, bounds.timeout()));
+            let asked = Box::pin(self.ask_within(question, consistency, limits.timeout()));
             let answered = asked.await?;
             // A node's own state may lag behind what its caller has seen elsewhere, so
             // only a linearizable answer proves that `after` does not exist yet.
@@ -112,18 +112,18 @@ impl Service {
             after = read_to;
             loop {
                 match watch.news(after) {
-                    WatchNews::MayHaveChanged { after: unchanged_to } => {
+                    WatchState::MayHaveChanged { after: unchanged_to } => {
                         after = unchanged_to.max(after);
                         break;
                     }
-                    WatchNews::Unchanged { up_to } => after = up_to,
+                    WatchState::Unchanged { up_to } => after = up_to,
                 }
-                if stop.is_cancelled() || bounds.is_over() {
+                if stop.is_cancelled() || limits.is_over() {
                     return Ok(KeyChanges { events: Vec::new(), revision: after, missed: false });
                 }
                 tokio::select! {
                     () = watch.woken() => {}
-                    () = tokio::time::sleep_until(bounds.until) => {}
+                    () = tokio::time::sleep_until(limits.until) => {}
                     () = stop.cancelled() => {}
                 }
             }

@@ -16,7 +16,7 @@ pub(super) enum GrantRequest {
 }
 
 /// Whether a request could be granted, by the state that was read.
-pub(super) enum Availability {
+pub(super) enum GrantState {
     /// This run, or the lease, is free.
     Free(Option<Box<RunRow>>),
     /// The caller holds the lease already.
@@ -47,8 +47,8 @@ impl GrantRequest {
         }
     }
 
-    /// The question whose answer shows the availability. A search for a run goes on
-    /// behind `after`.
+    /// The question whose answer shows whether the request can be granted. A search for a
+    /// run goes on behind `after`.
     pub(super) fn question(&self, after: Option<Rank>) -> Question {
         match self {
             GrantRequest::Work(_, filter) => Question::Candidate { filter: filter.clone(), after },
@@ -59,14 +59,14 @@ impl GrantRequest {
     }
 
     /// What `answer` shows, or the rank behind which the search has to go on.
-    pub(super) fn availability(
+    pub(super) fn grant_state(
         &self,
         answer: Answer,
-    ) -> Result<Result<Availability, Rank>, ServiceError> {
-        let nothing = |at| Availability::Nothing(Reply::Claimed(Claimed::nothing(at)));
+    ) -> Result<Result<GrantState, Rank>, ServiceError> {
+        let nothing = |at| GrantState::Nothing(Reply::Claimed(Claimed::nothing(at)));
         Ok(Ok(match (self, answer) {
             (GrantRequest::Work(..), Answer::Candidate(candidate)) => match candidate {
-                Candidate::Ready(run) => Availability::Free(Some(run)),
+                Candidate::Ready(run) => GrantState::Free(Some(run)),
                 Candidate::At(at) => nothing(Some(at)),
                 Candidate::None => nothing(None),
                 Candidate::Further(rank) => return Ok(Err(rank)),
@@ -74,10 +74,10 @@ impl GrantRequest {
             (GrantRequest::Lease(acquire), Answer::Lease(lease)) => match lease {
                 Some(lease) if lease.holder_id != acquire.holder_id => {
                     let held = Acquired::held(&acquire.resource_id, &lease);
-                    Availability::Nothing(Reply::Acquired(held))
+                    GrantState::Nothing(Reply::Acquired(held))
                 }
-                Some(_) => Availability::AlreadyHeld,
-                None => Availability::Free(None),
+                Some(_) => GrantState::AlreadyHeld,
+                None => GrantState::Free(None),
             },
             (GrantRequest::Work(..) | GrantRequest::Lease(_), _) => {
                 return Err(ServiceError::unexpected_answer());

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::bounds::WaitBounds;
-use super::grant_request::{Availability, GrantRequest};
+use super::grant_request::{GrantRequest, GrantState};
 use super::queues::{GrantTaken, Turn};
 use super::ticket::WaitTicket;
+use super::wait_limits::WaitLimits;
 use crate::codec;
 use crate::error::ServiceError;
 use crate::limits::WAIT_MAX;
@@ -68,8 +68,8 @@ impl Service {
         let wait = wait.min(WAIT_MAX);
         let _permit = self.shared.admission.begin_wait()?;
         let ticket = WaitTicket::join(&self.shared.line, request.wanted(), request.holder());
-        let bounds = WaitBounds::from_now(wait, self.shared.options.deadline);
-        WaitingCall { service: self, request, context, ticket, bounds }.run().await
+        let limits = WaitLimits::from_now(wait, self.shared.options.deadline);
+        WaitingCall { service: self, request, context, ticket, limits }.run().await
     }
 }
 
@@ -79,7 +79,7 @@ struct WaitingCall<'a> {
     request: GrantRequest,
     context: Context,
     ticket: WaitTicket,
-    bounds: WaitBounds,
+    limits: WaitLimits,
 }
 
 impl WaitingCall<'_> {
@@ -90,9 +90,9 @@ impl WaitingCall<'_> {
             return Ok(reply);
         }
         match Box::pin(self.check()).await? {
-            Availability::Free(run) => self.ticket.report_free(run.as_deref()),
-            Availability::AlreadyHeld => self.ticket.skip_line(),
-            Availability::Nothing(reply) => {
+            GrantState::Free(run) => self.ticket.report_free(run.as_deref()),
+            GrantState::AlreadyHeld => self.ticket.skip_line(),
+            GrantState::Nothing(reply) => {
                 if let Some(at) = retry_at(&reply) {
                     self.ticket.check_at(at);
                 }
@@ -102,10 +102,10 @@ impl WaitingCall<'_> {
             let reply = match self.ticket.turn() {
                 Turn::Attempt => Box::pin(self.attempt()).await?,
                 Turn::Check => match Box::pin(self.check()).await? {
-                    Availability::Free(_) | Availability::AlreadyHeld => {
+                    GrantState::Free(_) | GrantState::AlreadyHeld => {
                         Box::pin(self.attempt()).await?
                     }
-                    Availability::Nothing(reply) => reply,
+                    GrantState::Nothing(reply) => reply,
                 },
                 Turn::Sleep if self.is_over() => return Box::pin(self.last_attempt()).await,
                 Turn::Sleep => {
@@ -127,7 +127,7 @@ impl WaitingCall<'_> {
     async fn sleep(&self) {
         tokio::select! {
             () = self.ticket.woken() => {}
-            () = tokio::time::sleep_until(self.bounds.until) => {}
+            () = tokio::time::sleep_until(self.limits.until) => {}
             () = self.service.shared.options.stop.cancelled() => {}
         }
     }
@@ -139,8 +139,8 @@ impl WaitingCall<'_> {
             return Ok(reply);
         }
         match self.check().await? {
-            Availability::Nothing(reply) => Ok(reply),
-            Availability::Free(_) | Availability::AlreadyHeld => self.attempt().await,
+            GrantState::Nothing(reply) => Ok(reply),
+            GrantState::Free(_) | GrantState::AlreadyHeld => self.attempt().await,
         }
     }
 
@@ -161,30 +161,30 @@ impl WaitingCall<'_> {
     }
 
     /// Asks whether the request could be granted now.
-    async fn check(&self) -> Result<Availability, ServiceError> {
+    async fn check(&self) -> Result<GrantState, ServiceError> {
         let mut after = None;
         loop {
             let answer = self.ask(self.request.question(after)).await?;
-            match self.request.availability(answer)? {
-                Ok(availability) => return Ok(availability),
+            match self.request.grant_state(answer)? {
+                Ok(grant_state) => return Ok(grant_state),
                 Err(rank) => after = Some(rank),
             }
         }
     }
 
     async fn ask(&self, question: Question) -> Result<Answer, ServiceError> {
-        let timeout = self.bounds.timeout();
+        let timeout = self.limits.timeout();
         let asked = self.service.ask_within(question, Consistency::Linearizable, timeout);
         Ok(asked.await?.answer)
     }
 
     async fn attempt(&self) -> Result<Reply, ServiceError> {
         let (command, context) = (self.request.command(), self.context.clone());
-        self.service.carry_out(command, context, self.bounds.timeout(), true).await
+        self.service.carry_out(command, context, self.limits.timeout(), true).await
     }
 
     fn is_over(&self) -> bool {
-        self.service.shared.options.stop.is_cancelled() || self.bounds.is_over()
+        self.service.shared.options.stop.is_cancelled() || self.limits.is_over()
     }
 
     /// When to check again after a refusal, even if no event has arrived.

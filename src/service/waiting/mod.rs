@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `grants` | `claim_next` and `acquire`: the loop of one waiting call |
 //! | `grant_request` | what such a call asks for, and what the state says about it |
-//! | `bounds` | how long a waiting call may take |
+//! | `wait_limits` | how long a waiting call may take |
 //! | `ticket` | the place of one call in the line, which it leaves when dropped |
 //! | `dispatcher` | the task that follows the store's events and wakes callers |
 //! | `line` | the queues, as callers and the dispatcher share them |
@@ -23,7 +23,6 @@
 //! | `watches` | the task that tells waiting callers of such changes |
 //! | `local_reads` | what both tasks ask of this node's own state |
 
-mod bounds;
 mod changes;
 mod dispatcher;
 mod facets;
@@ -33,6 +32,7 @@ mod line;
 mod local_reads;
 mod queues;
 mod ticket;
+mod wait_limits;
 mod wanted;
 mod watches;
 

@@ -85,9 +85,9 @@ struct AwakeCaller {
     /// Something has changed since its turn began, so it must try once more.
     try_again: bool,
     /// The groups to check when it is done, since it may leave them something.
-    check_when_done: BTreeSet<Arc<Wanted>>,
+    checkwhen_done: BTreeSet<Arc<Wanted>>,
     /// They are dropped when it is done, which tells the callers that let it go first.
-    _when_done: Vec<oneshot::Sender<()>>,
+    when_done: Vec<oneshot::Sender<()>>,
 }
 
 impl Queues {
@@ -134,7 +134,7 @@ impl Queues {
             self.offers.remove(run_id);
         }
         group.asleep.insert(place.number, awake.sleeper);
-        for wanted in awake.check_when_done {
+        for wanted in awake.checkwhen_done {
             self.check_from(wanted, Revision::ZERO);
         }
     }
@@ -152,7 +152,7 @@ impl Queues {
                 self.declined_runs.extend((run_id != Some(&offer)).then_some(offer));
             }
             let from = taken.map_or(Revision::ZERO, |taken| taken.revision);
-            for wanted in awake.check_when_done.into_iter().chain(own) {
+            for wanted in awake.checkwhen_done.into_iter().chain(own) {
                 self.check_from(wanted, from);
             }
         }
@@ -211,7 +211,7 @@ impl Queues {
             && let Some(awake) = self.awake(&place)
         {
             awake.try_again = true;
-            awake.check_when_done.extend(groups);
+            awake.checkwhen_done.extend(groups);
         }
     }
 
@@ -225,7 +225,7 @@ impl Queues {
             && place.wanted != *wanted
             && let Some(awake) = self.awake(&place)
         {
-            awake.check_when_done.insert(wanted.clone());
+            awake.checkwhen_done.insert(wanted.clone());
         }
     }
 
@@ -263,7 +263,7 @@ impl Queues {
         self.wake_first(wanted, Turn::Attempt);
         let mut first = self.groups.get_mut(wanted)?.awake.first_entry()?;
         let (when_done, done) = oneshot::channel();
-        first.get_mut()._when_done.push(when_done);
+        first.get_mut().when_done.push(when_done);
         Some(done)
     }
 
@@ -271,9 +271,9 @@ impl Queues {
         let Some(group) = self.groups.get_mut(&place.wanted) else { return };
         let Some(sleeper) = group.asleep.remove(&place.number) else { return };
         sleeper.wake.notify_one();
-        let (check_when_done, _when_done) = (BTreeSet::new(), Vec::new());
+        let (checkwhen_done, when_done) = (BTreeSet::new(), Vec::new());
         let awake =
-            AwakeCaller { sleeper, offer, turn, try_again: false, check_when_done, _when_done };
+            AwakeCaller { sleeper, offer, turn, try_again: false, checkwhen_done, when_done };
         group.awake.insert(place.number, awake);
     }
 

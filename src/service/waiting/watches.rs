@@ -60,7 +60,7 @@ pub(super) struct Watch {
 }
 
 /// What a watch knows about the revisions that its caller has not read yet.
-pub(super) enum WatchNews {
+pub(super) enum WatchState {
     /// Something has changed after this revision, or may have.
     MayHaveChanged { after: Revision },
     /// Nothing has changed up to this revision.
@@ -188,17 +188,17 @@ impl Watch {
     }
 
     /// The news since `read_to`, up to which the caller has read everything.
-    pub(super) fn news(&self, read_to: Revision) -> WatchNews {
+    pub(super) fn news(&self, read_to: Revision) -> WatchState {
         let mut watched = self.watches.lock();
         let up_to = watched.read_to.max(read_to);
         let watcher = watched.group(&self.filter).get_mut(&self.number);
         match watcher.and_then(|watcher| watcher.changed.take()) {
             Some((Revision(first), _)) if first > read_to.0 => {
-                WatchNews::MayHaveChanged { after: Revision(first - 1) }
+                WatchState::MayHaveChanged { after: Revision(first - 1) }
             }
-            Some((_, last)) if last > read_to => WatchNews::MayHaveChanged { after: read_to },
+            Some((_, last)) if last > read_to => WatchState::MayHaveChanged { after: read_to },
             // The caller has read these changes before it was woken for them.
-            Some(_) | None => WatchNews::Unchanged { up_to },
+            Some(_) | None => WatchState::Unchanged { up_to },
         }
     }
 }

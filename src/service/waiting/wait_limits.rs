@@ -9,7 +9,7 @@ use tokio::time::Instant;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The times at which a wait must end.
-pub(super) struct WaitBounds {
+pub(super) struct WaitLimits {
     /// When the call stops waiting.
     pub(super) until: Instant,
     /// When its last question or attempt must be over.
@@ -18,13 +18,13 @@ pub(super) struct WaitBounds {
     deadline: Duration,
 }
 
-impl WaitBounds {
-    /// The bounds of a wait that begins now. One question or attempt may take
+impl WaitLimits {
+    /// The limits of a wait that begins now. One question or attempt may take
     /// `deadline`.
-    pub(super) fn from_now(wait: Duration, deadline: Duration) -> WaitBounds {
+    pub(super) fn from_now(wait: Duration, deadline: Duration) -> WaitLimits {
         let now = Instant::now();
         let patience = if wait.is_zero() { deadline } else { wait.saturating_add(GRACE) };
-        WaitBounds { until: now + wait, last: now + patience, deadline }
+        WaitLimits { until: now + wait, last: now + patience, deadline }
     }
 
     /// How long the call may take from now on, its last attempt included.

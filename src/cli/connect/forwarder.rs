@@ -1,4 +1,4 @@
-//! The bridge: carries one message to a node, and returns its answer.
+//! The forwarder: carries one message to a node, and returns its answer.
 //!
 //! A message is sent to another node only if it never reached the first, so nothing is
 //! carried out twice.
@@ -26,16 +26,16 @@ const SERVER_ERROR: i64 = -32000;
 pub(super) const PARSE_ERROR: i64 = -32700;
 
 /// Carries messages to the nodes of a cluster.
-pub(super) struct Bridge {
+pub(super) struct MessageForwarder {
     client: NodeClient,
     nodes: Vec<String>,
     /// The index of the node that answered last.
     preferred: AtomicUsize,
 }
 
-impl Bridge {
-    pub(super) fn new(client: NodeClient, nodes: Vec<String>) -> Bridge {
-        Bridge { client, nodes, preferred: AtomicUsize::new(0) }
+impl MessageForwarder {
+    pub(super) fn new(client: NodeClient, nodes: Vec<String>) -> MessageForwarder {
+        MessageForwarder { client, nodes, preferred: AtomicUsize::new(0) }
     }
 
     /// Carries one message to a node. A notification has no answer.
