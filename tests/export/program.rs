@@ -159,7 +159,10 @@ async fn a_state_is_not_exported_over_itself() {
     std::fs::write(dir.join(format!("{}-wal", STATE.1)), "").unwrap();
     for name in [STATE.1.to_owned(), "another.name".to_owned(), format!("{}-wal", STATE.1)] {
         let line = says(&run(dir, &[STATE], &["export", &name]), 2);
-        assert!(line.contains(&name) && line.contains("is part of the database to export"), "{line}");
+        assert!(
+            line.contains(&name) && line.contains("is part of the database to export"),
+            "{line}"
+        );
     }
     assert!(std::fs::read(&state).unwrap() == before, "it was changed");
 }

@@ -2,7 +2,6 @@
 //! while somebody waits for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use mcp_state_sidecar::machine::command::{ClaimNext, Create};
 use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter};
@@ -86,7 +85,7 @@ async fn work(seed: u64) {
                     let at = draw.below(got.len() as u64) as usize;
                     spawn(&stage, Command::Release(got.remove(at)));
                 }
-                6 if draw.below(4) == 0 => stage.probe.failures.store(1, Ordering::SeqCst),
+                6 if draw.below(4) == 0 => stage.probe.fail_claims(1),
                 _ => {}
             }
             if draw.below(2) == 0 {
@@ -97,7 +96,7 @@ async fn work(seed: u64) {
             0 => stage.pass(1_000).await,
             _ => settle().await,
         }
-        stage.probe.failures.store(0, Ordering::SeqCst);
+        stage.probe.fail_claims(0);
         let mut still = Vec::new();
         for (filter, task) in waiting {
             if !task.is_finished() {

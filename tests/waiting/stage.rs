@@ -1,97 +1,23 @@
 //! A service over a memory store that counts its calls and can hold replies back.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Held, ReleaseLease, Set};
 use mcp_state_sidecar::machine::reply::{Acquired, Claimed};
-use mcp_state_sidecar::machine::{Command, Json, Question, Reply, Revision, Text};
+use mcp_state_sidecar::machine::{Command, Json, Reply, Text};
 use mcp_state_sidecar::service::{Context, Options, RandomSource, Service, ServiceError};
 use mcp_state_sidecar::store::clock::ManualClock;
-use mcp_state_sidecar::store::export::Export;
-use mcp_state_sidecar::store::memory::MemoryStore;
-use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
-use tokio::sync::{Semaphore, watch};
+use support::probe_store::ProbeStore;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 pub const BEGIN_MS: u64 = 1_700_000_000_000;
 /// The longest wait of a call.
 pub const LONG: Duration = Duration::from_secs(55);
 
-pub struct Probe {
-    pub inner: MemoryStore,
-    submitted: AtomicUsize,
-    asked: Mutex<BTreeMap<&'static str, usize>>,
-    /// Each reply that is held back takes a permit to pass.
-    gate: Semaphore,
-    is_gated: AtomicBool,
-    /// How many claims are yet to find the store unavailable.
-    pub failures: AtomicUsize,
-}
-
-#[async_trait]
-impl Store for Probe {
-    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        self.submitted.fetch_add(1, Ordering::SeqCst);
-        let failing = |left: usize| left.checked_sub(1);
-        let is_claim = matches!(request.command, Command::ClaimNext(_));
-        if is_claim
-            && self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing).is_ok()
-        {
-            return Err(StoreError::Unavailable("no leader".into()));
-        }
-        let reply = self.inner.submit(request, deadline).await;
-        if self.is_gated.load(Ordering::SeqCst) {
-            self.gate.acquire().await.expect("never closed").forget();
-        }
-        reply
-    }
-
-    async fn ask(
-        &self,
-        question: Question,
-        consistency: Consistency,
-        deadline: Instant,
-    ) -> Result<Answered, StoreError> {
-        let kind = match question {
-            Question::Run { .. } => "run",
-            Question::Candidate { .. } => "candidate",
-            Question::Lease { .. } => "lease",
-            Question::Request { .. } => "request",
-            Question::Changes { .. } => "changes",
-            _ => "other",
-        };
-        *self.asked.lock().unwrap().entry(kind).or_default() += 1;
-        self.inner.ask(question, consistency, deadline).await
-    }
-
-    fn revision(&self) -> watch::Receiver<Revision> {
-        self.inner.revision()
-    }
-
-    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
-        self.inner.export(deadline).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    async fn sweep_due(&self) -> bool {
-        self.inner.sweep_due().await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
 pub struct Stage {
-    pub probe: Arc<Probe>,
+    pub probe: Arc<ProbeStore>,
     pub clock: Arc<ManualClock>,
     pub service: Service,
 }
@@ -105,14 +31,7 @@ impl Stage {
 
     pub fn set(change: impl FnOnce(&mut Options)) -> Stage {
         let clock = ManualClock::at(BEGIN_MS);
-        let probe = Arc::new(Probe {
-            inner: MemoryStore::new(clock.clone()),
-            submitted: AtomicUsize::new(0),
-            asked: Mutex::default(),
-            gate: Semaphore::new(0),
-            is_gated: AtomicBool::new(false),
-            failures: AtomicUsize::new(0),
-        });
+        let probe = Arc::new(ProbeStore::new(clock.clone()));
         let random = RandomSource::seeded(1);
         let mut options = Options { clock: clock.clone(), random, ..Options::default() };
         change(&mut options);
@@ -125,23 +44,22 @@ impl Stage {
 
     /// How many commands have reached the store.
     pub fn submitted(&self) -> usize {
-        self.probe.submitted.load(Ordering::SeqCst)
+        self.probe.submitted()
     }
 
     /// How many questions of one kind have reached the store.
     pub fn asked(&self, kind: &'static str) -> usize {
-        self.probe.asked.lock().unwrap().get(kind).copied().unwrap_or(0)
+        self.probe.asked(kind)
     }
 
     /// Holds replies back from now on.
     pub fn hold_replies(&self) {
-        self.probe.is_gated.store(true, Ordering::SeqCst);
+        self.probe.hold_replies();
     }
 
     /// Lets all replies pass, those that are held back and later ones.
     pub fn let_replies_go(&self) {
-        self.probe.is_gated.store(false, Ordering::SeqCst);
-        self.probe.gate.add_permits(1_000);
+        self.probe.let_all_pass();
     }
 
     /// Starts a call that waits for work. It sleeps when this returns.

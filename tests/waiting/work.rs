@@ -1,6 +1,5 @@
 //! Calls that wait for work.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{ClaimNext, Create};
@@ -216,7 +215,7 @@ async fn a_caller_that_fails_leaves_the_run_to_the_next() {
     let stage = Stage::new();
     let first = stage.worker(any("first"), Context::default()).await;
     let second = stage.worker(any("second"), Context::default()).await;
-    stage.probe.failures.store(1, Ordering::SeqCst);
+    stage.probe.fail_claims(1);
     stage.submit(create("n")).await;
     settle().await;
     assert_eq!(first.await.expect("no panic").unwrap_err().code, Code::Unavailable);

@@ -6,6 +6,7 @@
 //! | `command_line` | the program as a person runs it |
 //! | `client` | MCP over plain HTTP |
 //! | `cluster`, `raft_calls` | nodes of a Raft cluster in one process, and calls to them |
+//! | `probe_store` | a memory store that counts its calls and can hold them up |
 //! | `redis_server` | a Redis server of the test's own |
 //! | `crash_disk` | a disk that loses what was not synced |
 //! | `log_load`, `log_model` | a seeded load on the log, and what it must hold after that |
@@ -25,6 +26,7 @@ pub mod crash_disk;
 pub mod draw;
 pub mod log_load;
 pub mod log_model;
+pub mod probe_store;
 pub mod raft_calls;
 pub mod record;
 pub mod recorded;
