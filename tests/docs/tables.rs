@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use mcp_state_sidecar::config::settings::{Kind, SETTINGS, Setting};
+use mcp_state_sidecar::config::settings::{SETTINGS, Setting, SettingKind};
 use serde_json::Value;
 
 use crate::REPOSITORY;
@@ -48,8 +48,8 @@ pub fn settings() -> String {
             None | Some("") => String::new(),
             Some(default) => format!("`{default}`"),
         };
-        let (env, takes, about) = (setting.env, cell(setting.takes), cell(setting.about));
-        _ = writeln!(table, "| `{env}` | {default} | {takes} | {about} |");
+        let (env, expects, about) = (setting.env, cell(setting.expects), cell(setting.about));
+        _ = writeln!(table, "| `{env}` | {default} | {expects} | {about} |");
     }
     table.trim_end().to_owned()
 }
@@ -63,8 +63,9 @@ pub fn irregular_settings() -> Vec<String> {
         setting.name != name || !has_own_flag
     };
     let irregular = SETTINGS.iter().filter(is_irregular);
-    let secrets =
-        SETTINGS.iter().filter(|setting| setting.flag.is_none() && setting.kind != Kind::Secret);
+    let secrets = SETTINGS
+        .iter()
+        .filter(|setting| setting.flag.is_none() && setting.kind != SettingKind::Secret);
     irregular.chain(secrets).map(|setting| format!("{} is irregular", setting.env)).collect()
 }
 
