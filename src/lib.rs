@@ -1,6 +1,6 @@
-//! A state service for fleets of agents: keys, workflow runs, leases, sessions
-//! and an audit chain, served over MCP and gRPC, kept by one
-//! node over SQLite or Redis, or by several that agree through Raft.
+//! A state service for fleets of agents: keys, workflow runs, leases, sessions and an audit
+//! chain. It is served over MCP and gRPC, by one node over SQLite or Redis, or by several
+//! nodes that agree through Raft.
 //!
 //! # The life of one call
 //!
@@ -8,11 +8,11 @@
 //!
 //! ```text
 //! agent ── MCP (HTTP /mcp or stdio) ──┐
-//! program ── gRPC ────────────────────┤  api       translates, nothing else
+//! program ── gRPC ────────────────────┤  api       only translates
 //! person ── command line ─────────────┘
 //!                 │  Command or Question
 //!                 ▼
-//!             service      admits, stamps who asks, sets the deadline
+//!             service      admits, adds the actor, sets the deadline
 //!                 ▼
 //!               store      memory · SQLite · Redis · Raft   (one trait)
 //!                 │
@@ -22,14 +22,14 @@
 //! ```
 //!
 //! 1. [`api`] turns the tool's arguments into a [`machine::Command`] (a write)
-//!    or a [`machine::Question`] (a read), checked against [`limits`], and the
-//!    reply back into the protocol's form. Who may call is [`access`]'s.
-//! 2. [`service`] admits the call if there is room, gives it its idempotency
-//!    key's digest and the chance that new run ids are made of, waits where a
-//!    tool waits, and ends it at its deadline.
-//! 3. The [`store::Store`] orders the command among all others and stamps it
-//!    with the time. In a cluster the leader does; a follower forwards, and asks
-//!    again under the same number when the leader changes ([`store::raft`]).
+//!    or a [`machine::Question`] (a read), after checking them against [`limits`], and
+//!    turns the reply back into the form of the protocol. [`access`] decides who may call.
+//! 2. [`service`] admits the call if there is room, adds the digest for its idempotency key
+//!    and the random number that new run ids are made of, waits where a tool waits, and
+//!    ends the call at its deadline.
+//! 3. The [`store::Store`] orders the command among all others and stamps it with the time.
+//!    In a cluster the leader does that. A follower forwards the command, and sends it
+//!    again under the same number if the leader changes ([`store::raft`]).
 //! 4. [`machine::decide()`] looks at the rows through a [`machine::View`], by id
 //!    or along the entries of [`machine::index`], and returns a
 //!    [`machine::Decision`]: the reply, the changed rows and entries, and one
@@ -41,15 +41,15 @@
 //!
 //! # Invariants
 //!
-//! - Two replicas that apply the same log hold the same bytes: below the store
-//!   nothing reads a clock, draws a number or meets the order of a hash table.
-//! - A revision is never used twice. The revision of a grant is its fencing
-//!   token, so the tokens of one resource only rise: across releases, restarts,
-//!   changes of leader, snapshots and resets.
+//! - Two replicas that apply the same log hold the same bytes. Below the store nothing reads
+//!   a clock, draws a random number or depends on the order of a hash table.
+//! - A revision is never used twice. The revision of a grant is its fencing token, so the
+//!   tokens of one resource only rise: across releases, restarts, changes of leader,
+//!   snapshots and resets.
 //! - At the same revision every replica has the same chain head.
-//! - What was acknowledged was durable first, on a majority in a cluster.
+//! - A write is durable before it is acknowledged, in a cluster on a majority of the nodes.
 //!
-//! [`machine::invariant`] has them as code, and the tests run it.
+//! [`machine::invariant`] checks them in code, which the tests run.
 //!
 //! # Where to find what
 //!
@@ -58,18 +58,21 @@
 //! | [`machine`] | every rule, once: commands, replies, rows, events, questions |
 //! | [`store`] | where state lives and how it commits: memory, SQLite, Redis, Raft |
 //! | [`export`] | a whole state as a stream, from any store to any store |
-//! | [`codec`] | the one versioned byte form of what rests and travels |
+//! | [`codec`] | the versioned byte form of what is stored and sent |
+//! | [`error`], [`limits`] | the error of every protocol, and the bounds of arguments |
 //! | [`service`] | admission, deadlines, waiting |
-//! | [`sweep`] | proposes the commands that time calls for |
-//! | [`api`] | MCP, HTTP beside it, gRPC |
-//! | [`server`] | builds the parts, owns listeners, stops in order |
+//! | [`sweep`] | proposes the commands that remove what has expired |
+//! | [`access`], [`observe`] | who may call, and what is measured |
+//! | [`api`] | MCP, gRPC, and the HTTP endpoints around MCP |
+//! | [`server`] | builds the parts, owns the listeners, stops in order |
 //! | [`config`], [`cli`] | settings and commands for people |
 //!
-//! Arrows point down only: `cli → server → api, sweep → service → store → codec
-//! → machine`, with `export` beside `service`; `tests/tidy.rs` reads the `use` lines and keeps it so.
+//! Dependencies point down only: `cli → server → api, sweep → service → store → codec →
+//! machine`, with `export` beside `service`. `tests/tidy` reads the `use` lines and fails
+//! if one points up.
 
-// Unit tests share what they draw with the tests of whole stores, which know
-// the crate by its name.
+// Unit tests share random commands with the tests of whole stores, which know the crate by
+// its name.
 #[cfg(test)]
 extern crate self as mcp_state_sidecar;
 

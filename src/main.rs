@@ -1,4 +1,4 @@
-//! The program: parse, run, exit code.
+//! The program `mcp-state-sidecar`; [`mcp_state_sidecar::cli`] does everything.
 
 use std::process::ExitCode;
 

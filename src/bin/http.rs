@@ -1,4 +1,5 @@
-//! `serve` under the name that the reference gives its HTTP server.
+//! The program `mcp-state-sidecar-http`, which does what `serve` does. The Python reference
+//! has an HTTP server of this name.
 
 use std::process::ExitCode;
 
