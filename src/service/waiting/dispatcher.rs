@@ -10,9 +10,9 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
+use super::group::Turn;
 use super::line::WaitingLine;
 use super::local_reads::{RETRY_PAUSE, ask_local, read_events, unexpected_answer};
-use super::queues::Turn;
 use super::wanted::Wanted;
 use crate::machine::draft::run_or_lease;
 use crate::machine::query::Answer;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::grant_request::{GrantRequest, GrantState};
-use super::queues::{GrantTaken, Turn};
+use super::group::{GrantTaken, Turn};
 use super::ticket::WaitTicket;
 use super::wait_limits::WaitLimits;
 use crate::codec;

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::queues::{QueuePlace, Queues};
+use super::group::QueuePlace;
+use super::queues::Queues;
 use crate::machine::{ClusterMs, Text};
 use crate::store::Store;
 use crate::store::clock::Clock;

@@ -17,6 +17,7 @@
 //! | `dispatcher` | the task that follows the store's events and wakes callers |
 //! | `line` | the queues, as callers and the dispatcher share them |
 //! | `queues` | who waits for what, in which order, and who is offered a run |
+//! | `group` | the callers that wait for the same thing, asleep or awake |
 //! | `facets` | the index by which a run finds the queues that may want it |
 //! | `wanted` | what a queue waits for |
 //! | `changes` | waiting for a change of keys |
@@ -28,6 +29,7 @@ mod dispatcher;
 mod facets;
 mod grant_request;
 mod grants;
+mod group;
 mod line;
 mod local_reads;
 mod queues;

@@ -13,37 +13,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::facets::{Facets, WantedFacet};
+use super::facets::Facets;
+use super::group::{AwakeCaller, GrantTaken, QueuePlace, Sleeper, Turn, WaitGroup};
 use super::wanted::Wanted;
 use crate::machine::row::RunRow;
 use crate::machine::{ClusterMs, Revision, Text};
-
-/// A place in the queue of a group. Lower numbers came first, also across groups.
-#[derive(Clone, Debug)]
-pub(super) struct QueuePlace {
-    pub(super) wanted: Arc<Wanted>,
-    number: u64,
-}
-
-/// What a caller is to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It is somebody else's turn.
-    Sleep,
-    /// Read whether something is free, and attempt only then.
-    Check,
-    /// Attempt to take what is free.
-    Attempt,
-}
-
-/// What a caller was granted.
-#[derive(Clone, Debug)]
-pub(super) struct GrantTaken {
-    /// `None` for a lease.
-    pub(super) run_id: Option<Text>,
-    /// The state has the grant from this revision on.
-    pub(super) revision: Revision,
-}
 
 /// All queues of a service.
 #[derive(Default)]
@@ -61,33 +35,6 @@ pub(super) struct Queues {
     next_number: u64,
     /// Whether the dispatcher runs.
     pub(super) has_dispatcher: bool,
-}
-
-#[derive(Default)]
-struct WaitGroup {
-    facet: Option<WantedFacet>,
-    asleep: BTreeMap<u64, Sleeper>,
-    awake: BTreeMap<u64, AwakeCaller>,
-    check_at: Option<ClusterMs>,
-}
-
-struct Sleeper {
-    wake: Arc<Notify>,
-    /// The name under which the caller waits for a lease. If that holder acquires the
-    /// lease by another call, this one need not wait for it.
-    holder: Option<Text>,
-}
-
-struct AwakeCaller {
-    sleeper: Sleeper,
-    offer: Option<Text>,
-    turn: Turn,
-    /// Something has changed since its turn began, so it must try once more.
-    try_again: bool,
-    /// The groups to check when it is done, since it may leave them something.
-    checkwhen_done: BTreeSet<Arc<Wanted>>,
-    /// They are dropped when it is done, which tells the callers that let it go first.
-    when_done: Vec<oneshot::Sender<()>>,
 }
 
 impl Queues {
@@ -134,7 +81,7 @@ impl Queues {
             self.offers.remove(run_id);
         }
         group.asleep.insert(place.number, awake.sleeper);
-        for wanted in awake.checkwhen_done {
+        for wanted in awake.check_when_done {
             self.check_from(wanted, Revision::ZERO);
         }
     }
@@ -152,7 +99,7 @@ impl Queues {
                 self.declined_runs.extend((run_id != Some(&offer)).then_some(offer));
             }
             let from = taken.map_or(Revision::ZERO, |taken| taken.revision);
-            for wanted in awake.checkwhen_done.into_iter().chain(own) {
+            for wanted in awake.check_when_done.into_iter().chain(own) {
                 self.check_from(wanted, from);
             }
         }
@@ -211,7 +158,7 @@ impl Queues {
             && let Some(awake) = self.awake(&place)
         {
             awake.try_again = true;
-            awake.checkwhen_done.extend(groups);
+            awake.check_when_done.extend(groups);
         }
     }
 
@@ -225,7 +172,7 @@ impl Queues {
             && place.wanted != *wanted
             && let Some(awake) = self.awake(&place)
         {
-            awake.checkwhen_done.insert(wanted.clone());
+            awake.check_when_done.insert(wanted.clone());
         }
     }
 
@@ -271,9 +218,9 @@ impl Queues {
         let Some(group) = self.groups.get_mut(&place.wanted) else { return };
         let Some(sleeper) = group.asleep.remove(&place.number) else { return };
         sleeper.wake.notify_one();
-        let (checkwhen_done, when_done) = (BTreeSet::new(), Vec::new());
+        let (check_when_done, when_done) = (BTreeSet::new(), Vec::new());
         let awake =
-            AwakeCaller { sleeper, offer, turn, try_again: false, checkwhen_done, when_done };
+            AwakeCaller { sleeper, offer, turn, try_again: false, check_when_done, when_done };
         group.awake.insert(place.number, awake);
     }
 

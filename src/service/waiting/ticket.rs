@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 use super::dispatcher;
+use super::group::{GrantTaken, QueuePlace, Turn};
 use super::line::WaitingLine;
-use super::queues::{GrantTaken, QueuePlace, Turn};
 use super::wanted::Wanted;
 use crate::machine::row::RunRow;
 use crate::machine::{ClusterMs, Text};
