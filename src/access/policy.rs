@@ -1,15 +1,11 @@
-//! Access: who may call, over HTTP and gRPC alike. The default is safe, like Redis's
-//! protected mode: without a token only callers on this machine are served, unless an
-//! operator allows more. Once a token is configured, every caller must send it, those on
-//! this machine too, as with Redis's `requirepass`.
+//! The policy that admits or denies a call.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::host::{is_address_or_local, is_local, is_local_name, without_port};
+use super::secret::{Secret, digest};
 use crate::machine::Text;
 
 /// What the operator has configured.
@@ -29,10 +25,6 @@ pub struct Options {
     /// pages from this machine. `*` allows any origin.
     pub origins: Vec<String>,
 }
-
-/// Text that must not appear in any log or output.
-#[derive(Clone)]
-pub struct Secret(Arc<str>);
 
 /// A caller that was admitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,37 +181,6 @@ impl Caller {
     }
 }
 
-impl Secret {
-    pub fn new(text: impl Into<Arc<str>>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text itself, for code that must send it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        digest(&self.0)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Whether two secrets are equal. The time that it takes reveals nothing about either.
-pub fn same_secret(one: &str, other: &str) -> bool {
-    digest(one).ct_eq(&digest(other)).into()
-}
-
-/// All digests have one length, so comparing them does not reveal the secret's length.
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
-}
-
 /// The scheme's name is case-insensitive (RFC 9110, section 11.1).
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
@@ -227,42 +188,10 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Whether an address is that of this machine, `::ffff:127.0.0.1` included.
-fn is_local(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
-}
-
-fn is_local_name(name: &str) -> bool {
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-}
-
-/// An address is reached without resolving a name, so nobody can have forged one. Any
-/// address is accepted, since a machine does not know its addresses as others see them.
-fn is_address_or_local(name: &str) -> bool {
-    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-    let is_address = match v6 {
-        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
-        None => name.parse::<Ipv4Addr>().is_ok(),
-    };
-    is_address || is_local_name(name)
-}
-
-/// Removes the port from `name:port` or `[v6]:port`, if there is one.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => {
-            if name.contains(':') && !name.ends_with(']') {
-                host
-            } else {
-                name
-            }
-        }
-        _ => host,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const LOCAL: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -378,11 +307,5 @@ mod tests {
         for bad in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
             assert!(!origin(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn secrets_do_not_show_in_debug_output() {
-        let options = Options { token: Some(Secret::new("s3cret")), ..Options::default() };
-        assert!(!format!("{options:?}").contains("s3cret"));
     }
 }
