@@ -99,7 +99,7 @@ fn rename(unfinished: &Path, file: &Path) -> io::Result<()> {
 }
 
 /// Tells a person what was recovered and what may be missing.
-fn summary(report: &Report, file: &Path) -> String {
+fn summary(report: &RecoveryReport, file: &Path) -> String {
     let meta = &report.meta;
     let snapshot = match report.snapshot_index {
         Some(index) => format!("a snapshot up to index {index} and the log after it"),

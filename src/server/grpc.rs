@@ -75,7 +75,7 @@ impl GrpcListeners {
         let interceptor = PeerInterceptor { accepts_remote };
         let peers = peers.map(|peers| InterceptedService::new(peers, interceptor));
         let peers = self.peers.map(|listener| {
-            let routes = rpc::listener(PEERS_KEEP_ALIVE).add_service(api());
+            let routes = rpc::server_builder(PEERS_KEEP_ALIVE).add_service(api());
             GrpcServer::start(listener, routes.add_optional_service(peers))
         });
         GrpcServers { public, peers, end_calls }
