@@ -161,10 +161,10 @@ async fn a_torn_last_record_is_skipped_without_changing_the_log() {
     torn[changed[changed.len() / 2]..][..SECTOR_BYTES].fill(0);
     fs::write(dir.path().join("log").join(name), torn).unwrap();
     let target = Target::new();
-    let said = target.recovers(dir.path());
-    assert!(said.contains("ended in an incomplete record"), "{said}");
-    assert!(said.contains(&format!("state: revision {SETS},")), "{said}");
-    target.is_whole();
+    let output = target.recovers(dir.path());
+    assert!(output.contains("ended in an incomplete record"), "{output}");
+    assert!(output.contains(&format!("state: revision {SETS},")), "{output}");
+    target.check_complete();
 }
 
 #[tokio::test(flavor = "multi_thread")]
