@@ -20,7 +20,7 @@ pub enum ExportImportError {
     #[error("DB_PATH: {0}")]
     SqliteImport(#[from] sqlite::SqliteImportError),
     #[error("REDIS_URL: {0}")]
-    Redis(#[from] redis::OpenError),
+    Redis(#[from] redis::RedisOpenError),
     #[error("REDIS_URL: {0}")]
     RedisExport(#[source] StoreError),
     #[error("REDIS_URL: {0}")]

@@ -41,7 +41,7 @@ pub enum StoreOpenError {
     #[error("DB_PATH: {0}")]
     Sqlite(#[from] sqlite::SqliteOpenError),
     #[error("REDIS_URL: {0}")]
-    Redis(#[from] redis::OpenError),
+    Redis(#[from] redis::RedisOpenError),
     #[error("SIDECAR_DATA_DIR: {0}")]
     Raft(#[from] raft::StartError),
     #[error("{0}: not set, though STATE_BACKEND=raft needs it")]

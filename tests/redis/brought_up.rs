@@ -110,7 +110,7 @@ async fn under_a_sidecar_that_serves_it_it_stays_as_it_is() {
     let mut listening = client.get_async_pubsub().await.expect("it is ours");
     listening.subscribe("{sidecar}:changes").await.expect("it is ours");
     let line = refused(&server).await;
-    assert!(line.contains("form of an older version") && line.contains("stop them"), "{line}");
+    assert!(line.contains("format of an older version") && line.contains("stop them"), "{line}");
     assert_eq!(keys(&server), before);
 }
 
@@ -134,7 +134,7 @@ async fn a_damaged_one_stays_as_it_is() {
     server.ask::<()>(&["HSET", "{sidecar}:run", "wf-damaged", "no row"]);
     let before = keys(&server);
     let line = refused(&server).await;
-    assert!(line.contains("form of an older version") && line.contains("damaged"), "{line}");
+    assert!(line.contains("format of an older version") && line.contains("damaged"), "{line}");
     let left = keys(&server);
     let coming = |key: &&String| !key.contains(":import:");
     assert_eq!(left.iter().filter(coming).collect::<Vec<_>>(), before.iter().collect::<Vec<_>>());

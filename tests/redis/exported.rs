@@ -131,21 +131,21 @@ async fn an_import_is_all_or_nothing() {
     let target = || Options { url: server.url(), prefix: "target".into(), ..Options::default() };
     let begin = |replace| RedisImport::begin(target(), meta.clone(), replace);
     // Given up half-way.
-    let mut intake = begin(false).await.unwrap();
-    intake.take(parts()).await.unwrap();
-    drop(intake);
+    let mut import = begin(false).await.unwrap();
+    import.take(parts()).await.unwrap();
+    drop(import);
     let store = open(&server, "target").await;
     assert_eq!(get(&store, "k1", soon()).await.unwrap(), None);
     // A name that comes twice.
-    let mut intake = begin(false).await.unwrap();
-    intake.take(parts()).await.unwrap();
-    intake.take(vec![Part::Row(rows[0].clone())]).await.unwrap();
-    assert!(Box::new(intake).finish().await.is_err());
+    let mut import = begin(false).await.unwrap();
+    import.take(parts()).await.unwrap();
+    import.take(vec![Part::Row(rows[0].clone())]).await.unwrap();
+    assert!(Box::new(import).finish().await.is_err());
     assert_eq!(get(&store, "k1", soon()).await.unwrap(), None);
     // Into an empty state that is served: all at once.
-    let mut intake = begin(false).await.unwrap();
-    intake.take(parts()).await.unwrap();
-    Box::new(intake).finish().await.unwrap();
+    let mut import = begin(false).await.unwrap();
+    import.take(parts()).await.unwrap();
+    Box::new(import).finish().await.unwrap();
     assert_eq!(get(&store, "k1", soon()).await.unwrap(), Some(1));
     set(&store, "k1", 100, soon()).await.unwrap();
     // Another state in its place only if told, and while nobody serves it.
@@ -153,16 +153,16 @@ async fn an_import_is_all_or_nothing() {
     assert!(matches!(begin(true).await, Err(RedisImportError::InUse { .. })));
     store.close().await;
     drop(store);
-    let mut intake = loop {
+    let mut import = loop {
         match begin(true).await {
-            Ok(intake) => break intake,
+            Ok(import) => break import,
             // The listener hangs up a moment after its store is gone.
             Err(RedisImportError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };
-    intake.take(parts()).await.unwrap();
-    Box::new(intake).finish().await.unwrap();
+    import.take(parts()).await.unwrap();
+    Box::new(import).finish().await.unwrap();
     let store = open(&server, "target").await;
     assert_eq!(get(&store, "k1", soon()).await.unwrap(), Some(1));
     let (again_meta, again_rows, again_events) = whole(&store).await;

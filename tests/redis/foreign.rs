@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mcp_state_sidecar::store::redis::{MoveIn, OpenError, Options, RedisClock, RedisStore};
+use mcp_state_sidecar::store::redis::{MoveIn, Options, RedisClock, RedisOpenError, RedisStore};
 
 use crate::common::{get, open};
 use crate::moved_in::{counts, filled, refused};
@@ -132,7 +132,7 @@ async fn an_export_takes_nothing_over() {
     assert_eq!(server.keys().len(), before, "something was changed");
     let options = || Options { url: server.url(), ..Options::default() };
     let refused = RedisStore::open_to_read(options(), RedisClock::Server).await.err();
-    assert!(matches!(refused, Some(OpenError::Unfit { .. })), "{refused:?}");
+    assert!(matches!(refused, Some(RedisOpenError::Unfit { .. })), "{refused:?}");
     // Taken over, it is there.
     drop(open(&server, "sidecar").await);
     let store = RedisStore::open_to_read(options(), RedisClock::Server).await.expect("it opens");

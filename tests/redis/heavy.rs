@@ -172,7 +172,7 @@ async fn large_values_go_out_and_in_piece_by_piece() {
     let mut export = store.export(soon()).await.expect("an export");
     let meta = export.meta.clone();
     let target = Options { url: server.url(), prefix: "target".into(), ..Options::default() };
-    let mut intake = RedisImport::begin(target, meta.clone(), false).await.expect("an intake");
+    let mut import = RedisImport::begin(target, meta.clone(), false).await.expect("an import");
     let (mut rows, mut events) = (Vec::new(), 0);
     while let Some(parts) = export.parts.next().await {
         let parts = parts.expect("parts");
@@ -184,13 +184,13 @@ async fn large_values_go_out_and_in_piece_by_piece() {
                 events += parts.len();
                 // All rows at once: what it is given at a time is not its choice.
                 let rows = std::mem::take(&mut rows);
-                intake.take(rows).await.expect("rows are taken");
-                intake.take(parts).await.expect("events are taken");
+                import.take(rows).await.expect("rows are taken");
+                import.take(parts).await.expect("events are taken");
             }
         }
     }
     assert_eq!(events as u64, COUNT);
-    Box::new(intake).finish().await.expect("it is adopted");
+    Box::new(import).finish().await.expect("it is adopted");
     let target = open(&server, "target").await;
     assert_eq!(target.health().await.revision, meta.revision);
     let rows = all(target.export(soon()).await.expect("an export")).await.1;

@@ -3,7 +3,7 @@
 
 use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Question};
-use mcp_state_sidecar::store::redis::{MoveIn, OpenError, Options, RedisClock, RedisStore};
+use mcp_state_sidecar::store::redis::{MoveIn, Options, RedisClock, RedisOpenError, RedisStore};
 use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub async fn refused(url: &str, move_in: MoveIn) -> String {
     let options = Options { url: url.to_owned(), move_in, ..Options::default() };
     let refused = RedisStore::open(options, RedisClock::Server).await.err();
     let line = refused.as_ref().map(ToString::to_string).unwrap_or_default();
-    assert!(matches!(refused, Some(OpenError::Unfit { .. })), "{line}");
+    assert!(matches!(refused, Some(RedisOpenError::Unfit { .. })), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
     line
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mcp_state_sidecar::machine::Reply;
-use mcp_state_sidecar::store::redis::{OpenError, Options, RedisClock, RedisStore};
+use mcp_state_sidecar::store::redis::{Options, RedisClock, RedisOpenError, RedisStore};
 use mcp_state_sidecar::store::{Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,7 +36,7 @@ async fn a_user_who_may_not_do_all_of_it_is_refused() {
         let options = Options { url, ..Options::default() };
         let refused = RedisStore::open(options, RedisClock::Server).await.err();
         let line = refused.as_ref().map(ToString::to_string).unwrap_or_default();
-        assert!(matches!(refused, Some(OpenError::Unfit { .. })), "{rights:?}: {line}");
+        assert!(matches!(refused, Some(RedisOpenError::Unfit { .. })), "{rights:?}: {line}");
         assert!(line.contains("user may not"), "{rights:?}: {line}");
         let left = server.keys();
         assert!(left.iter().all(|key| key.ends_with(":proof")), "{rights:?}: {left:?}");

@@ -53,10 +53,10 @@ impl Scene {
 
     /// An import that only has to be finished.
     async fn filled(&self, options: Options, replace: bool) -> Box<RedisImport> {
-        let mut intake = self.begin(options, replace).await.expect("an intake");
-        intake.take(self.rows()).await.expect("rows are taken");
-        intake.take(self.events.clone()).await.expect("events are taken");
-        Box::new(intake)
+        let mut import = self.begin(options, replace).await.expect("an import");
+        import.take(self.rows()).await.expect("rows are taken");
+        import.take(self.events.clone()).await.expect("events are taken");
+        Box::new(import)
     }
 
     fn keys_with(&self, part: &str) -> Vec<String> {
@@ -86,22 +86,22 @@ async fn a_sidecar_that_comes_meanwhile_keeps_its_state() {
     set(&store, "old", 7, soon()).await.expect("a write");
     store.close().await;
     drop(store);
-    let intake = loop {
+    let import = loop {
         match scene.begin(scene.target(), true).await {
-            Ok(intake) => break intake,
+            Ok(import) => break import,
             // The listener hangs up a moment after its store is gone.
             Err(RedisImportError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };
-    drop(intake);
-    let intake = scene.filled(scene.target(), true).await;
+    drop(import);
+    let import = scene.filled(scene.target(), true).await;
     let store = open(&scene.server, "target").await;
     // It is heard of once it listens.
     while scene.server.ask::<(String, u64)>(&["PUBSUB", "NUMSUB", "{target}:changes"]).1 == 0 {
         tokio::task::yield_now().await;
     }
-    let refused = intake.finish().await;
+    let refused = import.finish().await;
     let line = refused.expect_err("it is served").to_string();
     assert!(line.contains("served by 1 sidecars"), "{line}");
     assert_eq!(get(&store, "old", soon()).await.expect("it serves"), Some(7));
@@ -113,16 +113,16 @@ async fn what_redis_lost_of_an_import_is_noticed() {
     let Some(scene) = Scene::set().await else { return };
     let mut lost = 0;
     loop {
-        let intake = scene.filled(scene.target(), false).await;
+        let import = scene.filled(scene.target(), false).await;
         let keys = scene.keys_with(":import:");
         let Some(key) = keys.get(lost) else {
             // Nothing lost: it is adopted.
             assert!(lost >= 4, "only {lost} kinds of keys: {keys:?}");
-            intake.finish().await.expect("it is whole");
+            import.finish().await.expect("it is whole");
             break;
         };
         scene.server.ask::<()>(&["DEL", key]);
-        let refused = intake.finish().await;
+        let refused = import.finish().await;
         assert!(
             matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains(key)),
             "{refused:?}"
@@ -139,19 +139,19 @@ async fn what_redis_lost_of_an_import_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_first_does_not_expire_while_more_comes() {
     let Some(scene) = Scene::set().await else { return };
-    let mut intake = scene.begin(scene.target(), false).await.expect("an intake");
-    intake.take(scene.rows()).await.expect("rows are taken");
+    let mut import = scene.begin(scene.target(), false).await.expect("an import");
+    import.take(scene.rows()).await.expect("rows are taken");
     let keys = scene.keys_with(":import:");
     assert!(keys.len() >= 2, "{keys:?}");
     for key in &keys {
         scene.server.ask::<()>(&["EXPIRE", key, "60"]);
     }
-    intake.take(scene.events.clone()).await.expect("events are taken");
+    import.take(scene.events.clone()).await.expect("events are taken");
     for key in &keys {
         let left: i64 = scene.server.ask(&["TTL", key]);
         assert!(left > 3_000, "{key} goes in {left} s");
     }
-    Box::new(intake).finish().await.expect("it is whole");
+    Box::new(import).finish().await.expect("it is whole");
     for (key, _) in scene.present() {
         assert_eq!(scene.server.ask::<i64>(&["TTL", &key]), -1, "{key} would go");
     }
@@ -161,23 +161,23 @@ async fn what_came_first_does_not_expire_while_more_comes() {
 async fn what_cannot_be_finished_is_not_begun() {
     let Some(scene) = Scene::set().await else { return };
     // A key of ours that is somebody else's.
-    let intake = scene.filled(scene.target(), true).await;
+    let import = scene.filled(scene.target(), true).await;
     scene.server.ask::<()>(&["SET", "{target}:name", "theirs"]);
     let before = scene.present();
-    let line = intake.finish().await.expect_err("it is not ours").to_string();
+    let line = import.finish().await.expect_err("it is not ours").to_string();
     assert!(line.contains("{target}:name holds a string"), "{line}");
     assert_eq!(scene.present(), before);
     scene.server.ask::<()>(&["DEL", "{target}:name"]);
     // A user who may not do all of it.
     for but in ["-rename", "-unlink", "-persist", "-hset"] {
-        let intake = scene.filled(scene.user("limited", "+@all"), true).await;
+        let import = scene.filled(scene.user("limited", "+@all"), true).await;
         scene.user("limited", but);
-        intake.finish().await.expect_err(but);
+        import.finish().await.expect_err(but);
         assert_eq!(scene.present(), [], "{but}");
     }
     // Nobody has to be told.
-    let intake = scene.filled(scene.user("silent", "-publish"), true).await;
-    intake.finish().await.expect("it is whole");
+    let import = scene.filled(scene.user("silent", "-publish"), true).await;
+    import.finish().await.expect("it is whole");
     let store = open(&scene.server, "target").await;
     assert_eq!(get(&store, "k1", soon()).await.expect("it serves"), Some(1));
 }

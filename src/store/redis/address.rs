@@ -1,5 +1,5 @@
-//! Where Redis is: the forms of `REDIS_URL`, and finding the primary, by name
-//! or by asking Sentinels.
+//! The address of a Redis: the forms of `REDIS_URL`, and how the primary is found,
+//! by its name or by asking Sentinels.
 
 use std::time::Duration;
 
@@ -9,48 +9,48 @@ use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType}
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, TlsMode};
 use tokio::sync::Mutex;
 
-use super::error::{OpenError, RedisFault};
+use super::error::{RedisFault, RedisOpenError};
 
-/// How long connecting may take, name look-up and TLS included.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long connecting may take, including name resolution and TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one script may take to answer, on the way and there. One that
-/// reads and writes thousands of rows takes some tens of milliseconds.
-const RESPONSE: Duration = Duration::from_secs(3);
+/// How long an answer may take, including the network. A script that reads and
+/// writes thousands of rows takes some tens of milliseconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The port of a Sentinel whose address names none.
+/// The port of a Sentinel if its address has none.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// One Redis, or those who know which one.
+/// A Redis, or the Sentinels that know where it is.
 pub struct RedisAddress {
-    way: RedisAccess,
-    /// As people are shown it: without user and password.
+    route: RedisRoute,
+    /// How messages name it: without user and password.
     pub place: String,
 }
 
-enum RedisAccess {
+enum RedisRoute {
     Direct(Box<Client>),
-    /// Asking moves it on to the next Sentinel.
+    /// Each question moves on to the next Sentinel.
     Sentinel(Box<Mutex<SentinelClient>>),
 }
 
 impl RedisAddress {
-    /// Reads the forms `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…`
+    /// Parses the forms `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…`
     /// (TLS), `redis+unix:///PATH[?db=DB&user=USER&pass=PASSWORD]`, and for
     /// Sentinels `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,…]/NAME[/DB]`
     /// (`rediss+sentinel://` with TLS to Redis; `?sentinel_user=USER` and
     /// `sentinel_password=PASSWORD` for Sentinels that ask for them).
     ///
     /// # Errors
-    /// It is none of these. The text does not repeat the URL.
-    pub fn parse(url: &str) -> Result<RedisAddress, OpenError> {
+    /// The URL has none of these forms. The message does not repeat it.
+    pub fn parse(url: &str) -> Result<RedisAddress, RedisOpenError> {
         if let Some(rest) = url.strip_prefix("redis+sentinel://") {
             return sentinels(rest, false);
         }
         if let Some(rest) = url.strip_prefix("rediss+sentinel://") {
             return sentinels(rest, true);
         }
-        let info = url.into_connection_info().map_err(|error| wrong(&error))?;
+        let info = url.into_connection_info().map_err(|error| invalid_url(&error))?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             prepare_tls();
         }
@@ -59,30 +59,30 @@ impl RedisAddress {
             ConnectionAddr::TcpTls { host, port, .. } => format!("redis at {host}:{port} (TLS)"),
             other => format!("redis at {other}"),
         };
-        let client = Client::open(info).map_err(|error| wrong(&error))?;
-        Ok(RedisAddress { way: RedisAccess::Direct(Box::new(client)), place })
+        let client = Client::open(info).map_err(|error| invalid_url(&error))?;
+        Ok(RedisAddress { route: RedisRoute::Direct(Box::new(client)), place })
     }
 
-    /// A connection to the primary that carries many calls at a time.
+    /// A connection to the primary that can carry many requests at a time.
     ///
     /// # Errors
-    /// [`RedisFault::Unreached`] or [`RedisFault::Refused`]: nothing was sent.
+    /// [`RedisFault::Unreached`] or [`RedisFault::Refused`]. Nothing was sent.
     pub async fn connect(&self) -> Result<MultiplexedConnection, RedisFault> {
         let connecting = async {
             let client = self.client().await?;
             let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT))
-                .set_response_timeout(Some(RESPONSE));
+                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_response_timeout(Some(RESPONSE_TIMEOUT));
             let connection = client.get_multiplexed_async_connection_with_config(&config).await;
             connection.map_err(|error| RedisFault::before_sending(&error))
         };
-        within(CONNECT, connecting).await
+        within(CONNECT_TIMEOUT, connecting).await
     }
 
-    /// A connection that listens.
+    /// A connection that listens on a channel.
     ///
     /// # Errors
-    /// As for [`RedisAddress::connect`].
+    /// See [`RedisAddress::connect`].
     pub async fn listen(&self, channel: &str) -> Result<PubSub, RedisFault> {
         let connecting = async {
             let client = self.client().await?;
@@ -93,13 +93,13 @@ impl RedisAddress {
             };
             listening.await.map_err(|error| RedisFault::before_sending(&error))
         };
-        within(CONNECT, connecting).await
+        within(CONNECT_TIMEOUT, connecting).await
     }
 
     async fn client(&self) -> Result<Client, RedisFault> {
-        match &self.way {
-            RedisAccess::Direct(client) => Ok(Client::clone(client)),
-            RedisAccess::Sentinel(sentinels) => {
+        match &self.route {
+            RedisRoute::Direct(client) => Ok(Client::clone(client)),
+            RedisRoute::Sentinel(sentinels) => {
                 let found = sentinels.lock().await.async_get_client().await;
                 found.map_err(|error| RedisFault::before_sending(&error))
             }
@@ -107,30 +107,38 @@ impl RedisAddress {
     }
 }
 
-/// Chooses the cryptography for TLS; without a choice rustls panics at the
-/// first connection.
+/// Whether [`super::Options::url`] may have this value, as far as its form goes.
+pub fn is_url(text: &str) -> bool {
+    RedisAddress::parse(text).is_ok()
+}
+
+/// Chooses the cryptography for TLS. Without a choice, rustls panics at the first
+/// connection.
 fn prepare_tls() {
-    // Fails where one is chosen already, which is as good.
+    // This fails if a provider was chosen already, and any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Boxed: what it takes to connect is a large future, seldom awaited.
 async fn within<T>(
-    time: Duration,
+    timeout: Duration,
     connecting: impl Future<Output = Result<T, RedisFault>> + Send,
 ) -> Result<T, RedisFault> {
+    // Boxed, because the future is large and seldom awaited.
     let connecting: BoxFuture<'_, _> = Box::pin(connecting);
-    match tokio::time::timeout(time, connecting).await {
+    match tokio::time::timeout(timeout, connecting).await {
         Ok(connected) => connected,
-        Err(_) => Err(RedisFault::Unreached(format!("no connection within {} s", time.as_secs()))),
+        Err(_) => {
+            let why = format!("no connection within {} s", timeout.as_secs());
+            Err(RedisFault::Unreached(why))
+        }
     }
 }
 
 /// `[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME[/DB]`
-fn sentinels(rest: &str, tls: bool) -> Result<RedisAddress, OpenError> {
+fn sentinels(rest: &str, tls: bool) -> Result<RedisAddress, RedisOpenError> {
     const FORM: &str =
         "takes redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DB]";
-    let form = || OpenError::Url(FORM.to_owned());
+    let form = || RedisOpenError::Url(FORM.to_owned());
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (user, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
@@ -145,7 +153,7 @@ fn sentinels(rest: &str, tls: bool) -> Result<RedisAddress, OpenError> {
     }
     let addresses = hosts.split(',').map(address).collect::<Option<Vec<_>>>().ok_or_else(form)?;
     let builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master);
-    let mut builder = builder.map_err(|error| wrong(&error))?.set_client_to_redis_db(db);
+    let mut builder = builder.map_err(|error| invalid_url(&error))?.set_client_to_redis_db(db);
     if tls {
         prepare_tls();
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
@@ -167,21 +175,21 @@ fn sentinels(rest: &str, tls: bool) -> Result<RedisAddress, OpenError> {
             _ => return Err(form()),
         };
     }
-    let client = builder.build().map_err(|error| wrong(&error))?;
+    let client = builder.build().map_err(|error| invalid_url(&error))?;
     let place = format!("redis '{name}' known to Sentinels at {hosts}");
-    Ok(RedisAddress { way: RedisAccess::Sentinel(Box::new(Mutex::new(client))), place })
+    Ok(RedisAddress { route: RedisRoute::Sentinel(Box::new(Mutex::new(client))), place })
 }
 
-/// `USER`, `USER:PASSWORD` or `:PASSWORD`, escaped as in any URL: the rules for
-/// that are the crate's.
-fn credentials(text: &str) -> Result<(Option<String>, Option<String>), OpenError> {
+/// Parses `USER`, `USER:PASSWORD` or `:PASSWORD`. The client decodes the escapes
+/// as it does in any URL.
+fn credentials(text: &str) -> Result<(Option<String>, Option<String>), RedisOpenError> {
     let info = format!("redis://{text}@host").into_connection_info();
-    let info = info.map_err(|error| wrong(&error))?;
+    let info = info.map_err(|error| invalid_url(&error))?;
     let settings = info.redis_settings();
     Ok((settings.username().map(str::to_owned), settings.password().map(str::to_owned)))
 }
 
-/// `HOST[:PORT]`, IPv6 addresses in brackets.
+/// Parses `HOST[:PORT]`, with IPv6 addresses in brackets.
 fn address(text: &str) -> Option<ConnectionAddr> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
@@ -193,9 +201,9 @@ fn address(text: &str) -> Option<ConnectionAddr> {
     (!host.is_empty()).then(|| ConnectionAddr::Tcp(host.to_owned(), port))
 }
 
-fn wrong(error: &redis::RedisError) -> OpenError {
+fn invalid_url(error: &redis::RedisError) -> RedisOpenError {
     let reason = error.detail().map_or_else(|| error.category().to_owned(), str::to_owned);
-    OpenError::Url(format!(
+    RedisOpenError::Url(format!(
         "{reason}; takes redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, \
          redis+unix:///PATH, or redis+sentinel://HOST[:PORT][,…]/NAME[/DB]"
     ))
@@ -207,13 +215,13 @@ mod tests {
 
     fn place(url: &str) -> String {
         match RedisAddress::parse(url) {
-            Ok(target) => target.place,
+            Ok(address) => address.place,
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn every_form_is_read_and_no_secret_shown() {
+    fn every_form_is_parsed_and_no_secret_is_shown() {
         assert_eq!(place("redis://localhost"), "redis at localhost:6379");
         assert_eq!(place("redis://u:hidden@h:7/3"), "redis at h:7");
         assert_eq!(place("rediss://:hidden@h"), "redis at h:6379 (TLS)");

@@ -1,39 +1,37 @@
-//! A batch: the commands that one sidecar commits together. Which fit into one,
-//! and what they decide.
+//! A batch: which commands one sidecar commits together, and how they are decided.
 
 use super::read_set::ReadResult;
 use super::working_set::{Missing, WorkingSet};
-use super::writes::Writes;
+use super::writes::RedisWrites;
 use crate::machine::view::ClaimFilter;
 use crate::machine::{Command, Envelope, Meta, Reply, decide};
-use crate::store::Request;
+use crate::store::request::Request;
 
-/// Most commands of a batch. Redis works on one script at a time, and this
-/// many small ones keep it for some milliseconds.
+/// The maximum number of commands in a batch. Redis runs one script at a time, and
+/// so many small commands occupy it for some milliseconds.
 const COMMANDS_MAX: usize = 256;
 
-/// A batch takes no more commands once it writes this much.
+/// A batch takes no more commands when it writes this much.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Different filters of `workflow_claim_next` in one batch: each looks up as
-/// many runs as the batch might take.
+/// How many different filters of `workflow_claim_next` one batch may have. For each
+/// of them, as many runs are looked up as the batch might claim.
 const FILTERS_MAX: usize = 8;
 
-/// Chooses the commands of one batch from those that wait, first come first
-/// served.
+/// Selects the commands of one batch from those that wait, first come, first served.
 #[derive(Default)]
 pub struct Selection {
     commands: usize,
     bytes: usize,
     filters: Vec<ClaimFilter>,
-    /// Holds a command that needs the batch to itself.
+    /// The batch has a command that must be alone in it.
     full: bool,
 }
 
 impl Selection {
-    /// Whether the next command goes along.
+    /// Whether the next command fits, in which case it counts as part of the batch.
     pub fn admits(&mut self, request: &Request) -> bool {
-        let alone = needs_all(&request.command);
+        let alone = must_be_alone(&request.command);
         if self.full
             || self.commands == COMMANDS_MAX
             || self.bytes > BYTES_MAX
@@ -57,21 +55,21 @@ impl Selection {
     }
 }
 
-/// What a batch has come to.
+/// The decisions of a batch.
 pub struct Decided {
     /// One for each command, in order.
     pub replies: Vec<Reply>,
     pub meta: Meta,
-    pub writes: Writes,
-    /// Nothing has changed that anybody could see.
+    pub writes: RedisWrites,
+    /// Nothing has changed, so nothing needs to be committed.
     pub idle: bool,
 }
 
-/// Decides the commands one after another, each over what those before it
+/// Decides the commands one after another, each on what those before it have
 /// changed.
 ///
 /// # Errors
-/// Not all that they look at is known; nothing was decided.
+/// They need rows that were not read. Nothing was decided.
 pub fn decide_all(envelopes: &[Envelope], known: &ReadResult) -> Result<Decided, Missing> {
     let mut working = WorkingSet::new(known);
     let mut replies = Vec::with_capacity(envelopes.len());
@@ -80,22 +78,22 @@ pub fn decide_all(envelopes: &[Envelope], known: &ReadResult) -> Result<Decided,
         replies.push(decision.reply.clone());
         working.apply(decision);
     }
-    match working.lack() {
+    match working.take_missing() {
         Missing::Nothing => {}
-        lack @ (Missing::Rows(_) | Missing::Unclear) => return Err(lack),
+        missing @ (Missing::Rows(_) | Missing::Unclear) => return Err(missing),
     }
-    // Where a deadline has passed, the clock is a change too: what has been
-    // told to be gone must not come back.
-    let idle = working.is_unchanged() && !known.state.late;
-    let writes = Writes::of(&working);
+    // If a deadline has passed, the clock must be stored too, because a row that
+    // somebody has seen to be expired must not come back.
+    let idle = working.is_unchanged() && !known.state.deadline_passed;
+    let writes = RedisWrites::of(&working);
     Ok(Decided { replies, meta: working.meta, writes, idle })
 }
 
-/// Whether the command looks at much, or leaves nothing to look at.
-fn needs_all(command: &Command) -> bool {
+/// Whether the command reads too much, or removes too much, to share a batch.
+fn must_be_alone(command: &Command) -> bool {
     match command {
         Command::Cancel(_) | Command::Reset => true,
-        // Those that only move the clock on are many, and wait for readers.
+        // Sweeps that only move the clock are frequent, and readers wait for them.
         Command::Sweep { limit } => *limit > 0,
         _ => false,
     }

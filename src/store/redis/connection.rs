@@ -1,116 +1,115 @@
-//! The link: a connection to the primary that is made again when it breaks,
-//! and the two scripts that go over it. Every server that is met is asked
-//! first whether the promises of this store can hold on it.
+//! The connection to the primary. It is made again when it breaks, and it runs the
+//! scripts that read and commit. Every server is checked before it is used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{InfoDict, Script, Value};
+use redis::{RedisResult, Script, Value};
 use tokio::sync::Mutex;
 
 use super::address::RedisAddress;
 use super::error::RedisFault;
-use super::fetch::{Fetch, Fetched, Reading};
-use super::layout::{KeyPlace, Keys, script_header};
-use super::open::FORMAT;
-use super::writes::Write;
+use super::fetch::{Fetch, FetchOutcome, Fetched};
+use super::layout::{FORMAT, RedisKey, RedisKeys, script_header};
+use super::server_check::check_server;
+use super::writes::RedisCommand;
 use crate::codec::{self, StateRecord};
 use crate::machine::{ClusterMs, Meta, Revision};
 
-/// How long a turn lasts if its holder does not hand it on: well above the two
-/// round trips and the work between them, and short for those who wait when a
-/// sidecar dies.
+/// How long a turn lasts if its holder does not pass it on. It is much longer than
+/// the two round trips and the work between them, and short for those who wait
+/// when a sidecar dies.
 pub const TURN_MS: u64 = 100;
 
-/// Exclusive ends of ranges of a stream came with it (2021).
-const OLDEST: (u32, u32) = (6, 2);
+/// How many bytes of rows one batch may read. While Redis copies them, which takes
+/// a few milliseconds, it does nothing else.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// One connection, whoever uses it.
+/// How many bytes of rows one question or one command may read. It is more than
+/// any page that an API returns, and less than Redis may send to a client.
+const READ_BYTES_MAX: usize = 256 << 20;
+
+/// One connection, which any number of callers share.
 pub struct RedisConnection {
-    target: Arc<RedisAddress>,
-    keys: Arc<Keys>,
-    seen: Arc<Seen>,
-    /// Who this sidecar is among those that take turns.
-    me: String,
+    address: Arc<RedisAddress>,
+    keys: Arc<RedisKeys>,
+    newest_commit: Arc<NewestCommit>,
+    /// The id of this sidecar among those that take turns.
+    sidecar: String,
     fetch: Script,
     commit: Script,
     connection: Mutex<Option<MultiplexedConnection>>,
-    /// Counts connections, so that a broken one is thrown away once.
+    /// Counts the connections that were made, so that a broken one is dropped only
+    /// once.
     generation: AtomicU64,
 }
 
-/// What is to be committed.
+/// A commit that is to be made.
 pub struct Commit<'a> {
-    /// What everything was read at, and the id of the commit that made it.
+    /// The version of everything that was read, and the id of the commit that made
+    /// that version.
     pub version: u64,
-    pub last: &'a str,
-    /// Tells this commit from all others.
+    pub last_commit: &'a str,
+    /// The unique id of this commit.
     pub id: &'a str,
     pub meta: &'a Meta,
     /// The revision that was read.
     pub before: Revision,
-    pub commands: &'a [Write],
+    pub commands: &'a [RedisCommand],
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Committed {
     Done,
-    /// Something else was committed since the rows were read.
+    /// Something else was committed after the rows were read.
     Conflict,
-    /// It was sent so long ago that Redis no longer knows.
+    /// It was sent so long ago that Redis no longer knows its outcome.
     Forgotten,
-    /// Redis refused a part of it, though it had not refused the same before.
+    /// Redis refused a part of it in the middle, so the state is damaged.
     Broken(String),
 }
 
 /// What a fetch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum FetchPurpose {
     Read,
-    /// A commit of several commands: wants the turn, and no more rows than a
-    /// script should handle at once.
+    /// A commit of several commands. It needs the turn and reads no more rows than
+    /// one script should handle.
     Batch,
-    /// A commit of one command, however many rows it takes.
+    /// A commit of one command, however many rows that needs.
     Command,
 }
 
-impl Purpose {
-    /// Bytes of rows that are taken.
+impl FetchPurpose {
+    /// How many bytes of rows may be read.
     pub fn bytes_max(self) -> usize {
         match self {
-            Purpose::Batch => BATCH_BYTES_MAX,
-            Purpose::Read | Purpose::Command => BYTES_MAX,
+            FetchPurpose::Batch => BATCH_BYTES_MAX,
+            FetchPurpose::Read | FetchPurpose::Command => READ_BYTES_MAX,
         }
     }
 }
 
-/// Bytes of rows that go into one batch: Redis does nothing else for the few
-/// milliseconds that it takes to copy them.
-const BATCH_BYTES_MAX: usize = 8 << 20;
-
-/// Bytes of rows that a question gives, or one command needs. More than any
-/// page that an api sends, less than what Redis's clients may be sent.
-const BYTES_MAX: usize = 256 << 20;
-
-/// The newest commit that this sidecar has seen, over any of its links.
+/// The number and the id of the newest commit that this sidecar has seen, over any
+/// of its connections.
 #[derive(Default)]
-pub struct Seen(std::sync::Mutex<(u64, String)>);
+pub struct NewestCommit(std::sync::Mutex<(u64, String)>);
 
 impl RedisConnection {
     pub fn new(
-        target: Arc<RedisAddress>,
-        keys: Arc<Keys>,
-        seen: Arc<Seen>,
-        me: String,
+        address: Arc<RedisAddress>,
+        keys: Arc<RedisKeys>,
+        newest_commit: Arc<NewestCommit>,
+        sidecar: String,
     ) -> RedisConnection {
         RedisConnection {
-            target,
+            address,
             keys,
-            me,
-            seen,
+            newest_commit,
+            sidecar,
             fetch: script(include_str!("fetch.lua")),
             commit: script(include_str!("commit.lua")),
             connection: Mutex::new(None),
@@ -118,80 +117,82 @@ impl RedisConnection {
         }
     }
 
-    /// Who this sidecar is among those that take turns.
-    pub fn me(&self) -> &str {
-        &self.me
+    /// The id of this sidecar among those that take turns.
+    pub fn sidecar(&self) -> &str {
+        &self.sidecar
     }
 
-    /// Reads. `now` is the time where it is not the server's own.
+    /// Reads. `now` is the time, unless it is the server's own.
     pub async fn fetch(
         &self,
         fetch: &Fetch,
-        purpose: Purpose,
+        purpose: FetchPurpose,
         now: Option<ClusterMs>,
-    ) -> Result<Reading, RedisFault> {
-        let me = match purpose {
-            Purpose::Read => "",
-            Purpose::Batch | Purpose::Command => &*self.me,
+    ) -> Result<FetchOutcome, RedisFault> {
+        let sidecar = match purpose {
+            FetchPurpose::Read => "",
+            FetchPurpose::Batch | FetchPurpose::Command => &*self.sidecar,
         };
         let now = now.map(|now| now.0.to_string()).unwrap_or_default();
-        let (seen, id) = self.seen.get();
+        let (version, id) = self.newest_commit.lock().clone();
         let mut call = self.fetch.prepare_invoke();
-        call.key(self.keys.all()).arg(me).arg(TURN_MS).arg(now).arg(seen).arg(id);
+        call.key(self.keys.all()).arg(sidecar).arg(TURN_MS).arg(now).arg(version).arg(id);
         call.arg(purpose.bytes_max()).arg(Fetch::deadlines()).arg(fetch.args());
-        let read = Fetched::read(self.invoke(&call).await?)?;
-        if let Reading::Fetched(fetched) = &read {
-            self.seen.note(fetched);
+        let outcome = Fetched::read(self.invoke(&call).await?)?;
+        if let FetchOutcome::Fetched(fetched) = &outcome {
+            self.newest_commit.note_fetched(fetched);
         }
-        Ok(read)
+        Ok(outcome)
     }
 
-    /// As [`RedisConnection::fetch`], for one who reads no more than can be taken.
+    /// Reads without wanting to commit; see [`RedisConnection::fetch`].
     pub async fn read(&self, fetch: &Fetch, now: Option<ClusterMs>) -> Result<Fetched, RedisFault> {
-        match self.fetch(fetch, Purpose::Read, now).await? {
-            Reading::Fetched(fetched) => Ok(*fetched),
-            Reading::Much => {
-                let mib = BYTES_MAX >> 20;
+        match self.fetch(fetch, FetchPurpose::Read, now).await? {
+            FetchOutcome::Fetched(fetched) => Ok(*fetched),
+            FetchOutcome::TooLarge => {
+                let mib = READ_BYTES_MAX >> 20;
                 Err(RedisFault::Refused(format!(
                     "what was asked for is over {mib} MiB; ask for less"
                 )))
             }
-            Reading::Wait => Err(RedisFault::Damaged("a reader was told to wait".into())),
+            FetchOutcome::NotOurTurn => {
+                Err(RedisFault::Damaged("a reader was told to wait".into()))
+            }
         }
     }
 
-    /// Commits, and hands the turn on.
+    /// Commits, and passes the turn on.
     pub async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, RedisFault> {
         let state = codec::encode_state_record(&StateRecord::Meta(commit.meta.clone()));
         let Meta { clock, revision: Revision(revision), .. } = commit.meta;
         let mut call = self.commit.prepare_invoke();
-        call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
-        call.arg(commit.version).arg(commit.last).arg(commit.id).arg(FORMAT).arg(&state[..]);
-        call.arg(clock.0).arg(*revision).arg(commit.before.0);
-        for (command, place, args) in commit.commands {
-            // Its name and its key are words too.
-            call.arg(args.len() + 2).arg(*command).arg(place.number()).arg(args);
+        call.key(self.keys.all()).arg(&self.sidecar).arg(TURN_MS).arg(&self.keys.channel);
+        call.arg(commit.version).arg(commit.last_commit).arg(commit.id).arg(FORMAT);
+        call.arg(&state[..]).arg(clock.0).arg(*revision).arg(commit.before.0);
+        for (command, key, args) in commit.commands {
+            // The command's name and its key count as words too.
+            call.arg(args.len() + 2).arg(*command).arg(key.number()).arg(args);
         }
         let outcome: String = redis::from_redis_value(self.invoke(&call).await?)
             .map_err(|error| RedisFault::Damaged(error.to_string()))?;
         match &*outcome {
             "done" => {
-                self.seen.note_commit(commit.version + 1, commit.id);
+                self.newest_commit.note_own(commit.version + 1, commit.id);
                 Ok(Committed::Done)
             }
             "conflict" => Ok(Committed::Conflict),
             "forgotten" => Ok(Committed::Forgotten),
             other => match other.strip_prefix("broken ") {
                 Some(why) => Ok(Committed::Broken(why.to_owned())),
-                None => Err(RedisFault::Damaged(format!("{other}; somebody else wrote there"))),
+                None => Err(RedisFault::Damaged(format!("{other}; another program wrote there"))),
             },
         }
     }
 
-    /// PoolWorker the turn on without a commit.
-    pub async fn pass(&self) -> Result<(), RedisFault> {
+    /// Passes the turn on without a commit.
+    pub async fn pass_turn(&self) -> Result<(), RedisFault> {
         let mut call = self.commit.prepare_invoke();
-        call.key(self.keys.all()).arg(&self.me).arg(TURN_MS).arg(&self.keys.channel);
+        call.key(self.keys.all()).arg(&self.sidecar).arg(TURN_MS).arg(&self.keys.channel);
         self.invoke(&call).await.map(drop)
     }
 
@@ -202,60 +203,81 @@ impl RedisConnection {
         self.invoke(&call).await
     }
 
-    /// Tries every command that the scripts write with, on a key of its own: a
-    /// script that were refused one of them half-way would not be undone.
+    /// How many sidecars listen for changes.
+    pub async fn count_listeners(&self) -> Result<u64, RedisFault> {
+        let mut command = redis::cmd("PUBSUB");
+        command.arg("NUMSUB").arg(&self.keys.channel);
+        let command = &command;
+        let run = self.run(|mut redis| async move { command.query_async(&mut redis).await });
+        // Asking changes nothing, so even a lost answer is harmless.
+        let (_, count): (String, u64) = run.await.map_err(RedisFault::nothing_sent)?;
+        Ok(count)
+    }
+
+    /// Executes every command with which the scripts write on a key of its own. A
+    /// script that fails in the middle, because a command is not permitted, is not
+    /// undone.
     ///
     /// # Errors
-    /// The user may not write so; nothing is left behind.
-    pub async fn prove(&self) -> Result<(), RedisFault> {
-        let prove = Script::new(include_str!("prove.lua"));
-        let mut call = prove.prepare_invoke();
-        call.key(format!("{}:proof", self.keys.of(KeyPlace::Meta))).arg(&self.keys.channel);
-        let mut connection = self.connection().await?;
-        let proved: Result<Value, _> = call.invoke_async(&mut connection).await;
-        match proved {
-            Ok(_) => Ok(()),
-            Err(error) => Err(RedisFault::of(&error)),
-        }
+    /// The user has no permission to write. Nothing is left behind.
+    pub async fn test_permissions(&self) -> Result<(), RedisFault> {
+        let script = Script::new(include_str!("test_permissions.lua"));
+        let mut call = script.prepare_invoke();
+        call.key(format!("{}:proof", self.keys.of(RedisKey::Meta))).arg(&self.keys.channel);
+        self.invoke(&call).await.map(drop)
     }
 
-    /// A connection for other commands.
-    pub async fn connection(&self) -> Result<MultiplexedConnection, RedisFault> {
-        let mut connection = self.connection.lock().await;
-        if let Some(connection) = &*connection {
-            return Ok(connection.clone());
-        }
-        // Boxed: it is large, seldom awaited, and deeper than the compiler counts.
-        let making: BoxFuture<'_, Result<MultiplexedConnection, RedisFault>> = Box::pin(async {
-            let mut made = self.target.connect().await?;
-            judge(&mut made).await?;
-            Ok(made)
-        });
-        let made = making.await?;
-        *connection = Some(made.clone());
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        Ok(made)
-    }
-
-    async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Value, RedisFault> {
-        let mut connection = self.connection().await?;
+    /// Runs `request` on the connection, which is made first if there is none. If
+    /// the request finds that the connection is broken or leads to the wrong server,
+    /// the connection is dropped.
+    pub async fn run<'a, T, F>(
+        &self,
+        request: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, RedisFault>
+    where
+        F: Future<Output = RedisResult<T>> + Send + 'a,
+    {
+        let connection = self.connect().await?;
         let generation = self.generation.load(Ordering::Acquire);
-        // Boxed: see [`RedisConnection::connection`].
-        let answering: BoxFuture<'_, Result<Value, _>> =
-            Box::pin(call.invoke_async(&mut connection));
+        // Boxed for the same reasons as in [`RedisConnection::connect`].
+        let answering: BoxFuture<'a, RedisResult<T>> = Box::pin(request(connection));
         let fault = match answering.await {
             Ok(value) => return Ok(value),
             Err(error) => RedisFault::of(&error),
         };
         match &fault {
-            RedisFault::Gone(_) | RedisFault::NotNow(_) => self.give_up(generation).await,
+            RedisFault::Gone(_) | RedisFault::NotNow(_) => self.disconnect(generation).await,
             RedisFault::Unreached(_) | RedisFault::Refused(_) | RedisFault::Damaged(_) => {}
         }
         Err(fault)
     }
 
-    /// Throws the connection away, unless somebody has made a new one already.
-    async fn give_up(&self, generation: u64) {
+    async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Value, RedisFault> {
+        self.run(|mut redis| async move { call.invoke_async(&mut redis).await }).await
+    }
+
+    /// The present connection, or a new one.
+    pub async fn connect(&self) -> Result<MultiplexedConnection, RedisFault> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return Ok(connection.clone());
+        }
+        // Boxed, because the future is large, seldom awaited, and nested deeper
+        // than the compiler allows.
+        let connecting: BoxFuture<'_, Result<MultiplexedConnection, RedisFault>> =
+            Box::pin(async {
+                let mut made = self.address.connect().await?;
+                check_server(&mut made).await?;
+                Ok(made)
+            });
+        let made = connecting.await?;
+        *connection = Some(made.clone());
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(made)
+    }
+
+    /// Drops the connection, unless somebody has made a new one already.
+    async fn disconnect(&self, generation: u64) {
         let mut connection = self.connection.lock().await;
         if self.generation.load(Ordering::Acquire) == generation {
             *connection = None;
@@ -263,96 +285,30 @@ impl RedisConnection {
     }
 }
 
-impl Seen {
-    fn get(&self) -> (u64, String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl NewestCommit {
+    fn lock(&self) -> MutexGuard<'_, (u64, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the newest; where what was seen is gone, what is there now.
-    fn note(&self, fetched: &Fetched) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetched.version > seen.0 || fetched.astray {
-            *seen = (fetched.version, fetched.last.clone());
+    /// Records the newest commit that was read, also if Redis has lost the one that
+    /// was recorded.
+    fn note_fetched(&self, fetched: &Fetched) {
+        let mut newest = self.lock();
+        if fetched.version > newest.0 || fetched.lost_commits {
+            *newest = (fetched.version, fetched.last_commit.clone());
         }
     }
 
-    /// A commit of one's own, or one that was told.
-    fn note_commit(&self, version: u64, id: &str) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if version > seen.0 {
-            *seen = (version, id.to_owned());
+    /// Records a commit that this sidecar made.
+    fn note_own(&self, version: u64, id: &str) {
+        let mut newest = self.lock();
+        if version > newest.0 {
+            *newest = (version, id.to_owned());
         }
     }
 }
 
-/// A script that knows the keys by the names of their places.
+/// A script with a header that defines the keys by name.
 pub fn script(code: &str) -> Script {
     Script::new(&(script_header() + code))
-}
-
-/// Whether a server can keep what this store promises.
-async fn judge(connection: &mut MultiplexedConnection) -> Result<(), RedisFault> {
-    let info: Result<InfoDict, _> =
-        redis::cmd("INFO").arg("everything").query_async(connection).await;
-    judge_info(&info.map_err(|error| RedisFault::before_sending(&error))?)
-}
-
-fn judge_info(info: &InfoDict) -> Result<(), RedisFault> {
-    let text = |name: &str| info.get::<String>(name).unwrap_or_default();
-    let version = text("redis_version");
-    let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
-    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-        let (major, minor) = OLDEST;
-        return Err(RedisFault::Refused(format!(
-            "version {version} is too old: {major}.{minor} or newer is needed"
-        )));
-    }
-    if text("cluster_enabled") == "1" {
-        return Err(RedisFault::Refused(
-            "a node of a Redis Cluster: the history's chain is one thread, so all keys belong \
-             into one slot of one primary; use a Redis without cluster mode"
-                .into(),
-        ));
-    }
-    let policy = text("maxmemory_policy");
-    if policy.starts_with("allkeys") {
-        return Err(RedisFault::Refused(format!(
-            "its maxmemory-policy {policy} would throw rows away; set noeviction"
-        )));
-    }
-    if text("role") != "master" {
-        return Err(RedisFault::NotNow("a replica, which takes no writes".into()));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(version: &str, role: &str, policy: &str, cluster: u8) -> Result<(), RedisFault> {
-        judge_info(&InfoDict::new(&format!(
-            "redis_version:{version}\r\nrole:{role}\r\nmaxmemory_policy:{policy}\r\n\
-             cluster_enabled:{cluster}\r\n"
-        )))
-    }
-
-    #[test]
-    fn servers_that_cannot_keep_the_promises_are_told_apart() {
-        for version in ["6.2.0", "6.10.1", "7.0.15", "10.0.0"] {
-            assert!(judged(version, "master", "noeviction", 0).is_ok(), "{version}");
-            assert!(judged(version, "master", "volatile-lru", 0).is_ok(), "{version}");
-        }
-        for version in ["5.0.14", "6.0.16", "6.1.240", ""] {
-            let refused = judged(version, "master", "noeviction", 0);
-            assert!(matches!(refused, Err(RedisFault::Refused(_))), "{version}: {refused:?}");
-        }
-        let evicts = judged("7.0.0", "master", "allkeys-lru", 0);
-        assert!(matches!(evicts, Err(RedisFault::Refused(_))), "{evicts:?}");
-        let cluster = judged("7.0.0", "master", "noeviction", 1);
-        assert!(matches!(cluster, Err(RedisFault::Refused(_))), "{cluster:?}");
-        // A replica may be a primary in a moment.
-        let replica = judged("7.0.0", "slave", "noeviction", 0);
-        assert!(matches!(replica, Err(RedisFault::NotNow(_))), "{replica:?}");
-    }
 }

@@ -1,58 +1,61 @@
-//! What goes wrong with a Redis: sorted by what it means to a caller, in one
-//! line for whoever reads it. No line repeats the URL, which may hold a
+//! What can go wrong with a Redis, classified by what it means to a caller, and
+//! each in one line for the log. No message repeats the URL, which may contain a
 //! password.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
-/// Why a store on Redis was not opened. Nothing was changed.
+/// Why a state in a Redis was not opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Not a URL of any form that is known here.
+pub enum RedisOpenError {
+    /// The URL has none of the known forms.
     #[error("{0}")]
     Url(String),
-    /// No key or channel can be called so.
+    /// Keys cannot have this prefix.
     #[error("the prefix '{0}' takes 1 to 64 letters, digits, '-', '_', '.', '/' and ':'")]
     Prefix(String),
-    /// Nobody answers there, or refuses the password.
+    /// Nobody answers, or the password is refused.
     #[error("{place}: {reason}")]
     Unreached { place: String, reason: String },
-    /// A server on which the promises of this store do not hold.
+    /// The promises of this store do not hold on this server, or not with what it
+    /// holds now.
     #[error("{place}: {reason}")]
     Unfit { place: String, reason: String },
-    /// Written by a newer version of this program.
+    /// A newer version of this program wrote the state.
     #[error(
         "{place}: the state under '{prefix}' has format {found}, newer than {known}, the newest known here"
     )]
     Newer { place: String, prefix: String, found: u64, known: u64 },
-    /// The keys hold what this program does not write.
+    /// The keys hold something that this program does not write.
     #[error("{place}: damaged: {reason}")]
     Damaged { place: String, reason: String },
 }
 
-/// What became of one round trip.
+/// Why one round trip failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RedisFault {
-    /// Redis could not be asked: nothing has happened.
+    /// There is no connection, so nothing was sent and nothing has happened.
     #[error("{0}")]
     Unreached(String),
-    /// Asked, but no answer came: it may have happened, or may yet.
+    /// No answer came. The request may have been executed, or may be yet.
     #[error("{0}")]
     Gone(String),
-    /// Another server is to be asked, or this one later: nothing has happened.
+    /// Another server, or this one later, may accept the request. Nothing has
+    /// happened.
     #[error("{0}")]
     NotNow(String),
-    /// Redis refuses until somebody does something: nothing has happened.
+    /// Redis refuses the request until an operator changes something. Nothing has
+    /// happened.
     #[error("{0}")]
     Refused(String),
-    /// It holds what this program does not write.
+    /// Redis holds something that this program does not write.
     #[error("what Redis holds is damaged: {0}")]
     Damaged(String),
 }
 
 impl RedisFault {
-    /// What a script's error means.
+    /// What Redis's error means for a request that was sent.
     pub fn of(error: &RedisError) -> RedisFault {
         let text = one_line(error);
         match error.kind() {
@@ -62,32 +65,46 @@ impl RedisFault {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown
-                // Flushed again, between loading a script and calling it.
+                // The scripts were flushed between loading one and calling it.
                 | ServerErrorKind::NoScript,
             ) => RedisFault::NotNow(explained(error, text)),
             ErrorKind::Server(_) | ErrorKind::Extension => script_fault(error, text),
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 RedisFault::Refused(text)
             }
-            // The connection broke within an answer: not the answer is at fault.
+            // The connection broke in the middle of an answer.
             ErrorKind::Parse if text.contains("Unexpected end of input") => {
                 RedisFault::Gone("an answer was cut short".into())
             }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => RedisFault::Damaged(text),
-            // Foreign enum: all that is left has to do with the way there.
+            // The enum is the client's, and all its other kinds concern the
+            // connection.
             _ => RedisFault::Gone(text),
         }
     }
 
-    /// The same for an attempt to connect, where nothing can have happened.
+    /// What Redis's error means for an attempt to connect.
     pub fn before_sending(error: &RedisError) -> RedisFault {
-        match RedisFault::of(error) {
+        RedisFault::of(error).nothing_sent()
+    }
+
+    /// The same fault for a caller that knows that nothing can have happened.
+    pub fn nothing_sent(self) -> RedisFault {
+        match self {
             RedisFault::Gone(text) => RedisFault::Unreached(text),
             other => other,
         }
     }
 
-    /// What a caller is told, if nothing of the command was sent.
+    /// Whether trying again later may help.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            RedisFault::Unreached(_) | RedisFault::Gone(_) | RedisFault::NotNow(_) => true,
+            RedisFault::Refused(_) | RedisFault::Damaged(_) => false,
+        }
+    }
+
+    /// The error for a caller, if nothing of its command was sent.
     pub fn unsent(&self) -> StoreError {
         match self {
             RedisFault::Unreached(text)
@@ -99,14 +116,13 @@ impl RedisFault {
     }
 }
 
-/// What a server's refusal means. Only those that come before a script's first
-/// write are refusals; of any other nobody knows how far the script got.
+/// What an error of a script means. Only errors before the script's first write
+/// are refusals. After any other error, nobody knows how far the script got.
 fn script_fault(error: &RedisError, text: String) -> RedisFault {
     const BEFORE_WRITES: [&str; 8] =
         ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS", "WRONGTYPE", "ERR DB"];
-    // Old servers name a script's error in the text alone, behind a dash.
-    let is = |code: &str| error.code() == Some(code) || text.contains(&format!("-{code} "));
-    // BUSY: a script of somebody else's has run for too long.
+    let is = |code: &str| has_code(error, &text, code);
+    // BUSY means that another program's script has run for too long.
     if is("BUSY") || is("READONLY") {
         return RedisFault::NotNow(explained(error, text));
     }
@@ -116,10 +132,15 @@ fn script_fault(error: &RedisError, text: String) -> RedisFault {
     }
 }
 
-/// What to do about the refusals that operators meet.
+/// Whether an error has a code. Old servers put the code of an error within a
+/// script only into the text, after a dash.
+fn has_code(error: &RedisError, text: &str, code: &str) -> bool {
+    error.code() == Some(code) || text.contains(&format!("-{code} "))
+}
+
+/// The text with a hint at what an operator can do.
 fn explained(error: &RedisError, text: String) -> String {
-    // Old servers name a script's error in the text alone, behind a dash.
-    let is = |code: &str| error.code() == Some(code) || text.contains(&format!("-{code} "));
+    let is = |code: &str| has_code(error, &text, code);
     let hint = if is("OOM") {
         "it is out of memory: raise its maxmemory or remove keys"
     } else if is("READONLY") {
@@ -138,13 +159,14 @@ fn explained(error: &RedisError, text: String) -> String {
     format!("{hint} ({text})")
 }
 
-/// What a user may not do within a script has no code of its own.
+/// Whether a user has no permission for a command within a script. This error has
+/// no code of its own.
 fn is_forbidden(text: &str) -> bool {
     text.contains("The user executing the script")
 }
 
 fn one_line(error: &RedisError) -> String {
-    /// Scripts' errors repeat the place in the script.
+    // Errors of scripts repeat the position in the script, which nobody needs.
     const CHARS_MAX: usize = 200;
     let text = error.to_string().replace(['\n', '\r'], " ");
     text.chars().take(CHARS_MAX).collect()

@@ -1,82 +1,86 @@
-//! Pages of an export: what `export.lua` is asked, and what it gives. One page
-//! is one round trip and one instant.
+//! The pages of an export: the requests to `export.lua`, and what it returns. One
+//! page is one round trip, and everything in it belongs to one instant.
 
 use redis::{Script, Value};
 
 use super::connection::{RedisConnection, script};
 use super::error::RedisFault;
-use super::fetch::{bytes, events, fixed, list, position, row, strange};
+use super::fetch::{bytes, events, fixed, list, position, row, unexpected};
 use crate::machine::row::REMEMBERED_MS;
 use crate::machine::{ClusterMs, Event, Meta, Revision, Row, RowId, Text, index};
 
-/// What a page may weigh: some milliseconds of Redis's time, and far from what
-/// one answer may take.
+/// The size of a page. It takes some milliseconds of Redis's time and is much
+/// smaller than the limit of one answer.
 pub const PAGE_BYTES: usize = 4 << 20;
 
-/// A row, and how many bytes it takes.
-pub type Weighed = (Row, usize);
+/// A row and its size in bytes.
+pub type SizedRow = (Row, usize);
 
-/// What was found, of one instant.
+/// What was found at one instant.
 #[derive(Debug)]
-pub struct Page<T> {
-    /// Commits so far.
+pub struct ExportPage<T> {
+    /// The number of commits so far.
     pub version: u64,
     pub meta: Meta,
     pub found: T,
 }
 
-/// Where reading requests goes on, in the order in which they are forgotten.
+/// The request after which reading remembered requests continues. They are read in
+/// the order in which they will be forgotten.
 #[derive(Clone, Debug)]
-pub struct Cursor(Vec<u8>);
+pub struct RequestCursor(Vec<u8>);
 
-/// Rows that were touched.
+/// The rows that events have changed, and remembered requests.
 #[derive(Debug)]
-pub struct Changed {
-    /// The last event that was looked at.
+pub struct ChangedRows {
+    /// The last event that was read.
     pub last: Revision,
-    /// It is the last there is.
+    /// There is no later event.
     pub all: bool,
-    /// Where requests go on that had no room.
-    pub upto: Option<Cursor>,
-    /// The entry of the oldest request.
+    /// Where reading requests continues, if some had no room.
+    pub next_request: Option<RequestCursor>,
+    /// The index entry of the oldest request.
     pub oldest: Option<Vec<u8>>,
-    /// Rows in all.
+    /// How many rows the state has.
     pub count: usize,
-    /// By id; none where the row is gone.
-    pub rows: Vec<(RowId, Option<Weighed>)>,
+    /// By id. `None` means that the row was removed.
+    pub rows: Vec<(RowId, Option<SizedRow>)>,
 }
 
-/// Asks for pages.
-pub struct Pages {
+/// Reads pages.
+pub struct ExportPages {
     script: Script,
 }
 
-impl Cursor {
-    /// Before all requests that were answered from this time on.
-    pub fn since(at: ClusterMs) -> Cursor {
+impl RequestCursor {
+    /// The cursor before all requests that were answered at `at` or later.
+    pub fn since(at: ClusterMs) -> RequestCursor {
         let from = at.plus(REMEMBERED_MS).0.to_be_bytes();
-        Cursor([b"[", &requests()[..], &from].concat())
+        RequestCursor([b"[", &request_prefix()[..], &from].concat())
     }
 }
 
-impl Pages {
-    pub fn new() -> Pages {
-        Pages { script: script(include_str!("export.lua")) }
+impl ExportPages {
+    pub fn new() -> ExportPages {
+        ExportPages { script: script(include_str!("export.lua")) }
     }
 
-    /// Where the state is.
-    pub async fn position(&self, link: &RedisConnection) -> Result<Page<()>, RedisFault> {
-        self.ask(link, "position", Vec::new()).await?.read(|_| Ok(()))
+    /// The state's position.
+    pub async fn position(
+        &self,
+        connection: &RedisConnection,
+    ) -> Result<ExportPage<()>, RedisFault> {
+        self.read(connection, "position", Vec::new()).await?.map(|_| Ok(()))
     }
 
-    /// Rows, and where to go on from, if any are left. A row may come twice.
+    /// Rows, and the cursor for the next page, if there is one. A row may come twice.
     pub async fn rows(
         &self,
-        link: &RedisConnection,
+        connection: &RedisConnection,
         cursor: Option<&[u8]>,
-    ) -> Result<Page<(Vec<Weighed>, Option<Vec<u8>>)>, RedisFault> {
+    ) -> Result<ExportPage<(Vec<SizedRow>, Option<Vec<u8>>)>, RedisFault> {
         let cursor = cursor.unwrap_or(b"0").to_vec();
-        self.ask(link, "rows", vec![cursor]).await?.read(|found| {
+        self.read(connection, "rows", vec![cursor]).await?.map(|found| {
             let [next, rows] = fixed(found)?;
             let rows = list(rows)?.into_iter().filter_map(|value| row(value).transpose());
             let next = bytes(next)?.map(|next| next.to_vec());
@@ -84,13 +88,13 @@ impl Pages {
         })
     }
 
-    /// What has changed after a revision, and the requests behind a cursor.
+    /// The rows that have changed after a revision, and requests after a cursor.
     pub async fn changed(
         &self,
-        link: &RedisConnection,
+        connection: &RedisConnection,
         after: Revision,
-        cursor: &Cursor,
-    ) -> Result<Page<Changed>, RedisFault> {
+        cursor: &RequestCursor,
+    ) -> Result<ExportPage<ChangedRows>, RedisFault> {
         let name = || Text::from("");
         let ids = [
             RowId::Key(name()),
@@ -103,67 +107,68 @@ impl Pages {
         let cancelling = index::cancelling(0);
         let skip = cancelling.rank_bytes.to_string().into_bytes();
         let after = after.0.to_string().into_bytes();
-        let args =
-            vec![after, cursor.0.clone(), requests(), cancelling.prefixes.concat(), skip, kinds];
-        self.ask(link, "changed", args).await?.read(changed)
+        let (request, cancelling) = (request_prefix(), cancelling.prefixes.concat());
+        let args = vec![after, cursor.0.clone(), request, cancelling, skip, kinds];
+        self.read(connection, "changed", args).await?.map(changed_rows)
     }
 
-    /// Events from one revision on, oldest first.
+    /// Events from a revision on, oldest first.
     pub async fn events(
         &self,
-        link: &RedisConnection,
+        connection: &RedisConnection,
         from: Revision,
-    ) -> Result<Page<Vec<Event>>, RedisFault> {
-        let page = self.ask(link, "events", vec![from.0.to_string().into_bytes()]).await?;
-        page.read(events)
+    ) -> Result<ExportPage<Vec<Event>>, RedisFault> {
+        let from = from.0.to_string().into_bytes();
+        self.read(connection, "events", vec![from]).await?.map(events)
     }
 
-    async fn ask(
+    async fn read(
         &self,
-        link: &RedisConnection,
+        connection: &RedisConnection,
         verb: &str,
         args: Vec<Vec<u8>>,
-    ) -> Result<Page<Value>, RedisFault> {
+    ) -> Result<ExportPage<Value>, RedisFault> {
         let mut words = vec![PAGE_BYTES.to_string().into_bytes(), verb.as_bytes().to_vec()];
         words.extend(args);
-        let [version, state, found] = fixed(link.call(&self.script, &words).await?)?;
-        let version = redis::from_redis_value(version).map_err(strange)?;
-        Ok(Page { version, meta: position(state)?, found })
+        let [version, state, found] = fixed(connection.call(&self.script, &words).await?)?;
+        let version = redis::from_redis_value(version).map_err(unexpected)?;
+        Ok(ExportPage { version, meta: position(state)?, found })
     }
 }
 
-impl Page<Value> {
-    fn read<T>(
+impl ExportPage<Value> {
+    fn map<T>(
         self,
-        read: impl FnOnce(Value) -> Result<T, RedisFault>,
-    ) -> Result<Page<T>, RedisFault> {
-        let Page { version, meta, found } = self;
-        Ok(Page { version, meta, found: read(found)? })
+        parse: impl FnOnce(Value) -> Result<T, RedisFault>,
+    ) -> Result<ExportPage<T>, RedisFault> {
+        let ExportPage { version, meta, found } = self;
+        Ok(ExportPage { version, meta, found: parse(found)? })
     }
 }
 
-/// The beginning of the entries that list requests.
-fn requests() -> Vec<u8> {
+/// The beginning of the index entries of remembered requests.
+fn request_prefix() -> Vec<u8> {
     index::remembered(0).prefixes.concat()
 }
 
-fn changed(found: Value) -> Result<Changed, RedisFault> {
-    let [last, all, upto, oldest, count, rows] = fixed(found)?;
-    let last: String = redis::from_redis_value(last).map_err(strange)?;
-    let last = Revision(last.parse().map_err(strange)?);
-    let all: u8 = redis::from_redis_value(all).map_err(strange)?;
-    let one = |part| {
+fn changed_rows(found: Value) -> Result<ChangedRows, RedisFault> {
+    let [last, all, next_request, oldest, count, rows] = fixed(found)?;
+    let last: String = redis::from_redis_value(last).map_err(unexpected)?;
+    let last = Revision(last.parse().map_err(unexpected)?);
+    let all: u8 = redis::from_redis_value(all).map_err(unexpected)?;
+    let changed_row = |part| {
         let [id, value] = fixed(part)?;
-        let id: Vec<u8> = redis::from_redis_value(id).map_err(strange)?;
-        let id = RowId::from_bytes(&id).ok_or_else(|| strange(format!("{id:?} is no id")))?;
+        let id: Vec<u8> = redis::from_redis_value(id).map_err(unexpected)?;
+        let id =
+            RowId::from_bytes(&id).ok_or_else(|| unexpected(format!("{id:?} is not an id")))?;
         Ok((id, row(value)?))
     };
-    Ok(Changed {
+    Ok(ChangedRows {
         last,
         all: all == 1,
-        upto: bytes(upto)?.map(|upto| Cursor(upto.to_vec())),
+        next_request: bytes(next_request)?.map(|next| RequestCursor(next.to_vec())),
         oldest: bytes(oldest)?.map(|oldest| oldest.to_vec()),
-        count: redis::from_redis_value(count).map_err(strange)?,
-        rows: list(rows)?.into_iter().map(one).collect::<Result<_, _>>()?,
+        count: redis::from_redis_value(count).map_err(unexpected)?,
+        rows: list(rows)?.into_iter().map(changed_row).collect::<Result<_, _>>()?,
     })
 }

@@ -1,27 +1,27 @@
--- Reads what a command or a question needs, all at one instant, and says
--- whose turn it is to commit. Looks up and compares; the rules are not here, nor
--- what kinds of row there are.
+-- Reads what commands or a question need at one instant, and says whose turn it is
+-- to commit. It only looks up and compares. It knows neither the rules nor the kinds
+-- of row.
 --
--- KEYS: every place, in the order of layout.rs, which names them.
--- ARGV: the sidecar that wants to commit (empty: it only reads), a turn's
--- length in ms, the time in ms (empty: this server's own), the newest commit
--- that the sidecar has seen (its number and id), the bytes of rows that it
--- takes, the beginnings of the two kinds of entry that have a deadline; then
--- requests, each a verb and its arguments.
--- Gives 'wait' or 'much', or: time, commits so far and the id of the last one,
--- the state's position, whether a deadline lies between the state's clock and
--- the time, whether the sidecar has the turn, whether what it had seen is gone,
--- and what each verb found.
+-- KEYS: every key, in the order of layout.rs, which gives them names.
+-- ARGV: the sidecar that wants to commit (empty if it only reads), the length of a
+-- turn in ms, the time in ms (empty for this server's own), the number and the id of
+-- the newest commit that the sidecar has seen, how many bytes of rows it accepts, the
+-- beginnings of the two kinds of index entry that contain a deadline; then requests,
+-- each a verb and its arguments.
+-- Returns 'wait' or 'too large', or: the time, the number of commits and the id of
+-- the last one, the state's position, whether a deadline lies between the state's
+-- clock and the time, whether the sidecar has the turn, whether commits that it has
+-- seen are lost, and what each verb found.
 
--- Members and fields handled at a time: unpack has a limit of some thousands.
+-- How many members or fields one call handles. unpack has a limit of some thousands.
 local CHUNK = 500
--- Events looked at in one call: their values may be large.
+-- How many events one call reads. Their values may be large.
 local ENTRIES = 32
--- What a row weighs at least; the rules count its names and values and as much.
+-- The minimum size that a row counts for, as in the rules.
 local ROW_BYTES = 64
 
--- A replica must not answer as if it were the primary. This changes nothing,
--- and only a primary accepts it.
+-- This changes nothing, but only a primary accepts it. A replica must not answer as
+-- if it were the primary.
 redis.call('PERSIST', META)
 
 local function whole(number) return string.format('%.0f', number) end
@@ -33,21 +33,21 @@ local time = redis.call('TIME')
 local server = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now = math.max(tonumber(ARGV[3]) or server, clock)
 
--- Turns are measured by the server's own clock, whoever drives the state's. A
--- turn of which more is left than there can be was given by another clock.
-local me, turn_ms, holder = ARGV[1], tonumber(ARGV[2]), position[4]
+-- Turns are measured by the server's own clock, even if the state uses another one.
+-- If a turn has more time left than its whole length, another clock measured it.
+local sidecar, turn_ms, holder = ARGV[1], tonumber(ARGV[2]), position[4]
 local left = tonumber(position[5] or 0) - server
-local mine = holder == me
-if me ~= '' and holder and not mine and left > 0 and left <= turn_ms then
-  -- Only who joins writes: asking again costs Redis no sync.
-  if not redis.call('ZSCORE', QUEUE, me) then redis.call('ZADD', QUEUE, server, me) end
+local has_turn = holder == sidecar
+if sidecar ~= '' and holder and not has_turn and left > 0 and left <= turn_ms then
+  -- Only joining the queue writes, so that asking again costs Redis no sync.
+  if not redis.call('ZSCORE', QUEUE, sidecar) then redis.call('ZADD', QUEUE, server, sidecar) end
   return { 'wait' }
 end
 
--- Commits that were seen do not go away, unless Redis lost them.
+-- A commit that was seen is still there, unless Redis has lost it.
 local seen, seen_id = tonumber(ARGV[4]), ARGV[5]
 local made = seen > 0 and seen <= version and redis.call('HGET', COMMITS, whole(seen))
-local astray = seen > version or (made and made ~= seen_id)
+local lost = seen > version or (made and made ~= seen_id)
 
 local bytes, bytes_max = 0, tonumber(ARGV[6])
 
@@ -57,28 +57,28 @@ local function take()
   return ARGV[at]
 end
 local function take_number() return tonumber(take()) end
-local function take_place() return KEYS[take_number()] end
+local function take_key() return KEYS[take_number()] end
 local function take_list()
   local list = {}
   for i = 1, take_number() do list[i] = take() end
   return list
 end
 
--- The first bytes behind all that begin with a time.
+-- The first bytes after all those that begin with a time.
 local function after(time)
   return struct.pack('>I4I4', math.floor((time + 1) / 4294967296), (time + 1) % 4294967296)
 end
 
--- The first bytes behind all that begin with these.
+-- The first bytes after all those that begin with a prefix.
 local function end_of(prefix)
   local last = #prefix
   while string.byte(prefix, last) == 255 do last = last - 1 end
   return string.sub(prefix, 1, last - 1) .. string.char(string.byte(prefix, last) + 1)
 end
 
--- What lies under an id: a row, or an event under its revision.
-local function value_of(place, id)
-  if place ~= EVENT then return redis.call('HGET', place, id) end
+-- The value under an id: a row, or the event with that revision.
+local function value_of(key, id)
+  if key ~= EVENT then return redis.call('HGET', key, id) end
   local revision = whole(tonumber(id))
   local entry = redis.call('XRANGE', EVENT, revision, revision)[1]
   return entry and entry[2][2]
@@ -86,9 +86,9 @@ end
 
 local verbs = {}
 
--- Rows by id, false where there is none.
+-- Rows by id, or false if there is none.
 function verbs.rows()
-  local hash, ids, found = take_place(), take_list(), {}
+  local hash, ids, found = take_key(), take_list(), {}
   for i = 1, #ids do
     bytes = bytes + redis.call('HSTRLEN', hash, ids[i])
     if bytes > bytes_max then return found end
@@ -101,7 +101,7 @@ function verbs.rows()
   return found
 end
 
--- A bound that is spelled out, or stands for a time, or is none.
+-- A bound: given in bytes, a placeholder for a time, or none.
 local function take_bound(present)
   local bound = take()
   local kind = string.sub(bound, 1, 1)
@@ -109,13 +109,13 @@ local function take_bound(present)
   return kind == 'b' and string.sub(bound, 2) or nil
 end
 
--- Members that stand behind all of some prefixes: a walk along these in step, as in
--- index.rs. Gives them, where the walk stopped if it had looked at too much, and
--- the first rows or events: behind `skip` bytes stands an id. They come until there
--- are enough bytes of them, two at least: whoever needs more asks, and many need
--- none.
+-- Members that follow each of some prefixes: a parallel walk along these, as in
+-- index.rs. Returns the members, where the walk stopped if it had looked at too many,
+-- and the first rows or events, whose ids follow `skip` bytes of the members. It
+-- returns so many of these that they have enough bytes, but at least two. A caller
+-- that needs more asks again, and many need none.
 function verbs.search()
-  local place, entries = take_place(), take_place()
+  local values, entries = take_key(), take_key()
   local low, high = take_bound(clock), take_bound(now)
   local reverse, limit, looks, skip = take() == '1', take_number(), take_number(), take_number()
   local enough = take_number()
@@ -143,7 +143,7 @@ function verbs.search()
     local entry = range(prefix, 1)[1]
     if not entry then break end
     local next = string.sub(entry, #prefix + 1)
-    -- The farthest place that may still list a row under all.
+    -- No earlier position can have a member under all prefixes.
     local bound = reverse and next .. '\0' or next
     agreed = (agreed > 0 and bound == (reverse and high or low)) and agreed + 1 or 1
     if reverse then high = bound else low = bound end
@@ -156,16 +156,16 @@ function verbs.search()
   local rows = {}
   for i = 1, #found do
     if (enough < 0 and i > 2) or bytes > bytes_max then break end
-    local value = value_of(place, string.sub(found[i], skip + 1))
+    local value = value_of(values, string.sub(found[i], skip + 1))
     local size = value and #value or 0
     rows[i], bytes, enough = value, bytes + size, enough - math.max(size, ROW_BYTES)
   end
   return { found, stopped, rows }
 end
 
--- Events of the stream, in the order of `command`, until there are enough of them or
--- of their bytes, two at least; those of keys that begin so, where that is given: events of keys
--- name theirs.
+-- Events of the stream, in the order of `command`, until there are enough events or
+-- enough bytes, but at least two. With a prefix, only events of keys that begin with
+-- it; such events name their keys.
 function verbs.events()
   local command, from, to = take(), take(), take()
   local limit, enough, prefix, found = take_number(), take_number(), take_bound(), {}
@@ -192,13 +192,13 @@ local function passed(prefix)
   return #redis.call('ZRANGEBYLEX', ENTRY, low, high, 'LIMIT', 0, 1) > 0
 end
 
-local late = passed(ARGV[7]) or passed(ARGV[8])
+local deadline_passed = passed(ARGV[7]) or passed(ARGV[8])
 local found = {}
 while at < #ARGV do
   found[#found + 1] = verbs[take()]()
-  if bytes > bytes_max then return { 'much' } end
+  if bytes > bytes_max then return { 'too large' } end
 end
 return {
-  whole(now), version, position[6] or '', position[2], late and 1 or 0, mine and 1 or 0,
-  astray and 1 or 0, found,
+  whole(now), version, position[6] or '', position[2], deadline_passed and 1 or 0,
+  has_turn and 1 or 0, lost and 1 or 0, found,
 }

@@ -1,57 +1,57 @@
-//! Fetching: what is to be read from Redis, as the arguments of one script
-//! (`fetch.lua`), and what it found. One request is one round trip and one
-//! instant.
+//! Fetching: what is to be read, as the arguments of `fetch.lua`, and what that
+//! script found. One fetch is one round trip, and everything that it finds belongs
+//! to one instant.
 
 use bytes::Bytes;
 use redis::Value;
 
-use super::entry::{By, revision_decimal};
 use super::error::RedisFault;
-use super::layout::KeyPlace;
+use super::event_entry::{EventProperty, revision_decimal};
+use super::layout::RedisKey;
 use crate::codec::{self, StateRecord};
 use crate::machine::index::{self, LOOKS_MAX, Search};
 use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
 use crate::machine::{ClusterMs, Event, Meta, Revision, Row, RowId, Text};
 
-/// Stands for the present, which Redis tells, in searches that were made before
-/// anything was read: from the state's clock on, up to the time. It is no time
-/// that a deadline can have.
+/// A placeholder for the time of the fetch, which is not known when a search is
+/// made. As a search's lower bound, it stands for the state's clock. No deadline
+/// can have this value.
 pub const PRESENT: ClusterMs = ClusterMs(u64::MAX - 1);
 
-/// Requests, in the order in which they are answered.
+/// What is to be read: requests, in the order in which they are answered.
 #[derive(Clone, Debug, Default)]
 pub struct Fetch {
     args: Vec<Vec<u8>>,
 }
 
-/// What was read, all of one instant.
+/// What was read at one instant.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// The time, by the clock that judges deadlines.
+    /// The time of the fetch, by the clock that judges deadlines.
     pub now: ClusterMs,
-    /// Commits so far: the version of everything that was read.
+    /// The number of commits so far. It is the version of everything that was read.
     pub version: u64,
-    /// The id of the last of them.
-    pub last: String,
+    /// The id of the newest commit.
+    pub last_commit: String,
     pub meta: Meta,
     /// A deadline lies between the state's own clock and `now`.
-    pub late: bool,
-    /// It is this sidecar's turn, and others may wait for it.
-    pub mine: bool,
-    /// Commits that this sidecar has seen are no longer there.
-    pub astray: bool,
-    /// One for each request.
+    pub deadline_passed: bool,
+    /// It is this sidecar's turn, and others may be waiting for it.
+    pub has_turn: bool,
+    /// Redis has lost commits that this sidecar has seen.
+    pub lost_commits: bool,
+    /// One answer for each request.
     pub found: Vec<Value>,
 }
 
-/// What became of a fetch.
+/// The outcome of a fetch.
 #[derive(Debug)]
-pub enum Reading {
+pub enum FetchOutcome {
     Fetched(Box<Fetched>),
-    /// It is another sidecar's turn.
-    Wait,
-    /// The rows are more than was to be taken.
-    Much,
+    /// It is another sidecar's turn to commit.
+    NotOurTurn,
+    /// The rows have more bytes than the caller accepts.
+    TooLarge,
 }
 
 impl Fetch {
@@ -59,34 +59,34 @@ impl Fetch {
         &self.args
     }
 
-    /// Rows that lie at one place.
-    pub fn rows(&mut self, place: KeyPlace, ids: &[&RowId]) {
+    /// Requests rows that one key holds.
+    pub fn rows(&mut self, key: RedisKey, ids: &[&RowId]) {
         let ids = ids.iter().map(|id| id.to_bytes()).collect();
-        self.text("rows").number(place.number()).list(ids);
+        self.text("rows").number(key.number()).list(ids);
     }
 
-    /// What a search finds, so many at most, with so many bytes of rows.
+    /// Requests what a search finds, within the limits of `page`.
     pub fn search(&mut self, search: &Search, page: Page) {
-        let (rows, entries) = match KeyPlace::of_entry(&search.prefixes[0]) {
-            KeyPlace::KeptEntry => (KeyPlace::Kept, KeyPlace::KeptEntry),
-            entries => (KeyPlace::Row, entries),
+        let (rows, entries) = match RedisKey::of_entry(&search.prefixes[0]) {
+            RedisKey::KeptEntry => (RedisKey::Kept, RedisKey::KeptEntry),
+            entries => (RedisKey::Row, entries),
         };
         let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(LOOKS_MAX);
         self.walk([rows, entries], search, looks, page);
     }
 
-    /// Events before a revision, newest first.
+    /// Requests events before a revision, newest first.
     pub fn history(&mut self, filter: &HistoryFilter, before: Option<Revision>, page: Page) {
-        let before = before.map(readable);
-        // The subject has the fewest events, mostly, and the kind the most.
+        let before = before.map(clamped);
+        // Usually a subject has the fewest events, and an action has the most.
         let wanted = [
-            filter.subject.as_deref().map(By::Subject),
-            filter.actor.as_deref().map(By::Actor),
-            filter.action.map(By::Action),
+            filter.subject.as_deref().map(EventProperty::Subject),
+            filter.actor.as_deref().map(EventProperty::Actor),
+            filter.action.map(EventProperty::Action),
         ];
         let wanted: Vec<_> = wanted.into_iter().flatten().collect();
         if wanted.is_empty() {
-            // Nothing has the id 0; below it there is none.
+            // The end of the range is inclusive. There is no entry with the id 0.
             let from = before.map(|before| before.0.saturating_sub(1).to_string());
             let from = from.unwrap_or_else(|| "+".into());
             return self.events("XREVRANGE", &from, "-", page, None);
@@ -95,20 +95,21 @@ impl Fetch {
         self.events_by(&wanted, Vec::new(), until, page);
     }
 
-    /// Changes after a revision, oldest first: of each kind, where there are
-    /// several requests.
+    /// Requests changes after a revision, oldest first. There may be one request
+    /// for each action.
     pub fn changes(&mut self, filter: &ChangeFilter, after: Revision, page: Page) {
-        let after = readable(after);
+        let after = clamped(after);
         let subject = match filter {
             ChangeFilter::Prefix(prefix) => {
                 return self.events("XRANGE", &format!("({after}"), "+", page, Some(prefix));
             }
-            ChangeFilter::Key(key) => Some(By::Subject(key)),
+            ChangeFilter::Key(key) => Some(EventProperty::Subject(key)),
             ChangeFilter::Grants => None,
         };
         let from = revision_decimal(after.next()).into_bytes();
         for action in filter.actions() {
-            let wanted: Vec<_> = subject.into_iter().chain([By::Action(*action)]).collect();
+            let action = EventProperty::Action(*action);
+            let wanted: Vec<_> = subject.into_iter().chain([action]).collect();
             self.events_by(&wanted, from.clone(), None, page);
         }
     }
@@ -119,18 +120,24 @@ impl Fetch {
         self.bound(prefix.map(|prefix| prefix.as_bytes()));
     }
 
-    /// Events that have all of this, in the order of their revisions: newest first
-    /// where they end somewhere.
-    fn events_by(&mut self, by: &[By<'_>], from: Vec<u8>, until: Option<Vec<u8>>, page: Page) {
-        let prefixes = by.iter().map(|by| by.prefix()).collect();
+    /// Requests events that have all these properties: oldest first if `from` is
+    /// given, and otherwise newest first.
+    fn events_by(
+        &mut self,
+        properties: &[EventProperty<'_>],
+        from: Vec<u8>,
+        until: Option<Vec<u8>>,
+        page: Page,
+    ) {
+        let prefixes = properties.iter().map(|property| property.prefix()).collect();
         let reverse = from.is_empty();
         let search = Search { prefixes, rank_bytes: 0, from, until, reverse, limit: page.rows };
-        self.walk([KeyPlace::Event, KeyPlace::EventBy], &search, usize::MAX, page);
+        self.walk([RedisKey::Event, RedisKey::EventBy], &search, usize::MAX, page);
     }
 
     fn walk(
         &mut self,
-        [values, entries]: [KeyPlace; 2],
+        [values, entries]: [RedisKey; 2],
         search: &Search,
         looks: usize,
         page: Page,
@@ -141,7 +148,7 @@ impl Fetch {
         self.number(search.rank_bytes).number(page.bytes).list(search.prefixes.clone());
     }
 
-    /// The beginnings of the entries that have a deadline.
+    /// The beginnings of the index entries that contain a deadline.
     pub fn deadlines() -> Vec<Vec<u8>> {
         index::deadlines(PRESENT).into_iter().flat_map(|search| search.prefixes).collect()
     }
@@ -175,27 +182,27 @@ impl Fetch {
 }
 
 impl Fetched {
-    /// Reads what `fetch.lua` gave.
-    pub fn read(value: Value) -> Result<Reading, RedisFault> {
+    /// Reads what `fetch.lua` returned.
+    pub fn read(value: Value) -> Result<FetchOutcome, RedisFault> {
         let parts: [Value; 8] = match list(value)?.try_into() {
             Ok(parts) => parts,
             Err(parts) => return word(&parts),
         };
-        let [now, version, last, state, late, mine, astray, found] = parts;
-        let now: u64 = redis::from_redis_value(now).map_err(strange)?;
-        Ok(Reading::Fetched(Box::new(Fetched {
+        let [now, version, last, state, passed, turn, lost, found] = parts;
+        let now: u64 = redis::from_redis_value(now).map_err(unexpected)?;
+        Ok(FetchOutcome::Fetched(Box::new(Fetched {
             now: ClusterMs(now),
-            version: redis::from_redis_value(version).map_err(strange)?,
-            last: redis::from_redis_value(last).map_err(strange)?,
+            version: redis::from_redis_value(version).map_err(unexpected)?,
+            last_commit: redis::from_redis_value(last).map_err(unexpected)?,
             meta: position(state)?,
-            late: redis::from_redis_value(late).map_err(strange)?,
-            mine: redis::from_redis_value(mine).map_err(strange)?,
-            astray: redis::from_redis_value(astray).map_err(strange)?,
+            deadline_passed: redis::from_redis_value(passed).map_err(unexpected)?,
+            has_turn: redis::from_redis_value(turn).map_err(unexpected)?,
+            lost_commits: redis::from_redis_value(lost).map_err(unexpected)?,
             found: list(found)?,
         })))
     }
 
-    /// What a search's bound stands for where it was the present.
+    /// The bounds of a search, with [`PRESENT`] replaced by what it stood for.
     pub fn bounds(&self, search: &Search) -> (Vec<u8>, Option<Vec<u8>>) {
         let real = |bound: &Vec<u8>, time: ClusterMs| match *bound == after(PRESENT) {
             true => after(time),
@@ -216,42 +223,44 @@ impl Fetched {
     }
 }
 
-/// The first rank behind all that begin with this time.
+/// The first rank after all ranks that begin with this time.
 fn after(time: ClusterMs) -> Vec<u8> {
     time.0.saturating_add(1).to_be_bytes().to_vec()
 }
 
-/// An answer that is one word.
-fn word(parts: &[Value]) -> Result<Reading, RedisFault> {
+/// Reads an answer that consists of one word.
+fn word(parts: &[Value]) -> Result<FetchOutcome, RedisFault> {
     match parts {
-        [Value::BulkString(word)] if word == b"wait" => Ok(Reading::Wait),
-        [Value::BulkString(word)] if word == b"much" => Ok(Reading::Much),
-        _ => Err(strange("an answer of another length")),
+        [Value::BulkString(word)] if word == b"wait" => Ok(FetchOutcome::NotOurTurn),
+        [Value::BulkString(word)] if word == b"too large" => Ok(FetchOutcome::TooLarge),
+        _ => Err(unexpected("an answer of another length")),
     }
 }
 
-/// The state's position; its beginning where nothing was stored.
+/// The state's position, which is the beginning if nothing was stored.
 pub fn position(value: Value) -> Result<Meta, RedisFault> {
     let Some(bytes) = bytes(value)? else { return Ok(Meta::default()) };
-    match codec::decode_state_record(&bytes).map_err(strange)? {
+    match codec::decode_state_record(&bytes).map_err(unexpected)? {
         StateRecord::Meta(meta) => Ok(meta),
-        StateRecord::Row(row) => Err(strange(format!("{:?} is no position of a state", row.id()))),
+        StateRecord::Row(row) => {
+            Err(unexpected(format!("{:?} is not the position of a state", row.id())))
+        }
     }
 }
 
 /// The row, if there is one, and how many bytes it takes.
 pub fn row(value: Value) -> Result<Option<(Row, usize)>, RedisFault> {
     let Some(bytes) = bytes(value)? else { return Ok(None) };
-    match codec::decode_state_record(&bytes).map_err(strange)? {
+    match codec::decode_state_record(&bytes).map_err(unexpected)? {
         StateRecord::Row(row) => Ok(Some((row, bytes.len()))),
-        StateRecord::Meta(_) => Err(strange("a position of a state is no row")),
+        StateRecord::Meta(_) => Err(unexpected("the position of a state is not a row")),
     }
 }
 
 pub fn events(value: Value) -> Result<Vec<Event>, RedisFault> {
     let event = |value| {
-        let bytes = bytes(value)?.ok_or_else(|| strange("an event is missing"))?;
-        codec::decode_event(&bytes).map_err(strange)
+        let bytes = bytes(value)?.ok_or_else(|| unexpected("an event is missing"))?;
+        codec::decode_event(&bytes).map_err(unexpected)
     };
     list(value)?.into_iter().map(event).collect()
 }
@@ -260,30 +269,30 @@ pub fn bytes(value: Value) -> Result<Option<Bytes>, RedisFault> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
-        other => Err(strange(format!("{other:?} is no row"))),
+        other => Err(unexpected(format!("{other:?} is not a row"))),
     }
 }
 
 pub fn list(value: Value) -> Result<Vec<Value>, RedisFault> {
     match value {
         Value::Array(values) => Ok(values),
-        other => Err(strange(format!("{other:?} is no list"))),
+        other => Err(unexpected(format!("{other:?} is not a list"))),
     }
 }
 
-/// A list of so many.
+/// A list with a fixed length.
 pub fn fixed<const N: usize>(value: Value) -> Result<[Value; N], RedisFault> {
-    list(value)?.try_into().map_err(|_| strange("a list of another length"))
+    list(value)?.try_into().map_err(|_| unexpected("a list of another length"))
 }
 
-/// A revision as scripts can count with it: their numbers are doubles. A
-/// million changes a second reach the last one in 285 years.
-fn readable(revision: Revision) -> Revision {
+/// The revision, or the largest one with which scripts can calculate, because their
+/// numbers are doubles. At a million changes a second, it is reached in 285 years.
+fn clamped(revision: Revision) -> Revision {
     const LAST: Revision = Revision((1 << 53) - 1);
     revision.min(LAST)
 }
 
-/// Redis holds what this program does not write.
-pub fn strange(what: impl std::fmt::Display) -> RedisFault {
+/// The fault that Redis holds something that this program does not write.
+pub fn unexpected(what: impl std::fmt::Display) -> RedisFault {
     RedisFault::Damaged(what.to_string())
 }

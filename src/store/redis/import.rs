@@ -1,37 +1,37 @@
-//! Imports: a whole state comes in under keys of its own, in any number of
-//! round trips, and takes the place of the present one in a single script.
+//! Imports: a whole state is written under keys of its own, in any number of round
+//! trips, and one script puts it in the place of the present state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::Value;
+use redis::RedisResult;
 
+use super::access::RedisAccess;
 use super::connection::{RedisConnection, script};
-use super::error::{OpenError, RedisFault};
+use super::error::{RedisFault, RedisOpenError};
 use super::fetch::Fetched;
-use super::layout::{KeyPlace, Keys, OLD_ROWS};
-use super::open::{FORMAT, Options, RedisAccess};
-use super::upgrade::OLD_FORMAT;
-use super::writes::{BYTES_MAX, Write, Writes, bytes_of};
+use super::layout::{FORMAT, OLD_FORMAT, OLD_ROWS, RedisKey, RedisKeys};
+use super::options::Options;
+use super::writes::{BYTES_MAX, RedisCommand, RedisWrites, size_bytes};
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::export::{NotEmpty, Part, StoreImport};
 
-/// What has come in of an import that was broken off goes by itself after
-/// this. Each piece that is sent begins it anew, and none takes so long.
-const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
+/// When the keys of an import that was abandoned expire. Every piece that is sent
+/// sets the time again, and no piece takes so long.
+const STAGED_TTL: Duration = Duration::from_secs(3_600);
 
-/// Why a Redis takes no import. It is as it was.
+/// Why an import into a Redis was refused. The state there stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisImportError {
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] RedisOpenError),
     #[error("{place}, '{prefix}': {refused}")]
     NotEmpty { place: String, prefix: String, refused: NotEmpty },
-    /// Under a sidecar that serves the old state, revisions could fall.
+    /// A sidecar that serves the old state could see revisions go back.
     #[error(
         "{place}, '{prefix}': served by {sidecars} sidecars; stop them before their state is \
          replaced"
@@ -42,40 +42,40 @@ pub enum RedisImportError {
 }
 
 impl RedisImportError {
-    /// Whether the target only has to be given up to take the import.
+    /// Whether the import would succeed if it could replace the target's state.
     pub fn is_not_empty(&self) -> bool {
         matches!(self, RedisImportError::NotEmpty { .. })
     }
 }
 
-/// What may be there when the state that comes takes its place.
+/// What may be in the place of the imported state.
 #[derive(Clone, Debug)]
-enum Takes {
+enum ImportTarget {
     /// Nothing.
-    Place,
-    /// A state, which goes.
+    Empty,
+    /// Another state, which is removed.
     Any,
-    /// The same state in its old form, if nothing was committed since this
-    /// version and commit; its history stays.
-    Form(u64, String),
+    /// The same state in its old format, provided that nothing was committed after
+    /// this version and commit. Its history stays.
+    OldFormat(u64, String),
 }
 
 /// A state under a prefix that is being filled.
 pub struct RedisImport {
-    link: Arc<RedisConnection>,
-    keys: Arc<Keys>,
-    coming: Keys,
+    connection: Arc<RedisConnection>,
+    keys: Arc<RedisKeys>,
+    staged: RedisKeys,
     meta: Meta,
-    takes: Takes,
-    /// How much was sent to each place. There is less where a name came twice,
-    /// or where Redis has lost something.
-    sent: BTreeMap<KeyPlace, usize>,
+    target: ImportTarget,
+    /// How many elements were sent to each key. Redis has fewer if a name was sent
+    /// twice or something was lost.
+    sent: BTreeMap<RedisKey, usize>,
     finished: bool,
 }
 
 impl RedisImport {
-    /// Begins an import of the state at `meta`; one that is there already goes
-    /// only where `replace` says so.
+    /// Begins an import of the state at `meta`. Only with `replace` does it replace a
+    /// state that is there already.
     ///
     /// # Errors
     /// See [`RedisImportError`].
@@ -84,56 +84,58 @@ impl RedisImport {
         meta: Meta,
         replace: bool,
     ) -> Result<RedisImport, RedisImportError> {
-        let way = RedisAccess::to(options)?;
-        let (found, format) = way.first_look().await?;
+        let access = RedisAccess::new(options)?;
+        let (found, format) = access.find_state().await?;
         let found = found.meta.revision;
-        let (place, prefix) = (way.place(), way.prefix.clone());
+        let (place, prefix) = (access.place(), access.prefix.clone());
         let failed = |fault: RedisFault| RedisImportError::Store {
-            place: way.place(),
+            place: access.place(),
             error: fault.unsent(),
         };
-        let rows = rows(&way, format).await.map_err(failed)?;
+        let rows = count_rows(&access, format).await.map_err(failed)?;
         if !replace && (rows > 0 || found.0 > 0) {
             let refused = NotEmpty { found, rows, incoming: meta.revision };
             return Err(RedisImportError::NotEmpty { place, prefix, refused });
         }
-        let sidecars = listeners(&way.link, &way.keys).await.map_err(failed)?;
+        let sidecars = access.connection.count_listeners().await.map_err(failed)?;
         if replace && sidecars > 0 {
             return Err(RedisImportError::InUse { place, prefix, sidecars });
         }
-        Ok(RedisImport::filling(&way, meta, replace))
+        let target = if replace { ImportTarget::Any } else { ImportTarget::Empty };
+        Ok(RedisImport::new(&access, meta, target))
     }
 
-    /// An import into a place that was looked at.
-    pub(crate) fn filling(way: &RedisAccess, meta: Meta, replace: bool) -> RedisImport {
-        RedisImport::taking(way, meta, if replace { Takes::Any } else { Takes::Place })
+    /// An import of migrated data into a place where no state was found.
+    pub(in crate::store) fn for_migration(access: &RedisAccess, meta: Meta) -> RedisImport {
+        RedisImport::new(access, meta, ImportTarget::Empty)
     }
 
-    /// The rows of the state that was found, in their present form.
-    pub(super) fn bringing_up(way: &RedisAccess, found: Fetched) -> RedisImport {
-        RedisImport::taking(way, found.meta, Takes::Form(found.version, found.last))
+    /// An import of a state's own rows in the current format.
+    pub(super) fn for_upgrade(access: &RedisAccess, found: Fetched) -> RedisImport {
+        let target = ImportTarget::OldFormat(found.version, found.last_commit);
+        RedisImport::new(access, found.meta, target)
     }
 
-    fn taking(way: &RedisAccess, mut meta: Meta, takes: Takes) -> RedisImport {
-        // Counted as the rows come.
+    fn new(access: &RedisAccess, mut meta: Meta, target: ImportTarget) -> RedisImport {
+        // Adding the rows counts them again.
         meta.uncount_all();
         let id = format!("{:016x}", rand::random::<u64>());
         RedisImport {
-            link: way.link.clone(),
-            keys: way.keys.clone(),
-            coming: Keys::coming(&way.prefix, &id),
+            connection: access.connection.clone(),
+            keys: access.keys.clone(),
+            staged: RedisKeys::staged(&access.prefix, &id),
             meta,
-            takes,
+            target,
             sent: BTreeMap::new(),
             finished: false,
         }
     }
 
-    /// Sends in pieces, each of which Redis takes at once.
-    async fn send(&mut self, writes: Writes) -> Result<(), RedisFault> {
+    /// Sends writes in pieces that are small enough for Redis.
+    async fn send(&mut self, writes: RedisWrites) -> Result<(), RedisFault> {
         let (mut piece, mut bytes) = (Vec::new(), 0);
         for command in writes.commands() {
-            let more = bytes_of(&command.2);
+            let more = size_bytes(&command.2);
             if !piece.is_empty() && bytes + more > BYTES_MAX {
                 self.send_piece(std::mem::take(&mut piece)).await?;
                 bytes = 0;
@@ -144,34 +146,35 @@ impl RedisImport {
         self.send_piece(piece).await
     }
 
-    async fn send_piece(&mut self, piece: Vec<Write>) -> Result<(), RedisFault> {
+    async fn send_piece(&mut self, piece: Vec<RedisCommand>) -> Result<(), RedisFault> {
         let mut pipe = redis::pipe();
-        for (command, place, args) in piece {
-            // An entry of a stream, or pairs of a field and a value, a score
-            // and a member.
+        for (command, key, args) in piece {
+            // XADD has one entry. The other commands have pairs: a field and a value, or
+            // a score and a member.
             let count = if command == "XADD" { 1 } else { args.len() / 2 };
-            *self.sent.entry(place).or_default() += count;
-            pipe.cmd(command).arg(self.coming.of(place)).arg(args).ignore();
+            *self.sent.entry(key).or_default() += count;
+            pipe.cmd(command).arg(self.staged.of(key)).arg(args).ignore();
         }
-        // Each of them, or those that get nothing for long would go.
-        for key in self.coming.all() {
-            pipe.cmd("EXPIRE").arg(key).arg(LEFT_BEHIND.as_secs()).ignore();
+        // All keys are renewed, because some may get nothing for a long time.
+        for key in self.staged.all() {
+            pipe.cmd("EXPIRE").arg(key).arg(STAGED_TTL.as_secs()).ignore();
         }
-        let mut connection = self.link.connection().await?;
-        let sent: Result<(), _> = pipe.query_async(&mut connection).await;
-        sent.map_err(|error| RedisFault::of(&error))
+        let pipe = &pipe;
+        self.connection.run(|mut redis| async move { pipe.query_async(&mut redis).await }).await
     }
 
-    /// Makes what has come in the state, if nothing is in the way.
+    /// Puts the imported state in its place, if nothing prevents that.
     async fn adopt(&mut self) -> Result<(), RedisFault> {
-        let (takes, version, last) = match &self.takes {
-            Takes::Place => ("place", 0, ""),
-            Takes::Any => ("any", 0, ""),
-            Takes::Form(version, last) => ("form", *version, &**last),
+        let (target, version, last_commit) = match &self.target {
+            ImportTarget::Empty => ("empty", 0, ""),
+            ImportTarget::Any => ("any", 0, ""),
+            ImportTarget::OldFormat(version, last_commit) => {
+                ("old format", *version, &**last_commit)
+            }
         };
-        if takes != "place" {
-            // The script asks again, where its user may.
-            let sidecars = listeners(&self.link, &self.keys).await?;
+        if target != "empty" {
+            // The script checks this again, if its user has the permission.
+            let sidecars = self.connection.count_listeners().await?;
             if sidecars > 0 {
                 let why = format!("served by {sidecars} sidecars by now; stop them first");
                 return Err(RedisFault::Refused(format!("{why}; nothing was changed")));
@@ -180,16 +183,18 @@ impl RedisImport {
         let script = script(include_str!("adopt.lua"));
         let state = codec::encode_state_record(&StateRecord::Meta(self.meta.clone()));
         let mut call = script.prepare_invoke();
-        call.key(self.keys.all()).key(self.coming.all()).key(self.keys.old().collect::<Vec<_>>());
-        call.arg(takes).arg(version).arg(last).arg(&self.keys.channel).arg(&state[..]);
+        call.key(self.keys.all()).key(self.staged.all()).key(self.keys.old().collect::<Vec<_>>());
+        call.arg(target).arg(version).arg(last_commit).arg(&self.keys.channel).arg(&state[..]);
         call.arg(self.meta.clock.0).arg(self.meta.revision.0);
-        call.arg(FORMAT).arg(self.coming.of(KeyPlace::Meta));
-        for place in KeyPlace::all() {
-            call.arg(self.sent.get(&place).copied().unwrap_or_default());
+        call.arg(FORMAT).arg(self.staged.of(RedisKey::Meta));
+        for key in RedisKey::all() {
+            call.arg(self.sent.get(&key).copied().unwrap_or_default());
         }
-        let mut connection = self.link.connection().await?;
-        let outcome: Result<Option<String>, _> = call.invoke_async(&mut connection).await;
-        match outcome.map_err(|error| RedisFault::of(&error))? {
+        let call = &call;
+        let run =
+            self.connection.run(|mut redis| async move { call.invoke_async(&mut redis).await });
+        let refusal: Option<String> = run.await?;
+        match refusal {
             None => self.finished = true,
             Some(why) => return Err(RedisFault::Refused(format!("{why}; nothing was changed"))),
         }
@@ -200,7 +205,7 @@ impl RedisImport {
 #[async_trait]
 impl StoreImport for RedisImport {
     async fn take(&mut self, parts: Vec<Part>) -> Result<(), StoreError> {
-        let mut writes = Writes::default();
+        let mut writes = RedisWrites::default();
         for part in &parts {
             match part {
                 Part::Row(row) => {
@@ -222,45 +227,36 @@ impl StoreImport for RedisImport {
 }
 
 impl Drop for RedisImport {
-    /// Takes away what has come in. Where that fails, it goes by itself.
+    /// Removes the staged keys. If that fails, they expire.
     fn drop(&mut self) {
         if self.finished {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (link, keys) = (self.link.clone(), self.coming.all().to_vec());
+        let (connection, keys) = (self.connection.clone(), self.staged.all().to_vec());
         runtime.spawn(async move {
-            let Ok(mut connection) = link.connection().await else { return };
-            let gone: Result<Value, _> =
-                redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await;
-            if let Err(error) = gone {
-                tracing::debug!(%error, "an import that was given up is left to expire");
+            let unlink = async |mut redis| -> RedisResult<()> {
+                redis::cmd("UNLINK").arg(keys).query_async(&mut redis).await
+            };
+            if let Err(fault) = connection.run(unlink).await {
+                tracing::debug!(%fault, "an import that was given up is left to expire");
             }
         });
     }
 }
 
-/// How many rows there are, remembered requests among them, expired or not.
-async fn rows(way: &RedisAccess, format: u64) -> Result<u64, RedisFault> {
+/// The number of rows, including remembered requests and expired rows.
+async fn count_rows(access: &RedisAccess, format: u64) -> Result<u64, RedisFault> {
     let hashes: Vec<String> = match format {
-        OLD_FORMAT => OLD_ROWS.iter().map(|name| way.keys.old_place(name)).collect(),
-        _ => [KeyPlace::Row, KeyPlace::Kept].map(|place| way.keys.of(place).to_owned()).into(),
+        OLD_FORMAT => OLD_ROWS.iter().map(|name| access.keys.old_key(name)).collect(),
+        _ => [RedisKey::Row, RedisKey::Kept].map(|key| access.keys.of(key).to_owned()).into(),
     };
     let mut pipe = redis::pipe();
     for hash in hashes {
         pipe.hlen(hash);
     }
-    let mut connection = way.link.connection().await?;
-    let counts: Result<Vec<u64>, _> = pipe.query_async(&mut connection).await;
-    counts.map(|counts| counts.iter().sum()).map_err(|error| RedisFault::of(&error))
-}
-
-/// Sidecars that listen for changes.
-pub(super) async fn listeners(link: &RedisConnection, keys: &Keys) -> Result<u64, RedisFault> {
-    let mut connection = link.connection().await?;
-    let mut asked = redis::cmd("PUBSUB");
-    asked.arg("NUMSUB").arg(&keys.channel);
-    let counts: Result<(String, u64), _> = asked.query_async(&mut connection).await;
-    // Asking changes nothing.
-    counts.map(|(_, count)| count).map_err(|error| RedisFault::before_sending(&error))
+    let pipe = &pipe;
+    let run = access.connection.run(|mut redis| async move { pipe.query_async(&mut redis).await });
+    let counts: Vec<u64> = run.await?;
+    Ok(counts.iter().sum())
 }

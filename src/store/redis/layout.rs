@@ -1,63 +1,72 @@
-//! Where everything lies in Redis: a fixed number of keys under one prefix,
-//! and in them fields and members whose bytes order them. No rule is in here.
+//! The layout of a state in Redis: a fixed number of keys under one prefix, and
+//! how their fields and members are named and ordered.
 //!
-//! Rows are hash fields, named by the bytes of their ids, that hold the codec's
-//! bytes. Beside them stand sorted sets whose scores are all zero, so that their
-//! members stand in byte order: the ids of rows that are listed by name, and the
-//! entries of the machine's indexes. What outlives a reset lies apart. The keys
-//! are few and fixed, so that a reset, an import and whoever cleans up by hand
-//! deal with all of them, and a common hash tag (`{…}`) keeps them together
-//! wherever keys are spread by their names.
+//! Rows are hash fields. The field's name is the row's id as bytes, and its value
+//! is the row as the codec encodes it. Sorted sets hold the ids of rows that are
+//! listed by name and the entries of the machine's indexes; all their scores are
+//! zero, so that the members are in byte order. Rows and entries that outlive a
+//! reset have keys of their own.
+//!
+//! The keys are few and fixed, so that a reset, an import and somebody who cleans
+//! up by hand can deal with all of them. Their common hash tag (`{…}`) keeps them
+//! together where keys are distributed by name.
 
 use crate::machine::{RowId, index};
 
-/// Every key, in the order in which the scripts receive them.
+/// The format of the state in Redis. A program refuses a format that is newer than
+/// the one it knows.
+pub const FORMAT: u64 = 2;
+
+/// The first format, which is upgraded.
+pub const OLD_FORMAT: u64 = 1;
+
+/// Every key of a state, in the order in which the scripts receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KeyPlace {
-    /// The position of the state, the commits' count, and whose turn it is.
+pub enum RedisKey {
+    /// The state's position, the number of commits, and whose turn it is.
     Meta,
     /// Rows by id.
     Row,
-    /// Ids of keys, leases, steps and sessions.
+    /// The ids of keys, leases, steps and sessions.
     Name,
-    /// Entries that list rows.
+    /// Index entries of these rows.
     Entry,
     /// Rows that outlive a reset.
     Kept,
-    /// Entries that list those.
+    /// Index entries of these.
     KeptEntry,
-    /// A stream: entries are numbered by revision.
+    /// The history: a stream whose entries are numbered by revision.
     Event,
-    /// Subject, actor or action, and revision.
+    /// The index of the history: a subject, actor or action, and a revision.
     EventBy,
-    /// Who made the newest commits, to know one's own again.
+    /// The ids of the newest commits, by which a sidecar recognises its own.
     Commits,
     /// The sidecars that wait for their turn.
     Queue,
 }
 
-/// What [`KeyPlace`]s are called behind the prefix, and what Redis keeps there.
-const NAMES: [(KeyPlace, &str, Kind); 10] = [
-    (KeyPlace::Meta, "meta", Kind::Hash),
-    (KeyPlace::Row, "row", Kind::Hash),
-    (KeyPlace::Name, "name", Kind::Zset),
-    (KeyPlace::Entry, "entry", Kind::Zset),
-    (KeyPlace::Kept, "kept", Kind::Hash),
-    (KeyPlace::KeptEntry, "kept:entry", Kind::Zset),
-    (KeyPlace::Event, "event", Kind::Stream),
-    (KeyPlace::EventBy, "event:by", Kind::Zset),
-    (KeyPlace::Commits, "commits", Kind::Hash),
-    (KeyPlace::Queue, "queue", Kind::Zset),
+/// The name of each key after the prefix, and the type of its value.
+const NAMES: [(RedisKey, &str, ValueType); 10] = [
+    (RedisKey::Meta, "meta", ValueType::Hash),
+    (RedisKey::Row, "row", ValueType::Hash),
+    (RedisKey::Name, "name", ValueType::Zset),
+    (RedisKey::Entry, "entry", ValueType::Zset),
+    (RedisKey::Kept, "kept", ValueType::Hash),
+    (RedisKey::KeptEntry, "kept:entry", ValueType::Zset),
+    (RedisKey::Event, "event", ValueType::Stream),
+    (RedisKey::EventBy, "event:by", ValueType::Zset),
+    (RedisKey::Commits, "commits", ValueType::Hash),
+    (RedisKey::Queue, "queue", ValueType::Zset),
 ];
 
-/// What a reset empties.
-pub const CLEARED: [KeyPlace; 5] =
-    [KeyPlace::Row, KeyPlace::Name, KeyPlace::Entry, KeyPlace::Event, KeyPlace::EventBy];
+/// The keys that a reset empties.
+pub const CLEARED: [RedisKey; 5] =
+    [RedisKey::Row, RedisKey::Name, RedisKey::Entry, RedisKey::Event, RedisKey::EventBy];
 
-/// The hashes in which the first format kept rows, one for each kind.
+/// The hashes of the first format, which had one for each kind of row.
 pub const OLD_ROWS: [&str; 6] = ["kv", "lease", "run", "step", "session", "request"];
 
-/// The indexes that it kept beside them.
+/// The indexes of the first format.
 const OLD_INDEXES: [&str; 12] = [
     "kv:name",
     "kv:due",
@@ -73,96 +82,98 @@ const OLD_INDEXES: [&str; 12] = [
     "request:age",
 ];
 
-/// A type of value, as Redis names it.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum ValueType {
     Hash,
     Zset,
     Stream,
 }
 
-impl KeyPlace {
-    /// Where a row with this id lies.
-    pub fn of_row(id: &RowId) -> KeyPlace {
-        if id.outlives_reset() { KeyPlace::Kept } else { KeyPlace::Row }
+impl RedisKey {
+    /// The key that holds the row with this id.
+    pub fn of_row(id: &RowId) -> RedisKey {
+        if id.outlives_reset() { RedisKey::Kept } else { RedisKey::Row }
     }
 
-    /// Where entries lie that begin so. What begins with nothing is no entry, but
-    /// the id of a row.
-    pub fn of_entry(entry: &[u8]) -> KeyPlace {
+    /// The key that holds entries with this beginning. An empty beginning stands for
+    /// the ids of rows.
+    pub fn of_entry(entry: &[u8]) -> RedisKey {
         match (entry, index::outlives_reset(entry)) {
-            ([], _) => KeyPlace::Name,
-            (_, true) => KeyPlace::KeptEntry,
-            (_, false) => KeyPlace::Entry,
+            ([], _) => RedisKey::Name,
+            (_, true) => RedisKey::KeptEntry,
+            (_, false) => RedisKey::Entry,
         }
     }
 
-    /// The number by which scripts know it, from 1.
+    /// The key's number in the scripts, from 1.
     pub fn number(self) -> usize {
         self as usize + 1
     }
 
-    /// Every place, in order.
-    pub fn all() -> impl Iterator<Item = KeyPlace> {
-        NAMES.iter().map(|(place, ..)| *place)
+    /// Every key, in order.
+    pub fn all() -> impl Iterator<Item = RedisKey> {
+        NAMES.iter().map(|(key, ..)| *key)
     }
 }
 
-/// The names of all keys and of the channel, under one prefix.
+/// The full names of all keys of one state, and of its channel.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct RedisKeys {
     keys: Vec<String>,
     base: String,
-    /// Where changes are told.
+    /// The channel on which commits and turns are announced.
     pub channel: String,
 }
 
-impl Keys {
-    /// The keys under `prefix`, which becomes their hash tag.
-    pub fn new(prefix: &str) -> Keys {
-        Keys::below(&format!("{{{prefix}}}"))
+impl RedisKeys {
+    /// The keys under `prefix`, which is their hash tag.
+    pub fn new(prefix: &str) -> RedisKeys {
+        RedisKeys::below(&format!("{{{prefix}}}"))
     }
 
-    /// The same for a state that is on its way in and not to be seen yet.
-    pub fn coming(prefix: &str, id: &str) -> Keys {
-        Keys::below(&format!("{{{prefix}}}:import:{id}"))
+    /// The keys of a state that is being imported and not visible yet.
+    pub fn staged(prefix: &str, id: &str) -> RedisKeys {
+        RedisKeys::below(&format!("{{{prefix}}}:import:{id}"))
     }
 
-    fn below(base: &str) -> Keys {
-        Keys {
+    fn below(base: &str) -> RedisKeys {
+        RedisKeys {
             keys: NAMES.iter().map(|(_, name, _)| format!("{base}:{name}")).collect(),
             base: base.to_owned(),
             channel: format!("{base}:changes"),
         }
     }
 
-    pub fn of(&self, place: KeyPlace) -> &str {
-        &self.keys[place as usize]
+    /// The full name of a key.
+    pub fn of(&self, key: RedisKey) -> &str {
+        &self.keys[key as usize]
     }
 
+    /// The full names of all keys, in order.
     pub fn all(&self) -> &[String] {
         &self.keys
     }
 
-    /// The keys of the first format that are no longer used.
+    /// The full names of the first format's keys that are no longer used.
     pub fn old(&self) -> impl Iterator<Item = String> {
-        OLD_ROWS.iter().chain(&OLD_INDEXES).map(|name| self.old_place(name))
+        OLD_ROWS.iter().chain(&OLD_INDEXES).map(|name| self.old_key(name))
     }
 
-    /// One of them.
-    pub fn old_place(&self, name: &str) -> String {
+    /// The full name of one key of the first format.
+    pub fn old_key(&self, name: &str) -> String {
         format!("{}:{name}", self.base)
     }
 }
 
-/// What every script begins with: the keys under the names of their places,
-/// and the type and the number of each.
+/// The header of every script. It defines each key, its type and its number by
+/// name.
 pub fn script_header() -> String {
     let names = NAMES.map(|(_, name, _)| name.to_uppercase().replace(':', "_"));
     let kinds = NAMES.map(|(.., kind)| match kind {
-        Kind::Hash => "'hash'",
-        Kind::Zset => "'zset'",
-        Kind::Stream => "'stream'",
+        ValueType::Hash => "'hash'",
+        ValueType::Zset => "'zset'",
+        ValueType::Stream => "'stream'",
     });
     let numbers = names.iter().zip(1..).map(|(name, number)| format!("{name} = {number}"));
     let numbers = numbers.collect::<Vec<_>>().join(", ");
@@ -177,12 +188,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_get_the_keys_in_the_order_of_places() {
-        for (at, (place, ..)) in NAMES.iter().enumerate() {
-            assert_eq!(*place as usize, at, "{place:?}");
+    fn the_names_are_in_the_order_of_the_keys() {
+        for (at, (key, ..)) in NAMES.iter().enumerate() {
+            assert_eq!(*key as usize, at, "{key:?}");
         }
-        let keys = Keys::new("p");
-        assert_eq!(keys.of(KeyPlace::EventBy), "{p}:event:by");
+        let keys = RedisKeys::new("p");
+        assert_eq!(keys.of(RedisKey::EventBy), "{p}:event:by");
         assert!(keys.all().iter().all(|key| key.starts_with("{p}:")));
     }
 }

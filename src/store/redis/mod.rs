@@ -1,143 +1,75 @@
-//! The Redis store: one state in one Redis, shared by any number of sidecars
-//! that know nothing of one another.
+//! The Redis store: one state in one Redis, shared by any number of sidecars that
+//! know nothing of one another.
 //!
 //! ```text
-//!   commands wait ──► writer                     questions
-//!                       │ fetch.lua: rows, ranges and searches of     │
-//!                       │ the batch, and whether it is our turn       │ fetch.lua
-//!                       ▼                                             ▼
-//!                  decide, one after another                        answer
-//!                       │
-//!                       ▼ commit.lua: compare the version, write, hand the turn on
-//!                     Redis ──── "revision, whose turn" ───► every sidecar
+//!   waiting commands ──► writer                  questions
+//!                          │ fetch.lua: rows, ranges and searches  │
+//!                          │ that the batch needs, if it is this   │ fetch.lua
+//!                          ▼ sidecar's turn                        ▼
+//!                     decide, one after another                  answer
+//!                          │
+//!                          ▼ commit.lua: compare the version, write, pass the turn on
+//!                        Redis ──── "revision, next turn" ───► every sidecar
 //! ```
 //!
-//! How revisions and the chain stay exact although many write: every command
-//! reads the state's position (revision, chain, clocks), and every commit
-//! compares the commit that was read with the position, and counts on. So of
-//! two batches that were decided over the same state one commits and the other
-//! is decided anew; commits follow one another as on one thread. To waste
-//! nothing on that, busy sidecars take turns, each with all that waits in it.
+//! Revisions and the chain stay exact although many sidecars write. Every command
+//! reads the state's position (revision, chain, clocks), and every commit checks
+//! that no other commit has happened since that position was read. So if two
+//! batches were decided on the same state, one commits and the other is decided
+//! again, and commits follow one another as in a single thread. To avoid wasted
+//! work, busy sidecars take turns, and each commits everything that waits in it.
 //!
-//! What it promises: linearizable as long as one primary lives, and as durable
-//! as that Redis is (`appendonly yes` and `appendfsync always` keep every
-//! acknowledged write through a crash; `everysec` may lose about a second).
-//! What it cannot promise: a failover of Redis is asynchronous, so a replica
-//! that takes over may lack the newest acknowledged writes, and then gives out
-//! revisions and tokens anew that were given out before; and a primary that is
-//! cut off goes on beside it. A sidecar that finds commits gone which it has
-//! seen says so in its log.
+//! The store is linearizable as long as one primary lives. It is as durable as its
+//! Redis: with `appendonly yes` and `appendfsync always`, acknowledged writes
+//! survive a crash; `everysec` may lose about a second of them. A failover of
+//! Redis is asynchronous, so the new primary may lack the newest acknowledged
+//! writes and then hands out revisions and tokens a second time; and a primary
+//! that is cut off continues beside it. If a sidecar finds that commits which it
+//! has seen are gone, it logs that.
 //!
 //! Deadlines are judged by Redis's own clock, which all sidecars share.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `store` | [`RedisStore`], and how it opens and answers calls |
+//! | `options`, `address`, `access` | where the state is; finding the primary; what opening finds there |
+//! | `layout`, `event_entry` | the keys, and how rows and events are stored in them |
+//! | `connection`, `server_check` | a connection that is made again when it breaks, and which servers are accepted |
+//! | `fetch`, `read_set`, `working_set` | reading: one round trip, everything that a batch needs, a state that changes while a batch is decided |
+//! | `writer`, `commit`, `batch`, `writes` | writing: the task, one attempt to commit, the commands of a batch, the Redis commands that they become |
+//! | `reader`, `retry` | answering questions; repeating reads while Redis is away |
+//! | `listener` | hearing of commits and turns |
+//! | `export`, `export_pages`, `import`, `upgrade` | a whole state out of a Redis and into one; upgrading the first format |
+//! | `shared`, `error` | what the tasks share; what can go wrong |
 
+pub(in crate::store) mod access;
 mod address;
 mod batch;
+mod commit;
 mod connection;
-mod entry;
-pub(crate) mod error;
+pub(in crate::store) mod error;
+mod event_entry;
 mod export;
 mod export_pages;
-pub(crate) mod fetch;
-pub(crate) mod import;
+pub(in crate::store) mod fetch;
+pub(in crate::store) mod import;
 mod layout;
 mod listener;
-pub(crate) mod open;
-mod question;
+pub(in crate::store) mod options;
 mod read_set;
+mod reader;
 mod retry;
+mod server_check;
 mod shared;
+mod store;
 mod upgrade;
 mod working_set;
 mod writer;
 mod writes;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use tokio::sync::watch;
-use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
-
-pub use super::migration::redis::migrate::MoveIn;
-use connection::RedisConnection;
-pub use error::OpenError;
-use fetch::PRESENT;
+pub use address::is_url;
+pub use error::RedisOpenError;
 pub use import::{RedisImport, RedisImportError};
-pub use open::{Options, is_prefix, is_url};
-use read_set::ReadSet;
+pub use options::{MoveIn, Options, is_prefix};
 pub use shared::RedisClock;
-use shared::RedisShared;
-use working_set::WorkingSet;
-
-use super::export::Export;
-use super::{Answered, Consistency, Health, Request, Store, StoreError};
-use crate::machine::{Command, Question, Reply, Revision, lookup};
-
-/// How long looking for something to sweep may take; it is done once a second.
-const LOOK_WITHIN: Duration = Duration::from_secs(1);
-
-/// A state in a Redis.
-pub struct RedisStore {
-    shared: Arc<RedisShared>,
-    link: Arc<RedisConnection>,
-    /// Closed when the writer has ended.
-    ended: watch::Receiver<()>,
-    _listener: AbortOnDropHandle<()>,
-}
-
-#[async_trait]
-impl Store for RedisStore {
-    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        self.shared.queue.submit(request, deadline, || self.shared.why_late()).await
-    }
-
-    async fn ask(
-        &self,
-        question: Question,
-        consistency: Consistency,
-        deadline: Instant,
-    ) -> Result<Answered, StoreError> {
-        let (answer, revision) = self.answer(&question, consistency, deadline).await?;
-        Ok(Answered { answer, revision, age: Some(Duration::ZERO) })
-    }
-
-    fn revision(&self) -> watch::Receiver<Revision> {
-        self.shared.progress.watch()
-    }
-
-    async fn sweep_due(&self) -> bool {
-        let request = Request::own(Command::Sweep { limit: 0 });
-        let needs = ReadSet::of_batch(&[request.stamped(PRESENT, None)]);
-        let is_due = |state: &WorkingSet<'_>, now| {
-            let Ok(is_due) = lookup::is_due(state, now);
-            is_due
-        };
-        let deadline = Instant::now() + LOOK_WITHIN;
-        let seen = self.see(needs, Consistency::Local, deadline, is_due).await;
-        // A store that cannot be read has nothing that could be removed now.
-        seen.unwrap_or(false)
-    }
-
-    async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {
-        self.read_out(deadline).await
-    }
-
-    async fn health(&self) -> Health {
-        self.shared.progress.health("redis")
-    }
-
-    async fn close(&self) {
-        self.shared.queue.close();
-        let mut ended = self.ended.clone();
-        // Nothing is ever sent: an error says that the writer is gone.
-        while ended.changed().await.is_ok() {}
-    }
-}
-
-impl Drop for RedisStore {
-    /// Without [`Store::close`] the writer still finishes what it has, alone.
-    fn drop(&mut self) {
-        self.shared.queue.close();
-    }
-}
+pub use store::RedisStore;

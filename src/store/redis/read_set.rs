@@ -1,7 +1,7 @@
-//! ReadSet: rows and searches that are to be read, and what is known once they
-//! were. At first they are a guess ([`Footprint`]); what turns out to be missing
-//! while commands are decided and questions answered is read next. Rows whose ids
-//! stand together are searched for, too, among ids instead of entries.
+//! Read sets: the rows and searches that are to be read, and what is known once
+//! they were read. The first read set is a guess ([`Footprint`]). What turns out to
+//! be missing while commands are decided or a question is answered is read next. A
+//! range of rows is read by a search too, among ids instead of index entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,51 +9,58 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::error::RedisFault;
-use super::fetch::{Fetch, Fetched, fixed, list, row, strange};
-use super::layout::KeyPlace;
+use super::fetch::{Fetch, Fetched, fixed, list, row, unexpected};
+use super::layout::RedisKey;
 use crate::machine::footprint::{Footprint, footprint, of_question};
 use crate::machine::index::{self, Search, end_of};
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::machine::view::{Page, Range};
 use crate::machine::{ClusterMs, Command, Envelope, Question, Row, RowId};
 
+/// The maximum number of round trips for one question or batch. Walking up from a
+/// run to its parents may take one for each, and runs are nested a hundred deep, or
+/// a thousand if older versions made them. Everything else takes a few.
+pub const ROUNDS_MAX: usize = 1_100;
+
+/// How many bytes of rows come along with the results of a search. Many searches
+/// need only the entries.
+const SEARCH_ROWS_BYTES: usize = 1 << 20;
+
 /// What is to be read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSet {
     rows: BTreeSet<RowId>,
-    /// How much each is to find. Its own limit is zero.
+    /// The searches, all with the limit zero, and how much each is to find.
     searches: BTreeMap<Search, Page>,
 }
 
-/// Bytes of rows that go along with what is found. Many searches are for the
-/// entries alone.
-const ALONG_BYTES: usize = 1 << 20;
-
-/// What was read, all of one state, beginning with its position.
+/// What was read, all of it from one state.
 #[derive(Debug)]
 pub struct ReadResult {
+    /// The first fetch, without its answers.
     pub state: Fetched,
     /// About how many bytes the rows take.
     pub bytes: usize,
     rows: BTreeMap<RowId, Option<Arc<Row>>>,
-    /// By prefixes, and whether they go backwards.
-    searches: BTreeMap<(Vec<Vec<u8>>, bool), Vec<Walked>>,
+    /// By prefixes and direction.
+    searches: BTreeMap<(Vec<Vec<u8>>, bool), Vec<SearchedRange>>,
 }
 
-/// What a search found: all that there is from one rank and id up to another, or
-/// to the end, in the order of the walk.
+/// What a search found: everything from one rank and id up to another, or to the
+/// end, in the order of the search.
 #[derive(Debug)]
-pub struct Walked {
+pub struct SearchedRange {
     pub low: Vec<u8>,
     pub high: Option<Vec<u8>>,
     pub found: Vec<Vec<u8>>,
-    /// It ended because it had looked at too much.
+    /// It ended early because it had looked at too many entries.
     pub is_stopped: bool,
 }
 
 impl ReadSet {
-    /// What the commands of a batch look at first. Each may take away what
-    /// another one looks for.
+    /// What the commands of a batch read first. A command may remove a row that
+    /// another one would find, so each claim reads one more row for every other
+    /// claim.
     pub fn of_batch(envelopes: &[Envelope]) -> ReadSet {
         let mut needs = ReadSet::default();
         envelopes.iter().for_each(|envelope| needs.add(footprint(envelope)));
@@ -62,13 +69,13 @@ impl ReadSet {
         needs.searches.values_mut().for_each(|page| page.rows += others);
         let remembered = envelopes.iter().filter(|envelope| envelope.idempotency.is_some()).count();
         if remembered > 0 {
-            // Each new one may make the oldest go, and then the next.
+            // Each new request may evict the oldest remembered one.
             needs.search(&index::remembered(remembered + 1), 0);
         }
         needs
     }
 
-    /// What a question looks at first; its present is `now`.
+    /// What a question as of `now` reads first.
     pub fn of_question(question: &Question, now: ClusterMs) -> ReadSet {
         let mut needs = ReadSet::default();
         needs.add(of_question(question, now));
@@ -79,34 +86,34 @@ impl ReadSet {
         self.rows.insert(id.clone());
     }
 
-    /// A search that is to find so many more than its limit.
+    /// Adds a search that is to find `more` than its own limit.
     pub fn search(&mut self, search: &Search, more: usize) {
-        self.page(search, Page { rows: search.limit + more, bytes: ALONG_BYTES });
+        self.page(search, Page { rows: search.limit + more, bytes: SEARCH_ROWS_BYTES });
     }
 
-    /// A search, and how many rows and bytes of them are to be read.
+    /// Adds a search, of which at most `page` is to be read.
     pub fn page(&mut self, search: &Search, page: Page) {
         let key = Search { limit: 0, ..search.clone() };
-        let most = self.searches.entry(key).or_insert(page);
-        let (rows, bytes) = (most.rows.max(page.rows), most.bytes.max(page.bytes));
-        *most = Page { rows, bytes };
+        let largest = self.searches.entry(key).or_insert(page);
+        let (rows, bytes) = (largest.rows.max(page.rows), largest.bytes.max(page.bytes));
+        *largest = Page { rows, bytes };
     }
 
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.searches.is_empty()
     }
 
-    /// These and others.
+    /// Adds everything that another read set has.
     pub fn extend(&mut self, others: &ReadSet) {
         self.rows.extend(others.rows.iter().cloned());
         others.searches.iter().for_each(|(search, page)| self.page(search, *page));
     }
 
-    /// The requests for them, in the order in which [`ReadResult::add`] reads.
+    /// The requests, in the order in which [`ReadResult::add`] reads the answers.
     pub fn fetch(&self) -> Fetch {
         let mut fetch = Fetch::default();
-        for (place, ids) in self.rows_by_place() {
-            fetch.rows(place, &ids);
+        for (key, ids) in self.rows_by_key() {
+            fetch.rows(key, &ids);
         }
         for (search, page) in &self.searches {
             fetch.search(search, *page);
@@ -124,16 +131,16 @@ impl ReadSet {
         footprint.searches.iter().for_each(|search| self.search(search, 0));
     }
 
-    fn rows_by_place(&self) -> impl Iterator<Item = (KeyPlace, Vec<&RowId>)> {
+    fn rows_by_key(&self) -> impl Iterator<Item = (RedisKey, Vec<&RowId>)> {
         let (kept, others) =
-            self.rows.iter().partition(|id| KeyPlace::of_row(id) == KeyPlace::Kept);
-        let places = [(KeyPlace::Row, others), (KeyPlace::Kept, kept)];
-        places.into_iter().filter(|(_, ids): &(KeyPlace, Vec<&RowId>)| !ids.is_empty())
+            self.rows.iter().partition(|id| RedisKey::of_row(id) == RedisKey::Kept);
+        let keys = [(RedisKey::Row, others), (RedisKey::Kept, kept)];
+        keys.into_iter().filter(|(_, ids): &(RedisKey, Vec<&RowId>)| !ids.is_empty())
     }
 }
 
 impl ReadResult {
-    /// What was read first, for these needs.
+    /// What the first fetch for `needs` found.
     pub fn new(needs: &ReadSet, mut state: Fetched) -> Result<ReadResult, RedisFault> {
         let found = std::mem::take(&mut state.found);
         let (rows, searches) = (BTreeMap::new(), BTreeMap::new());
@@ -142,30 +149,33 @@ impl ReadResult {
         Ok(known)
     }
 
-    /// Adds what was read next, of the same state; says whether it was.
+    /// Adds what a further fetch for `needs` found. Returns false, and adds nothing,
+    /// if the state has changed since the first fetch.
     pub fn add(&mut self, needs: &ReadSet, more: Fetched) -> Result<bool, RedisFault> {
-        let is_same = (more.version, &more.last) == (self.state.version, &self.state.last);
+        let is_same =
+            (more.version, &more.last_commit) == (self.state.version, &self.state.last_commit);
         if is_same {
             self.note(needs, more.found)?;
         }
         Ok(is_same)
     }
 
-    /// The row with this id, where it is known whether there is one.
+    /// The row with this id. The outer `None` means that the row was not read, and the
+    /// inner one that there is no such row.
     pub fn row(&self, id: &RowId) -> Option<&Option<Arc<Row>>> {
         self.rows.get(id)
     }
 
-    /// What is known of searches that walk the same way.
-    pub fn searches(&self, search: &Search) -> &[Walked] {
-        let way = (search.prefixes.clone(), search.reverse);
-        self.searches.get(&way).map_or(&[], Vec::as_slice)
+    /// What searches with the same prefixes and direction found.
+    pub fn searches(&self, search: &Search) -> &[SearchedRange] {
+        let key = (search.prefixes.clone(), search.reverse);
+        self.searches.get(&key).map_or(&[], Vec::as_slice)
     }
 
     fn note(&mut self, needs: &ReadSet, found: Vec<Value>) -> Result<(), RedisFault> {
         let mut found = found.into_iter();
-        let mut next = || found.next().ok_or_else(|| strange("an answer is missing"));
-        for (_, ids) in needs.rows_by_place() {
+        let mut next = || found.next().ok_or_else(|| unexpected("an answer is missing"));
+        for (_, ids) in needs.rows_by_key() {
             let values = list(next()?)?;
             for (id, value) in ids.into_iter().zip(values) {
                 self.note_row(id.clone(), value)?;
@@ -180,7 +190,8 @@ impl ReadResult {
     fn note_row(&mut self, id: RowId, value: Value) -> Result<Option<Arc<Row>>, RedisFault> {
         let row = match row(value)? {
             Some((row, _)) if row.id() != id => {
-                return Err(strange(format!("{:?} lies where {id:?} belongs", row.id())));
+                let why = format!("{:?} is stored under the id {id:?}", row.id());
+                return Err(unexpected(why));
             }
             Some((row, bytes)) => {
                 self.bytes += bytes;
@@ -199,12 +210,13 @@ impl ReadResult {
         value: Value,
     ) -> Result<(), RedisFault> {
         let [found, stopped, rows] = fixed(value)?;
-        let found: Vec<Vec<u8>> = redis::from_redis_value(found).map_err(strange)?;
-        let stopped: Option<Vec<u8>> = redis::from_redis_value(stopped).map_err(strange)?;
-        for (place, value) in found.iter().zip(list(rows)?) {
-            let id = search.id(place).ok_or_else(|| strange(format!("{place:?} names no row")))?;
+        let found: Vec<Vec<u8>> = redis::from_redis_value(found).map_err(unexpected)?;
+        let stopped: Option<Vec<u8>> = redis::from_redis_value(stopped).map_err(unexpected)?;
+        for (entry, value) in found.iter().zip(list(rows)?) {
+            let id = search.id(entry);
+            let id = id.ok_or_else(|| unexpected(format!("{entry:?} names no row")))?;
             if self.note_row(id, value)?.is_none() {
-                return Err(strange("a name or an entry without its row"));
+                return Err(unexpected("there is no row for a name or an index entry"));
             }
         }
         let (mut low, mut high) = self.state.bounds(search);
@@ -217,14 +229,14 @@ impl ReadResult {
             (true, None, Some(last)) => low = last.clone(),
             (_, None, None) => {}
         }
-        let way = (search.prefixes.clone(), search.reverse);
-        let walked = Walked { low, high, found, is_stopped };
-        self.searches.entry(way).or_default().push(walked);
+        let key = (search.prefixes.clone(), search.reverse);
+        let range = SearchedRange { low, high, found, is_stopped };
+        self.searches.entry(key).or_default().push(range);
         Ok(())
     }
 }
 
-/// The search for the ids of a range: a walk among all ids.
+/// The search for the ids of a range, among the ids of all rows.
 pub fn of_range(range: &Range, page: Page) -> Search {
     let start = range.start().to_bytes();
     let beginning = match range {
@@ -239,10 +251,10 @@ pub fn of_range(range: &Range, page: Page) -> Search {
     Search { prefixes, rank_bytes: 0, from, until, reverse: false, limit: page.rows }
 }
 
-/// The number that a step's id ends with.
+/// The size of the number with which a step's id ends.
 const STEP_BYTES: usize = 8;
 
-/// The first bytes behind exactly these.
+/// The bytes that follow exactly these in byte order.
 fn successor(bytes: &[u8]) -> Vec<u8> {
     [bytes, &[0]].concat()
 }

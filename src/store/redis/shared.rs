@@ -1,4 +1,4 @@
-//! What the writer, the listener and the store's handle know in common.
+//! What the writer, the listener and the store's handle share.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::store::clock::Clock;
 use crate::store::progress::{SteadyClock, StoreProgress};
 use crate::store::queue::CommandQueue;
 
-/// By what clock deadlines are judged.
+/// The clock by which deadlines are judged.
 #[derive(Clone)]
 pub enum RedisClock {
-    /// Redis's own: the one clock that all sidecars share.
+    /// Redis's own, which is the only clock that all sidecars share.
     Server,
-    /// Another, which whoever opened the store drives.
+    /// Another clock, for tests.
     Given(Clock),
 }
 
 pub(super) struct RedisShared {
     pub(super) queue: CommandQueue,
     pub(super) progress: StoreProgress,
-    /// It is this sidecar's turn to commit.
+    /// Notified when it is this sidecar's turn to commit.
     pub(super) turn: Notify,
     clock: Option<SteadyClock>,
 }
@@ -43,16 +43,16 @@ impl RedisShared {
         Arc::new(RedisShared { queue, progress, turn, clock })
     }
 
-    /// The time, where it is not Redis's to tell. Never falls.
+    /// The time, unless Redis's own clock is used. It never goes back.
     pub(super) fn given_now(&self) -> Option<ClusterMs> {
         self.clock.as_ref().map(SteadyClock::now)
     }
 
-    /// What was read is news: that Redis answers, how far the state has got, or
-    /// that it has gone back.
-    pub(super) fn saw(&self, fetched: &Fetched) {
-        self.works();
-        if !fetched.astray {
+    /// Learns from what was read: Redis answers, and the state is at this position
+    /// or has gone back to it.
+    pub(super) fn observe(&self, fetched: &Fetched) {
+        self.clear_fault();
+        if !fetched.lost_commits {
             return self.progress.publish(&fetched.meta);
         }
         let (known, revision) = (self.progress.revision(), fetched.meta.revision);
@@ -64,21 +64,21 @@ impl RedisShared {
         self.progress.rewind(&fetched.meta);
     }
 
-    /// Redis has answered.
-    pub(super) fn works(&self) {
+    /// Records that Redis can be used.
+    pub(super) fn clear_fault(&self) {
         if let Some(fault) = self.progress.set_fault(None) {
             tracing::info!(%fault, "redis can be used again");
         }
     }
 
-    /// Keeps why Redis cannot be used, and says so once.
-    pub(super) fn failed(&self, fault: &RedisFault) {
+    /// Records why Redis cannot be used, and logs it if it could be used before.
+    pub(super) fn set_fault(&self, fault: &RedisFault) {
         if self.progress.set_fault(Some(fault.to_string())).is_none() {
             tracing::warn!(%fault, "redis cannot be used");
         }
     }
 
-    /// Why a call that was never begun ended.
+    /// Why a command was not begun before its deadline.
     pub(super) fn why_late(&self) -> String {
         match self.progress.fault() {
             Some(fault) => format!("redis: {fault}"),

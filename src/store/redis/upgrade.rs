@@ -1,93 +1,95 @@
-//! Bringing up: a state that a program before this one left, which kept a hash
-//! and indexes for each kind of row, takes the present form when it is first
-//! opened. All or nothing: the rows come in beside the old ones, as an import
-//! does, and take their place in one script. The history stays as it is.
+//! Upgrading: a state in the first format, which had a hash and indexes for each
+//! kind of row, gets the current format when it is opened. The rows are imported
+//! beside the old ones, and one script puts them in their place, so the upgrade
+//! happens completely or not at all. The history stays as it is.
 
-use redis::aio::MultiplexedConnection;
+use std::collections::BTreeSet;
 
-use super::error::{OpenError, RedisFault};
+use super::access::RedisAccess;
+use super::error::{RedisFault, RedisOpenError};
 use super::fetch::{Fetched, row};
-use super::import::{RedisImport, listeners};
-use super::layout::OLD_ROWS;
-use super::open::RedisAccess;
-use crate::store::StoreError;
+use super::import::RedisImport;
+use super::layout::{OLD_FORMAT, OLD_ROWS};
+use crate::store::error::StoreError;
 use crate::store::export::{Part, StoreImport};
 
-/// The form that is brought up.
-pub const OLD_FORMAT: u64 = 1;
+/// About how many rows one round trip reads. It is few because rows may be large.
+const SCAN_ROWS: usize = 64;
 
-/// Rows read in one round trip, about: they may be large.
-const ROWS: usize = 64;
-
-/// Gives the state that was found its present form.
+/// Gives the state that was found the current format.
 ///
 /// # Errors
-/// Sidecars of the older version still serve it, or it cannot be read or
-/// written: it is as it was.
-pub async fn bring_up(way: &RedisAccess, found: Fetched) -> Result<(), OpenError> {
+/// Sidecars of the older version still serve the state, or it cannot be read or
+/// written. It stays as it was.
+pub async fn upgrade(access: &RedisAccess, found: Fetched) -> Result<(), RedisOpenError> {
     let revision = found.meta.revision;
-    let Err(error) = rewrite(way, found).await else {
-        tracing::info!(%revision, "the state was brought into the form of this version");
+    let Err(error) = rewrite(access, found).await else {
+        tracing::info!(%revision, "upgraded the state of an older version");
         return Ok(());
     };
-    // Another sidecar may have done the same at the same time.
-    match way.format().await {
+    // Another sidecar may have upgraded it at the same time.
+    match access.format().await {
         Ok(Some(format)) if format > OLD_FORMAT => Ok(()),
-        Ok(_) | Err(_) => Err(unfit(way, &error.to_string())),
+        Ok(_) | Err(_) => Err(not_upgraded(access, &error.to_string())),
     }
 }
 
-/// Refuses to read what would first have to be brought up.
-pub fn refuse_old(way: &RedisAccess) -> OpenError {
-    unfit(way, "start a sidecar here once")
+/// The error for reading a state that would have to be upgraded first.
+pub fn refuse_old(access: &RedisAccess) -> RedisOpenError {
+    not_upgraded(access, "start a sidecar here once")
 }
 
-fn unfit(way: &RedisAccess, why: &str) -> OpenError {
+fn not_upgraded(access: &RedisAccess, why: &str) -> RedisOpenError {
     let reason = format!(
-        "the state under '{}' has the form of an older version ({OLD_FORMAT}) and must be brought \
-         up: {why}",
-        way.prefix
+        "the state under '{}' has the format of an older version ({OLD_FORMAT}) and must be \
+         upgraded: {why}",
+        access.prefix
     );
-    OpenError::Unfit { place: way.place(), reason }
+    RedisOpenError::Unfit { place: access.place(), reason }
 }
 
-async fn rewrite(way: &RedisAccess, found: Fetched) -> Result<(), StoreError> {
-    let sidecars = listeners(&way.link, &way.keys).await.map_err(|fault| fault.unsent())?;
+async fn rewrite(access: &RedisAccess, found: Fetched) -> Result<(), StoreError> {
+    let sidecars = access.connection.count_listeners().await.map_err(|fault| fault.unsent())?;
     if sidecars > 0 {
         let why = format!("{sidecars} sidecars serve it; stop them first");
         return Err(StoreError::Unavailable(why));
     }
-    let mut intake = RedisImport::bringing_up(way, found);
+    let mut import = RedisImport::for_upgrade(access, found);
     for hash in OLD_ROWS {
-        let key = way.keys.old_place(hash);
+        let key = access.keys.old_key(hash);
         let mut cursor = 0;
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         loop {
-            let page = page(way, &key, cursor).await.map_err(|fault| fault.unsent())?;
-            // A hash that shrinks meanwhile may show a row twice.
-            let parts = page.1.into_iter().filter(|part| match part {
+            let page = read_page(access, &key, cursor).await;
+            let (next, parts) = page.map_err(|fault| fault.unsent())?;
+            // If the hash shrinks meanwhile, a scan may return a row twice.
+            let parts = parts.into_iter().filter(|part| match part {
                 Part::Row(row) => seen.insert(row.id()),
                 Part::Event(_) => true,
             });
-            intake.take(parts.collect()).await?;
-            cursor = page.0;
+            import.take(parts.collect()).await?;
+            cursor = next;
             if cursor == 0 {
                 break;
             }
         }
     }
-    Box::new(intake).finish().await
+    Box::new(import).finish().await
 }
 
-/// Some rows of a hash, and where to go on; zero at the end.
-async fn page(way: &RedisAccess, key: &str, cursor: u64) -> Result<(u64, Vec<Part>), RedisFault> {
-    let mut connection: MultiplexedConnection = way.link.connection().await?;
+/// Some rows of a hash, and the next cursor, which is zero at the end.
+async fn read_page(
+    access: &RedisAccess,
+    key: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<Part>), RedisFault> {
     let mut scan = redis::cmd("HSCAN");
-    scan.arg(key).arg(cursor).arg("COUNT").arg(ROWS);
-    let read: Result<(u64, Vec<redis::Value>), _> = scan.query_async(&mut connection).await;
-    let (next, fields) = read.map_err(|error| RedisFault::of(&error))?;
+    scan.arg(key).arg(cursor).arg("COUNT").arg(SCAN_ROWS);
+    let scan = &scan;
+    let run = access.connection.run(|mut redis| async move { scan.query_async(&mut redis).await });
+    let (next, fields): (u64, Vec<redis::Value>) = run.await?;
     let mut parts = Vec::new();
-    // Names and values in turn.
+    // Names and values alternate.
     for value in fields.into_iter().skip(1).step_by(2) {
         parts.extend(row(value)?.map(|(row, _)| Part::Row(row)));
     }

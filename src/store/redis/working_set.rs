@@ -1,10 +1,11 @@
-//! The working set: a state as it was read, as far as it was, with what the
-//! commands of a batch change of it. A batch is decided over it command by
-//! command, each over what those before it changed, before anything is written.
+//! The working set: the part of a state that was read, with the changes of a
+//! batch's commands. Each command is decided on what the commands before it have
+//! changed, before anything is written.
 //!
-//! What was not read reads as absent, and is noted: nothing that was decided or
-//! answered counts while anything is missing. It is read then, and all is decided
-//! or answered again. So one round trip brings all that could be foreseen.
+//! A row that was not read looks absent and is recorded as missing. While anything
+//! is missing, no decision and no answer counts. The missing rows are read, and
+//! everything is decided or answered again. So usually one round trip is enough,
+//! and what could not be foreseen takes another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +13,17 @@ use std::convert::Infallible;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::read_set::{ReadResult, ReadSet, Walked, of_range};
+use super::read_set::{ReadResult, ReadSet, SearchedRange, of_range};
 use crate::machine::index::{self, Entry, Search, Searched};
 use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView, Page, Range};
 use crate::machine::{Change, Decision, Event, Meta, Revision, Row, RowId, View, size};
 
-/// A state, as far as it is known, and what was changed since.
+/// The known part of a state, and what was changed since it was read.
 #[derive(Debug)]
 pub struct WorkingSet<'a> {
     known: &'a ReadResult,
     pub meta: Meta,
-    /// What has been written in place of what is known.
+    /// The rows that were changed. `None` means that the row was removed.
     pub rows: BTreeMap<RowId, Option<Arc<Row>>>,
     pub listed: BTreeSet<Entry>,
     pub unlisted: BTreeSet<Entry>,
@@ -32,13 +33,13 @@ pub struct WorkingSet<'a> {
     is_unclear: Cell<bool>,
 }
 
-/// What of the state was not known when it was looked at.
+/// What was needed and not known.
 #[derive(Debug)]
 pub enum Missing {
     Nothing,
     Rows(ReadSet),
-    /// What a command looks up depends on what others of its batch have changed,
-    /// in a way that only the rows themselves tell: fewer go together.
+    /// A lookup depends on what other commands of the batch have changed, in a way
+    /// that cannot be determined. The batch must be made smaller.
     Unclear,
 }
 
@@ -57,7 +58,7 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
-    /// Commits a decision that was made over this working set.
+    /// Applies a decision that was made on this working set.
     pub fn apply(&mut self, decision: Decision) {
         for change in decision.changes {
             self.change(change);
@@ -66,19 +67,19 @@ impl<'a> WorkingSet<'a> {
         self.meta = decision.meta;
     }
 
-    /// Whether nothing is to be written.
+    /// Whether there is nothing to write.
     pub fn is_unchanged(&self) -> bool {
         !self.is_cleared && self.rows.is_empty() && self.events.is_empty()
     }
 
-    /// Whether there was a row with this id before anything was changed.
-    pub fn was_there(&self, id: &RowId) -> bool {
-        let gone = self.is_cleared && !id.outlives_reset();
-        !gone && matches!(self.known.row(id), Some(Some(_)))
+    /// Whether Redis has a row with this id, after the reset if there is one.
+    pub fn is_stored(&self, id: &RowId) -> bool {
+        let cleared = self.is_cleared && !id.outlives_reset();
+        !cleared && matches!(self.known.row(id), Some(Some(_)))
     }
 
-    /// What was missing since this was last asked.
-    pub fn lack(&self) -> Missing {
+    /// What was missing since the last call.
+    pub fn take_missing(&self) -> Missing {
         let missing = self.missing.take();
         match (self.is_unclear.take(), missing.is_empty()) {
             (true, _) => Missing::Unclear,
@@ -107,13 +108,14 @@ impl<'a> WorkingSet<'a> {
                     self.unlisted.insert(entry);
                 }
             }
-            // Commands that reach this store have no origin.
+            // Commands for this store have no origin, so there are no such answers.
             Change::DropAnswersBelow(..) => {}
         }
     }
 
-    /// What a search finds in what is known; notes it where that is not enough.
-    fn searched(&self, search: &Search, note: impl FnOnce(&mut ReadSet)) -> Searched {
+    /// What a search finds in the known ranges. If these are not enough, `note` adds
+    /// the search to what is missing.
+    fn search_known(&self, search: &Search, note: impl FnOnce(&mut ReadSet)) -> Searched {
         if search.until.as_ref().is_some_and(|until| *until <= search.from) || search.limit == 0 {
             return Searched::default();
         }
@@ -122,15 +124,15 @@ impl<'a> WorkingSet<'a> {
             return Searched::default();
         }
         let mut known = self.known.searches(search).iter().rev();
-        known.find_map(|walked| self.found(search, walked)).unwrap_or_else(|| {
+        known.find_map(|range| self.search_range(search, range)).unwrap_or_else(|| {
             note(&mut self.missing.borrow_mut());
             Searched::default()
         })
     }
 
-    /// What a search finds in what one found, if that is enough.
-    fn found(&self, search: &Search, walked: &Walked) -> Option<Searched> {
-        let (low, high) = (&walked.low, walked.high.as_ref());
+    /// What a search finds in one known range, if that is enough.
+    fn search_range(&self, search: &Search, range: &SearchedRange) -> Option<Searched> {
+        let (low, high) = (&range.low, range.high.as_ref());
         let until = search.until.as_ref();
         let from_low = *low <= search.from;
         let to_high = high.is_none_or(|high| until.is_some_and(|until| until <= high));
@@ -144,8 +146,8 @@ impl<'a> WorkingSet<'a> {
                 && place >= low
                 && [until, high].into_iter().flatten().all(|end| place < end)
         };
-        let inside_and_there = |place: &&Vec<u8>| inside(place) && !self.is_unlisted(search, place);
-        let found = walked.found.iter().filter(inside_and_there).take(search.limit).cloned();
+        let is_found = |place: &&Vec<u8>| inside(place) && !self.is_unlisted(search, place);
+        let found = range.found.iter().filter(is_found).take(search.limit).cloned();
         let mut found: Vec<_> = found.collect();
         let listed = self.newly_listed(search).into_iter().filter(inside);
         found.extend(listed);
@@ -155,11 +157,11 @@ impl<'a> WorkingSet<'a> {
         }
         found.truncate(search.limit);
         let bound = if search.reverse { Some(low) } else { high };
-        let goes_on = bound.filter(|bound| match search.reverse {
+        let next = bound.filter(|bound| match search.reverse {
             false => **bound > search.from,
             true => until.is_none_or(|until| *bound < until),
         });
-        let stopped = goes_on.filter(|_| walked.is_stopped && !is_all);
+        let stopped = next.filter(|_| range.is_stopped && !is_all);
         let stopped = stopped.filter(|_| found.len() < search.limit).cloned();
         let is_enough = is_all || found.len() == search.limit || stopped.is_some();
         is_enough.then_some(Searched { found, stopped })
@@ -173,11 +175,11 @@ impl<'a> WorkingSet<'a> {
                 .any(|prefix| self.unlisted.contains(&[prefix, place].concat()[..]))
     }
 
-    /// What the batch has listed under all prefixes.
+    /// What the batch has listed under all of the search's prefixes.
     fn newly_listed(&self, search: &Search) -> Vec<Vec<u8>> {
         let mut places = BTreeSet::new();
         for prefix in &search.prefixes {
-            let entries = under(&self.listed, prefix);
+            let entries = with_prefix(&self.listed, prefix);
             places.extend(entries.map(|entry| entry[prefix.len()..].to_vec()));
         }
         let has = |entries: &BTreeSet<Entry>, prefix: &[u8], place: &[u8]| {
@@ -210,7 +212,8 @@ impl View for WorkingSet<'_> {
             return Ok(None);
         }
         if let RowId::Origin(_) | RowId::Answer(..) = id {
-            // Nothing between a caller and this store asks again by itself.
+            // Only the nodes of a cluster repeat requests on their own and need
+            // these rows.
             return Ok(None);
         }
         let known = self.known.row(id);
@@ -226,31 +229,37 @@ impl View for WorkingSet<'_> {
             return Ok(Vec::new());
         }
         let search = of_range(range, page);
-        let found = self.searched(&search, |missing| missing.page(&search, page));
+        let found = self.search_known(&search, |missing| missing.page(&search, page));
         let ids = found.found.iter().filter_map(|place| search.id(place));
         let rows = ids.filter_map(|id| self.row(&id).transpose());
         page.read(rows, |row| size::bytes(row) as usize)
     }
 
     fn search(&self, search: &Search) -> Result<Searched, Infallible> {
-        // Nothing stands behind the last number; it would pass for the present.
+        // No rank is after the last number, and as a bound it would be mistaken for
+        // the present.
         let until = search.until.clone().filter(|until| until[..] != [u8::MAX; 8]);
         let search = Search { until, ..search.clone() };
-        // However many of them the batch has taken away, enough are left.
-        let taken = search.prefixes.iter().map(|prefix| under(&self.unlisted, prefix).count());
-        let taken = taken.sum();
-        Ok(self.searched(&search, |missing| missing.search(&search, taken)))
+        // The search reads so many more entries, because the batch has removed so
+        // many.
+        let removed =
+            search.prefixes.iter().map(|prefix| with_prefix(&self.unlisted, prefix).count());
+        let removed = removed.sum();
+        Ok(self.search_known(&search, |missing| missing.search(&search, removed)))
     }
 }
 
-/// The entries that begin so.
-fn under<'e>(entries: &'e BTreeSet<Entry>, prefix: &'e [u8]) -> impl Iterator<Item = &'e Entry> {
+/// The entries that begin with `prefix`.
+fn with_prefix<'e>(
+    entries: &'e BTreeSet<Entry>,
+    prefix: &'e [u8],
+) -> impl Iterator<Item = &'e Entry> {
     let from = entries.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
     from.take_while(move |entry| entry.starts_with(prefix))
 }
 
-/// Events that were fetched for one question about the history, in the order
-/// that it asks for.
+/// Events that were fetched for one question about the history, in the order that
+/// the question wants.
 pub struct FetchedEvents(pub Vec<Event>);
 
 impl FetchedEvents {

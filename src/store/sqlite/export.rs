@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,9 @@ use tokio_util::task::TaskTracker;
 use super::connect::{keep_log, open_reader};
 use super::error::{SqliteOpenError, describe, is_busy};
 use super::open::open_as_found;
-use super::table;
+use super::table::{self, each, each_row};
 use super::view::TransactionView;
-use crate::machine::{Meta, Row};
+use crate::machine::Meta;
 use crate::store::error::StoreError;
 use crate::store::export::{Export, Part, PartSender, channel};
 
@@ -146,30 +146,4 @@ impl From<rusqlite::Error> for ExportFault {
     fn from(error: rusqlite::Error) -> ExportFault {
         ExportFault::File(error)
     }
-}
-
-/// Reads every row in the order of the ids, so that equal states give equal
-/// exports.
-pub(super) fn each_row<E: From<rusqlite::Error>>(
-    conn: &Connection,
-    take: &mut impl FnMut(Row) -> Result<(), E>,
-) -> Result<(), E> {
-    table::ALL.iter().try_for_each(|table| {
-        let sql = format!("{} ORDER BY {}", table.select, table.id);
-        each(conn, &sql, [], table.read, take)
-    })
-}
-
-fn each<T, E: From<rusqlite::Error>>(
-    conn: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    take: &mut impl FnMut(T) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut statement = conn.prepare(sql)?;
-    for row in statement.query_map(params, read)? {
-        take(row?)?;
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Result, Row as Columns};
+use rusqlite::{Connection, Params, Result, Row as Columns};
 
 use super::rows;
 use crate::machine::{Event, Meta, Row, RowId};
@@ -151,4 +151,30 @@ pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<
 /// no column can hold more.
 pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
     ToSqlOutput::Owned(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+/// Reads every row in the order of the ids, so that equal states give equal
+/// exports.
+pub(super) fn each_row<E: From<rusqlite::Error>>(
+    conn: &Connection,
+    take: &mut impl FnMut(Row) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    ALL.iter().try_for_each(|table| {
+        let sql = format!("{} ORDER BY {}", table.select, table.id);
+        each(conn, &sql, [], table.read, take)
+    })
+}
+
+pub(super) fn each<T, E: From<rusqlite::Error>>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: fn(&Columns<'_>) -> Result<T>,
+    take: &mut impl FnMut(T) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut statement = conn.prepare(sql)?;
+    for row in statement.query_map(params, read)? {
+        take(row?)?;
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::{Connection, params};
 
 use self::draw::{Draw, NAMES};
-use super::export::each_row;
+use super::table::each_row;
 use super::view::TransactionView;
 use super::{Options, SqliteStore, reclaim, schema};
 use crate::machine::command::Rank;

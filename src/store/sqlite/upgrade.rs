@@ -11,8 +11,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connect::{checkpoint_on_close, open_exclusive};
 use super::error::SqliteOpenError;
-use super::export::each_row;
 use super::schema::{self, Contents};
+use super::table::each_row;
 use super::view::TransactionView;
 use super::write;
 use crate::machine::Meta;

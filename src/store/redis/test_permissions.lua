@@ -1,8 +1,8 @@
--- Tries every command that the other scripts write with, on one key that is
--- there for nothing else and gone afterwards.
+-- Executes every command with which the other scripts write, on a key that exists only
+-- for this and is removed afterwards.
 --
 -- KEYS: the key. ARGV: the channel.
--- Gives 'done', or fails with what Redis refuses.
+-- Returns 'done', or fails with what Redis refuses.
 
 local key, channel = KEYS[1], ARGV[1]
 
@@ -17,6 +17,6 @@ redis.call('ZREM', key, 'b')
 redis.call('ZPOPMIN', key)
 redis.call('XADD', key, '1', 'a', '1')
 redis.call('UNLINK', key)
--- A revision that everybody has seen.
+-- Everybody has seen this revision, so it wakes nobody.
 redis.call('PUBLISH', channel, '0 ')
 return 'done'

@@ -1,32 +1,38 @@
-//! Asking: what a question needs is read, and what turns out to be missing then,
-//! until it is answered. All that an answer is made of is of one instant.
+//! The reader: it reads what a question needs, and then what turns out to be
+//! missing, until the question can be answered. Everything that an answer is made
+//! of belongs to one instant.
+
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::RedisStore;
+use super::connection::RedisConnection;
 use super::fetch::{Fetch, Fetched, PRESENT};
-use super::read_set::{ReadResult, ReadSet};
-use super::retry::read_by;
+use super::read_set::{ROUNDS_MAX, ReadResult, ReadSet};
+use super::retry::read_until;
+use super::shared::RedisShared;
 use super::working_set::{FetchedEvents, Missing, WorkingSet};
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::machine::view::Page;
 use crate::machine::{Answer, ClusterMs, Command, Question, Revision, answer, answer_history};
-use crate::store::{Consistency, Request, StoreError};
+use crate::store::error::StoreError;
+use crate::store::request::{Consistency, Request};
 
-/// Round trips for one question or batch. Each run above another may take one,
-/// and runs are nested a hundred deep, or a thousand where older versions made
-/// them; all else takes a few.
-pub const ROUNDS_MAX: usize = 1_100;
+/// Reads for everybody who uses the store.
+pub(super) struct RedisReader {
+    pub(super) shared: Arc<RedisShared>,
+    pub(super) connection: Arc<RedisConnection>,
+}
 
-impl RedisStore {
-    /// Answers a question, and says of which revision the answer is.
+impl RedisReader {
+    /// Answers a question, and returns the revision that the answer was read from.
     pub(super) async fn answer(
         &self,
         question: &Question,
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<(Answer, Revision), StoreError> {
-        if let Some(fetch) = of_history(question) {
+        if let Some(fetch) = history_fetch(question) {
             let fetched = self.read(&fetch, consistency, None, deadline).await?;
             let meta = fetched.meta.clone();
             let mut events = fetched.events().map_err(|fault| fault.unsent())?;
@@ -37,20 +43,21 @@ impl RedisStore {
             return Ok((answer, meta.revision));
         }
         let needs = ReadSet::of_question(question, PRESENT);
-        let see = |state: &WorkingSet<'_>, now| {
+        let evaluate = |state: &WorkingSet<'_>, now| {
             let Ok(answer) = answer(question, state, now);
             (answer, state.meta.revision)
         };
-        self.see(needs, consistency, deadline, see).await
+        self.evaluate(needs, consistency, deadline, evaluate).await
     }
 
-    /// What `see` sees of the state at a time, which first looks at `needs`.
-    pub(super) async fn see<T>(
+    /// The value of `evaluate` for the state at a time. `needs` is read first, and
+    /// then whatever `evaluate` turns out to need.
+    pub(super) async fn evaluate<T>(
         &self,
         mut needs: ReadSet,
         consistency: Consistency,
         deadline: Instant,
-        see: impl Fn(&WorkingSet<'_>, ClusterMs) -> T,
+        evaluate: impl Fn(&WorkingSet<'_>, ClusterMs) -> T,
     ) -> Result<T, StoreError> {
         let mut present = None;
         let mut known: Option<ReadResult> = None;
@@ -59,7 +66,8 @@ impl RedisStore {
             let state = match &mut known {
                 None => {
                     let state = self.read(&needs.fetch(), consistency, present, deadline).await?;
-                    // Taken once: what passes meanwhile does not begin it anew.
+                    // The time is taken only once, so that a deadline that passes
+                    // meanwhile does not make reading start over.
                     present = Some(state.now);
                     known.insert(ReadResult::new(&needs, state).map_err(|fault| fault.unsent())?)
                 }
@@ -78,8 +86,8 @@ impl RedisStore {
                 Consistency::Local => state.state.now,
                 Consistency::Linearizable => state.state.meta.clock,
             };
-            match seen(state, |state| see(state, now)) {
-                Ok(seen) => return Ok(seen),
+            match evaluate_known(state, |state| evaluate(state, now)) {
+                Ok(value) => return Ok(value),
                 Err(more) => missing = more,
             }
             needs.extend(&missing);
@@ -88,8 +96,8 @@ impl RedisStore {
         Err(StoreError::Unavailable(why))
     }
 
-    /// Reads, by `deadline`. A linearizable reader sees no deadline between the
-    /// state's clock and the present.
+    /// Reads before `deadline`. For a linearizable reader, the state's clock passes
+    /// every deadline up to the present first.
     async fn read(
         &self,
         fetch: &Fetch,
@@ -98,10 +106,11 @@ impl RedisStore {
         deadline: Instant,
     ) -> Result<Fetched, StoreError> {
         let fetched = self.read_once(fetch, present, deadline).await?;
-        if !fetched.late || consistency == Consistency::Local {
+        if !fetched.deadline_passed || consistency == Consistency::Local {
             return Ok(fetched);
         }
-        // The time is taken once: then one sweep is enough, however long it takes.
+        // The time is taken only once, so that one sweep is enough however long it
+        // takes.
         self.pass_deadlines(deadline).await?;
         self.read_once(fetch, Some(fetched.now), deadline).await
     }
@@ -113,34 +122,37 @@ impl RedisStore {
         deadline: Instant,
     ) -> Result<Fetched, StoreError> {
         let now = present.or_else(|| self.shared.given_now());
-        let read = || self.link.read(fetch, now);
-        let fetched = read_by(&self.shared, deadline, read).await?;
-        self.shared.saw(&fetched);
+        let read = || self.connection.read(fetch, now);
+        let fetched = read_until(&self.shared, deadline, read).await?;
+        self.shared.observe(&fetched);
         Ok(fetched)
     }
 
-    /// Moves the state's clock to the present, so that what was seen to be
-    /// over stays over.
+    /// Moves the state's clock forward to the present, so that a row that was seen to
+    /// be expired stays expired.
     async fn pass_deadlines(&self, deadline: Instant) -> Result<(), StoreError> {
         let request = Request::own(Command::Sweep { limit: 0 });
         self.shared.queue.submit(request, deadline, || self.shared.why_late()).await.map(drop)
     }
 }
 
-/// What `see` sees, or what it would have to know for that.
-fn seen<T>(known: &ReadResult, see: impl FnOnce(&WorkingSet<'_>) -> T) -> Result<T, ReadSet> {
+/// The value of `evaluate`, or what is missing for it.
+fn evaluate_known<T>(
+    known: &ReadResult,
+    evaluate: impl FnOnce(&WorkingSet<'_>) -> T,
+) -> Result<T, ReadSet> {
     let working = WorkingSet::new(known);
-    let seen = see(&working);
-    match working.lack() {
-        // Nothing was changed that could be unclear.
-        Missing::Nothing | Missing::Unclear => Ok(seen),
+    let value = evaluate(&working);
+    match working.take_missing() {
+        // Without changes, nothing can be unclear.
+        Missing::Nothing | Missing::Unclear => Ok(value),
         Missing::Rows(missing) => Err(missing),
     }
 }
 
-/// What a question about the history has to fetch. It gets one event more than it
-/// may give, by which it knows whether there is another page.
-fn of_history(question: &Question) -> Option<Fetch> {
+/// What a question about the history fetches, if it is one. It fetches one event
+/// more than it may return, to know whether there is another page.
+fn history_fetch(question: &Question) -> Option<Fetch> {
     let bounded = |page: &Page| {
         let bytes = page.bytes.min(PAGE_BYTES_MAX);
         Page { rows: page.rows.clamp(1, PAGE_MAX), bytes }.and_one()

@@ -1,20 +1,21 @@
-//! Entries of the stream: an event with the names of the rows that it is about
-//! beside it, for scripts to read; and the members under which it is found.
+//! Entries of the stream that is the history. Beside the encoded event, an entry
+//! names the row that the event is about, for the scripts. The members of the
+//! index, by which events are found, are made here too.
 
 use sha2::{Digest, Sha256};
 
 use crate::codec;
 use crate::machine::{Action, Event, Revision};
 
-/// The entry's number, then its fields and their values. Always the event; if
-/// it is about a row, the row's kind and name; the step of a checkpoint.
-pub fn entry(event: &Event) -> Vec<Vec<u8>> {
+/// The entry's number, then its fields and values: the event; if it is about a row,
+/// the kind and the name of the row; and if it is a checkpoint, the step.
+pub fn event_entry(event: &Event) -> Vec<Vec<u8>> {
     let mut entry = vec![
         event.revision.0.to_string().into_bytes(),
         b"event".to_vec(),
         codec::encode_event(event).to_vec(),
     ];
-    if let Some((kind, name)) = named(event) {
+    if let Some((kind, name)) = row_of(event) {
         entry.extend([kind.as_bytes().to_vec(), name.as_bytes().to_vec()]);
         if let Some(step) = step_of(event) {
             entry.extend([b"step".to_vec(), step.into_bytes()]);
@@ -24,7 +25,7 @@ pub fn entry(event: &Event) -> Vec<Vec<u8>> {
 }
 
 /// The kind and name of the row that an event is about.
-fn named(event: &Event) -> Option<(&'static str, &str)> {
+fn row_of(event: &Event) -> Option<(&'static str, &str)> {
     let kind = match event.action {
         Action::StateSet | Action::StateDelete | Action::StateExpire => {
             return Some(("key", &event.subject));
@@ -42,13 +43,13 @@ fn named(event: &Event) -> Option<(&'static str, &str)> {
             ("lease", "lease:")
         }
         Action::SessionSave | Action::SessionDelete => ("session", "session:"),
-        // After it there is nothing that events before it have touched.
+        // A reset removes every row that earlier events could be about.
         Action::SidecarReset => return None,
     };
     event.subject.strip_prefix(kind.1).map(|name| (kind.0, name))
 }
 
-/// The step that a checkpoint is about, as it ends its field.
+/// The step of a checkpoint, in the digits that the field ends with.
 fn step_of(event: &Event) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Described {
@@ -61,39 +62,40 @@ fn step_of(event: &Event) -> Option<String> {
     Some(format!("{:016x}", described.step))
 }
 
-/// By what an event is found: what it happened to, by whom, and its kind.
+/// A property by which events are found.
 #[derive(Clone, Copy, Debug)]
-pub enum By<'a> {
+pub enum EventProperty<'a> {
     Subject(&'a str),
     Actor(&'a str),
     Action(Action),
 }
 
-impl By<'_> {
-    /// The beginning of the members of such events. A hash, because each event
-    /// has one of these for each kind, and names are up to 1 KiB long.
+impl EventProperty<'_> {
+    /// The beginning of the index members of events with this property. It is a
+    /// hash, because names are up to 1 KiB long and every event has up to three
+    /// members.
     pub fn prefix(self) -> Vec<u8> {
         let (kind, text) = match self {
-            By::Subject(text) => (b's', text),
-            By::Actor(text) => (b'a', text),
-            By::Action(action) => (b'k', action.as_str()),
+            EventProperty::Subject(text) => (b's', text),
+            EventProperty::Actor(text) => (b'a', text),
+            EventProperty::Action(action) => (b'k', action.as_str()),
         };
         let digest = Sha256::digest(text.as_bytes());
-        // Half of it: 2^64 names for one collision.
+        // With half of the hash, a collision is likely only among 2^64 names.
         [&[kind], &digest[..16]].concat()
     }
 }
 
-/// The members under which an event is found.
+/// The index members of an event.
 pub fn event_members(event: &Event) -> Vec<Vec<u8>> {
-    let by = [By::Subject(&event.subject), By::Action(event.action)];
-    let actor = event.actor.as_deref().map(By::Actor);
+    let properties = [EventProperty::Subject(&event.subject), EventProperty::Action(event.action)];
+    let actor = event.actor.as_deref().map(EventProperty::Actor);
     let revision = revision_decimal(event.revision);
-    let member = |by: By<'_>| [&by.prefix(), revision.as_bytes()].concat();
-    by.into_iter().chain(actor).map(member).collect()
+    let member = |property: EventProperty<'_>| [&property.prefix(), revision.as_bytes()].concat();
+    properties.into_iter().chain(actor).map(member).collect()
 }
 
-/// A revision as event members end with it: digits that a script can read.
+/// A revision as index members end with it: in digits that a script can read.
 pub fn revision_decimal(revision: Revision) -> String {
     format!("{:020}", revision.0)
 }
