@@ -51,7 +51,7 @@ fn carry_out<V: View>(
     before: Meta,
 ) -> Result<Reply, V::Error> {
     let mut reply = rules::carry_out(draft, &envelope.command, envelope.random)?;
-    if envelope.state_bytes_max.is_some() && envelope.command.stores_value() {
+    if envelope.state_bytes_max.is_some() && envelope.command.kind().stores_value {
         let refusal = over_quota(envelope, &before, &draft.position()?);
         reply = refusal.map_or(reply, Reply::Refused);
     }
@@ -68,7 +68,7 @@ fn carry_out<V: View>(
 fn over_quota(envelope: &Envelope, before: &Meta, after: &Meta) -> Option<Refusal> {
     let max = envelope.state_bytes_max?;
     let grows = after.state_bytes > before.state_bytes;
-    if after.state_bytes <= max || !grows || !envelope.command.stores_value() {
+    if after.state_bytes <= max || !grows || !envelope.command.kind().stores_value {
         return None;
     }
     let message = format!(

@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod change;
 pub mod command;
+mod command_kind;
 pub mod decide;
 pub(crate) mod describe;
 pub(crate) mod draft;
@@ -29,6 +30,7 @@ pub mod view;
 pub use answer::{answer, answer_history};
 pub use change::{Change, Decision};
 pub use command::{Command, Envelope, Rules};
+pub use command_kind::CommandKind;
 pub use decide::decide;
 pub use event::{Action, Chain, Event};
 pub use footprint::{Footprint, footprint};

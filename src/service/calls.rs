@@ -114,7 +114,11 @@ impl Service {
             _ => None,
         };
         loop {
-            let random = self.random_for(&command);
+            // Only commands that make names need one.
+            let random = match command.kind().uses_random {
+                true => self.shared.options.random.draw(),
+                false => 0,
+            };
             let (idempotency, actor) = (idempotency.clone(), actor.clone());
             let request = Request { command, idempotency, actor, random, attempt };
             let after = match self.send(request, deadline).await? {
@@ -153,31 +157,6 @@ impl Service {
             },
             Ok(Err(_panicked)) => Err(ServiceError::unknown("the store failed")),
             Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
-        }
-    }
-
-    /// Draws a number for a command that makes new ids; the others ignore it.
-    fn random_for(&self, command: &Command) -> u64 {
-        match command {
-            Command::Create(_) => self.shared.options.random.draw(),
-            Command::Set(_)
-            | Command::Delete(_)
-            | Command::Transact(_)
-            | Command::Claim(_)
-            | Command::ClaimNext(_)
-            | Command::Heartbeat(_)
-            | Command::Release(_)
-            | Command::Checkpoint(_)
-            | Command::Complete(_)
-            | Command::Fail(_)
-            | Command::Cancel(_)
-            | Command::Acquire(_)
-            | Command::Renew(_)
-            | Command::ReleaseLease(_)
-            | Command::SaveSession(_)
-            | Command::DeleteSession(_)
-            | Command::Reset
-            | Command::Sweep { .. } => 0,
         }
     }
 
@@ -276,5 +255,5 @@ fn command_bytes(command: &Command) -> usize {
         Command::Transact(transact) => transact.then.len() + transact.otherwise.len(),
         _ => 0,
     };
-    command.value_bytes() + (operations + 1) * SHORT_FIELDS_BYTES
+    command.kind().value_bytes + (operations + 1) * SHORT_FIELDS_BYTES
 }

@@ -36,27 +36,7 @@ struct Grantee {
 impl Grantee {
     /// `None` where nothing would have to be given back.
     fn of(request: &Request, store: &Arc<dyn Store>) -> Option<Grantee> {
-        let name = match &request.command {
-            Command::ClaimNext(claim) => &claim.agent_id,
-            Command::Acquire(acquire) => &acquire.holder_id,
-            Command::Set(_)
-            | Command::Delete(_)
-            | Command::Transact(_)
-            | Command::Create(_)
-            | Command::Claim(_)
-            | Command::Heartbeat(_)
-            | Command::Release(_)
-            | Command::Checkpoint(_)
-            | Command::Complete(_)
-            | Command::Fail(_)
-            | Command::Cancel(_)
-            | Command::Renew(_)
-            | Command::ReleaseLease(_)
-            | Command::SaveSession(_)
-            | Command::DeleteSession(_)
-            | Command::Reset
-            | Command::Sweep { .. } => return None,
-        };
+        let name = request.command.kind().grantee?;
         let has_key = request.idempotency.is_some();
         (!has_key).then(|| Grantee { store: store.clone(), name: name.clone() })
     }

@@ -18,7 +18,6 @@ const TO_BE_RENAMED: &[&str] = &[
     "By",
     "Fate",
     "Interface",
-    "Nature",
     "Reading",
     "Recent",
     "RecordPut",

@@ -118,7 +118,7 @@ fn whatever_stores_a_value_is_refused_in_a_full_state() {
     let max = full(&world);
     let stores = [set("k", 10), create("n"), Command::Checkpoint(step), save(11)];
     for command in stores {
-        assert!(command.stores_value());
+        assert!(command.kind().stores_value);
         let reply = run_with(&mut world, max, command.clone());
         assert!(is_over_quota(&reply), "{command:?}: {reply:?}");
     }

@@ -102,7 +102,7 @@ fn every_tool_has_a_story() {
 fn every_write_takes_an_idempotency_key() {
     for tool in tools::all() {
         let takes = tool.takes.iter().any(|field| field.name == "idempotency_key");
-        let writes = matches!(tool.nature, tools::Nature::Write { .. });
+        let writes = matches!(tool.access, tools::ToolAccess::Write { .. });
         assert_eq!(takes, writes, "{}", tool.name);
     }
 }

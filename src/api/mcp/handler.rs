@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::CancelledByClient;
-use super::tools::{self, Nature, Tool, ToolResult};
+use super::tools::{self, Tool, ToolAccess, ToolResult};
 use crate::access::Caller;
 use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
@@ -188,9 +188,9 @@ fn parse(text: &str) -> serde_json::Result<Value> {
 }
 
 fn rmcp_tool(tool: &Tool) -> RmcpTool {
-    let annotations = match tool.nature {
-        Nature::Read => ToolAnnotations::new().read_only(true),
-        Nature::Write { destructive, idempotent } => {
+    let annotations = match tool.access {
+        ToolAccess::Read => ToolAnnotations::new().read_only(true),
+        ToolAccess::Write { destructive, idempotent } => {
             ToolAnnotations::new().read_only(false).destructive(destructive).idempotent(idempotent)
         }
     };

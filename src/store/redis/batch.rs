@@ -50,7 +50,7 @@ impl Selection {
         }
         self.full = alone;
         self.commands += 1;
-        self.bytes += request.command.value_bytes();
+        self.bytes += request.command.kind().value_bytes;
         true
     }
 }

@@ -1,4 +1,4 @@
-# Health counts what exists, whatever has expired is not among it.
+# Health counts what exists, without what has expired.
 
 call sidecar_health {}
   {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":0,"chain":"0000000000000000000000000000000000000000000000000000000000000000","state_bytes":0,"state_bytes_max":2000000,"release":"…"}

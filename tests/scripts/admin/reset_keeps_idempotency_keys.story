@@ -1,4 +1,4 @@
-# What was asked before a reset is not done again after it.
+# A command from before a reset is not carried out again after it.
 
 call state_set {"key": "k", "value": 1, "idempotency_key": "once"}
   {"ok":true,"revision":1}

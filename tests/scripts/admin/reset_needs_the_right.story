@@ -1,4 +1,4 @@
-# Only an administrator resets.
+# Only an administrator may reset.
 
 call state_set {"key": "k", "value": 1}
   {"ok":true,"revision":1}

@@ -1,4 +1,4 @@
-# n is 1 or more, as in the reference; actions are known ones.
+# n is 1 or more, as in the reference, and an action must be a known one.
 
 call history_log {"n": 0}
   error invalid_argument: n must be >= 1, got 0

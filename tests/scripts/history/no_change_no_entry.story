@@ -1,4 +1,4 @@
-# What changes nothing leaves no entry and no revision.
+# A call that changes nothing adds no entry and no revision.
 
 call state_delete {"key": "none"}
   {"ok":false,"revision":0}

@@ -1,4 +1,4 @@
-# The life of a run, as the history tells it.
+# The history has an entry for each change of a run.
 
 let run = call workflow_create {"name": "n", "max_attempts": 2}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

@@ -1,4 +1,4 @@
-# Setting a key again replaces its time to live too.
+# Setting a key again also replaces its time to live.
 
 call state_set {"key": "k", "value": 1, "ttl_seconds": 1}
   {"ok":true,"revision":1}

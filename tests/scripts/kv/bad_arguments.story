@@ -1,5 +1,4 @@
-# What is wrong is said with the argument's name, what it got and what it takes;
-# nothing changes.
+# An error names the argument, what it must be and what it is. Nothing changes.
 
 call state_set {"key": "k"}
   error invalid_argument: value is required

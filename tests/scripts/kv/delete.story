@@ -1,4 +1,4 @@
-# Deleting an absent key is harmless and says so.
+# Deleting an absent key does no harm, and the reply says so.
 
 call state_set {"key": "k", "value": 1}
   {"ok":true,"revision":1}

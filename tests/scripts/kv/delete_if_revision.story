@@ -1,4 +1,4 @@
-# A key is deleted only if it is still the same, where asked so.
+# With if_revision a key is deleted only if it is still the same.
 
 let first = call state_set {"key": "k", "value": 1}
   {"ok":true,"revision":1}

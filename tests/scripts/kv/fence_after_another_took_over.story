@@ -1,4 +1,4 @@
-# An agent that lost its lease without noticing cannot write any more.
+# An agent that lost its lease without noticing can no longer write.
 
 let old = call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 5}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000005.0,"reason":null,"fencing_token":1}

@@ -1,5 +1,5 @@
-# A local read gives this node's own state, possibly older; no older than what a
-# linearizable read on it has given before.
+# A local read gives this node's own state, which may be older, but no older than
+# what a linearizable read on the node has given before.
 
 call state_set {"key": "k", "value": 1}
   {"ok":true,"revision":1}

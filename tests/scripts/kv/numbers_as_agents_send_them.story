@@ -1,5 +1,5 @@
-# Digits in a string are a number, a whole float is one, null is the same as
-# leaving it out.
+# A string of digits is a number, and so is a whole float. null is the same as
+# leaving the argument out.
 
 call state_set {"key": "a", "value": 1, "ttl_seconds": "10"}
   {"ok":true,"revision":1}

@@ -1,5 +1,5 @@
-# A state that is full takes no more values, and lets work be finished and room
-# be made. The limit of these stories is 2,000,000 bytes.
+# A full state accepts no more values, but lets agents finish work and make room.
+# The limit of the stories is 2,000,000 bytes.
 
 call workflow_create {"name": "before it is full"}
   {"run_id":"wf-e1e459320dd7","name":"before it is full","status":"created"}

@@ -1,4 +1,4 @@
-# What was set is read back, with the revision that set it.
+# A value is read back, with the revision that set it.
 
 call state_set {"key": "k", "value": {"b": 1, "a": [true, null, "ü✓"]}}
   {"ok":true,"revision":1}

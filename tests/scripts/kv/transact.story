@@ -1,4 +1,4 @@
-# All operations are carried out where all comparisons hold.
+# All operations are carried out if all comparisons hold.
 
 let a = call state_set {"key": "a", "value": 10}
   {"ok":true,"revision":1}

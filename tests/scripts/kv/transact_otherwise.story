@@ -1,4 +1,4 @@
-# Where one comparison does not hold, the other operations are carried out.
+# If one comparison does not hold, the operations of otherwise are carried out.
 
 call state_set {"key": "a", "value": 1}
   {"ok":true,"revision":1}

@@ -1,4 +1,4 @@
-# Without comparisons and with reads alone it gives several keys at one moment.
+# A transaction of reads alone gives several keys as of one moment.
 
 call state_set {"key": "a", "value": 1}
   {"ok":true,"revision":1}

@@ -1,5 +1,5 @@
-# Numbers of any length and the order of members survive; names that a parser
-# might sort do not move.
+# Numbers of any length survive, and so does the order of members, even of names
+# that a parser might sort.
 
 call state_set {"key": "n", "value": [123456789012345678901234567890, 1e400, 0.1000000000000000055511151231257827, -0, 1.0]}
   {"ok":true,"revision":1}

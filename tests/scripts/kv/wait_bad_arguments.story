@@ -1,4 +1,4 @@
-# It waits for one key or one prefix.
+# A call waits for one key or one prefix.
 
 call state_wait {}
   error invalid_argument: state_wait needs exactly one of key and prefix

@@ -1,4 +1,4 @@
-# More changes than the limit come by pages, none missing.
+# More changes than the limit come in pages, and none is missing.
 
 call state_set {"key": "a", "value": 1}
   {"ok":true,"revision":1}

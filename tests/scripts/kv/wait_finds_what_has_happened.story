@@ -1,4 +1,4 @@
-# A change after the revision given is found at once; the answer says where to
+# A change after the given revision is found at once, and the answer says where to
 # go on.
 
 let a = call state_set {"key": "k", "value": 1}

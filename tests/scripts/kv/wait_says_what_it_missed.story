@@ -1,5 +1,4 @@
-# Where the history no longer holds what came after the revision, the answer
-# says so.
+# If the history no longer holds the changes after the revision, the answer says so.
 
 call state_set {"key": "k", "value": 1}
   {"ok":true,"revision":1}

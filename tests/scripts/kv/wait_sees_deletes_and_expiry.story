@@ -1,4 +1,4 @@
-# Removals are changes, whoever made them.
+# Removals are changes too, whether by a call or by expiry.
 
 call state_set {"key": "a", "value": 1}
   {"ok":true,"revision":1}

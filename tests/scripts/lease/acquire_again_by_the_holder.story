@@ -1,4 +1,4 @@
-# The holder asking again keeps its token and gets the new deadline.
+# A holder that acquires again keeps its token and gets a new deadline.
 
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 60}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000060.0,"reason":null,"fencing_token":1}

@@ -1,5 +1,4 @@
-# A waiting call gets the lease when its time is over, though nothing else
-# happens.
+# A waiting call gets the lease when the lease expires, even if nothing else happens.
 
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 600}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000600.0,"reason":null,"fencing_token":1}

@@ -1,4 +1,5 @@
-# Leases that are held, in byte order; those that have ended are not among them.
+# The list has the leases that are held, in byte order, without those that have
+# ended.
 
 call lease_acquire {"resource_id": "b", "holder_id": "x", "ttl_seconds": 60}
   {"acquired":true,"resource_id":"b","holder":"x","expires_at":1700000060.0,"reason":null,"fencing_token":1}

@@ -1,5 +1,4 @@
-# The holder prolongs its lease; nobody else can, nor the holder once it has
-# ended.
+# The holder can renew its lease until it ends. Nobody else can.
 
 let lease = call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000010.0,"reason":null,"fencing_token":1}

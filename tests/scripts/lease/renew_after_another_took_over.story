@@ -1,4 +1,4 @@
-# An old token does not renew a later grant, not even one of the same holder.
+# An old token does not renew a later grant, not even to the same holder.
 
 let first = call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 1}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000001.0,"reason":null,"fencing_token":1}

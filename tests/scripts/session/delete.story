@@ -1,4 +1,4 @@
-# Deleting an absent session is harmless and says so.
+# Deleting an absent session does no harm, and the reply says so.
 
 call session_save {"session_id": "s", "context": {"a": 1}}
   {"ok":true,"session_id":"s","revision":1}

@@ -1,4 +1,4 @@
-# A session is saved only while the lease is held, where asked so.
+# With a fence a session is saved only while the lease is held.
 
 let lease = call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 10}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000010.0,"reason":null,"fencing_token":1}

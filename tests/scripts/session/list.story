@@ -1,4 +1,4 @@
-# Sessions in byte order, without their contexts.
+# The list has the sessions in byte order, without their contexts.
 
 call session_save {"session_id": "b", "context": {}}
   {"ok":true,"session_id":"b","revision":1}

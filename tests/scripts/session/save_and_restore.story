@@ -1,4 +1,5 @@
-# A context is kept whole, with the order of its members, and replaced whole.
+# A context is kept as a whole, with the order of its members, and is replaced as a
+# whole.
 
 call session_restore {"session_id": "s"}
   {"found":false,"session_id":"s","context":null}

@@ -1,4 +1,4 @@
-# A holder whose claim lapsed, but whom nobody replaced, goes on.
+# A holder whose claim has lapsed goes on if nobody has replaced it.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

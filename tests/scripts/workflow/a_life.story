@@ -1,4 +1,4 @@
-# From created to done, with every step kept.
+# A run goes from created to done, and every step is kept.
 
 let run = call workflow_create {"name": "etl", "tags": {"team": "data"}, "input": {"rows": 10}}
   {"run_id":"wf-e1e459320dd7","name":"etl","status":"created"}

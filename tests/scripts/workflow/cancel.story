@@ -1,4 +1,4 @@
-# A cancelled run is over; whoever works on it learns it at the next call.
+# A cancelled run is over, and its worker learns this at its next call.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

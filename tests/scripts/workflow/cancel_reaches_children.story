@@ -1,5 +1,4 @@
-# Cancelling a run cancels all that belong to it, down to the last; those that
-# are over stay as they are.
+# Cancelling a run cancels all runs below it. Those that are over stay as they are.
 
 let top = call workflow_create {"name": "top"}
   {"run_id":"wf-e1e459320dd7","name":"top","status":"created"}

@@ -1,4 +1,4 @@
-# What was cancelled above is refused below, whatever is asked.
+# After a run is cancelled, every call on a run below it is refused.
 
 let top = call workflow_create {"name": "top"}
   {"run_id":"wf-e1e459320dd7","name":"top","status":"created"}

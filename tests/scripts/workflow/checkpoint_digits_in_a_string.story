@@ -1,4 +1,4 @@
-# A step given as digits in a string is that number.
+# A string of digits is accepted as the number of a step.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

@@ -1,4 +1,4 @@
-# A run that is over takes no steps.
+# A run that is over accepts no steps.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

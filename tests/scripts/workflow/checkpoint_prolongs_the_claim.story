@@ -1,4 +1,4 @@
-# A checkpoint is a sign of life.
+# A checkpoint also prolongs the claim.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

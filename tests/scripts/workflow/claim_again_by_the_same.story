@@ -1,4 +1,4 @@
-# The same agent asking again gets its own claim again, with a new deadline.
+# An agent that claims again gets its own claim again, with a new deadline.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

@@ -1,4 +1,4 @@
-# Missing, empty and impossible arguments.
+# Missing, empty and impossible arguments are refused.
 
 call workflow_claim {"run_id": "r"}
   error invalid_argument: agent_id is required

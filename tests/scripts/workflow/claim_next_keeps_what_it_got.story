@@ -1,5 +1,4 @@
-# That there was nothing is not remembered under an idempotency key; what was
-# got is, and the key is no longer free.
+# An idempotency key remembers a claim, but not that there was nothing to claim.
 
 call workflow_claim_next {"agent_id": "w", "wait_seconds": 1, "idempotency_key": "k"}
   {"claimed":false,"run_id":null,"agent_id":null,"reason":"No workflow is claimable","claim_token":null,"claim_expires_at":null}

@@ -1,4 +1,4 @@
-# A run whose claim has lapsed is work too.
+# A run whose claim has lapsed can be claimed too.
 
 call workflow_create {"name": "a"}
   {"run_id":"wf-e1e459320dd7","name":"a","status":"created"}

@@ -1,5 +1,5 @@
-# Completing a run again with the same token, or without any, is harmless; with
-# another it is not.
+# Completing a run again with the same token, or without one, does no harm. With
+# another token it is refused.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

@@ -1,4 +1,4 @@
-# What is wrong is named; no run is made.
+# An error names what is wrong, and no run is created.
 
 call workflow_create {}
   error invalid_argument: name is required

@@ -1,4 +1,4 @@
-# A name is all that is needed.
+# Only the name is required.
 
 call workflow_create {"name": "only"}
   {"run_id":"wf-e1e459320dd7","name":"only","status":"created"}

@@ -1,4 +1,4 @@
-# With an idempotency key the same run is given again.
+# With the same idempotency key the same run is returned again.
 
 call workflow_create {"name": "n", "idempotency_key": "once"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

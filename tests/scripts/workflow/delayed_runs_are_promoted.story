@@ -1,5 +1,5 @@
-# A run whose delay is over can be claimed at once; that the sweep lists it with
-# the others changes nothing that anyone sees.
+# A run whose delay is over can be claimed at once. When the sweep promotes it,
+# nothing changes that a caller could see.
 
 let late = call workflow_create {"name": "late", "delay_seconds": 10, "priority": 1}
   {"run_id":"wf-e1e459320dd7","name":"late","status":"created"}

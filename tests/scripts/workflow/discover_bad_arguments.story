@@ -1,4 +1,4 @@
-# An unknown status is refused, with those that there are.
+# An unknown status is refused, and the error lists the known ones.
 
 call workflow_discover {"status": "pending"}
   error invalid_argument: status must be one of created, claimed, running, done, failed, cancelled, got 'pending'

@@ -1,4 +1,4 @@
-# Several tags and a status at once: only runs that have them all.
+# With several tags and a status, only runs that match all of them are found.
 
 call workflow_create {"name": "a", "tags": {"x": "1", "y": "1"}}
   {"run_id":"wf-e1e459320dd7","name":"a","status":"created"}

@@ -1,4 +1,4 @@
-# claimable finds runs that wait and are ready, and runs whose claim has lapsed.
+# claimable finds runs that are ready, and runs whose claim has lapsed.
 
 let a = call workflow_create {"name": "a"}
   {"run_id":"wf-e1e459320dd7","name":"a","status":"created"}

@@ -1,4 +1,4 @@
-# The error is needed; retry is true or false.
+# The error is required, and retry is true or false.
 
 call workflow_fail {"run_id": "r"}
   error invalid_argument: error is required

@@ -1,5 +1,5 @@
-# A claim that lapsed is offered to others; a sign of life of its holder takes
-# the offer back, also after a sweep.
+# A claim that has lapsed is offered to others. A heartbeat of its holder takes the
+# offer back, even after a sweep.
 
 let run = call workflow_create {"name": "a"}
   {"run_id":"wf-e1e459320dd7","name":"a","status":"created"}

@@ -1,4 +1,4 @@
-# A released run is claimable at once, its steps kept.
+# A released run is claimable at once, and its steps are kept.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

@@ -1,4 +1,4 @@
-# A claim asked for again with the same idempotency key is the same claim.
+# Claiming again with the same idempotency key gives the same claim.
 
 call workflow_create {"name": "a"}
   {"run_id":"wf-e1e459320dd7","name":"a","status":"created"}

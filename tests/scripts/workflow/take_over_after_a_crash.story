@@ -1,5 +1,5 @@
-# When a claim lapses another agent takes over with a higher token, finds every
-# step, and its predecessor can write no more.
+# When a claim lapses, another agent takes over with a higher token and finds every
+# step, and its predecessor can no longer write.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}

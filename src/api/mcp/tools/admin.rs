@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::query::Answer;
 use crate::machine::row::Counts;
 use crate::machine::{Command, Question, Reply};
@@ -87,7 +87,7 @@ fn health_tool() -> Tool {
         .into_iter()
         .chain(cluster_fields())
         .collect(),
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(health(call)),
     }
 }
@@ -189,7 +189,7 @@ fn reset_tool() -> Tool {
             field::boolean("ok", "Always true.").required(),
             field::integer("cleared", "How many things were removed.").required(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(reset(call)),
     }
 }

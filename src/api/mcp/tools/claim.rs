@@ -7,7 +7,7 @@ use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::run::{run_field, status_field};
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
     CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
 };
@@ -96,7 +96,7 @@ fn claim_tool() -> Tool {
             field::idempotency_key(),
         ],
         gives: claimed_fields(run_field()),
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(claim(call)),
     }
 }
@@ -138,7 +138,7 @@ fn claim_next_tool() -> Tool {
             field::idempotency_key(),
         ],
         gives: claimed_fields(run_field().nullable()),
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(claim_next(call)),
     }
 }
@@ -205,7 +205,7 @@ fn heartbeat_tool() -> Tool {
             false means that the run is no longer yours: stop working on it.",
         takes: held_fields(),
         gives: moved_fields(),
-        nature: Nature::Write { destructive: false, idempotent: true },
+        access: ToolAccess::Write { destructive: false, idempotent: true },
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Heartbeat(held(&mut call)?);
@@ -223,7 +223,7 @@ fn release_tool() -> Tool {
             again at once, and its steps are kept. Use it when you must stop.",
         takes: held_fields(),
         gives: moved_fields(),
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Release(held(&mut call)?);
@@ -256,7 +256,7 @@ fn checkpoint_tool() -> Tool {
             field::integer("last_step", "The highest step stored.").required(),
             field::text("reason", "Why not, where refused.").nullable(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(checkpoint(call)),
     }
 }
@@ -294,7 +294,7 @@ fn complete_tool() -> Tool {
             field::idempotency_key(),
         ],
         gives: moved_fields(),
-        nature: Nature::Write { destructive: false, idempotent: true },
+        access: ToolAccess::Write { destructive: false, idempotent: true },
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Complete(Complete {
@@ -326,7 +326,7 @@ fn fail_tool() -> Tool {
             field::idempotency_key(),
         ],
         gives: moved_fields(),
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Fail(Fail {
@@ -355,7 +355,7 @@ fn cancel_tool() -> Tool {
             field::idempotency_key(),
         ],
         gives: moved_fields(),
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |mut call| {
             Box::pin(async move {
                 let command = Command::Cancel(Cancel {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::query::Answer;
 use crate::machine::view::HistoryFilter;
 use crate::machine::{Action, Event, Json, Question};
@@ -90,7 +90,7 @@ fn log_tool() -> Tool {
                 before_id.",
             ),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(log(call)),
     }
 }

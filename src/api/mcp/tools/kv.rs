@@ -10,7 +10,7 @@ use super::field::{self, Field};
 use super::history::event_object;
 use super::json_object::{JsonObject, push_string};
 use super::page::whole_rows;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
 use crate::machine::query::Answer;
 use crate::machine::reply::{OperationResult, Transacted, Written};
@@ -81,7 +81,7 @@ fn set_tool() -> Tool {
             revision_field("The key's revision now; 0 where it does not exist.").required(),
             reason_field(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(set(call)),
     }
 }
@@ -123,7 +123,7 @@ fn get_tool() -> Tool {
             revision_field("The revision that last changed it."),
             field::seconds("expires_at", "When it disappears, in Unix seconds."),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(get(call)),
     }
 }
@@ -164,7 +164,7 @@ fn delete_tool() -> Tool {
             revision_field("Of the removal; where refused, of the key (0 if absent).").required(),
             reason_field(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(delete(call)),
     }
 }
@@ -208,7 +208,7 @@ fn list_tool() -> Tool {
             field::objects("entries", entry, "The keys with their values, if asked for."),
             field::next_cursor(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
 }
@@ -290,7 +290,7 @@ fn transact_tool() -> Tool {
             revision_field("The state's revision afterwards.").required(),
             field::text("reason", "Why nothing was carried out at all (the fence).").nullable(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: false },
+        access: ToolAccess::Write { destructive: true, idempotent: false },
         run: |call| Box::pin(transact(call)),
     }
 }
@@ -414,7 +414,7 @@ fn wait_tool() -> Tool {
             revision_field("Everything up to here has been seen.").required(),
             field::boolean("missed", "Changes are missing, the history no longer holds them."),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(wait(call)),
     }
 }

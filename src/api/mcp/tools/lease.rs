@@ -5,7 +5,7 @@ use serde_json::json;
 use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::query::Answer;
 use crate::machine::{Command, Question, Reply};
@@ -72,7 +72,7 @@ fn acquire_tool() -> Tool {
             field::text("reason", "Why not, where refused.").nullable().required(),
             field::integer("fencing_token", "Grows with each grant of this resource.").nullable(),
         ],
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(acquire(call)),
     }
 }
@@ -115,7 +115,7 @@ fn renew_tool() -> Tool {
             expires_field().nullable().required(),
             field::integer("fencing_token", "The token of your grant.").nullable(),
         ],
-        nature: Nature::Write { destructive: false, idempotent: true },
+        access: ToolAccess::Write { destructive: false, idempotent: true },
         run: |call| Box::pin(renew(call)),
     }
 }
@@ -153,7 +153,7 @@ fn release_tool() -> Tool {
             field::boolean("released", "Whether you held it until now.").required(),
             resource_field().required(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(release(call)),
     }
 }
@@ -194,7 +194,7 @@ fn list_tool() -> Tool {
             field::objects("leases", lease, "The leases.").required(),
             field::next_cursor(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
 }

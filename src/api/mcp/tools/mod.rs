@@ -41,4 +41,4 @@ pub use field::Field;
 pub(super) use json_object::push_string;
 pub use list::{all, find};
 pub use result::ToolResult;
-pub use tool::{Nature, Tool, call};
+pub use tool::{Tool, ToolAccess, call};

@@ -6,7 +6,7 @@ use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::whole_rows;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::command::Create;
 use crate::machine::query::Answer;
 use crate::machine::row::{RunRow, Status, StepRow};
@@ -128,7 +128,7 @@ fn create_tool() -> Tool {
             field::text("name", "The workflow's name.").required(),
             status_field().required(),
         ],
-        nature: Nature::Write { destructive: false, idempotent: false },
+        access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(create(call)),
     }
 }
@@ -176,7 +176,7 @@ fn discover_tool() -> Tool {
             field::objects("runs", run_fields(), "The runs, newest first.").required(),
             field::next_cursor(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(discover(call)),
     }
 }
@@ -232,7 +232,7 @@ fn list_tool() -> Tool {
             field::objects("runs", run_fields(), "The runs, newest first.").required(),
             field::next_cursor(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(page_of_runs(call, RunFilter::default())),
     }
 }
@@ -248,7 +248,7 @@ fn status_tool() -> Tool {
             every step's output.",
         takes: vec![run_field().required(), field::consistency()],
         gives,
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(run_status(call)),
     }
 }
@@ -288,7 +288,7 @@ fn resume_tool() -> Tool {
             field::integer("next_step", "Given when there are more: pass it as from_step."),
             field::object_of("meta", meta, "The run itself.").required(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(resume(call)),
     }
 }

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::whole_rows;
-use super::tool::{Nature, Tool};
+use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::query::Answer;
 use crate::machine::{Command, Question, Reply};
@@ -42,7 +42,7 @@ fn save_tool() -> Tool {
             field::integer("revision", "The revision that last changed the session.").required(),
             field::text("reason", "Why not, where refused.").nullable(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(save(call)),
     }
 }
@@ -79,7 +79,7 @@ fn restore_tool() -> Tool {
             field::seconds("saved_at", "When it was first saved, in Unix seconds."),
             field::seconds("updated_at", "When it was last saved, in Unix seconds."),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(restore(call)),
     }
 }
@@ -124,7 +124,7 @@ fn list_tool() -> Tool {
             field::objects("sessions", session, "The sessions.").required(),
             field::next_cursor(),
         ],
-        nature: Nature::Read,
+        access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
 }
@@ -162,7 +162,7 @@ fn delete_tool() -> Tool {
             field::boolean("ok", "Whether it was there and is gone now.").required(),
             session_field().required(),
         ],
-        nature: Nature::Write { destructive: true, idempotent: true },
+        access: ToolAccess::Write { destructive: true, idempotent: true },
         run: |call| Box::pin(delete(call)),
     }
 }

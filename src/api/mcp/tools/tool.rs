@@ -23,13 +23,13 @@ pub struct Tool {
     pub description: &'static str,
     pub takes: Vec<Field>,
     pub gives: Vec<Field>,
-    pub nature: Nature,
+    pub access: ToolAccess,
     pub(super) run: for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<JsonObject, ServiceError>>,
 }
 
-/// What calling a tool does to the state, as MCP's annotations have it.
+/// Whether a tool reads or writes the state, as MCP's annotations have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nature {
+pub enum ToolAccess {
     Read,
     Write {
         /// It may remove or overwrite what was there.

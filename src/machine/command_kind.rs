@@ -1,0 +1,67 @@
+//! What the code around the rules must know of each command, in one table: a
+//! new command has one row here, instead of one in each place that asks.
+
+use super::command::{Command, Operation};
+use super::value::{Json, Text};
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandKind<'a> {
+    /// Whether the command exists to store a value of the caller. A state over its
+    /// quota refuses such commands alone, so that work can be finished.
+    pub stores_value: bool,
+    /// The bytes of the values in the command, which make up most of a large one.
+    pub value_bytes: usize,
+    /// Whether the rules make a name from [`super::Envelope::random`].
+    pub uses_random: bool,
+    /// To whom the command may grant something that other callers wait for. If this
+    /// caller goes away before it gets the reply, the grant is given back.
+    pub grantee: Option<&'a Text>,
+}
+
+impl Command {
+    /// The row of this command.
+    pub fn kind(&self) -> CommandKind<'_> {
+        let other = CommandKind::default();
+        let stores = |value_bytes| CommandKind { stores_value: true, value_bytes, ..other };
+        match self {
+            Command::Set(set) => stores(bytes(&set.value)),
+            Command::Transact(transact) => {
+                let operations = transact.then.iter().chain(&transact.otherwise);
+                stores(operations.map(operation_bytes).sum())
+            }
+            Command::Create(create) => {
+                CommandKind { uses_random: true, ..stores(create.input.as_ref().map_or(0, bytes)) }
+            }
+            Command::Checkpoint(checkpoint) => stores(bytes(&checkpoint.output)),
+            Command::SaveSession(save) => stores(bytes(&save.context)),
+            Command::Complete(complete) => {
+                CommandKind { value_bytes: complete.result.as_ref().map_or(0, bytes), ..other }
+            }
+            Command::ClaimNext(claim) => CommandKind { grantee: Some(&claim.agent_id), ..other },
+            Command::Acquire(acquire) => CommandKind { grantee: Some(&acquire.holder_id), ..other },
+            Command::Delete(_)
+            | Command::Claim(_)
+            | Command::Heartbeat(_)
+            | Command::Release(_)
+            | Command::Fail(_)
+            | Command::Cancel(_)
+            | Command::Renew(_)
+            | Command::ReleaseLease(_)
+            | Command::DeleteSession(_)
+            | Command::Reset
+            | Command::Sweep { .. } => other,
+        }
+    }
+}
+
+fn bytes(value: &Json) -> usize {
+    value.as_str().len()
+}
+
+fn operation_bytes(operation: &Operation) -> usize {
+    match operation {
+        Operation::Set { value, .. } => bytes(value),
+        Operation::Delete { .. } | Operation::Get { .. } => 0,
+    }
+}
