@@ -11,7 +11,7 @@ use crate::proto::sidecar as proto;
 use crate::service::{Service, ServiceError};
 use proto::submit_reply::Outcome;
 
-type Answered<T> = Result<Response<T>, Status>;
+type GrpcResult<T> = Result<Response<T>, Status>;
 
 /// The service, as the methods of `proto/sidecar.proto`.
 #[derive(Clone)]
@@ -29,7 +29,10 @@ impl GrpcService {
 
 #[tonic::async_trait]
 impl proto::sidecar_server::Sidecar for GrpcService {
-    async fn submit(&self, request: Request<proto::SubmitRequest>) -> Answered<proto::SubmitReply> {
+    async fn submit(
+        &self,
+        request: Request<proto::SubmitRequest>,
+    ) -> GrpcResult<proto::SubmitReply> {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let id = request.id;
@@ -43,14 +46,14 @@ impl proto::sidecar_server::Sidecar for GrpcService {
     async fn pipeline(
         &self,
         request: Request<Streaming<proto::SubmitRequest>>,
-    ) -> Answered<Self::PipelineStream> {
+    ) -> GrpcResult<Self::PipelineStream> {
         let caller = caller(&request)?;
         let (service, stop) = (self.service.clone(), self.stop.clone());
         let replies = pipeline::replies(service, stop, caller, request.into_inner());
         Ok(Response::new(replies.boxed()))
     }
 
-    async fn ask(&self, request: Request<proto::AskRequest>) -> Answered<proto::AskReply> {
+    async fn ask(&self, request: Request<proto::AskRequest>) -> GrpcResult<proto::AskReply> {
         caller(&request)?;
         let reply = ask::ask(&self.service, request.into_inner()).await;
         reply.map(Response::new).map_err(error::status)
@@ -58,7 +61,7 @@ impl proto::sidecar_server::Sidecar for GrpcService {
 
     type WatchStream = BoxStream<'static, Result<proto::WatchReply, Status>>;
 
-    async fn watch(&self, request: Request<proto::WatchRequest>) -> Answered<Self::WatchStream> {
+    async fn watch(&self, request: Request<proto::WatchRequest>) -> GrpcResult<Self::WatchStream> {
         caller(&request)?;
         let (service, stop) = (self.service.clone(), self.stop.clone());
         let changes = watch::changes(service, stop, request.into_inner());
@@ -67,14 +70,20 @@ impl proto::sidecar_server::Sidecar for GrpcService {
 
     type ExportStream = BoxStream<'static, Result<proto::ExportChunk, Status>>;
 
-    async fn export(&self, request: Request<proto::ExportRequest>) -> Answered<Self::ExportStream> {
+    async fn export(
+        &self,
+        request: Request<proto::ExportRequest>,
+    ) -> GrpcResult<Self::ExportStream> {
         let caller = caller(&request)?;
         let stop = self.stop.clone();
         let chunks = export::export(&self.service, stop, &caller, request.into_inner()).await;
         chunks.map(|chunks| Response::new(chunks.boxed())).map_err(error::status)
     }
 
-    async fn status(&self, request: Request<proto::StatusRequest>) -> Answered<proto::StatusReply> {
+    async fn status(
+        &self,
+        request: Request<proto::StatusRequest>,
+    ) -> GrpcResult<proto::StatusReply> {
         caller(&request)?;
         let health = self.service.health().await;
         Ok(Response::new(status::status(&health, self.service.uptime())))
@@ -83,7 +92,7 @@ impl proto::sidecar_server::Sidecar for GrpcService {
     async fn add_member(
         &self,
         request: Request<proto::AddMemberRequest>,
-    ) -> Answered<proto::AddMemberReply> {
+    ) -> GrpcResult<proto::AddMemberReply> {
         let caller = caller(&request)?;
         membership::add(&self.service, &caller, request.into_inner()).await.map(Response::new)
     }
@@ -91,7 +100,7 @@ impl proto::sidecar_server::Sidecar for GrpcService {
     async fn remove_member(
         &self,
         request: Request<proto::RemoveMemberRequest>,
-    ) -> Answered<proto::RemoveMemberReply> {
+    ) -> GrpcResult<proto::RemoveMemberReply> {
         let caller = caller(&request)?;
         membership::remove(&self.service, &caller, request.into_inner()).await.map(Response::new)
     }
@@ -99,7 +108,7 @@ impl proto::sidecar_server::Sidecar for GrpcService {
     async fn transfer_leadership(
         &self,
         request: Request<proto::TransferLeadershipRequest>,
-    ) -> Answered<proto::TransferLeadershipReply> {
+    ) -> GrpcResult<proto::TransferLeadershipReply> {
         let caller = caller(&request)?;
         membership::transfer(&self.service, &caller, request.into_inner()).await.map(Response::new)
     }
@@ -107,7 +116,7 @@ impl proto::sidecar_server::Sidecar for GrpcService {
     async fn take_snapshot(
         &self,
         request: Request<proto::TakeSnapshotRequest>,
-    ) -> Answered<proto::TakeSnapshotReply> {
+    ) -> GrpcResult<proto::TakeSnapshotReply> {
         let caller = caller(&request)?;
         membership::snapshot(&self.service, &caller, request.into_inner()).await.map(Response::new)
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::connections::Peer;
+use super::connections::PeerAddress;
 use crate::access::{Access, Denied, FORWARDED_HEADERS, RequestOrigin};
 use crate::api::json_rpc;
 
@@ -15,7 +15,7 @@ pub async fn admit(State(access): State<Access>, mut request: Request, next: Nex
     let headers = request.headers();
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let origin = RequestOrigin {
-        peer: request.extensions().get::<Peer>().and_then(|peer| peer.ip),
+        peer: request.extensions().get::<PeerAddress>().and_then(|peer| peer.ip),
         forwarded: FORWARDED_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: text(headers, header::AUTHORIZATION.as_str()),
         host: authority.or_else(|| text(headers, header::HOST.as_str())),

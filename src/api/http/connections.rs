@@ -55,7 +55,7 @@ impl Default for Options {
 
 /// The other end of the connection on which a request came.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+pub struct PeerAddress {
     /// `None` if the connection does not come from a network.
     pub ip: Option<IpAddr>,
 }
@@ -169,7 +169,7 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
-    let peer = Peer { ip: stream.peer_addr().ok().map(|addr| addr.ip()) };
+    let peer = PeerAddress { ip: stream.peer_addr().ok().map(|addr| addr.ip()) };
     let stopping = shutdown.clone();
     let service = routes
         .map_request(move |mut request: Request<Incoming>| {

@@ -11,6 +11,6 @@ mod connections;
 mod health;
 mod metrics;
 
-pub use connections::{Options, Peer, serve};
+pub use connections::{Options, PeerAddress, serve};
 pub use health::health_routes;
 pub use metrics::metrics_routes;

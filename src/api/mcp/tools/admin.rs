@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::tool::{Tool, ToolAccess};
@@ -92,7 +92,7 @@ fn health_tool() -> Tool {
     }
 }
 
-async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn health(call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let asked = counts(&call, Consistency::Linearizable).await;
     // Read after the counts, so that the node has applied all that they count.
     let health = call.service.health().await;
@@ -128,7 +128,7 @@ async fn health(call: Call<'_>) -> Result<JsonObject, ServiceError> {
     })
 }
 
-async fn counts(call: &Call<'_>, consistency: Consistency) -> Result<Counts, ServiceError> {
+async fn counts(call: &ToolCall<'_>, consistency: Consistency) -> Result<Counts, ServiceError> {
     let asked = call.service.ask_within(Question::Counts, consistency, COUNTS_TIMEOUT);
     match asked.await?.answer {
         Answer::Counts(counts) => Ok(counts),
@@ -194,7 +194,7 @@ fn reset_tool() -> Tool {
     }
 }
 
-async fn reset(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn reset(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     if !call.caller.admin {
         return Err(ServiceError::forbidden(
             "sidecar_reset needs the right to administer: the administrator's token, or a call \

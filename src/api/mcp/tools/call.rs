@@ -10,7 +10,7 @@ use crate::service::{Context, Service, ServiceError};
 use crate::store::Consistency;
 
 /// One call: its arguments, who makes it, and the service that answers it.
-pub(super) struct Call<'a> {
+pub(super) struct ToolCall<'a> {
     pub(super) service: &'a Service,
     pub(super) caller: &'a Caller,
     pub(super) args: Arguments<'a>,
@@ -19,7 +19,7 @@ pub(super) struct Call<'a> {
     pub(super) age: &'a OnceLock<Option<Duration>>,
 }
 
-impl Call<'_> {
+impl ToolCall<'_> {
     /// What comes with a write besides the command.
     pub(super) fn context(&mut self) -> Result<Context, ServiceError> {
         let idempotency_key = self.args.text_if("idempotency_key")?;

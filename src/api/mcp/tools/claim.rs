@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::arguments::Arguments;
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::run::{run_field, status_field};
@@ -101,7 +101,7 @@ fn claim_tool() -> Tool {
     }
 }
 
-async fn claim(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn claim(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
     let command = Command::Claim(Claim {
         run_id: run_id.clone(),
@@ -114,7 +114,7 @@ async fn claim(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     }
 }
 
-fn claim_ttl_ms(call: &mut Call<'_>) -> Result<u64, ServiceError> {
+fn claim_ttl_ms(call: &mut ToolCall<'_>) -> Result<u64, ServiceError> {
     let given = call.args.seconds_as_ms_if("claim_ttl_seconds")?;
     Ok(given.unwrap_or(CLAIM_TTL_MS_DEFAULT))
 }
@@ -143,7 +143,7 @@ fn claim_next_tool() -> Tool {
     }
 }
 
-async fn claim_next(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn claim_next(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let claim = ClaimNext {
         agent_id: call.args.text("agent_id")?,
         name: call.args.text_if("name")?,
@@ -167,7 +167,7 @@ fn moved_fields() -> Vec<Field> {
     ]
 }
 
-async fn moved(call: &mut Call<'_>, command: Command) -> Result<JsonObject, ServiceError> {
+async fn moved(call: &mut ToolCall<'_>, command: Command) -> Result<JsonObject, ServiceError> {
     match call.submit(command).await? {
         Reply::Moved(reply) => Ok(JsonObject::new()
             .bool("ok", reply.ok)
@@ -179,7 +179,7 @@ async fn moved(call: &mut Call<'_>, command: Command) -> Result<JsonObject, Serv
     }
 }
 
-fn held(call: &mut Call<'_>) -> Result<Held, ServiceError> {
+fn held_claim(call: &mut ToolCall<'_>) -> Result<Held, ServiceError> {
     Ok(Held {
         run_id: call.args.text("run_id")?,
         agent_id: call.args.text("agent_id")?,
@@ -187,7 +187,7 @@ fn held(call: &mut Call<'_>) -> Result<Held, ServiceError> {
     })
 }
 
-fn held_fields() -> Vec<Field> {
+fn held_claim_fields() -> Vec<Field> {
     vec![
         run_field().required(),
         agent_field().required(),
@@ -203,12 +203,12 @@ fn heartbeat_tool() -> Tool {
         description: "Show that you still work on a run, so that nobody takes it over. Needed \
             only where a step takes longer than claim_ttl_seconds: checkpoints count too. ok: \
             false means that the run is no longer yours: stop working on it.",
-        takes: held_fields(),
+        takes: held_claim_fields(),
         gives: moved_fields(),
         access: ToolAccess::Write { destructive: false, idempotent: true },
         run: |mut call| {
             Box::pin(async move {
-                let command = Command::Heartbeat(held(&mut call)?);
+                let command = Command::Heartbeat(held_claim(&mut call)?);
                 moved(&mut call, command).await
             })
         },
@@ -221,12 +221,12 @@ fn release_tool() -> Tool {
         title: "Give a workflow back",
         description: "Give up a run that you have claimed without ending it: it is claimable \
             again at once, and its steps are kept. Use it when you must stop.",
-        takes: held_fields(),
+        takes: held_claim_fields(),
         gives: moved_fields(),
         access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |mut call| {
             Box::pin(async move {
-                let command = Command::Release(held(&mut call)?);
+                let command = Command::Release(held_claim(&mut call)?);
                 moved(&mut call, command).await
             })
         },
@@ -261,7 +261,7 @@ fn checkpoint_tool() -> Tool {
     }
 }
 
-async fn checkpoint(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn checkpoint(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Checkpoint(Checkpoint {
         run_id: call.args.text("run_id")?,
         step: call.args.unsigned("step")?,

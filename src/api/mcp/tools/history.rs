@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::tool::{Tool, ToolAccess};
@@ -95,7 +95,7 @@ fn log_tool() -> Tool {
     }
 }
 
-async fn log(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn log(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let filter = HistoryFilter {
         subject: call.args.text_if("key")?,
         action: call.args.string_if("action")?.map(|name| action(&name)).transpose()?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::arguments::Arguments;
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::history::event_object;
 use super::json_object::{JsonObject, push_string};
@@ -86,7 +86,7 @@ fn set_tool() -> Tool {
     }
 }
 
-async fn set(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn set(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Set(Set {
         key: call.args.text("key")?,
         value: call.args.json("value")?,
@@ -128,7 +128,7 @@ fn get_tool() -> Tool {
     }
 }
 
-async fn get(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn get(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let key = call.args.text("key")?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
@@ -169,7 +169,7 @@ fn delete_tool() -> Tool {
     }
 }
 
-async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn delete(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Delete(Delete {
         key: call.args.text("key")?,
         agent_id: call.args.text_if("agent_id")?,
@@ -213,7 +213,7 @@ fn list_tool() -> Tool {
     }
 }
 
-async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let with_values = call.args.bool_if("include_values")?.unwrap_or(false);
     let read = if with_values { page } else { whole_rows(page) };
@@ -295,7 +295,7 @@ fn transact_tool() -> Tool {
     }
 }
 
-async fn transact(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn transact(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Transact {
         compare: compares(&mut call)?,
         then: operations(&mut call, "then")?,
@@ -310,7 +310,7 @@ async fn transact(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
     }
 }
 
-fn compares(call: &mut Call<'_>) -> Result<Vec<Compare>, ServiceError> {
+fn compares(call: &mut ToolCall<'_>) -> Result<Vec<Compare>, ServiceError> {
     let list = call.args.objects("compare")?;
     let compare = |mut args: Arguments<'_>| {
         let key = args.text("key")?;
@@ -328,7 +328,7 @@ fn compares(call: &mut Call<'_>) -> Result<Vec<Compare>, ServiceError> {
     list.into_iter().map(compare).collect()
 }
 
-fn operations(call: &mut Call<'_>, name: &str) -> Result<Vec<Operation>, ServiceError> {
+fn operations(call: &mut ToolCall<'_>, name: &str) -> Result<Vec<Operation>, ServiceError> {
     let list = call.args.objects(name)?;
     let operation = |mut args: Arguments<'_>| {
         let key = args.text("key")?;
@@ -419,7 +419,7 @@ fn wait_tool() -> Tool {
     }
 }
 
-async fn wait(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn wait(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let filter = match (call.args.text_if("key")?, call.args.text_if("prefix")?) {
         (Some(key), None) => ChangeFilter::Key(key),
         (None, Some(prefix)) => ChangeFilter::Prefix(prefix),

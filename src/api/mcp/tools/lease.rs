@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::tool::{Tool, ToolAccess};
@@ -77,7 +77,7 @@ fn acquire_tool() -> Tool {
     }
 }
 
-async fn acquire(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn acquire(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let acquire = Acquire {
         resource_id: call.args.text("resource_id")?,
         holder_id: call.args.text("holder_id")?,
@@ -120,7 +120,7 @@ fn renew_tool() -> Tool {
     }
 }
 
-async fn renew(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn renew(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Renew(Renew {
         resource_id: call.args.text("resource_id")?,
         holder_id: call.args.text("holder_id")?,
@@ -158,7 +158,7 @@ fn release_tool() -> Tool {
     }
 }
 
-async fn release(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn release(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::ReleaseLease(ReleaseLease {
         resource_id: call.args.text("resource_id")?,
         holder_id: call.args.text("holder_id")?,
@@ -199,7 +199,7 @@ fn list_tool() -> Tool {
     }
 }
 
-async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let question = Question::Leases { scan, page };
     let Answer::Leases { rows, next } = call.ask(question, consistency).await? else {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::whole_rows;
@@ -133,7 +133,7 @@ fn create_tool() -> Tool {
     }
 }
 
-async fn create(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Create(Create {
         name: call.args.text("name")?,
         tags: call.args.tags()?,
@@ -181,7 +181,7 @@ fn discover_tool() -> Tool {
     }
 }
 
-async fn discover(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn discover(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let filter = RunFilter {
         tags: call.args.tags()?,
         status: call.args.string_if("status")?.map(|name| status(&name)).transpose()?,
@@ -197,7 +197,10 @@ fn status(name: &str) -> Result<Status, ServiceError> {
     })
 }
 
-async fn page_of_runs(mut call: Call<'_>, filter: RunFilter) -> Result<JsonObject, ServiceError> {
+async fn page_of_runs(
+    mut call: ToolCall<'_>,
+    filter: RunFilter,
+) -> Result<JsonObject, ServiceError> {
     let page = call.args.page()?;
     let before = call.args.revision_cursor()?;
     let consistency = call.args.consistency()?;
@@ -253,7 +256,7 @@ fn status_tool() -> Tool {
     }
 }
 
-async fn run_status(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
@@ -293,7 +296,7 @@ fn resume_tool() -> Tool {
     }
 }
 
-async fn resume(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
     let consistency = call.args.consistency()?;
     let from_step = call.args.unsigned_if("from_step")?.unwrap_or(0);

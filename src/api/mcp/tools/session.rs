@@ -1,6 +1,6 @@
 //! Sessions: a JSON object that an agent finds again after a restart.
 
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::whole_rows;
@@ -47,7 +47,7 @@ fn save_tool() -> Tool {
     }
 }
 
-async fn save(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn save(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::SaveSession(SaveSession {
         session_id: call.args.text("session_id")?,
         context: call.args.object("context")?,
@@ -84,7 +84,7 @@ fn restore_tool() -> Tool {
     }
 }
 
-async fn restore(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn restore(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let session_id = call.args.text("session_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::Session { session_id: session_id.clone() };
@@ -132,7 +132,7 @@ fn list_tool() -> Tool {
 /// Roughly how many bytes of JSON a session takes in a list, besides its id.
 const SESSION_BYTES: usize = 100;
 
-async fn list(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let question = Question::Sessions { scan, page: whole_rows(page) };
     let Answer::Sessions { mut rows, mut next } = call.ask(question, consistency).await? else {
@@ -167,7 +167,7 @@ fn delete_tool() -> Tool {
     }
 }
 
-async fn delete(mut call: Call<'_>) -> Result<JsonObject, ServiceError> {
+async fn delete(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::DeleteSession(DeleteSession {
         session_id: call.args.text("session_id")?,
         agent_id: call.args.text_if("agent_id")?,

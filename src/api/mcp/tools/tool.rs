@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
-use super::call::Call;
+use super::call::ToolCall;
 use super::field::{AGE, Field, object_schema};
 use super::json_object::JsonObject;
 use super::result::ToolResult;
@@ -24,7 +24,7 @@ pub struct Tool {
     pub takes: Vec<Field>,
     pub gives: Vec<Field>,
     pub access: ToolAccess,
-    pub(super) run: for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<JsonObject, ServiceError>>,
+    pub(super) run: for<'a> fn(ToolCall<'a>) -> BoxFuture<'a, Result<JsonObject, ServiceError>>,
 }
 
 /// Whether a tool reads or writes the state, as MCP's annotations have it.
@@ -49,7 +49,7 @@ pub async fn call(
     let age = OnceLock::new();
     let run = async {
         let args = Arguments::new(tool.name, &tool.takes, arguments)?;
-        (tool.run)(Call { service, caller, args, age: &age }).await
+        (tool.run)(ToolCall { service, caller, args, age: &age }).await
     };
     match observed(tool.name, run).await {
         Ok(object) => {
