@@ -1,5 +1,5 @@
-//! Choices: chance as data, which proptest draws, and makes fewer and lower
-//! when they lead to a fault.
+//! Choices: randomness as data. proptest draws it and makes it smaller when it leads to a
+//! fault.
 
 use std::fmt;
 

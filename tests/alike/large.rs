@@ -1,5 +1,5 @@
-//! Few calls about much: as many rows, steps, children and bytes as one call
-//! may touch, which stores put into commands of their own that have limits too.
+//! A few calls that touch as many rows, steps, children and bytes as one call may. The
+//! stores put these into commands of their own that have limits too.
 
 use std::collections::BTreeMap;
 

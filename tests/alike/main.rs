@@ -1,9 +1,9 @@
-//! One rulebook, four stores: whatever is asked of them, in whatever order,
-//! memory, SQLite, Redis and Raft give the same replies, hold the same state
-//! and have the same chain. Commands are drawn at random, and a sequence that
-//! shows a difference is made shorter until little is left of it.
+//! One set of rules, four stores: whatever is asked of them, in whatever order, memory,
+//! SQLite, Redis and Raft give the same replies and have the same state and chain.
+//! Commands are random, and a sequence that shows a difference is shortened as far as
+//! possible.
 //!
-//! `SEED` sets what is drawn, `CASES` how many sequences.
+//! `SEED` sets the random choices, and `CASES` the number of sequences.
 
 mod choices;
 mod large;

@@ -1,6 +1,5 @@
-//! One call after another, on every store and on the model, which is the
-//! memory store: the replies are equal, every answer is, and in the end the
-//! whole state.
+//! One call after another, on every store and on the model, which is the memory store.
+//! All replies and answers are equal, and so is the whole state at the end.
 
 use std::sync::Arc;
 

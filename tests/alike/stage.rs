@@ -1,6 +1,6 @@
-//! The stores that are compared, each empty, driven by hand, and with as many
-//! copies as may share it: two on a SQLite file and on a Redis, three nodes of
-//! a cluster.
+//! The stores that are compared. Each begins empty, has a clock that the test moves, and
+//! has as many copies as may share it: two on a SQLite file and on a Redis, and three
+//! nodes of a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;

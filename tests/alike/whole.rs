@@ -1,5 +1,5 @@
-//! A whole state, as a store hands it out: every row and every event, checked
-//! against the invariants and against what it should be.
+//! A whole state as a store exports it: every row and every event is checked against the
+//! invariants and against what is expected.
 
 use std::collections::BTreeMap;
 

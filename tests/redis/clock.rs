@@ -1,6 +1,5 @@
-//! Whose clock it is: Redis's own decides every deadline, also where a sidecar's
-//! machine is an hour ahead. libfaketime (Debian's package of that name) sets
-//! one process's clock.
+//! Redis's own clock decides every deadline, even if a sidecar's machine is an hour
+//! ahead. libfaketime (a Debian package of that name) sets the clock of one process.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
-//! What the tests share: stores on a server, and calls in short.
+//! What the tests share: stores on a server, short forms of calls, and complete
+//! exports.
 
 use std::time::Duration;
 

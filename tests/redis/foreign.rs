@@ -1,12 +1,12 @@
-//! A Redis that is shared: keys of other applications with names such as the
-//! reference gives, other prefixes, and whoever only reads.
+//! A Redis that other programs share: keys of other applications with names like the
+//! reference's, other prefixes, and sidecars that only read.
 
 use std::process::Command;
 
 use mcp_state_sidecar::store::redis::{MoveIn, Options, RedisClock, RedisOpenError, RedisStore};
 
 use crate::common::{get, open};
-use crate::moved_in::{counts, filled, refused};
+use crate::migration::{counts, filled, refused};
 use support::redis_server::{self, RedisServer};
 
 /// What a web application and a job queue keep in their cache.

@@ -1,8 +1,6 @@
-//! A day of a fleet: agents work over MCP on sidecars that share one Redis,
-//! something happens to it, they go on by themselves; in the evening the
-//! history must explain every answer that any of them got.
-//!
-//! `SEED` sets what the agents do.
+//! A day of a fleet. Agents work over MCP on sidecars that share one Redis. Something
+//! happens to the Redis, and they recover by themselves. At the end, the history must
+//! explain every answer that any agent got.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

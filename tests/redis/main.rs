@@ -1,21 +1,21 @@
-//! The Redis store and what may happen to its Redis: it dies under load and
-//! comes back, freezes, fills up, is demoted, forgets its scripts; and which
-//! servers are refused at the start. Each test has a server of its own.
+//! The Redis store and what may happen to its Redis: it dies under load and comes back,
+//! freezes, fills up, is demoted, or forgets its scripts; and which servers are refused
+//! when the store opens. Each test has a server of its own.
 
-mod brought_up;
+mod addresses;
 mod clock;
 mod common;
-mod cut;
-mod exported;
+mod export;
+mod export_reconnect;
 mod foreign;
-mod gone;
-mod heavy;
+mod import;
+mod interference;
+mod large;
 mod load;
-mod moved_in;
-mod noticed;
-mod odd;
-mod reached;
+mod migration;
+mod notification;
 mod refused;
 mod restarted;
-mod taken_in;
-mod trips;
+mod round_trips;
+mod unavailable;
+mod upgrade;

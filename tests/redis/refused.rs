@@ -1,5 +1,5 @@
-//! Servers on which the promises of this store do not hold, and those that
-//! cannot be used: one clear line, and nothing is changed.
+//! Servers on which the store's promises do not hold, and servers that cannot be used,
+//! are refused in one clear line, and nothing is changed.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What happens to a Redis, and to the sidecars on it, under load.
+//! What happens to a Redis under load, and to the sidecars that use it.
 
 use std::time::Duration;
 

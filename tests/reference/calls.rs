@@ -1,5 +1,5 @@
-//! What is called: the scenarios whose answers were recorded once, played anew,
-//! and some more.
+//! The calls that are compared: the scenarios whose answers were recorded, and some
+//! more.
 
 use std::time::Duration;
 

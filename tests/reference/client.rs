@@ -1,4 +1,4 @@
-//! A client of MCP on a program's standard streams.
+//! An MCP client of a program's standard streams.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! What counts as the same answer: all that the reference says, in ours too,
-//! except for times to the second, ids, and entries of the history for changes
-//! that the reference does not record.
+//! Which answers count as equal: ours must contain everything that the reference says.
+//! Exceptions are times (to the second), ids, and history entries for changes that the
+//! reference does not record.
 
 use std::collections::HashMap;
 

@@ -1,12 +1,11 @@
-//! The Python reference itself beside ours: the same calls to both over their
-//! standard streams, the same answers; and its file or Redis in our hands, from
-//! which it reads nothing wrong either. Needs `python3` and, the first time, the
-//! package index; says so where it does not run.
+//! The Python reference beside ours: the same calls to both over their standard streams
+//! give the same answers, and what it stored is migrated without loss. The tests need
+//! `python3` and, the first time, the package index; they say so if they cannot run.
 
 mod calls;
 mod client;
 mod compare;
-mod moving_in;
+mod migration;
 mod package;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The reference's package, in an environment of its own below the target
-//! folder: installed once, then found again.
+//! The reference's package, installed once in an environment of its own below the target
+//! folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Four sidecars, real processes, that share one SQLite file, and four that
-//! share one Redis: to their callers they are one.
+//! Four sidecars, in processes of their own, share one SQLite file or one Redis. To their
+//! callers they behave like one.
 
 mod race;
 

@@ -1,4 +1,4 @@
-//! Group commit: the commands of a transaction stand and fall each for itself.
+//! Group commit: each command of a transaction succeeds or fails on its own.
 
 use std::path::Path;
 use std::sync::Arc;

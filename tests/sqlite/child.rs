@@ -1,4 +1,4 @@
-//! Other processes: this test program once more, with a part to play.
+//! Other processes: this test program, started again with a role to play.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

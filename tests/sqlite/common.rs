@@ -1,5 +1,4 @@
-//! What the tests share: requests in short, deadlines, and the history read
-//! whole.
+//! What the tests share: short forms of requests, deadlines, and the whole history.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Killed in the middle of load: what was acknowledged is there.
+//! A process that is killed under load has lost nothing that it acknowledged.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which files are opened, and that the others stay as they are.
+//! Which files are opened, and that all others are refused and stay as they are.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
-//! A disk that takes no more: one clear line, nothing acknowledged is lost,
-//! and it goes on once there is room.
+//! A full disk gives one clear error, loses nothing that was acknowledged, and the store
+//! continues when there is space again.
 
 use std::path::Path;
 use std::process::Command as Program;

@@ -1,6 +1,6 @@
-//! How many writes a second one process makes. Not a test of a promise: run it
-//! by hand, in a release build, with `--ignored --nocapture load`; `CALLERS` says
-//! with how many callers, if not with one after another number of them.
+//! How many writes per second one process achieves. This measures and asserts nothing:
+//! run it in a release build with `--ignored --nocapture load`. `CALLERS` sets the number
+//! of callers; without it, several numbers are tried one after another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Four processes, one file: as if they were one.
+//! Four processes that share one file behave like one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! A file that the previous release wrote is brought up: whole, once, and as a
-//! whole or not at all, whoever is killed or in the way.
+//! A file that the previous release wrote is upgraded completely or not at all, even if
+//! the process is killed or another one is in the way.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -14,7 +14,7 @@ use crate::store::queue::CommandQueue;
 /// The clock by which deadlines are judged.
 #[derive(Clone)]
 pub enum RedisClock {
-    /// Redis's own, which is the only clock that all sidecars share.
+    /// Redis's own, the only clock that all sidecars share.
     Server,
     /// Another clock, for tests.
     Given(Clock),

@@ -1,5 +1,5 @@
-//! Whole states out of a Redis that is written to, and into one: of one
-//! instant, all or nothing.
+//! Exports of a Redis that is written to meanwhile belong to one instant, and imports
+//! happen completely or not at all.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! A Redis that the Python reference filled: taken over when it is first
-//! opened, once, by however many sidecars, and left as it was beside it.
+//! A Redis that the Python reference filled. Its data is taken over when the store is
+//! first opened, only once however many sidecars open it, and stays as it was beside the
+//! new state.
 
 use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Question};

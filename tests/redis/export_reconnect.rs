@@ -1,5 +1,5 @@
-//! Exports whose Redis goes away in the middle, and comes back: they wait a
-//! while, and go on.
+//! Exports during which Redis goes away and comes back. They wait for a while and
+//! then continue.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ use mcp_state_sidecar::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{all, get, open, soon};
-use crate::heavy::{calls, set_all_large};
+use crate::large::{calls, set_all_large};
 use support::redis_server::{self, RedisServer};
 
 /// Large values of a state, so that it takes many pages.

@@ -1,6 +1,6 @@
-//! A state that release 0.1.0 left (`tests/recorded/release-0.1.0/redis`), in the
-//! form that it had: it is brought into the present one when it is first opened,
-//! and answers what it answered before.
+//! A state that release 0.1.0 left (`tests/recorded/release-0.1.0/redis`) in its old
+//! format. It is upgraded when it is first opened, and it gives the same answers as
+//! before.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use mcp_state_sidecar::store::{Consistency, Store};
 use serde_json::{Value, json};
 
 use crate::common::{get, open, set, soon};
-use crate::exported::{chain_holds, whole};
+use crate::export::{chain_holds, whole};
 use support::client::Client;
 use support::recorded::comparable;
 use support::redis_server::{self, RedisServer};

@@ -1,5 +1,4 @@
-//! Notice: a change made by one sidecar wakes who waits on another, without
-//! being asked for.
+//! A change that one sidecar makes immediately wakes callers that wait on another.
 
 use mcp_state_sidecar::store::Store;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! The reference's state in our hands: we answer as it did, its workers go on,
-//! and what is kept of its own it reads as before.
+//! The reference's state after the migration: we answer as it did, its workers continue,
+//! and its own copy of the data can still be read by it.
 
 use std::path::Path;
 

@@ -1,6 +1,5 @@
-//! The ways to a Redis: with user, password and database, over a socket of the
-//! file system, over TLS, and through Sentinels that name another primary when
-//! the first one dies.
+//! The ways to reach a Redis: with user, password and database, over a Unix socket,
+//! over TLS, and through Sentinels that name another primary when the first one dies.
 
 use std::fs;
 use std::path::Path;

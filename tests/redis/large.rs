@@ -1,5 +1,5 @@
-//! Exports of much: a run with many steps that goes on, values of a megabyte,
-//! answers of a megabyte that are remembered. Each within what Redis gives.
+//! Large exports: a run with many steps that continues, values of a megabyte, and
+//! remembered replies of a megabyte. Each stays within Redis's limits.
 
 use std::collections::BTreeMap;
 

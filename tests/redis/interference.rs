@@ -1,6 +1,6 @@
-//! What Redis should not be able to do to a state, and does: keys that hold
-//! something else, turns that nobody ends, commits that are lost, changes that
-//! are not told.
+//! What should never happen to a state and yet does: keys that hold something else,
+//! turns that nobody ends, commits that Redis loses, and announcements that do not
+//! arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

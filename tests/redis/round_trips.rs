@@ -1,5 +1,5 @@
-//! Round trips: what is common takes one to read, and one more to commit,
-//! whatever else there is.
+//! The common calls need one round trip to read and one more to commit, however large
+//! the state is.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use mcp_state_sidecar::store::redis::RedisStore;
 use mcp_state_sidecar::store::{Consistency, Request, Store};
 
 use crate::common::{open, soon};
-use crate::heavy::calls;
+use crate::large::calls;
 use support::redis_server::{self, RedisServer};
 
 /// Each is done so often.

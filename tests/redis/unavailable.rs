@@ -1,5 +1,5 @@
-//! A Redis that is not there: calls end within their deadline, what they say
-//! of themselves is true, and they succeed again once it is back.
+//! A Redis that is not there. Calls end before their deadlines, what their errors say
+//! is true, and calls succeed again when it is back.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Imports that something comes in between of: whatever it is, the target is
-//! as it was, or whole.
+//! Imports that are disturbed. Whatever happens, the target is complete or stays as it
+//! was.
 
 use mcp_state_sidecar::machine::{Meta, Row};
 use mcp_state_sidecar::store::export::{Part, StoreImport};
@@ -7,7 +7,7 @@ use mcp_state_sidecar::store::redis::{Options, RedisImport, RedisImportError};
 use mcp_state_sidecar::store::{Store, StoreError};
 
 use crate::common::{get, open, set, soon};
-use crate::exported::whole;
+use crate::export::whole;
 use support::redis_server::{self, RedisServer};
 
 struct Scene {
