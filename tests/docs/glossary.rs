@@ -16,10 +16,8 @@ const NAMED_BY_VERBS: &[&str] = &["machine/command.rs", "machine/reply.rs"];
 const TO_BE_RENAMED: &[&str] = &[
     "AsOf",
     "By",
-    "Fate",
     "Interface",
     "Reading",
-    "Recent",
     "RecordPut",
     "Rest",
     "Serving",
