@@ -40,13 +40,13 @@ pub(super) struct GrantTaken {
 #[derive(Default)]
 pub(super) struct WaitGroup {
     pub(super) facet: Option<WantedFacet>,
-    pub(super) asleep: BTreeMap<u64, Sleeper>,
+    pub(super) asleep: BTreeMap<u64, SleepingCaller>,
     pub(super) awake: BTreeMap<u64, AwakeCaller>,
     pub(super) check_at: Option<ClusterMs>,
 }
 
 /// A caller that sleeps.
-pub(super) struct Sleeper {
+pub(super) struct SleepingCaller {
     pub(super) wake: Arc<Notify>,
     /// The name under which the caller waits for a lease. If that holder acquires the
     /// lease by another call, this one need not wait for it.
@@ -55,7 +55,7 @@ pub(super) struct Sleeper {
 
 /// A caller that was woken.
 pub(super) struct AwakeCaller {
-    pub(super) sleeper: Sleeper,
+    pub(super) sleeper: SleepingCaller,
     pub(super) offer: Option<Text>,
     pub(super) turn: Turn,
     /// Something has changed since its turn began, so it must try once more.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
 use super::facets::Facets;
-use super::group::{AwakeCaller, GrantTaken, QueuePlace, Sleeper, Turn, WaitGroup};
+use super::group::{AwakeCaller, GrantTaken, QueuePlace, SleepingCaller, Turn, WaitGroup};
 use super::wanted::Wanted;
 use crate::machine::row::RunRow;
 use crate::machine::{ClusterMs, Revision, Text};
@@ -56,7 +56,7 @@ impl Queues {
             },
             ..WaitGroup::default()
         });
-        group.asleep.insert(number, Sleeper { wake, holder });
+        group.asleep.insert(number, SleepingCaller { wake, holder });
         QueuePlace { wanted, number }
     }
 
@@ -197,7 +197,7 @@ impl Queues {
     /// Wakes the callers that wait for a lease in the name of its holder: they have it.
     pub(super) fn wake_holder(&mut self, wanted: &Arc<Wanted>, holder: &Text) {
         let Some(group) = self.groups.get(wanted) else { return };
-        let is_holder = |sleeper: &Sleeper| sleeper.holder.as_ref() == Some(holder);
+        let is_holder = |sleeper: &SleepingCaller| sleeper.holder.as_ref() == Some(holder);
         let own = group.asleep.iter().filter(|(_, sleeper)| is_holder(sleeper));
         for number in own.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.wake(&QueuePlace { wanted: wanted.clone(), number }, None, Turn::Attempt);
