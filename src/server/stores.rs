@@ -14,6 +14,7 @@ use crate::store::clock::{self, Clock};
 use crate::store::memory::MemoryStore;
 use crate::store::raft::consensus::options::Options as Consensus;
 use crate::store::raft::consensus::types::{NodeId, Peer};
+use crate::store::raft::host::Environment;
 use crate::store::raft::membership::view::Expelled;
 use crate::store::raft::{self, Peers, RaftStore, Started};
 use crate::store::redis::{self, RedisClock, RedisStore};
@@ -101,7 +102,8 @@ async fn join(config: &Config, clock: Clock) -> Result<OpenedStore, StoreOpenErr
         log: raft::log::Options::default(),
         speaks: raft::rpc::SPEAKS,
     };
-    let Started { store, peers } = RaftStore::start(options, clock).await?;
+    let environment = Environment { clock, ..Environment::system() };
+    let Started { store, peers } = RaftStore::start(options, environment).await?;
     let expelled = Some(store.expelled());
     Ok(OpenedStore { store, peers: Some(peers), expelled })
 }

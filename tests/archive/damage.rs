@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use mcp_state_sidecar::machine::Revision;
 use mcp_state_sidecar::store::raft::history::History;
 use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
+use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -38,11 +39,11 @@ async fn a_flipped_bit_is_never_answered() {
     let meta = story.meta(story.last());
     let dir = TempDir::new().unwrap();
     let good = dir.path().join("good");
-    let (archive, _) = Archive::open(&good, Options::default()).unwrap();
+    let (archive, _) = Archive::open(&Environment::system(), &good, Options::default()).unwrap();
     // Closed and opened in between, so that there is a snapshot of sled's too.
     append_all(&archive, &story, 1, 4_000).await;
     archive.close().await;
-    let (archive, _) = Archive::open(&good, Options::default()).unwrap();
+    let (archive, _) = Archive::open(&Environment::system(), &good, Options::default()).unwrap();
     append_all(&archive, &story, 4_001, story.last()).await;
     archive.close().await;
 
@@ -52,7 +53,8 @@ async fn a_flipped_bit_is_never_answered() {
         let copy = dir.path().join(format!("copy-{flip}"));
         copy_dir(&good, &copy);
         let what = flip_bit(&copy, flip, &mut rng);
-        let (archive, opened) = Archive::open(&copy, Options::default()).unwrap();
+        let (archive, opened) =
+            Archive::open(&Environment::system(), &copy, Options::default()).unwrap();
         for _ in 0..10 {
             let question = truth::question(&mut rng, plot.keys, story.last());
             truth::never_wrong(&archive, &story, &meta, &question).await;
@@ -86,8 +88,12 @@ async fn a_node_that_joins_late_has_all_of_it() {
     let story = Arc::new(Story::write(plot));
     let dir = TempDir::new().unwrap();
     for (joins_at, anchor) in [(4_000, 0), (3_999, 1_234), (4_096, 1_023), (300, 299)] {
-        let (archive, _) =
-            Archive::open(dir.path().join(joins_at.to_string()), Options::default()).unwrap();
+        let (archive, _) = Archive::open(
+            &Environment::system(),
+            dir.path().join(joins_at.to_string()),
+            Options::default(),
+        )
+        .unwrap();
         let mut joined = story.meta(joins_at);
         joined.anchor = story.anchor(anchor);
         let peer = Peer::new(&story, Manner::Honest);
@@ -117,7 +123,8 @@ async fn a_lie_is_refused_and_the_truth_is_fetched_elsewhere() {
     let dir = TempDir::new().unwrap();
     for lie in [Lie::Value, Lie::Resealed, Lie::Gap, Lie::Elsewhere] {
         let place = dir.path().join(format!("{lie:?}"));
-        let (archive, _) = Archive::open(place, Options::default()).unwrap();
+        let (archive, _) =
+            Archive::open(&Environment::system(), place, Options::default()).unwrap();
         let peer = Peer::new(&story, Manner::Lies(lie));
         let history = History::start(archive.clone(), peer.clone(), &meta, small_memory());
         truth::whole(&archive, &meta).await;
@@ -134,7 +141,8 @@ async fn only_what_links_up_to_the_state_is_taken() {
     let story = Story::write(Plot { seed: 1, events: 600, keys: 9, large: None });
     let other = Story::write(Plot { seed: 2, events: 600, keys: 9, large: None });
     let dir = TempDir::new().unwrap();
-    let (archive, _) = Archive::open(dir.path().join("a"), Options::default()).unwrap();
+    let (archive, _) =
+        Archive::open(&Environment::system(), dir.path().join("a"), Options::default()).unwrap();
     archive.adopt(story.tip(600)).await.unwrap();
     let span = Span::new(1, 600);
     assert_eq!(*archive.hole().borrow(), Some(span));

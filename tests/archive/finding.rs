@@ -8,6 +8,7 @@ use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Question, Revision};
 use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Run, Span};
 use mcp_state_sidecar::store::raft::history::{self, History};
+use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -34,14 +35,16 @@ async fn two_hundred_thousand_changes_are_found_by_key_with_a_handful_of_reads()
     let dir = TempDir::new().unwrap();
     let options = Options::default();
     let began = std::time::Instant::now();
-    let (archive, opened) = Archive::open(dir.path().join("a"), options.clone()).unwrap();
+    let (archive, opened) =
+        Archive::open(&Environment::system(), dir.path().join("a"), options.clone()).unwrap();
     assert_eq!((opened.durable, opened.damage), (Revision::ZERO, None));
     append_all(&archive, &story, 1, story.last()).await;
     println!("wrote in {:?}: {:?}", began.elapsed(), archive.figures().await.unwrap());
     archive.close().await;
 
     let began = std::time::Instant::now();
-    let (archive, opened) = Archive::open(dir.path().join("a"), options.clone()).unwrap();
+    let (archive, opened) =
+        Archive::open(&Environment::system(), dir.path().join("a"), options.clone()).unwrap();
     assert_eq!((opened.durable, opened.damage), (Revision(story.last()), None));
     let meta = story.meta(story.last());
     archive.adopt(story.tip(story.last())).await.unwrap();
@@ -88,7 +91,8 @@ async fn answers_are_seamless_across_memory_and_archive() {
     let story = Arc::new(Story::write(plot));
     let dir = TempDir::new().unwrap();
     let options = Options { linger: Duration::from_millis(5), ..Options::default() };
-    let (archive, _) = Archive::open(dir.path().join("a"), options).unwrap();
+    let (archive, _) =
+        Archive::open(&Environment::system(), dir.path().join("a"), options).unwrap();
     let history = History::start(
         archive.clone(),
         Peer::new(&story, Manner::Absent),
@@ -134,7 +138,8 @@ async fn figures() {
     let dir = TempDir::new().unwrap();
     let resident = resident_kb();
     let began = std::time::Instant::now();
-    let (archive, _) = Archive::open(dir.path().join("a"), Options::default()).unwrap();
+    let (archive, _) =
+        Archive::open(&Environment::system(), dir.path().join("a"), Options::default()).unwrap();
     let (mut run, mut bytes) = (Run::default(), 0);
     for event in plot.events() {
         bytes += mcp_state_sidecar::codec::encode_event(&event).len();
@@ -153,7 +158,8 @@ async fn figures() {
     println!("{:?}, {} KB", archive.figures().await.unwrap(), resident_kb() - resident);
     archive.close().await;
     let (resident, began) = (resident_kb(), std::time::Instant::now());
-    let (archive, _) = Archive::open(dir.path().join("a"), Options::default()).unwrap();
+    let (archive, _) =
+        Archive::open(&Environment::system(), dir.path().join("a"), Options::default()).unwrap();
     println!("opened in {:?}", began.elapsed());
     while !archive.figures().await.unwrap().proven {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::store::raft::history::History;
 use mcp_state_sidecar::store::raft::history::archive::{Archive, Options, Span};
+use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -31,7 +32,8 @@ async fn what_was_durable_is_there_after_a_kill() {
     let (mut durable, mut begun_anew, mut fetched) = (0, 0, 0);
     for kill in 0..KILLS {
         let acknowledged = run_and_kill(dir.path(), rng.random_range(1..25), durable);
-        let (archive, opened) = Archive::open(dir.path().join("a"), options()).unwrap();
+        let (archive, opened) =
+            Archive::open(&Environment::system(), dir.path().join("a"), options()).unwrap();
         begun_anew += usize::from(opened.damage.is_some());
         let found = opened.durable.0;
         println!("kill {kill}: acknowledged {acknowledged}, found {opened:?}");
@@ -85,7 +87,7 @@ fn run_and_kill(dir: &Path, lines: usize, durable: u64) -> u64 {
 async fn child() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
     let story = Story::write(PLOT);
-    let (archive, _) = Archive::open(dir, options()).unwrap();
+    let (archive, _) = Archive::open(&Environment::system(), dir, options()).unwrap();
     let mut durable = archive.durable();
     tokio::spawn(async move {
         while durable.changed().await.is_ok() {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mcp_state_sidecar::store::raft::history::History;
 use mcp_state_sidecar::store::raft::history::archive::{Archive, Options};
+use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -56,16 +57,19 @@ async fn a_page_that_is_lost_in_silence_is_missed() {
         println!("{loss:?}");
         let dir = TempDir::new().unwrap();
         let place = dir.path().join("a");
-        let (archive, _) = Archive::open(&place, Options::default()).unwrap();
+        let (archive, _) =
+            Archive::open(&Environment::system(), &place, Options::default()).unwrap();
         append_all(&archive, &story, 1, EARLIER).await;
         archive.close().await;
         let earlier = records(&place);
-        let (archive, _) = Archive::open(&place, Options::default()).unwrap();
+        let (archive, _) =
+            Archive::open(&Environment::system(), &place, Options::default()).unwrap();
         append_all(&archive, &story, EARLIER + 1, story.last()).await;
         archive.close().await;
         lose(&place, &earlier, loss, &mut rng);
 
-        let (archive, _) = Archive::open(&place, Options::default()).unwrap();
+        let (archive, _) =
+            Archive::open(&Environment::system(), &place, Options::default()).unwrap();
         for _ in 0..100 {
             let question = truth::question(&mut rng, PLOT.keys, story.last());
             truth::never_wrong(&archive, &story, &meta, &question).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
 use mcp_state_sidecar::store::raft::history::{self, History};
+use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::timeout;
@@ -74,7 +75,8 @@ async fn load(
         disk.cut_after(cut);
     }
     let mut acknowledged = durable;
-    let Ok((archive, _)) = Archive::open(disk.path().join("a"), options()) else {
+    let Ok((archive, _)) = Archive::open(&Environment::system(), disk.path().join("a"), options())
+    else {
         return acknowledged;
     };
     if !early {
@@ -103,7 +105,8 @@ async fn reopen(
     rng: &mut StdRng,
     totals: &mut Totals,
 ) -> u64 {
-    let (archive, opened) = Archive::open(disk.path().join("a"), options()).unwrap();
+    let (archive, opened) =
+        Archive::open(&Environment::system(), disk.path().join("a"), options()).unwrap();
     totals.acknowledged = totals.acknowledged.max(acknowledged);
     totals.begun_anew += usize::from(opened.damage.is_some());
     totals.short += usize::from(opened.damage.is_none() && opened.durable.0 < acknowledged);
@@ -132,7 +135,8 @@ async fn reopen(
 async fn a_sync_that_fails_acknowledges_nothing() {
     let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else { return };
     let story = Story::write(Plot { seed: seed("sync"), events: 900, keys: 20, large: None });
-    let (archive, _) = Archive::open(disk.path().join("a"), options()).unwrap();
+    let (archive, _) =
+        Archive::open(&Environment::system(), disk.path().join("a"), options()).unwrap();
     append_all(&archive, &story, 1, 500).await;
     disk.fail_syncs(u32::MAX);
     let appended = archive.append(story.run(Span::new(501, 900))).await.map(drop);
@@ -142,7 +146,8 @@ async fn a_sync_that_fails_acknowledges_nothing() {
     archive.close().await;
 
     let disk = disk.restart();
-    let (archive, opened) = Archive::open(disk.path().join("a"), options()).unwrap();
+    let (archive, opened) =
+        Archive::open(&Environment::system(), disk.path().join("a"), options()).unwrap();
     assert!(opened.damage.is_none() && opened.durable.0 >= 500, "{opened:?}");
     let meta = story.meta(opened.durable.0);
     archive.adopt(story.tip(opened.durable.0)).await.unwrap();
@@ -159,7 +164,8 @@ async fn a_full_disk_is_waited_for_or_got_over() {
     let story = Arc::new(Story::write(plot));
     for (manner, waits) in [(Manner::Absent, true), (Manner::Honest, false)] {
         let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else { return };
-        let (archive, _) = Archive::open(disk.path().join("a"), options()).unwrap();
+        let (archive, _) =
+            Archive::open(&Environment::system(), disk.path().join("a"), options()).unwrap();
         let memory = history::Options { stall: Duration::from_millis(300), ..small_memory() };
         let peer = Peer::new(&story, manner);
         let history = History::start(archive.clone(), peer, &story.meta(0), memory);

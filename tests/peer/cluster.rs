@@ -15,9 +15,10 @@ use futures::stream::{self, BoxStream, StreamExt};
 use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer, Proposal, TypeConfig};
+use mcp_state_sidecar::store::raft::host::{Dial, Duplex, Environment, Tcp};
 use mcp_state_sidecar::store::raft::rpc::{
-    Dial, Duplex, Options, PeerHandler, PeerIdentity, PeerNetwork, PeerRefusal, PeerRefusalCode,
-    ReadIndex, Tcp, peer_service, server_builder,
+    Options, PeerHandler, PeerIdentity, PeerNetwork, PeerRefusal, PeerRefusalCode, ReadIndex,
+    peer_service, server_builder,
 };
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -128,7 +129,8 @@ impl Place {
             reply_withheld: self.reply_withheld.clone(),
         });
         let folder = self.machine.folder.clone();
-        let service = peer_service(raft.clone(), handler, self.identity(), folder);
+        let service =
+            peer_service(raft.clone(), handler, self.identity(), Environment::system(), folder);
         let service = IgnoreAppends {
             inner: service,
             ignores_appends: self.ignores_appends.clone(),

@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use mcp_state_sidecar::proto::peer::HistoryQuestion;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::rpc::{
     Forwarder, Options, PeerHandler, PeerNetwork, PeerRefusal, PeerRefusalCode, ReadIndex,
     peer_service, server_builder,
@@ -53,7 +54,9 @@ async fn rate_of_forwarding_on_one_core() {
     let config = options::Options::default().config(CLUSTER).unwrap();
     let network = PeerNetwork::new(far.identity(), Options::default());
     let raft = Raft::new(2, config, network, far.log.clone(), far.machine.clone()).await.unwrap();
-    let service = peer_service(raft, Arc::new(Echo), far.identity(), far.machine.folder.clone());
+    let folder = far.machine.folder.clone();
+    let host = Environment::system();
+    let service = peer_service(raft, Arc::new(Echo), far.identity(), host, folder);
     let bound = tokio::net::TcpListener::bind(far.addr).await.unwrap();
     let incoming = TcpListenerStream::new(bound);
     let server = server_builder(Duration::from_secs(2)).add_service(service);

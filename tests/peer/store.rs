@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, LogId, Vote};
 use mcp_state_sidecar::store::raft::consensus::types::{ApplyResponse, TypeConfig};
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::snapshot::file::{SnapshotFile, SnapshotWriter};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::{
@@ -205,7 +206,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotFile>> {
         let state = self.state.lock().unwrap().clone();
-        let mut writer = SnapshotWriter::create(self.folder.join("current.snapshot"))?;
+        let mut writer =
+            SnapshotWriter::create(&Environment::system(), self.folder.join("current.snapshot"))?;
         for item in &state.items {
             writer.write_all(&(item.len() as u32).to_be_bytes())?;
             writer.write_all(item)?;

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::TypeConfig;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogStorage};
@@ -66,7 +67,7 @@ async fn nothing_acknowledged_is_lost_when_power_is() {
         if early {
             disk.cut_after(cut);
         }
-        match LogStore::open(&dir, small_options()) {
+        match LogStore::open(&Environment::system(), &dir, small_options()) {
             Ok(mut store) => {
                 let found = Model::observe(&mut store).await;
                 ledger.check(&found);
@@ -135,12 +136,14 @@ async fn a_failed_sync_stops_the_log_for_good() {
     let Some(disk) = CrashDisk::new_or_say_why(DISK_BYTES) else {
         return;
     };
-    let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
+    let mut store =
+        LogStore::open(&Environment::system(), &log_dir(&disk), small_options()).unwrap();
     store.save_vote(&Vote::new(1, 1)).await.unwrap();
     store.close().await.unwrap();
     drop(store);
     // The next segment is there by now: the sync that fails is a commit's.
-    let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
+    let mut store =
+        LogStore::open(&Environment::system(), &log_dir(&disk), small_options()).unwrap();
     let failing = disk.fail_next_sync();
     let first = append(&mut store, 1).await;
     failing.wait();
@@ -157,7 +160,8 @@ async fn a_failed_sync_stops_the_log_for_good() {
     assert!(store.close().await.is_err());
     drop(store);
     let disk = disk.restart();
-    let mut store = LogStore::open(&log_dir(&disk), small_options()).unwrap();
+    let mut store =
+        LogStore::open(&Environment::system(), &log_dir(&disk), small_options()).unwrap();
     assert_eq!(Model::observe(&mut store).await.vote, Some(Vote::new(1, 1)));
     store.close().await.unwrap();
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::{Answer, Json, Question, Reply, Text};
-use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, rpc};
 use mcp_state_sidecar::store::{Consistency, Store, StoreError};
 use rand::rngs::StdRng;
@@ -86,7 +86,7 @@ impl Node {
             },
             log: small_options(),
         };
-        let started = runtime.block_on(RaftStore::start(options, clock::system()));
+        let started = runtime.block_on(RaftStore::start(options, Environment::system()));
         match started {
             Ok(started) => Ok(Node { store: started.store, runtime }),
             Err(error) => {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::Proposal;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
@@ -43,7 +44,7 @@ async fn a_vote_in_memory_only() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_with_vote(dir.path()).await;
     let before = files_of(store, dir.path()).await;
-    let mut store = LogStore::open(dir.path(), options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), options()).unwrap();
     let base = Model::observe(&mut store).await;
     store.save_vote(&Vote::new(2, 1)).await.unwrap();
     let after = files_of(store, dir.path()).await;
@@ -61,7 +62,7 @@ async fn a_purge_in_memory_only() {
         store.blocking_append([entry]).await.unwrap();
     }
     let before = files_of(store, dir.path()).await;
-    let mut store = LogStore::open(dir.path(), options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), options()).unwrap();
     let base = Model::observe(&mut store).await;
     store.purge(log_id(1, 19)).await.unwrap();
     let after = files_of(store, dir.path()).await;
@@ -93,7 +94,7 @@ async fn a_seal_in_memory_only() {
 }
 
 async fn open_with_vote(dir: &Path) -> LogStore {
-    let mut store = LogStore::open(dir, options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir, options()).unwrap();
     store.save_vote(&Vote::new(1, 1)).await.unwrap();
     store
 }
@@ -129,7 +130,7 @@ async fn sweep(killed: Killed) {
         disk.cut_after(Cut { writes, seed: 0, keep_percent: 0, tear_bytes: 4096 });
         let mut ledger = killed.ledger.clone();
         // Fails, or not, as the cut comes before its end or after it.
-        if let Ok(mut store) = LogStore::open(&log_dir(&disk), options()) {
+        if let Ok(mut store) = LogStore::open(&Environment::system(), &log_dir(&disk), options()) {
             let found = Model::observe(&mut store).await;
             ledger.check(&found);
             ledger = Ledger::new(found);
@@ -139,7 +140,7 @@ async fn sweep(killed: Killed) {
             let _ = store.close().await;
         }
         disk = disk.restart();
-        let mut store = LogStore::open(&log_dir(&disk), options())
+        let mut store = LogStore::open(&Environment::system(), &log_dir(&disk), options())
             .unwrap_or_else(|error| panic!("power gone at write {writes}: {error}"));
         ledger.check(&Model::observe(&mut store).await);
         store.close().await.unwrap();

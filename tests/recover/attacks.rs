@@ -12,6 +12,7 @@ use mcp_state_sidecar::machine::{self, ClusterMs, Envelope, Json, Rules, WallMs}
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::Proposal;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogStore, ReadOnlyLog};
 use openraft::EntryPayload;
 use openraft::storage::RaftLogStorageExt;
@@ -88,8 +89,10 @@ fn flip(file: &Path, at: usize) {
 
 /// Appends an entry that was never committed.
 async fn append(dir: &Path, payload: Vec<u8>) -> u64 {
-    let last = ReadOnlyLog::read(&dir.join("log")).unwrap().last().unwrap();
-    let mut store = LogStore::open(&dir.join("log"), log_options()).unwrap();
+    let last =
+        ReadOnlyLog::read(&Environment::system().disk, &dir.join("log")).unwrap().last().unwrap();
+    let mut store =
+        LogStore::open(&Environment::system(), &dir.join("log"), log_options()).unwrap();
     let payload = EntryPayload::Normal(Proposal(Bytes::from(payload)));
     let id = log_id(last.leader_id.term, last.index + 1);
     store.blocking_append([Entry { log_id: id, payload }]).await.unwrap();

@@ -12,6 +12,7 @@ use mcp_state_sidecar::machine::{Command, Json, Reply};
 use mcp_state_sidecar::store::clock::{self, Clock};
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, rpc};
 use mcp_state_sidecar::store::{Request, Store};
 use tempfile::TempDir;
@@ -67,7 +68,8 @@ async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Ar
         },
         log,
     };
-    let Started { store, .. } = RaftStore::start(options, clock).await.unwrap();
+    let environment = Environment { clock, ..Environment::system() };
+    let Started { store, .. } = RaftStore::start(options, environment).await.unwrap();
     let deadline = soon();
     while !store.health().await.cluster.unwrap().caught_up {
         assert!(Instant::now() < deadline, "the node has not become the leader");

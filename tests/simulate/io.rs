@@ -4,8 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use async_trait::async_trait;
 use futures::{Stream, stream};
 use hyper_util::rt::TokioIo;
+use mcp_state_sidecar::store::raft::host::{Dial, Duplex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -55,6 +57,17 @@ pub fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted
         let accepted = listener.accept().await.map(|(stream, _)| Accepted(stream));
         Some((accepted, listener))
     })
+}
+
+/// How nodes connect to one another.
+#[derive(Debug)]
+pub struct SimulatedTcp;
+
+#[async_trait]
+impl Dial for SimulatedTcp {
+    async fn dial(&self, addr: &str) -> io::Result<Box<dyn Duplex>> {
+        Ok(Box::new(TcpStream::connect(addr).await?))
+    }
 }
 
 /// Connects to `addr`, a `host:port`, when first used and again when broken.

@@ -3,25 +3,29 @@
 //! decides everything, so a run can be had again byte for byte.
 //!
 //! ```text
-//! cargo test --features simulation --test simulate
+//! cargo test --test simulate
 //!     SEEDS=100 FROM=1     how many runs, and the first seed
 //!     SEED=7               one run, with its trace
 //! ```
 
+mod bugs;
 mod client;
+mod database;
+mod disk;
 mod faults;
 mod io;
 mod node;
 mod process;
 mod record;
 mod rng;
+mod threads;
 mod verdict;
 mod work;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcp_state_sidecar::store::raft::planted::Bug;
+use bugs::Bug;
 use process::Run;
 
 /// Runs of a plain `cargo test`.

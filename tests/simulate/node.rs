@@ -12,15 +12,21 @@ use std::time::Duration;
 use mcp_state_sidecar::access::{self, Access};
 use mcp_state_sidecar::api::grpc;
 use mcp_state_sidecar::service::{self, Service};
+use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::{Clock, TimeSource};
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::{Options, RaftStore, Started, log, rpc};
 use mcp_state_sidecar::sweep;
 use tokio_util::sync::CancellationToken;
 use turmoil::net::TcpListener;
 
-use crate::io;
+use crate::bugs::{Bug, FaultyStore, Tokens};
+use crate::database::SimulatedDatabases;
+use crate::disk::SimulatedDisk;
+use crate::io::{self, SimulatedTcp};
+use crate::threads::SimulatedThreads;
 
 /// Where every node listens.
 pub const PORT: u16 = 9000;
@@ -33,6 +39,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// A node as the world sees it from outside.
 pub struct Outside {
     pub id: u64,
+    /// The bug that is planted around it, if one is.
+    pub bug: Option<Bug>,
+    /// Granted in the whole cluster.
+    pub tokens: Tokens,
+    /// Its archive's, which a crash does not touch.
+    pub databases: SimulatedDatabases,
     /// How far its wall clock is wrong.
     pub skew_ms: Arc<AtomicI64>,
     /// Its store, while it runs.
@@ -55,9 +67,13 @@ impl TimeSource for SkewedClock {
 }
 
 impl Outside {
-    pub fn new(id: u64) -> Rc<Outside> {
+    pub fn new(id: u64, bug: Option<Bug>, tokens: Tokens) -> Rc<Outside> {
         Rc::new(Outside {
             id,
+            bug,
+            tokens,
+            // Never everybody's may be lost: the history must be somewhere.
+            databases: SimulatedDatabases::new(id == 1),
             skew_ms: Arc::default(),
             store: RefCell::default(),
             refused: RefCell::default(),
@@ -69,9 +85,24 @@ impl Outside {
     }
 }
 
+/// What the node runs on.
+fn environment(outside: &Outside) -> Environment {
+    let forgets_log = outside.bug == Some(Bug::AcknowledgedBeforeSync);
+    Environment {
+        disk: Arc::new(SimulatedDisk::new(forgets_log)),
+        threads: Arc::new(SimulatedThreads),
+        databases: Arc::new(outside.databases.clone()),
+        dial: Arc::new(SimulatedTcp),
+        clock: Arc::new(SkewedClock(outside.skew_ms.clone())),
+        // Follows from the seed; see `rng`.
+        random: rand::random,
+    }
+}
+
 /// Runs the node until its host is crashed.
 pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
-    let clock: Clock = Arc::new(SkewedClock(outside.skew_ms.clone()));
+    let environment = environment(&outside);
+    let clock: Clock = environment.clock.clone();
     let members: BTreeMap<u64, Peer> =
         (1..=founders).map(|id| (id, Peer::at(format!("n{id}:{PORT}")))).collect();
     let options = Options {
@@ -91,7 +122,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         },
         log: log::Options { segment_bytes: 32 << 10, ..log::Options::default() },
     };
-    let Started { store, peers } = match RaftStore::start(options, clock.clone()).await {
+    let Started { store, peers } = match RaftStore::start(options, environment).await {
         Ok(started) => started,
         Err(error) => {
             outside.refused.replace(Some(error.to_string()));
@@ -100,7 +131,14 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
     };
     outside.store.replace(Some(store.clone()));
     let options = service::Options { clock, ..service::Options::default() };
-    let service = Service::new(store.clone(), options);
+    let served: Arc<dyn Store> = match outside.bug {
+        Some(bug) => {
+            let tokens = outside.tokens.clone();
+            Arc::new(FaultyStore { store: store.clone(), bug, tokens })
+        }
+        None => store.clone(),
+    };
+    let service = Service::new(served, options);
     tokio::spawn(sweep::run(store, sweep::Options::default()));
     let access =
         access::Options { token: Some(access::Secret::new(TOKEN)), ..access::Options::default() };

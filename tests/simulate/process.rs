@@ -3,9 +3,9 @@
 
 use std::process::{Command, Stdio};
 
-use mcp_state_sidecar::store::raft::planted::Bug;
 use serde_json::{Value, json};
 
+use crate::bugs::Bug;
 use crate::world;
 
 /// Names the run that a process is started for, and the file for its result.

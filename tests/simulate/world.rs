@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mcp_state_sidecar::store::raft::planted::{self, Bug};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::bugs::{Bug, Tokens};
 use crate::client::{Change, Client};
 use crate::faults::Faults;
 use crate::node::{self, Outside};
@@ -63,8 +63,7 @@ impl Plan {
 pub fn run(seed: u64, bug: Option<Bug>) -> Run {
     let run = move || {
         rng::seed(seed);
-        planted::plant(bug);
-        simulate(Plan::of(seed))
+        simulate(Plan::of(seed), bug)
     };
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(run).expect("a thread");
     thread.join().unwrap_or_else(|panic| {
@@ -75,7 +74,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Run {
     })
 }
 
-fn simulate(plan: Plan) -> Run {
+fn simulate(plan: Plan, bug: Option<Bug>) -> Run {
     let record: Shared = Rc::new(RefCell::new(Record::default()));
     let events = Rc::new(RefCell::new(Vec::new()));
     let mut builder = turmoil::Builder::new();
@@ -89,7 +88,9 @@ fn simulate(plan: Plan) -> Run {
         .enable_random_order();
     builder.fs().block_size(512);
     let mut sim = builder.build();
-    let nodes: Vec<Rc<Outside>> = (1..=plan.nodes).map(Outside::new).collect();
+    let tokens = Tokens::default();
+    let nodes: Vec<Rc<Outside>> =
+        (1..=plan.nodes).map(|id| Outside::new(id, bug, tokens.clone())).collect();
     for outside in &nodes {
         let node = outside.clone();
         sim.host(outside.name(), move || node::run(node.clone(), plan.founders));

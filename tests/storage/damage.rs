@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use mcp_state_sidecar::store::raft::consensus::entry::Vote;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use rand::rngs::StdRng;
@@ -115,7 +116,7 @@ async fn a_missing_segment_is_refused() {
 #[tokio::test]
 async fn a_missing_segment_of_votes_is_refused() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     for term in 1..=200 {
         store.save_vote(&Vote::new(term, 1)).await.unwrap();
     }
@@ -150,7 +151,7 @@ async fn a_segment_in_another_ones_place_is_refused() {
 /// Logs that differ in nothing but the bytes of their entries.
 async fn twin(byte: u8) -> (Files, Model) {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     for index in 1..=30 {
         store.blocking_append([entry(index, vec![byte; 600])]).await.unwrap();
     }
@@ -184,17 +185,21 @@ async fn a_cut_or_zeroed_file_is_refused() {
 async fn an_emptied_folder_is_refused_where_a_log_must_be() {
     let dir = folder();
     let options = Options { must_exist: true, ..tiny_options() };
-    let error = LogStore::open(dir.path(), options.clone()).unwrap_err();
+    let error = LogStore::open(&Environment::system(), dir.path(), options.clone()).unwrap_err();
     assert!(matches!(error, LogError::Missing { .. }), "{error}");
-    LogStore::open(dir.path(), tiny_options()).unwrap().close().await.unwrap();
-    LogStore::open(dir.path(), options).unwrap().close().await.unwrap();
+    LogStore::open(&Environment::system(), dir.path(), tiny_options())
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
+    LogStore::open(&Environment::system(), dir.path(), options).unwrap().close().await.unwrap();
 }
 
 /// A whole record of zeros must not look like one that never arrived.
 #[tokio::test]
 async fn a_flipped_bit_among_zeros_is_refused() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     store.blocking_append([entry(1, vec![0; 1600])]).await.unwrap();
     let model = Model::observe(&mut store).await;
     store.close().await.unwrap();

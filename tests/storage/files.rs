@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::Proposal;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogError, LogStore, Options};
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
@@ -32,7 +33,7 @@ pub fn entry(index: u64, payload: Vec<u8>) -> Entry {
 /// A log of several small segments and what it holds.
 pub async fn small_log(seed: u64, steps: usize) -> (Files, Model) {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     let load = Load::new(seed, &Model::default(), 1001);
     let mut run = Run::new(&mut store, Model::default(), load, |_| {});
     for _ in 0..steps {
@@ -47,7 +48,7 @@ pub async fn small_log(seed: u64, steps: usize) -> (Files, Model) {
 
 /// What a log holds, or why it does not open.
 pub async fn open(dir: &Path) -> Result<Model, LogError> {
-    let mut store = LogStore::open(dir, tiny_options())?;
+    let mut store = LogStore::open(&Environment::system(), dir, tiny_options())?;
     let model = Model::observe(&mut store).await;
     store.close().await?;
     Ok(model)
@@ -85,13 +86,13 @@ pub fn used_bytes(content: &[u8]) -> usize {
 #[tokio::test]
 async fn segments_that_come_back_after_a_purge_are_removed() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     for index in 1..=20 {
         store.blocking_append([entry(index, vec![1; 900])]).await.unwrap();
     }
     store.close().await.unwrap();
     let before = read(dir.path());
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     store.purge(log_id(1, 18)).await.unwrap();
     store.save_vote(&Vote::new(1, 1)).await.unwrap();
     let model = Model::observe(&mut store).await;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::LogStore;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -26,7 +27,8 @@ async fn a_killed_process_loses_nothing_acknowledged() {
     let mut rng = StdRng::seed_from_u64(seed("kill"));
     let mut ledger = Ledger::default();
     for _ in 0..KILLS {
-        let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+        let mut store =
+            LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
         let found = Model::observe(&mut store).await;
         ledger.check(&found);
         store.close().await.unwrap();
@@ -73,7 +75,8 @@ fn run_and_kill(dir: &Path, load_seed: u64, answers: usize) -> usize {
 async fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
     assert!(fs::exists(&dir).unwrap());
-    let mut store = LogStore::open(Path::new(&dir), small_options()).unwrap();
+    let mut store =
+        LogStore::open(&Environment::system(), Path::new(&dir), small_options()).unwrap();
     let found = Model::observe(&mut store).await;
     let load = Load::new(seed("child"), &found, ENTRY_BYTES_MAX);
     let mut run = Run::new(&mut store, found, load, |number| {

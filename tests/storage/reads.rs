@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use mcp_state_sidecar::store::raft::consensus::entry::{Entry, Vote, log_id};
 use mcp_state_sidecar::store::raft::consensus::types::Proposal;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage, RaftLogStorageExt};
@@ -25,7 +26,7 @@ fn entries(range: std::ops::RangeInclusive<u64>, bytes: usize) -> Vec<Entry> {
 #[tokio::test]
 async fn an_entry_is_read_before_it_is_durable_and_after() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     let all = entries(1..=400, 1000);
     for part in all.chunks(7) {
         let last = part.last().unwrap().log_id;
@@ -38,7 +39,7 @@ async fn an_entry_is_read_before_it_is_durable_and_after() {
     // Of 400 KB, the cache keeps 32: most come from disk.
     assert_eq!(store.try_get_log_entries(..).await.unwrap(), all);
     store.close().await.unwrap();
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     assert_eq!(store.try_get_log_entries(..).await.unwrap(), all);
     assert_eq!(store.try_get_log_entries(390..=395).await.unwrap(), all[389..395]);
     let streamed: Vec<Entry> = store
@@ -56,7 +57,7 @@ async fn an_entry_is_read_before_it_is_durable_and_after() {
 #[tokio::test]
 async fn a_read_is_bounded_by_bytes_and_never_empty() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     store.blocking_append(entries(1..=40, 1000)).await.unwrap();
     store.blocking_append([entry(1, 41, 50_000)]).await.unwrap();
     let mut reader = store.get_log_reader().await;
@@ -71,7 +72,7 @@ async fn a_read_is_bounded_by_bytes_and_never_empty() {
 async fn an_entry_written_anew_after_a_truncate_is_the_one_read() {
     let dir = folder();
     let options = Options { cache_bytes: 0, ..small_options() };
-    let mut store = LogStore::open(dir.path(), options.clone()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), options.clone()).unwrap();
     for round in 1..=50 {
         // All three wait in the queue together.
         store.append(entries(1..=3, 500), IOFlushed::noop()).await.unwrap();
@@ -89,7 +90,7 @@ async fn an_entry_written_anew_after_a_truncate_is_the_one_read() {
 #[tokio::test]
 async fn a_purge_frees_the_disk_and_keeps_the_rest() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     store.save_vote(&Vote::new(3, 2)).await.unwrap();
     for part in entries(1..=400, 5000).chunks(5) {
         store.blocking_append(part.to_vec()).await.unwrap();
@@ -103,7 +104,7 @@ async fn a_purge_frees_the_disk_and_keeps_the_rest() {
         std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(store.stats().disk_bytes(), on_disk);
     assert!(on_disk < 300 << 10, "{on_disk} bytes stay on disk");
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     assert_eq!(store.read_vote().await.unwrap(), Some(Vote::new(3, 2)));
     assert_eq!(store.read_committed().await.unwrap(), Some(log_id(1, 400)));
     let state = store.get_log_state().await.unwrap();
@@ -115,7 +116,7 @@ async fn a_purge_frees_the_disk_and_keeps_the_rest() {
 #[tokio::test]
 async fn a_gap_is_refused_and_a_closed_log_refuses_all() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), small_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), small_options()).unwrap();
     store.blocking_append(entries(1..=3, 10)).await.unwrap();
     let error = store.append([entry(1, 5, 10)], IOFlushed::noop()).await.unwrap_err();
     assert_eq!(error.to_string(), "entry 1.5 cannot follow entry 1.3");
@@ -130,7 +131,7 @@ async fn a_gap_is_refused_and_a_closed_log_refuses_all() {
 async fn an_entry_that_changed_on_disk_is_not_given_out() {
     let dir = folder();
     let options = Options { cache_bytes: 0, ..small_options() };
-    let mut store = LogStore::open(dir.path(), options).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), options).unwrap();
     store.blocking_append(entries(1..=2, 700)).await.unwrap();
     let segment = dir.path().join("0000000000000001.wal");
     let file = std::fs::File::options().read(true).write(true).open(segment).unwrap();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::{Stream, TryStreamExt};
 use mcp_state_sidecar::store::raft::consensus::entry::LogId;
 use mcp_state_sidecar::store::raft::consensus::types::{ApplyResponse, TypeConfig};
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::{LogStore, Options};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::entry::RaftPayload;
@@ -94,7 +95,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { segment_bytes: 1 << 20, ..Options::default() };
-        let store = LogStore::open(dir.path(), options).unwrap();
+        let store = LogStore::open(&Environment::system(), dir.path(), options).unwrap();
         Ok((dir, store, Machine::default()))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::log::LogStore;
 use openraft::storage::RaftLogStorageExt;
 use rand::rngs::StdRng;
@@ -25,7 +26,7 @@ struct Pair {
 /// Writes a first record that sets where the last begins, and the last one.
 async fn written(first_bytes: usize, last: Vec<u8>) -> Pair {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     store.blocking_append([entry(1, vec![7; first_bytes])]).await.unwrap();
     let before = (read(dir.path()), Model::observe(&mut store).await);
     store.blocking_append([entry(2, last)]).await.unwrap();
@@ -82,7 +83,7 @@ async fn a_log_goes_on_where_a_torn_record_was() {
     content[1024..1536].fill(0);
     let dir = folder();
     fs::write(dir.path().join(name), &content).unwrap();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     assert_eq!(Model::observe(&mut store).await, pair.before.1);
     store.blocking_append([entry(2, vec![2; 50])]).await.unwrap();
     let went_on = Model::observe(&mut store).await;
@@ -94,7 +95,7 @@ async fn a_log_goes_on_where_a_torn_record_was() {
 #[tokio::test]
 async fn a_hole_before_a_valid_record_is_refused() {
     let dir = folder();
-    let mut store = LogStore::open(dir.path(), tiny_options()).unwrap();
+    let mut store = LogStore::open(&Environment::system(), dir.path(), tiny_options()).unwrap();
     for index in 1..=3 {
         store.blocking_append([entry(index, vec![1; 600])]).await.unwrap();
     }

@@ -9,15 +9,15 @@
 //! archive/     history, which can be fetched again from a peer
 //! ```
 
-use std::io::{self, Write};
+use std::fs::TryLockError;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-#[cfg(not(feature = "simulation"))]
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::consensus::types::NodeId;
-use super::disk::{self, File, OpenOptions};
+use super::host::{Disk, DiskFile, OpenMode};
 use crate::machine::Chain;
 
 /// The format that this version writes, and the newest that it reads.
@@ -25,10 +25,11 @@ const FORMAT: u32 = 1;
 
 /// A node's folder, locked for as long as this lives.
 pub struct DataDir {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     identity: NodeFile,
     is_new: bool,
-    _lock: Option<File>,
+    _lock: Option<Arc<dyn DiskFile>>,
 }
 
 /// What is written in `node.toml`.
@@ -89,42 +90,49 @@ pub enum DataDirError {
 impl DataDir {
     /// Opens the folder for `node_id` of `cluster_name`, making it where there
     /// is none.
-    pub fn open(root: &Path, cluster_name: &str, node_id: NodeId) -> Result<DataDir, DataDirError> {
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        root: &Path,
+        cluster_name: &str,
+        node_id: NodeId,
+    ) -> Result<DataDir, DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
-        disk::create_dir_all(root).map_err(io)?;
-        let lock = lock(root)?;
+        disk.create_dir_all(root).map_err(io)?;
+        let lock = lock(&**disk, root)?;
         let cluster_name = cluster_name.to_owned();
         let asked = NodeFile { cluster_name, node_id, ..NodeFile::blank() };
-        let (identity, is_new) = match disk::read_to_string(root.join("node.toml")) {
+        let (identity, is_new) = match read_node_file(&**disk, root) {
             Ok(text) => (asked.check(root, &text)?, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (asked, true),
             Err(error) => return Err(io(error)),
         };
         for folder in ["log", "snapshots", "archive"] {
-            disk::create_dir_all(root.join(folder)).map_err(io)?;
+            disk.create_dir_all(&root.join(folder)).map_err(io)?;
         }
-        Ok(DataDir { root: root.to_owned(), identity, is_new, _lock: Some(lock) })
+        let (disk, root) = (disk.clone(), root.to_owned());
+        Ok(DataDir { disk, root, identity, is_new, _lock: Some(lock) })
     }
 
     /// Opens the folder of a node that does not run, whosever it is. Nothing in
     /// it is changed, so it may lie on a disk that takes no writes.
-    pub fn open_at_rest(root: &Path) -> Result<DataDir, DataDirError> {
+    pub fn open_at_rest(disk: &Arc<dyn Disk>, root: &Path) -> Result<DataDir, DataDirError> {
         let io = |source| DataDirError::Io { path: root.to_owned(), source };
-        let text = match disk::read_to_string(root.join("node.toml")) {
+        let text = match read_node_file(&**disk, root) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(DataDirError::NoNode { path: root.to_owned() });
             }
             Err(error) => return Err(io(error)),
         };
-        let lock = match File::open(root.join("lock")) {
-            Ok(file) => Some(held(root, file)?),
+        let lock = match disk.open(&root.join("lock"), OpenMode::Read) {
+            Ok(file) => Some(locked(root, file)?),
             // A copy without it, which no node has opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io(error)),
         };
         let identity = NodeFile::parse(root, &text)?;
-        Ok(DataDir { root: root.to_owned(), identity, is_new: false, _lock: lock })
+        let (disk, root) = (disk.clone(), root.to_owned());
+        Ok(DataDir { disk, root, identity, is_new: false, _lock: lock })
     }
 
     /// The cluster whose node this folder belongs to.
@@ -157,7 +165,7 @@ impl DataDir {
     pub fn retire(&self) -> Result<(), DataDirError> {
         let removed = NodeFile { removed: true, ..self.identity.clone() };
         let io = |source| DataDirError::Io { path: self.root.clone(), source };
-        removed.write(&self.root).map_err(io)
+        removed.write(&*self.disk, &self.root).map_err(io)
     }
 
     /// Says from which state the folder is made, before [`DataDir::inscribe`].
@@ -181,12 +189,12 @@ impl DataDir {
         }
         if self.identity.incarnation == 0 {
             self.identity.incarnation = incarnation;
-            self.identity.write(&self.root).map_err(io)?;
+            self.identity.write(&*self.disk, &self.root).map_err(io)?;
         }
         if self.is_new {
             // The folder itself may be new, and with its name all in it would go.
             let root = std::path::absolute(&self.root).map_err(io)?;
-            root.parent().map_or(Ok(()), disk::sync_dir).map_err(io)?;
+            root.parent().map_or(Ok(()), |parent| self.disk.sync_dir(parent)).map_err(io)?;
             self.is_new = false;
         }
         Ok(())
@@ -208,32 +216,29 @@ impl DataDir {
     }
 }
 
+/// Draws a number for a folder's incarnation: never 0, and one that TOML can
+/// hold.
+pub(super) fn draw_incarnation(random: fn() -> u64) -> u64 {
+    (random() >> 1).max(1)
+}
+
 /// Takes the lock of a folder, for as long as the file is open.
-pub(super) fn lock(root: &Path) -> Result<File, DataDirError> {
+pub(super) fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, DataDirError> {
     let io = |source| DataDirError::Io { path: root.to_owned(), source };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(root.join("lock"))
-        .map_err(io)?;
-    held(root, file)
+    locked(root, disk.open(&root.join("lock"), OpenMode::Create).map_err(io)?)
 }
 
-#[cfg(feature = "simulation")]
-fn held(_root: &Path, file: File) -> Result<File, DataDirError> {
-    // A simulated disk has one host.
-    Ok(file)
-}
-
-#[cfg(not(feature = "simulation"))]
-fn held(root: &Path, file: File) -> Result<File, DataDirError> {
-    let io = |source| DataDirError::Io { path: root.to_owned(), source };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+fn locked(root: &Path, file: Arc<dyn DiskFile>) -> Result<Arc<dyn DiskFile>, DataDirError> {
+    match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: root.to_owned() }),
-        Err(error) => Err(io(error.into())),
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: root.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: root.to_owned(), source }),
     }
+}
+
+fn read_node_file(disk: &dyn Disk, root: &Path) -> io::Result<String> {
+    let bytes = disk.read(&root.join("node.toml"))?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 impl NodeFile {
@@ -281,14 +286,14 @@ impl NodeFile {
     }
 
     /// Written aside, synced and renamed, so that it is there whole or not at all.
-    fn write(&self, root: &Path) -> io::Result<()> {
+    fn write(&self, disk: &dyn Disk, root: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
         let aside = root.join("node.toml.new");
-        let mut file = File::create(&aside)?;
-        file.write_all(text.as_bytes())?;
+        let file = disk.open(&aside, OpenMode::Replace)?;
+        file.write_all_at(text.as_bytes(), 0)?;
         file.sync_all()?;
-        disk::rename(aside, root.join("node.toml"))?;
-        disk::sync_dir(root)
+        disk.rename(&aside, &root.join("node.toml"))?;
+        disk.sync_dir(root)
     }
 }
 
@@ -297,38 +302,43 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::store::raft::host::SystemDisk;
 
     #[test]
     fn one_process_one_node_one_format() {
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         let dir = tempfile::tempdir().unwrap();
-        let mut held = DataDir::open(dir.path(), "c", 1).unwrap();
+        let mut held = DataDir::open(&disk, dir.path(), "c", 1).unwrap();
         assert!(held.is_new());
         held.inscribe(7, true).unwrap();
-        assert!(matches!(DataDir::open(dir.path(), "c", 1), Err(DataDirError::InUse { .. })));
+        assert!(matches!(
+            DataDir::open(&disk, dir.path(), "c", 1),
+            Err(DataDirError::InUse { .. })
+        ));
         drop(held);
-        let mut again = DataDir::open(dir.path(), "c", 1).unwrap();
+        let mut again = DataDir::open(&disk, dir.path(), "c", 1).unwrap();
         again.inscribe(8, false).unwrap();
         assert_eq!((again.is_new(), again.incarnation(), again.is_founder()), (false, 7, true));
         drop(again);
         for (cluster, node) in [("c", 2), ("d", 1)] {
-            let refused = DataDir::open(dir.path(), cluster, node).err().unwrap();
+            let refused = DataDir::open(&disk, dir.path(), cluster, node).err().unwrap();
             assert!(matches!(refused, DataDirError::Foreign { .. }), "{refused}");
         }
         let newer = "format = 2\ncluster_name = \"c\"\nnode_id = 1\n";
         fs::write(dir.path().join("node.toml"), newer).unwrap();
-        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        let refused = DataDir::open(&disk, dir.path(), "c", 1).err().unwrap();
         assert!(matches!(refused, DataDirError::TooNew { found: 2, .. }), "{refused}");
         let older = "format = 1\ncluster_name = \"c\"\nnode_id = 1\n";
         fs::write(dir.path().join("node.toml"), older).unwrap();
-        let mut opened = DataDir::open(dir.path(), "c", 1).unwrap();
+        let mut opened = DataDir::open(&disk, dir.path(), "c", 1).unwrap();
         opened.inscribe(9, true).unwrap();
         assert_eq!((opened.incarnation(), opened.is_founder()), (9, false));
         opened.retire().unwrap();
         drop(opened);
-        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        let refused = DataDir::open(&disk, dir.path(), "c", 1).err().unwrap();
         assert!(matches!(refused, DataDirError::Removed { node: 1, .. }), "{refused}");
         fs::write(dir.path().join("node.toml"), "format = ").unwrap();
-        let refused = DataDir::open(dir.path(), "c", 1).err().unwrap();
+        let refused = DataDir::open(&disk, dir.path(), "c", 1).err().unwrap();
         assert!(matches!(refused, DataDirError::Damaged { .. }), "{refused}");
     }
 }

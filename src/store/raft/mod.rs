@@ -38,20 +38,17 @@
 //! | [`history`] | events: recent ones in memory, all of them in the archive |
 //! | [`offline`] | export, seed and recovery of a whole state |
 //! | `data_dir` | the folder of one node, and its lock |
-//! | `disk`, `blocking` | files, and calls that block a thread |
+//! | [`host`] | what a node takes from its host: disk, threads, connections, time |
 
 mod background;
-mod blocking;
 pub mod clock;
 pub mod consensus;
 mod data_dir;
-mod disk;
 pub mod history;
+pub mod host;
 pub mod log;
 pub mod membership;
 pub mod offline;
-#[cfg(feature = "simulation")]
-pub mod planted;
 pub mod rpc;
 pub mod snapshot;
 mod start;

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::background::{bound_log, watch_readiness};
-use super::blocking::blocking;
 use super::clock::cluster_clock::ClusterClock;
 use super::clock::peer_status::PeerStatuses;
 use super::consensus::applied::LatestState;
@@ -25,10 +24,11 @@ use super::consensus::session::ProposerSession;
 use super::consensus::state_machine::StateMachine;
 use super::consensus::types::{NodeId, Peer};
 use super::consensus::write::Proposer;
-use super::data_dir::{DataDir, DataDirError};
+use super::data_dir::{DataDir, DataDirError, draw_incarnation};
 use super::history::archive::{self, Archive, ArchiveError};
 use super::history::peer_source::PeerHistorySource;
 use super::history::{self, History};
+use super::host::Environment;
 use super::log::{self, LogError, LogStore};
 use super::membership::admin::ClusterAdmin;
 use super::membership::tasks::MembershipTasks;
@@ -39,7 +39,6 @@ use super::snapshot::file;
 use super::snapshot::folder::SnapshotDir;
 use super::store::RaftStore;
 use crate::machine::Meta;
-use crate::store::clock::Clock;
 
 /// What a node must know to start.
 #[derive(Clone, Debug)]
@@ -73,12 +72,6 @@ impl Options {
     fn is_founder(&self) -> bool {
         self.members.contains_key(&self.node_id)
     }
-}
-
-/// A random number for a folder's incarnation: never 0, and one that TOML can
-/// hold.
-pub(super) fn draw_incarnation() -> u64 {
-    rand::random_range(1..=i64::MAX as u64)
 }
 
 /// The gRPC service that a node's peers call.
@@ -115,31 +108,36 @@ impl RaftStore {
     ///
     /// When its folder is in use, damaged or belongs to another node, or when a
     /// setting is wrong. Nothing that the folder holds has changed then.
-    pub async fn start(options: Options, clock: Clock) -> Result<Started, StartError> {
-        let (dir, log) = open_folder(&options)?;
-        let peering = Peering::new(&options, &dir)?;
-        let archive = open_archive(&dir).await?;
-        let replica = Replica::start(&options, &dir, log.clone(), archive, &peering).await?;
+    pub async fn start(options: Options, environment: Environment) -> Result<Started, StartError> {
+        let (dir, log) = open_folder(&options, &environment)?;
+        let peering = Peering::new(&options, &dir, &environment)?;
+        let archive = open_archive(&dir, &environment).await?;
+        let replica =
+            Replica::start(&options, &environment, &dir, log.clone(), archive, &peering).await?;
         replica.found_or_wait(&options).await?;
-        Ok(assemble(options, clock, dir, log, peering, replica))
+        Ok(assemble(options, environment, dir, log, peering, replica))
     }
 }
 
 /// Opens the folder and its log, and records whose folder it is.
-fn open_folder(options: &Options) -> Result<(DataDir, LogStore), StartError> {
-    let mut dir = DataDir::open(&options.data_dir, &options.cluster_name, options.node_id)?;
-    file::remove_leftovers(&dir.snapshots()).map_err(StartError::Snapshots)?;
+fn open_folder(
+    options: &Options,
+    environment: &Environment,
+) -> Result<(DataDir, LogStore), StartError> {
+    let (disk, cluster) = (&environment.disk, &options.cluster_name);
+    let mut dir = DataDir::open(disk, &options.data_dir, cluster, options.node_id)?;
+    file::remove_leftovers(&**disk, &dir.snapshots()).map_err(StartError::Snapshots)?;
     // A folder that was used before and has no log has lost it.
     let log_options = log::Options { must_exist: !dir.is_new(), ..options.log.clone() };
-    let log = LogStore::open(&dir.log(), log_options)?;
-    dir.inscribe(draw_incarnation(), options.is_founder())?;
+    let log = LogStore::open(environment, &dir.log(), log_options)?;
+    dir.inscribe(draw_incarnation(environment.random), options.is_founder())?;
     Ok((dir, log))
 }
 
-async fn open_archive(dir: &DataDir) -> Result<Archive, StartError> {
-    let folder = dir.archive();
-    let opening = blocking(move || Ok(Archive::open(folder, archive::Options::default()))).await;
-    let (archive, opened) = opening.map_err(setting)??;
+async fn open_archive(dir: &DataDir, environment: &Environment) -> Result<Archive, StartError> {
+    let (folder, host) = (dir.archive(), environment.clone());
+    let opening = move || Ok(Archive::open(&host, folder, archive::Options::default()));
+    let (archive, opened) = environment.blocking(opening).await.map_err(setting)??;
     if let Some(damage) = opened.damage {
         tracing::warn!(damage, "the history archive begins anew and is fetched from peers");
     }
@@ -154,7 +152,11 @@ struct Peering {
 }
 
 impl Peering {
-    fn new(options: &Options, dir: &DataDir) -> Result<Peering, StartError> {
+    fn new(
+        options: &Options,
+        dir: &DataDir,
+        environment: &Environment,
+    ) -> Result<Peering, StartError> {
         let secret = options.secret.as_deref();
         let membership = MembershipView::default();
         let mut identity = PeerIdentity::new(options.cluster_name.clone(), options.node_id, secret)
@@ -165,7 +167,11 @@ impl Peering {
         if dir.is_founder() {
             identity = identity.with_seed(dir.seed());
         }
-        let network = PeerNetwork::new(identity.clone(), rpc::Options::default());
+        let network = PeerNetwork::with_dial(
+            identity.clone(),
+            rpc::Options::default(),
+            environment.dial.clone(),
+        );
         Ok(Peering { identity, membership, network })
     }
 }
@@ -182,6 +188,7 @@ impl Replica {
     /// Starts openraft, which installs the newest snapshot and applies the log.
     async fn start(
         options: &Options,
+        environment: &Environment,
         dir: &DataDir,
         log: LogStore,
         archive: Archive,
@@ -192,9 +199,14 @@ impl Replica {
         let history =
             History::start(archive, source.clone(), &Meta::default(), history::Options::default());
         let state = Arc::new(LatestState::new());
-        let snapshots = SnapshotDir::new(dir.snapshots());
-        let machine =
-            StateMachine::new(state.clone(), history.clone(), snapshots, membership.clone());
+        let snapshots = SnapshotDir::new(environment, dir.snapshots());
+        let machine = StateMachine::new(
+            environment.clone(),
+            state.clone(),
+            history.clone(),
+            snapshots,
+            membership.clone(),
+        );
         let config = options.consensus.config(&options.cluster_name).map_err(setting)?;
         let raft = RaftHandle::new(options.node_id, config, network.clone(), log, machine)
             .await
@@ -224,7 +236,7 @@ impl Replica {
 /// Connects the parts of a node, and starts the tasks that run beside it.
 fn assemble(
     options: Options,
-    clock: Clock,
+    environment: Environment,
     dir: DataDir,
     log: LogStore,
     peering: Peering,
@@ -232,13 +244,14 @@ fn assemble(
 ) -> Started {
     let Peering { identity, membership, network } = peering;
     let Replica { raft, leadership, state, history } = replica;
-    let (cluster_clock, peer_statuses) = (ClusterClock::new(clock), PeerStatuses::default());
+    let (cluster_clock, peer_statuses) =
+        (ClusterClock::new(environment.clock.clone()), PeerStatuses::default());
     let proposer = Arc::new(Proposer {
         raft: raft.clone(),
         leadership: leadership.clone(),
         cluster_clock: cluster_clock.clone(),
         state: state.clone(),
-        session: ProposerSession::new(rand::random()),
+        session: ProposerSession::new((environment.random)()),
         forwarder: Forwarder::new(network.clone()),
         state_bytes_max: options.state_bytes_max,
         peer_statuses: peer_statuses.clone(),
@@ -277,7 +290,8 @@ fn assemble(
         spawn(peer_statuses.clone().poll(leadership, network, cluster_clock)),
     ];
     let handler = NodeHandler { proposer: proposer.clone(), history: history.clone() };
-    let peers = peer_service(raft.clone(), Arc::new(handler), identity, dir.snapshots());
+    let peers =
+        peer_service(raft.clone(), Arc::new(handler), identity, environment, dir.snapshots());
     let store = RaftStore {
         cluster_name: options.cluster_name,
         url: options.url,

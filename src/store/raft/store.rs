@@ -15,6 +15,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::clock::peer_status::PeerStatuses;
 use super::consensus::applied::{AppliedState, LatestState};
+use super::consensus::entry::LogId;
 use super::consensus::health;
 use super::consensus::leadership::{Leader, Leadership, RaftHandle};
 use super::consensus::read::ReadBarrier;
@@ -25,11 +26,10 @@ use super::log::LogStore;
 use super::membership::admin::ClusterAdmin;
 use super::membership::view::Expelled;
 use super::offline::export::ExportSource;
-#[cfg(feature = "simulation")]
-use super::planted;
 use crate::machine::{Question, Reply, Revision, answer, lookup};
 use crate::store::cluster::Cluster;
 use crate::store::export::Export;
+use crate::store::tables::Tables;
 use crate::store::{Answered, Consistency, Health, Request, Store, StoreError};
 
 /// How long a leader that stops waits for another node to take over.
@@ -169,10 +169,6 @@ impl RaftStore {
     /// clock has passed every deadline that had passed by then.
     async fn linearizable_state(&self, deadline: Instant) -> Result<Arc<AppliedState>, StoreError> {
         let _call = self.begin_call()?;
-        #[cfg(feature = "simulation")]
-        if planted::is(planted::Bug::ReadUnconfirmed) {
-            return Ok(self.state.load());
-        }
         let time = self.read_barrier.pass(deadline).await?;
         let state = self.state.load();
         let Ok(due) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
@@ -186,11 +182,9 @@ impl RaftStore {
         Ok(self.state.load())
     }
 
-    /// What this node has applied: its last entry and the state after it.
-    #[cfg(feature = "simulation")]
-    pub fn applied(
-        &self,
-    ) -> (Option<super::consensus::entry::LogId>, crate::store::tables::Tables) {
+    /// The last log entry that this node has applied, and the state after it:
+    /// for comparing replicas.
+    pub fn applied(&self) -> (Option<LogId>, Tables) {
         let applied = self.state.load();
         (applied.log_id, applied.tables.clone())
     }

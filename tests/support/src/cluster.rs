@@ -12,6 +12,7 @@ use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft::consensus::options;
 use mcp_state_sidecar::store::raft::consensus::types::NodeId;
 use mcp_state_sidecar::store::raft::consensus::types::Peer;
+use mcp_state_sidecar::store::raft::host::Environment;
 use mcp_state_sidecar::store::raft::{Options, RaftStore, StartError, Started, log, rpc};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -62,7 +63,8 @@ impl Running {
     ) -> Result<Running, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let starting = runtime.spawn(async move {
-            let Started { store, peers } = RaftStore::start(options, clock).await?;
+            let environment = Environment { clock, ..Environment::system() };
+            let Started { store, peers } = RaftStore::start(options, environment).await?;
             let server = rpc::server_builder(Duration::from_secs(2)).add_service(peers);
             tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
             Ok(store)

@@ -15,8 +15,8 @@ use super::entry::{Entry, LogId};
 use super::types::{ApplyResponse, NodeId, Proposal, TypeConfig};
 use crate::codec;
 use crate::machine::{self, Decision, Reply};
-use crate::store::raft::blocking::blocking;
 use crate::store::raft::history::History;
+use crate::store::raft::host::Environment;
 use crate::store::raft::membership::view::MembershipView;
 use crate::store::raft::snapshot::file::SnapshotFile;
 use crate::store::raft::snapshot::folder::{self, Builder, Meta, Snapshot, SnapshotDir};
@@ -29,6 +29,7 @@ const PUBLISH_ENTRIES_MAX: usize = 128;
 
 /// The state machine to which openraft applies entries.
 pub struct StateMachine {
+    environment: Environment,
     state: Arc<LatestState>,
     applied: AppliedState,
     membership: StoredMembershipOf<TypeConfig>,
@@ -44,12 +45,14 @@ impl StateMachine {
     /// An empty state machine. Openraft first installs the newest snapshot in it and
     /// applies the log that follows.
     pub fn new(
+        environment: Environment,
         state: Arc<LatestState>,
         history: History,
         snapshots: SnapshotDir,
         view: MembershipView,
     ) -> StateMachine {
         StateMachine {
+            environment,
             state,
             applied: AppliedState::default(),
             membership: StoredMembershipOf::<TypeConfig>::default(),
@@ -120,15 +123,7 @@ pub(crate) fn apply_proposal(
 ) -> io::Result<Decision> {
     let envelope = codec::decode_envelope(&proposal.0)
         .map_err(|error| io::Error::other(format!("log entry {log_id}: {error}")))?;
-    #[cfg(feature = "simulation")]
-    let mut envelope = envelope;
-    #[cfg(feature = "simulation")]
-    crate::store::raft::planted::before(&mut envelope);
     let Ok(decision) = machine::decide(&envelope, tables);
-    #[cfg(feature = "simulation")]
-    let mut decision = decision;
-    #[cfg(feature = "simulation")]
-    crate::store::raft::planted::after(&mut decision);
     tables.apply(&decision);
     Ok(decision)
 }
@@ -179,7 +174,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> Result<(), io::Error> {
         let (dir, meta) = (self.snapshots.clone(), meta.clone());
         let membership = meta.last_membership.clone();
-        let read = blocking(move || {
+        let read = self.environment.blocking(move || {
             // Read it first, so that a damaged file does not replace the old one.
             let applied = folder::read(&snapshot)?;
             dir.adopt(&meta, snapshot).map(|_| applied)
@@ -194,6 +189,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         let dir = self.snapshots.clone();
-        blocking(move || dir.newest()).await
+        self.environment.blocking(move || dir.newest()).await
     }
 }

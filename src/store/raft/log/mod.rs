@@ -37,6 +37,7 @@ mod record;
 mod recovery;
 mod replay;
 mod segment;
+mod segment_dir;
 mod segment_pool;
 mod state;
 mod stats;

@@ -1,12 +1,13 @@
 //! The writer's queue: requests in the order they were made, taken in groups
 //! that share one record and one sync. Doing them is the writer's.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use openraft::storage::IOFlushed;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::timeout;
 
 use super::error::LogError;
 use super::index::{AppendTicket, LogIndex};
@@ -81,21 +82,23 @@ impl Group {
     /// Waits for a request and takes those behind it.
     ///
     /// With `idle_after` given, a group without requests comes after that time.
-    pub fn gather(requests: &Receiver<LogRequest>, idle_after: Option<Duration>) -> Self {
+    pub async fn gather(
+        requests: &mut UnboundedReceiver<LogRequest>,
+        idle_after: Option<Duration>,
+    ) -> Self {
         let first = match idle_after {
-            Some(time) => requests.recv_timeout(time),
-            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(time) => timeout(time, requests.recv()).await,
+            None => Ok(requests.recv().await),
         };
         let mut group = Self::default();
         let mut bytes = 0;
-        let mut next = match first {
-            Ok(request) => Some(request),
-            Err(error) => {
-                group.settle = true;
-                group.ends = error == RecvTimeoutError::Disconnected;
-                None
-            }
-        };
+        let mut next = first.unwrap_or_else(|_idle| {
+            group.settle = true;
+            None
+        });
+        if next.is_none() && !group.settle {
+            (group.settle, group.ends) = (true, true);
+        }
         while let Some(request) = next.take() {
             bytes += request.bytes;
             match request.work {

@@ -5,15 +5,17 @@
 //! missing or changed is refused.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::error::LogError;
 use super::reader::load;
 use super::recovery::{first_of_last_run, must_be_blank};
 use super::replay::LogReplay;
-use super::segment::{self, Segment};
+use super::segment_dir::SegmentDir;
 use super::tail::SegmentTail;
 use super::{Options, SegmentNumber};
 use crate::store::raft::consensus::entry::{Entry, LogId};
+use crate::store::raft::host::{Disk, OpenMode};
 
 /// What the log in a folder holds.
 pub struct ReadOnlyLog {
@@ -25,20 +27,21 @@ impl ReadOnlyLog {
     ///
     /// # Errors
     /// When anything acknowledged is missing or changed, or the disk fails.
-    pub fn read(dir: &Path) -> Result<ReadOnlyLog, LogError> {
-        let numbers = segment::present(dir)?;
+    pub fn read(disk: &Arc<dyn Disk>, dir: &Path) -> Result<ReadOnlyLog, LogError> {
+        let dir = SegmentDir::new(disk, dir);
+        let numbers = dir.list()?;
         if numbers.is_empty() {
-            let path = segment::path(dir, SegmentNumber::FIRST);
+            let path = dir.path(SegmentNumber::FIRST);
             let reason = "the folder has no segment, but this node had a log".into();
             return Err(LogError::Missing { path, reason });
         }
         let first = first_of_last_run(&numbers);
         let cache_bytes = Options::default().cache_bytes;
-        let mut replay = LogReplay::new(dir, first, cache_bytes, Segment::open_to_read);
+        let mut replay = LogReplay::new(&dir, first, cache_bytes, OpenMode::Read);
         for number in numbers.into_iter().filter(|number| *number >= first) {
             match replay.expects(number) {
                 true => replay.segment(number)?,
-                false => must_be_blank(dir, number)?,
+                false => must_be_blank(&dir, number)?,
             }
         }
         replay.check(first)?;

@@ -5,7 +5,6 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -17,13 +16,14 @@ use super::payload::{self, LogOperation};
 use super::queue::LogShared;
 use super::record;
 use super::segment::Segment;
-use crate::store::raft::blocking::blocking;
 use crate::store::raft::consensus::entry::{Entry, LogId, Vote, decode_entry};
 use crate::store::raft::consensus::types::TypeConfig;
+use crate::store::raft::host::Environment;
 
 /// Reads the log. Clones read the same log.
 #[derive(Clone, Debug)]
 pub struct LogReader {
+    pub(super) environment: Environment,
     pub(super) shared: Arc<LogShared>,
     /// What one read gives out, at least one entry.
     pub(super) read_bytes: u64,
@@ -38,7 +38,8 @@ impl LogReader {
             return sources.into_iter().map(load).collect();
         }
         // Refused when the runtime shuts down.
-        blocking(|| Ok(sources.into_iter().map(load).collect()))
+        self.environment
+            .blocking(|| Ok(sources.into_iter().map(load).collect()))
             .await
             .unwrap_or(Err(LogError::Closed))
     }

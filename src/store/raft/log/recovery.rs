@@ -4,21 +4,20 @@
 //! Promise: an opened log holds all that was acknowledged, and all it holds is
 //! durable; a log that cannot be so is refused with what is damaged.
 
-use std::path::Path;
-
 use prost::Message;
 
 use super::error::LogError;
 use super::index::LogIndex;
 use super::record::{RecordEncoder, RecordKind};
 use super::replay::{Active, LogReplay};
-use super::segment::{self, BODY, Segment};
+use super::segment::{BODY, Segment};
+use super::segment_dir::SegmentDir;
 use super::state::LogState;
 use super::stats::LogStats;
 use super::tail::{self, SegmentTail};
 use super::writer::append;
 use super::{Options, SegmentNumber};
-use crate::store::raft::disk;
+use crate::store::raft::host::OpenMode;
 
 /// A log that is ready to be written.
 pub(super) struct RecoveredLog {
@@ -36,15 +35,16 @@ pub(super) struct RecoveredLog {
 /// # Errors
 /// When anything acknowledged is missing or changed, or the disk fails.
 pub(super) fn recover(
-    dir: &Path,
+    dir: &SegmentDir,
     options: &Options,
     mask_seed: u64,
     stats: &LogStats,
 ) -> Result<RecoveredLog, LogError> {
-    let mut numbers = segment::list(dir)?;
+    dir.remove_unfinished()?;
+    let mut numbers = dir.list()?;
     if numbers.is_empty() {
         if options.must_exist {
-            let path = segment::path(dir, SegmentNumber::FIRST);
+            let path = dir.path(SegmentNumber::FIRST);
             let reason = "the folder has no segment, but this node had a log".into();
             return Err(LogError::Missing { path, reason });
         }
@@ -52,9 +52,9 @@ pub(super) fn recover(
         numbers.push(SegmentNumber::FIRST);
     }
     // A name that a killed process left in memory only must not vanish later.
-    segment::sync_dir(dir)?;
+    dir.sync()?;
     let first = first_of_last_run(&numbers);
-    let mut replay = LogReplay::new(dir, first, options.cache_bytes, Segment::open);
+    let mut replay = LogReplay::new(dir, first, options.cache_bytes, OpenMode::Write);
     let mut spare = None;
     for number in numbers.iter().copied().filter(|number| *number >= first) {
         if replay.expects(number) {
@@ -63,7 +63,7 @@ pub(super) fn recover(
             let next = number == replay.reached.next() && found.bytes == options.segment_bytes;
             match next {
                 true => spare = Some(found),
-                false => segment::remove(dir, number)?,
+                false => dir.remove(number)?,
             }
         }
     }
@@ -72,9 +72,9 @@ pub(super) fn recover(
     let recovered = finish(replay, spare, mask_seed, stats)?;
     // Now that what says so is durable.
     for number in numbers.into_iter().filter(|number| *number < oldest) {
-        segment::remove(dir, number)?;
+        dir.remove(number)?;
     }
-    segment::sync_dir(dir)?;
+    dir.sync()?;
     Ok(recovered)
 }
 
@@ -85,12 +85,12 @@ pub(super) fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
 }
 
 /// A segment behind the last one used: it must be blank, and is not needed.
-fn unused(dir: &Path, number: SegmentNumber) -> Result<Option<Segment>, LogError> {
+fn unused(dir: &SegmentDir, number: SegmentNumber) -> Result<Option<Segment>, LogError> {
     must_be_blank(dir, number)?;
-    match Segment::open(dir, number) {
+    match Segment::open(dir, number, OpenMode::Write) {
         Ok((segment, _)) => Ok(Some(segment)),
         Err(LogError::Damaged { .. }) => {
-            segment::remove(dir, number)?;
+            dir.remove(number)?;
             Ok(None)
         }
         Err(error) => Err(error),
@@ -98,13 +98,12 @@ fn unused(dir: &Path, number: SegmentNumber) -> Result<Option<Segment>, LogError
 }
 
 /// Sees that no record is in a segment behind the last one used.
-pub(super) fn must_be_blank(dir: &Path, number: SegmentNumber) -> Result<(), LogError> {
-    let path = segment::path(dir, number);
-    let content = disk::read(&path).map_err(|source| LogError::io("read", &path, source))?;
+pub(super) fn must_be_blank(dir: &SegmentDir, number: SegmentNumber) -> Result<(), LogError> {
+    let content = dir.read(number)?;
     let body = content.get(BODY as usize..).unwrap_or_default();
     if !tail::is_zero(body) {
         let reason = "there are bytes in a segment whose predecessor was still in use";
-        return Err(LogError::damaged(&path, BODY, reason));
+        return Err(LogError::damaged(&dir.path(number), BODY, reason));
     }
     Ok(())
 }

@@ -1,29 +1,27 @@
 //! Reads segments in order and follows what their records say, checking every
 //! byte that was acknowledged. What a bad end means is `tail`'s to judge.
 
-use std::path::{Path, PathBuf};
-
 use prost::Message;
 
 use super::error::LogError;
 use super::index::LogIndex;
 use super::payload::{self, LogOperation};
 use super::record::{self, HEADER_BYTES, RecordHeader, RecordKind};
-use super::segment::{self, BODY, Segment};
+use super::segment::{BODY, Segment};
+use super::segment_dir::SegmentDir;
 use super::state::LogState;
 use super::tail::{self, SegmentTail};
 use super::writer::locate;
 use super::{SegmentNumber, Seq};
 use crate::proto::record as message;
 use crate::store::raft::consensus::entry::{LogId, Vote, decode_entry};
-
-/// How a segment is opened: to be written on, or to be read alone.
-type Open = fn(&Path, SegmentNumber) -> Result<(Segment, Vec<u8>), LogError>;
+use crate::store::raft::host::OpenMode;
 
 /// Where reading stands.
 pub(super) struct LogReplay {
-    dir: PathBuf,
-    open: Open,
+    dir: SegmentDir,
+    /// Whether segments are to be written on, or to be read alone.
+    mode: OpenMode,
     pub state: LogState,
     pub index: LogIndex,
     /// The number of the next record and the checksum of the one before; none
@@ -52,10 +50,15 @@ pub(super) struct Last {
 
 impl LogReplay {
     /// A log that begins in segment `first`.
-    pub fn new(dir: &Path, first: SegmentNumber, cache_bytes_max: u64, open: Open) -> Self {
+    pub fn new(
+        dir: &SegmentDir,
+        first: SegmentNumber,
+        cache_bytes_max: u64,
+        mode: OpenMode,
+    ) -> Self {
         Self {
-            dir: dir.to_path_buf(),
-            open,
+            dir: dir.clone(),
+            mode,
             state: LogState::new(first),
             index: LogIndex::new(cache_bytes_max),
             position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
@@ -75,7 +78,7 @@ impl LogReplay {
     /// # Errors
     /// When anything acknowledged in it is missing or changed.
     pub fn segment(&mut self, number: SegmentNumber) -> Result<(), LogError> {
-        let (segment, content) = (self.open)(&self.dir, number)?;
+        let (segment, content) = Segment::open(&self.dir, number, self.mode)?;
         self.index.add_segment(segment.clone());
         self.reached = number;
         let mut at = BODY as usize;
@@ -192,7 +195,7 @@ impl LogReplay {
     /// Which one is missing.
     pub fn check(&self, first: SegmentNumber) -> Result<(), LogError> {
         let missing = |number, reason| {
-            let path = segment::path(&self.dir, number);
+            let path = self.dir.path(number);
             Err(LogError::Missing { path, reason })
         };
         if self.active.is_none() {

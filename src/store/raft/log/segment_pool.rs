@@ -1,19 +1,18 @@
-//! The thread that makes the next segment ahead of need and deletes old ones,
-//! so that neither stalls a commit. When to do either is the writer's to say.
+//! Makes the next segment ahead of need and deletes old ones, so that neither
+//! stalls a commit. The writer says when to do either.
 
-use std::path::{Path, PathBuf};
-#[cfg(not(feature = "simulation"))]
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::{Receiver, Sender, channel};
-#[cfg(not(feature = "simulation"))]
-use std::thread::JoinHandle;
+use futures::FutureExt;
+use tokio::sync::mpsc::{
+    Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
+};
 
 use super::SegmentNumber;
 use super::error::LogError;
-use super::segment::{self, Segment};
+use super::segment::Segment;
+use super::segment_dir::SegmentDir;
 use super::stats::LogStats;
+use crate::store::raft::host::Threads;
 
-#[cfg(not(feature = "simulation"))]
 /// Tasks that may wait: purges faster than the disk deletes then slow down.
 const TASKS_MAX: usize = 64;
 
@@ -22,12 +21,15 @@ enum SegmentTask {
     Remove(Vec<Segment>),
 }
 
-/// Makes and deletes segments on a thread of its own; ends when dropped.
+type MadeSegment = Result<Segment, LogError>;
+
+/// Makes and deletes segments beside the writer.
 #[derive(Debug)]
 pub(super) struct SegmentPool {
-    dir: PathBuf,
-    hands: PoolWorker,
-    made: Receiver<Result<Segment, LogError>>,
+    dir: SegmentDir,
+    tasks: Sender<SegmentTask>,
+    /// Ends once the last of the tasks is done. At most two segments wait in it.
+    made: UnboundedReceiver<MadeSegment>,
     /// A segment that an earlier run left ready.
     spare: Option<Segment>,
     stats: LogStats,
@@ -36,17 +38,24 @@ pub(super) struct SegmentPool {
 impl SegmentPool {
     /// # Errors
     /// When no thread can be started.
-    pub fn start(dir: &Path, spare: Option<Segment>, stats: LogStats) -> Result<Self, LogError> {
-        let (results, made) = channel();
-        let dir = dir.to_path_buf();
-        let hands = PoolWorker::hire(&dir, &stats, results)?;
-        Ok(Self { dir, hands, made, spare, stats })
+    pub fn start(
+        threads: &dyn Threads,
+        dir: &SegmentDir,
+        spare: Option<Segment>,
+        stats: LogStats,
+    ) -> Result<Self, LogError> {
+        let (tasks, queue) = channel(TASKS_MAX);
+        let (results, made) = unbounded_channel();
+        threads
+            .spawn("log-segments", serve(dir.clone(), stats.clone(), queue, results).boxed())
+            .map_err(|source| LogError::io("start the segment pool of", &dir.folder, source))?;
+        Ok(Self { dir: dir.clone(), tasks, made, spare, stats })
     }
 
     /// Asks for a segment, unless one was left ready; [`SegmentPool::take`] follows.
-    pub fn prepare(&mut self, number: SegmentNumber, bytes: u64) {
+    pub async fn prepare(&mut self, number: SegmentNumber, bytes: u64) {
         if self.spare.is_none() {
-            self.send(SegmentTask::Make { number, bytes });
+            self.send(SegmentTask::Make { number, bytes }).await;
         }
     }
 
@@ -54,117 +63,79 @@ impl SegmentPool {
     ///
     /// # Errors
     /// When it cannot be made, tried twice: room may have come since.
-    pub fn take(&mut self, number: SegmentNumber, bytes: u64) -> Result<Segment, LogError> {
+    pub async fn take(&mut self, number: SegmentNumber, bytes: u64) -> MadeSegment {
         let ready = match self.spare.take() {
             Some(spare) => Ok(spare),
-            None => self.receive(),
+            None => self.receive().await,
         };
         match ready {
             Ok(segment) if segment.bytes >= bytes => return Ok(segment),
             Ok(small) => self.stats.segment_went(small.bytes),
             Err(error) => tracing::warn!(%error, "no segment was ready; trying again"),
         }
-        self.send(SegmentTask::Make { number, bytes });
-        self.receive()
+        self.send(SegmentTask::Make { number, bytes }).await;
+        self.receive().await
     }
 
-    /// Deletes segments, some time.
-    pub fn remove(&mut self, segments: Vec<Segment>) {
+    /// Deletes segments some time.
+    pub async fn remove(&mut self, segments: Vec<Segment>) {
         if !segments.is_empty() {
-            self.send(SegmentTask::Remove(segments));
+            self.send(SegmentTask::Remove(segments)).await;
         }
     }
 
-    fn send(&self, task: SegmentTask) {
-        // A janitor that is gone shows in `receive`; deletions can wait for an open.
-        match &self.hands {
-            #[cfg(not(feature = "simulation"))]
-            PoolWorker::Thread { tasks: Some(tasks), .. } => _ = tasks.send(task),
-            #[cfg(not(feature = "simulation"))]
-            PoolWorker::Thread { tasks: None, .. } => {}
-            #[cfg(feature = "simulation")]
-            PoolWorker::OfTheCaller(results) => carry_out(&self.dir, &self.stats, task, results),
-        }
+    /// Returns once all tasks are done, after which the folder may be opened
+    /// again.
+    pub async fn close(self) {
+        let Self { tasks, mut made, .. } = self;
+        drop(tasks);
+        while made.recv().await.is_some() {}
     }
 
-    fn receive(&self) -> Result<Segment, LogError> {
-        let gone = |_| {
-            let source = std::io::Error::other("the janitor thread is gone");
-            LogError::io("make a segment in", &self.dir, source)
-        };
-        self.made.recv().map_err(gone)?
-    }
-}
-
-type PoolResults = Sender<Result<Segment, LogError>>;
-
-/// Who does the work.
-#[derive(Debug)]
-enum PoolWorker {
-    /// It ends when the last of the tasks is done.
-    #[cfg(not(feature = "simulation"))]
-    Thread { tasks: Option<SyncSender<SegmentTask>>, thread: Option<JoinHandle<()>> },
-    /// A simulation has no second thread: a task is done as it is sent.
-    #[cfg(feature = "simulation")]
-    OfTheCaller(PoolResults),
-}
-
-impl PoolWorker {
-    #[cfg(not(feature = "simulation"))]
-    fn hire(dir: &Path, stats: &LogStats, results: PoolResults) -> Result<PoolWorker, LogError> {
-        let (tasks, todo) = std::sync::mpsc::sync_channel(TASKS_MAX);
-        let (folder, stats) = (dir.to_path_buf(), stats.clone());
-        let work = move || {
-            todo.into_iter().for_each(|task| carry_out(&folder, &stats, task, &results));
-        };
-        let thread = std::thread::Builder::new()
-            .name("log-janitor".into())
-            .spawn(work)
-            .map_err(|source| LogError::io("start the janitor of", dir, source))?;
-        Ok(PoolWorker::Thread { tasks: Some(tasks), thread: Some(thread) })
+    async fn send(&self, task: SegmentTask) {
+        // If the pool's thread is gone, `receive` says so, and the next open
+        // makes up for deletions.
+        let _ = self.tasks.send(task).await;
     }
 
-    #[cfg(feature = "simulation")]
-    fn hire(_: &Path, _: &LogStats, results: PoolResults) -> Result<PoolWorker, LogError> {
-        Ok(PoolWorker::OfTheCaller(results))
+    async fn receive(&mut self) -> MadeSegment {
+        self.made.recv().await.unwrap_or_else(|| {
+            let source = std::io::Error::other("the thread that makes segments is gone");
+            Err(LogError::io("make a segment in", &self.dir.folder, source))
+        })
     }
 }
 
-#[cfg(not(feature = "simulation"))]
-impl Drop for PoolWorker {
-    fn drop(&mut self) {
-        let PoolWorker::Thread { tasks, thread } = self;
-        *tasks = None;
-        if let Some(thread) = thread.take() {
-            // Its panic has been printed; nothing is left to do for it.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn carry_out(dir: &Path, stats: &LogStats, task: SegmentTask, results: &PoolResults) {
-    match task {
-        SegmentTask::Make { number, bytes } => {
-            let made = Segment::create(dir, number, bytes);
-            if made.is_ok() {
-                stats.segment_came(bytes);
+async fn serve(
+    dir: SegmentDir,
+    stats: LogStats,
+    mut queue: Receiver<SegmentTask>,
+    results: UnboundedSender<MadeSegment>,
+) {
+    while let Some(task) = queue.recv().await {
+        match task {
+            SegmentTask::Make { number, bytes } => {
+                let made = Segment::create(&dir, number, bytes);
+                if made.is_ok() {
+                    stats.segment_came(bytes);
+                }
+                // The writer may be gone: the segment is found at the next open.
+                let _ = results.send(made);
             }
-            // The writer may be gone: the segment is found at the next open.
-            let _ = results.send(made);
+            SegmentTask::Remove(segments) => remove(&dir, &stats, &segments),
         }
-        SegmentTask::Remove(segments) => remove(dir, stats, &segments),
     }
 }
 
 /// A segment that cannot be deleted now is stale, and deleted at the next open.
-fn remove(dir: &Path, stats: &LogStats, segments: &[Segment]) {
+fn remove(dir: &SegmentDir, stats: &LogStats, segments: &[Segment]) {
     for segment in segments {
-        match segment::remove(dir, segment.number) {
+        match dir.remove(segment.number) {
             Ok(()) => stats.segment_went(segment.bytes),
             Err(error) => tracing::warn!(%error, "an old segment stays"),
         }
     }
-    if let Err(error) = segment::sync_dir(dir) {
+    if let Err(error) = dir.sync() {
         tracing::warn!(%error, "an old segment may come back");
     }
 }

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
+use futures::FutureExt;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Options;
 use super::error::LogError;
@@ -15,11 +16,13 @@ use super::queue::{LogRequest, LogShared, Work};
 use super::reader::LogReader;
 use super::recovery::{self, RecoveredLog};
 use super::segment;
+use super::segment_dir::SegmentDir;
 use super::segment_pool::SegmentPool;
 use super::stats::LogStats;
 use super::writer::LogWriter;
 use crate::store::raft::consensus::entry::{Entry, LogId, Vote, entry_bytes};
 use crate::store::raft::consensus::types::TypeConfig;
+use crate::store::raft::host::Environment;
 
 /// The unit in which the queue is measured, in bytes; every request takes one.
 const PERMIT_BYTES: u64 = 256;
@@ -34,7 +37,7 @@ const SEGMENT_BYTES_MIN: u64 = 4096;
 pub struct LogStore {
     reader: LogReader,
     /// Bounded by `permits`.
-    queue: mpsc::Sender<LogRequest>,
+    queue: mpsc::UnboundedSender<LogRequest>,
     permits: Arc<Semaphore>,
     permits_max: u32,
 }
@@ -45,25 +48,36 @@ impl LogStore {
     ///
     /// # Errors
     /// When anything acknowledged is missing or changed, or the disk fails.
-    pub fn open(dir: &Path, mut options: Options) -> Result<Self, LogError> {
+    pub fn open(
+        environment: &Environment,
+        dir: &Path,
+        mut options: Options,
+    ) -> Result<Self, LogError> {
         options.segment_bytes = segment::size(options.segment_bytes.max(SEGMENT_BYTES_MIN));
         let stats = LogStats::default();
-        let recovered = recovery::recover(dir, &options, rand::random(), &stats)?;
+        let segments = SegmentDir::new(&environment.disk, dir);
+        let recovered = recovery::recover(&segments, &options, (environment.random)(), &stats)?;
         let RecoveredLog { state, index, active, at, encoder, spare } = recovered;
         for bytes in index.segments_bytes().chain(spare.iter().map(|spare| spare.bytes)) {
             stats.segment_came(bytes);
         }
         stats.appended(index.entries_bytes());
-        let mut janitor = SegmentPool::start(dir, spare, stats.clone())?;
-        janitor.prepare(active.number.next(), options.segment_bytes);
+        let threads = &*environment.threads;
+        let pool = SegmentPool::start(threads, &segments, spare, stats.clone())?;
         let shared = Arc::new(LogShared::new(index, stats));
-        let (queue, requests) = mpsc::channel();
+        let (queue, requests) = mpsc::unbounded_channel();
         let permits_max = (options.queue_bytes / PERMIT_BYTES).clamp(1, u64::from(u32::MAX)) as u32;
-        let reader = LogReader { shared: shared.clone(), read_bytes: options.read_bytes };
+        let reader = LogReader {
+            environment: environment.clone(),
+            shared: shared.clone(),
+            read_bytes: options.read_bytes,
+        };
         let unsaved = None;
         let writer =
-            LogWriter { options, shared, requests, janitor, active, at, encoder, state, unsaved };
-        writer.start().map_err(|source| LogError::io("start the writer of", dir, source))?;
+            LogWriter { options, shared, requests, pool, active, at, encoder, state, unsaved };
+        threads
+            .spawn("log-writer", writer.run().boxed())
+            .map_err(|source| LogError::io("start the writer of", dir, source))?;
         let permits = Arc::new(Semaphore::new(permits_max as usize));
         Ok(Self { reader, queue, permits, permits_max })
     }

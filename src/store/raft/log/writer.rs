@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
 use super::error::LogError;
@@ -25,13 +25,10 @@ use super::stats::LogStats;
 use super::{Options, SegmentNumber};
 use crate::proto::record as message;
 use crate::store::raft::consensus::entry::{Entry, LogId};
-#[cfg(feature = "simulation")]
-use crate::store::raft::planted;
 
 /// Who closed the log; nobody, where all its handles are gone.
 type Closed = Option<oneshot::Sender<()>>;
 
-#[cfg(not(feature = "simulation"))]
 /// An idle log saves how far it is committed after this long.
 const COMMITTED_IDLE: Duration = Duration::from_millis(100);
 
@@ -39,8 +36,8 @@ const COMMITTED_IDLE: Duration = Duration::from_millis(100);
 pub(super) struct LogWriter {
     pub options: Options,
     pub shared: Arc<LogShared>,
-    pub requests: Receiver<LogRequest>,
-    pub janitor: SegmentPool,
+    pub requests: UnboundedReceiver<LogRequest>,
+    pub pool: SegmentPool,
     pub active: Segment,
     /// Where the next record begins in the active segment.
     pub at: u64,
@@ -62,60 +59,35 @@ struct RecordDraft {
 }
 
 impl LogWriter {
-    /// Serves requests until the log is closed or all its handles are gone, on
-    /// a thread of its own.
-    ///
-    /// # Errors
-    /// No thread can be had.
-    #[cfg(not(feature = "simulation"))]
-    pub fn start(mut self) -> std::io::Result<()> {
-        let serve = move || {
-            loop {
-                let idle_after = self.unsaved.map(|_| COMMITTED_IDLE);
-                let group = Group::gather(&self.requests, idle_after);
-                if let Some(closed) = self.serve(group) {
-                    return self.end(closed);
+    /// Serves requests until the log is closed or all its handles are gone. It
+    /// blocks while the disk writes, so it has a thread of its own.
+    pub async fn run(mut self) {
+        self.pool.prepare(self.active.number.next(), self.options.segment_bytes).await;
+        loop {
+            let idle_after = self.unsaved.map(|_| COMMITTED_IDLE);
+            let group = Group::gather(&mut self.requests, idle_after).await;
+            if let Some(closed) = self.serve(group).await {
+                // Whoever closed the log may open it again, so nothing may
+                // touch its files by then.
+                self.pool.close().await;
+                if let Some(done) = closed {
+                    let _ = done.send(());
                 }
+                return;
             }
-        };
-        std::thread::Builder::new().name("log-writer".into()).spawn(serve).map(drop)
-    }
-
-    /// As on a thread: a task that looks for requests each time a disk would
-    /// be done with the ones before.
-    #[cfg(feature = "simulation")]
-    pub fn start(mut self) -> std::io::Result<()> {
-        tokio::spawn(async move {
-            loop {
-                let micros = rand::random_range(200..3_000);
-                tokio::time::sleep(Duration::from_micros(micros)).await;
-                let group = Group::gather(&self.requests, Some(Duration::ZERO));
-                if let Some(closed) = self.serve(group) {
-                    return self.end(closed);
-                }
-            }
-        });
-        Ok(())
+        }
     }
 
     /// Serves one group; tells who closed the log, once it ends.
-    fn serve(&mut self, mut group: Group) -> Option<Closed> {
+    async fn serve(&mut self, mut group: Group) -> Option<Closed> {
         let closed = group.closed.take();
         let ends = group.ends;
-        let result = self.commit(&group);
+        let result = self.commit(&group).await;
         if let Err(error) = &result {
             self.stop(error);
         }
         group.answer(&result);
         ends.then_some(closed)
-    }
-
-    /// The janitor ends first: who closed the log may open it again.
-    fn end(self, closed: Closed) {
-        drop(self);
-        if let Some(done) = closed {
-            let _ = done.send(());
-        }
     }
 
     /// Does nothing more: what the disk holds is no longer known.
@@ -127,7 +99,7 @@ impl LogWriter {
     }
 
     /// Makes a group durable and known to readers.
-    fn commit(&mut self, group: &Group) -> Result<(), LogError> {
+    async fn commit(&mut self, group: &Group) -> Result<(), LogError> {
         self.shared.check()?;
         let mut draft = RecordDraft::default();
         for request in &group.requests {
@@ -140,13 +112,14 @@ impl LogWriter {
         if draft.payload.is_empty() {
             return Ok(());
         }
-        self.make_room(draft.payload.len())?;
+        self.make_room(draft.payload.len()).await?;
         let (at, header) = self.write(RecordKind::Commit, &draft.payload)?;
         if let Some(committed) = saved {
             self.state.committed = Some(committed);
             self.unsaved = None;
         }
-        self.apply(group, &draft, at, &header);
+        let dropped = self.apply(group, &draft, at, &header);
+        self.pool.remove(dropped).await;
         Ok(())
     }
 
@@ -177,8 +150,15 @@ impl LogWriter {
         }
     }
 
-    /// What the record that was written at `at` leads to.
-    fn apply(&mut self, group: &Group, draft: &RecordDraft, at: u64, header: &RecordHeader) {
+    /// Makes what the record that was written at `at` says known to readers.
+    /// Returns the segments that nothing needs any more.
+    fn apply(
+        &mut self,
+        group: &Group,
+        draft: &RecordDraft,
+        at: u64,
+        header: &RecordHeader,
+    ) -> Vec<Segment> {
         let segment = self.active.number;
         let place = |range| locate(segment, at, header, &draft.payload, range);
         let places = draft.appends.iter().map(|ranges| ranges.iter().map(place).collect());
@@ -209,14 +189,12 @@ impl LogWriter {
                 Work::Committed(_) | Work::Close { .. } => {}
             }
         }
-        let dropped = index.drop_segments(self.state.oldest);
-        drop(index);
-        self.janitor.remove(dropped);
+        index.drop_segments(self.state.oldest)
     }
 
     /// Goes on in the next segment when this one has no room for the payload
     /// and a seal behind it.
-    fn make_room(&mut self, payload_bytes: usize) -> Result<(), LogError> {
+    async fn make_room(&mut self, payload_bytes: usize) -> Result<(), LogError> {
         let needed = (record::extent(payload_bytes) + HEADER_BYTES) as u64;
         if self.at + needed <= self.active.bytes {
             return Ok(());
@@ -225,14 +203,14 @@ impl LogWriter {
         let head = self.state.head(number).encode_to_vec();
         let bytes = BODY + record::extent(head.len()) as u64 + needed;
         let bytes = segment::size(bytes.max(self.options.segment_bytes));
-        let next = self.janitor.take(number, bytes)?;
+        let next = self.pool.take(number, bytes).await?;
         // Seal once the next is durable: a seal says that it must be there.
         self.write(RecordKind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
         self.active = next;
         self.at = BODY;
         self.write(RecordKind::Head, &head)?;
-        self.janitor.prepare(number.next(), self.options.segment_bytes);
+        self.pool.prepare(number.next(), self.options.segment_bytes).await;
         Ok(())
     }
 
@@ -259,11 +237,6 @@ pub(super) fn append(
     let header = encoder.encode(kind, payload, at, &mut bytes);
     let began = Instant::now();
     segment.write(&bytes, at)?;
-    #[cfg(feature = "simulation")]
-    if planted::is(planted::Bug::AcknowledgedBeforeSync) {
-        encoder.written(&header);
-        return Ok(header);
-    }
     segment.sync()?;
     stats.synced(began.elapsed());
     encoder.written(&header);

@@ -30,6 +30,7 @@ use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
 use crate::store::raft::data_dir::{self, DataDir, DataDirError};
 use crate::store::raft::history::archive::{self, Archive, ArchiveError, Run, Tip};
 use crate::store::raft::history::chain_check::ChainCheck;
+use crate::store::raft::host::{Environment, SystemDisk};
 use crate::store::raft::log::{self, LogError, LogStore};
 use crate::store::raft::snapshot::folder::SnapshotDir;
 use crate::store::tables::Tables;
@@ -132,10 +133,14 @@ impl Seed {
         }
         let options = Options { data_dir: root, ..options };
         let part = UnfinishedFolder::make(&options.data_dir)?;
-        let mut dir = DataDir::open(&part.0, &options.cluster_name, options.node_id)?;
+        let environment = Environment::system();
+        let (disk, cluster) = (&environment.disk, &options.cluster_name);
+        let mut dir = DataDir::open(disk, &part.0, cluster, options.node_id)?;
         dir.seeded_from(meta.chain);
         let folder = dir.archive();
-        let opening = spawn_blocking(move || Archive::open(folder, archive::Options::default()));
+        let opening = spawn_blocking(move || {
+            Archive::open(&environment, folder, archive::Options::default())
+        });
         let opened = opening.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
         let (archive, _) = opened?;
         let archive = OpenArchive(archive);
@@ -172,16 +177,18 @@ impl Seed {
         let tables = std::mem::take(&mut self.tables);
         let state = AppliedState { tables, log_id: at, ..AppliedState::default() };
         let membership = StoredMembershipOf::<TypeConfig>::new(at, self.membership.clone());
-        let (snapshots, log) = (SnapshotDir::new(self.dir.snapshots()), self.dir.log());
+        let (snapshots, log) = (self.dir.snapshots(), self.dir.log());
         let path = self.options.data_dir.clone();
         let writing = spawn_blocking(move || {
             let io = |source| SeedError::Io { path, source };
+            let environment = Environment::system();
+            let snapshots = SnapshotDir::new(&environment, snapshots);
             snapshots.write(&state, &membership).map_err(io)?;
-            Ok::<_, SeedError>(LogStore::open(&log, log::Options::default())?)
+            Ok::<_, SeedError>(LogStore::open(&environment, &log, log::Options::default())?)
         });
         let written = writing.await.map_err(|panic| SeedError::BrokenOff(panic.to_string()))?;
         written?.close().await?;
-        self.dir.inscribe(crate::store::raft::start::draw_incarnation(), true)?;
+        self.dir.inscribe(data_dir::draw_incarnation(rand::random), true)?;
         Ok(())
     }
 }
@@ -221,7 +228,7 @@ impl UnfinishedFolder {
         let io = |source| SeedError::Io { path: path.clone(), source };
         if path.exists() {
             // Take its lock first: another process may be filling it.
-            drop(data_dir::lock(&path)?);
+            drop(data_dir::lock(&SystemDisk, &path)?);
             fs::remove_dir_all(&path).map_err(io)?;
         }
         fs::create_dir_all(&path).map_err(io)?;

@@ -11,10 +11,10 @@ use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tower::service_fn;
 
 use super::authentication::{PeerCredentials, PeerIdentity};
-use super::dial::Dial;
 use super::options::Options;
 use crate::proto::peer::peer_client;
 use crate::store::raft::consensus::types::NodeId;
+use crate::store::raft::host::Dial;
 
 /// The size limit of one message. The log's reader limits an append to about 4 MiB
 /// plus the one entry that exceeds the limit; the rest is a margin.

@@ -16,11 +16,11 @@ use super::authentication::PeerIdentity;
 use super::client::RemotePeer;
 use super::connections::{PeerConnections, connect_unnamed};
 use super::conversion;
-use super::dial::{Dial, Tcp};
 use super::handler::{PeerRefusal, ReadIndex};
 use super::options::Options;
 use crate::proto::peer;
 use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
+use crate::store::raft::host::{Dial, Tcp};
 
 /// Connections to all peers. It is cheap to clone, and clones share the connections.
 #[derive(Clone, Debug)]

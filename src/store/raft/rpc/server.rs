@@ -22,6 +22,7 @@ use super::{conversion, forward_server, snapshot_transfer};
 use crate::proto::peer::peer_server::{self, PeerServer};
 use crate::proto::{peer, record};
 use crate::store::raft::consensus::types::TypeConfig;
+use crate::store::raft::host::Environment;
 use crate::store::raft::snapshot::file::SnapshotFile;
 
 /// How many snapshots are received at once. Each costs disk space, and only one can
@@ -46,6 +47,7 @@ pub fn peer_service<SM>(
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
     identity: PeerIdentity,
+    environment: Environment,
     folder: impl Into<PathBuf>,
 ) -> PeerService<SM>
 where
@@ -55,6 +57,7 @@ where
         raft,
         handler,
         identity: identity.clone(),
+        environment,
         folder: folder.into(),
         receiving: Arc::new(Semaphore::new(CONCURRENT_SNAPSHOTS_MAX)),
     };
@@ -69,6 +72,7 @@ pub struct LocalNode<SM: RaftStateMachine<TypeConfig>> {
     raft: Raft<TypeConfig, SM>,
     handler: Arc<dyn PeerHandler>,
     identity: PeerIdentity,
+    environment: Environment,
     folder: PathBuf,
     receiving: Arc<Semaphore>,
 }
@@ -176,7 +180,8 @@ where
         let Ok(_permit) = self.receiving.try_acquire() else {
             return Err(Status::resource_exhausted("another snapshot is being received"));
         };
-        let received = snapshot_transfer::receive(request.into_inner(), &self.folder, from).await;
+        let into = (&self.environment, &*self.folder);
+        let received = snapshot_transfer::receive(request.into_inner(), into, from).await;
         let received = received.inspect_err(|status| {
             let reason = status.message();
             tracing::warn!(from, reason, "a snapshot from a peer was refused");

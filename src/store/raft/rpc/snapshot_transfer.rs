@@ -23,10 +23,9 @@ use super::conversion;
 use super::failure::describe;
 use crate::proto::peer::snapshot_part::Part;
 use crate::proto::peer::{SnapshotHead, SnapshotPart, SnapshotPiece, SnapshotReply};
-use crate::store::raft::blocking::blocking;
 use crate::store::raft::consensus::entry::Vote;
 use crate::store::raft::consensus::types::{NodeId, TypeConfig};
-use crate::store::raft::disk;
+use crate::store::raft::host::Environment;
 use crate::store::raft::snapshot::file::{RECEIVED_PREFIX, SnapshotFile, SnapshotWriter};
 use crate::store::raft::snapshot::folder::Snapshot;
 
@@ -115,13 +114,14 @@ async fn read_pieces(
     tx: mpsc::Sender<SnapshotPart>,
 ) -> io::Result<()> {
     let part = |part| SnapshotPart { part: Some(part) };
-    let mut reader = blocking(move || file.reader()).await?;
+    let environment = file.environment.clone();
+    let mut reader = environment.blocking(move || file.reader()).await?;
     if tx.send(part(Part::Head(head))).await.is_err() {
         return Ok(());
     }
     let mut offset = 0;
     loop {
-        let read = blocking(move || {
+        let read = environment.blocking(move || {
             let mut data = Vec::with_capacity(PIECE_BYTES);
             // At the end of the file, the reader compares the content with its digest.
             reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut data)?;
@@ -149,19 +149,19 @@ pub(super) struct ReceivedSnapshot {
     _file: TemporaryFile,
 }
 
-struct TemporaryFile(PathBuf);
+struct TemporaryFile(Environment, PathBuf);
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // The file is usually gone, because it was adopted under another name.
-        let _ = disk::remove_file(&self.0);
+        let _ = self.0.disk.remove_file(&self.1);
     }
 }
 
 /// Receives a snapshot from `from` into `folder`.
 pub(super) async fn receive(
     mut parts: Streaming<SnapshotPart>,
-    folder: &Path,
+    (environment, folder): (&Environment, &Path),
     from: NodeId,
 ) -> Result<ReceivedSnapshot, Status> {
     /// Distinguishes the transfers of one run of the node.
@@ -173,8 +173,10 @@ pub(super) async fn receive(
     let meta = conversion::decode_snapshot_meta(&head)?;
     let number = TRANSFERS.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("{RECEIVED_PREFIX}{from}-{number}.snapshot"));
-    let temporary = TemporaryFile(path.clone());
-    let mut writer = blocking_for_peer(move || SnapshotWriter::create(path)).await?;
+    let temporary = TemporaryFile(environment.clone(), path.clone());
+    let host = environment.clone();
+    let creating = move || SnapshotWriter::create(&host, path);
+    let mut writer = blocking_for_peer(environment, creating).await?;
     while let Some(part) = next_part(&mut parts).await? {
         let Part::Piece(piece) = part else {
             return Err(Status::invalid_argument("a snapshot has one head"));
@@ -185,13 +187,14 @@ pub(super) async fn receive(
             let text = format!("a piece at {offset} to {end} does not fit at {at}");
             return Err(Status::invalid_argument(text));
         }
-        writer = blocking_for_peer(move || write_piece(writer, &piece.data, piece.crc32c)).await?;
+        let writing = move || write_piece(writer, &piece.data, piece.crc32c);
+        writer = blocking_for_peer(environment, writing).await?;
     }
     if writer.bytes() != head.bytes {
         let (got, want) = (writer.bytes(), head.bytes);
         return Err(Status::data_loss(format!("{got} of {want} bytes arrived")));
     }
-    let file = blocking_for_peer(move || writer.finish()).await?;
+    let file = blocking_for_peer(environment, move || writer.finish()).await?;
     if file.sha256[..] != head.sha256[..] {
         return Err(Status::data_loss("the snapshot differs from its digest"));
     }
@@ -223,11 +226,12 @@ async fn next_part(parts: &mut Streaming<SnapshotPart>) -> Result<Option<Part>, 
     }
 }
 
-/// Like [`blocking`], but reports the error to the peer.
+/// Like [`Environment::blocking`], but reports the error to the peer.
 async fn blocking_for_peer<T: Send + 'static>(
+    environment: &Environment,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    blocking(work).await.map_err(|error| match error.kind() {
+    environment.blocking(work).await.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
         _ => Status::internal(error.to_string()),
     })

@@ -7,12 +7,12 @@
 //! when a byte differs. What the content says is the state machine's; how it
 //! travels is `rpc::snapshot`'s. All calls here block.
 
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::store::raft::disk::{self, File};
+use crate::store::raft::host::{Disk, Environment, OpenMode, SequentialFile};
 
 /// What a snapshot file ends with, before length and digest; names the version.
 const MARK: &[u8; 8] = b"sidecar1";
@@ -29,8 +29,10 @@ pub const PART_SUFFIX: &str = "part";
 pub const RECEIVED_PREFIX: &str = "received-";
 
 /// One whole snapshot file: what openraft passes around as its snapshot data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SnapshotFile {
+    /// Where it is read.
+    pub environment: Environment,
     /// Where the file is now.
     pub path: PathBuf,
     /// Length of the content, without the trailer.
@@ -44,16 +46,15 @@ impl SnapshotFile {
     ///
     /// # Errors
     /// `InvalidData` when there is no trailer, or one for another length.
-    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+    pub fn open(environment: &Environment, path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let mut file = File::open(&path)?;
-        let total = file.metadata()?.len();
+        let file = environment.disk.open(&path, OpenMode::Read)?;
+        let total = file.bytes()?;
         let Some(bytes) = total.checked_sub(TRAILER_BYTES as u64) else {
             return Err(damaged(&path, "is shorter than its trailer"));
         };
-        file.seek(SeekFrom::Start(bytes))?;
         let mut trailer = [0; TRAILER_BYTES];
-        file.read_exact(&mut trailer)?;
+        file.read_exact_at(&mut trailer, bytes)?;
         let (mark, rest) = trailer.split_at(MARK.len());
         let (length, digest) = rest.split_at(LENGTH_BYTES);
         if let Some(version @ b'2'..=b'9') = mark.last()
@@ -74,7 +75,7 @@ impl SnapshotFile {
         }
         let mut sha256 = [0; DIGEST_BYTES];
         sha256.copy_from_slice(digest);
-        Ok(Self { path, bytes, sha256 })
+        Ok(Self { environment: environment.clone(), path, bytes, sha256 })
     }
 
     /// The content, checked as it is read.
@@ -83,7 +84,7 @@ impl SnapshotFile {
     /// When the file cannot be opened.
     pub fn reader(&self) -> io::Result<SnapshotReader> {
         Ok(SnapshotReader {
-            file: File::open(&self.path)?,
+            file: SequentialFile::new(self.environment.disk.open(&self.path, OpenMode::Read)?),
             path: self.path.clone(),
             left: self.bytes,
             hash: Sha256::new(),
@@ -107,8 +108,9 @@ impl SnapshotFile {
     /// When the disk refuses.
     pub fn rename(self, to: impl Into<PathBuf>) -> io::Result<Self> {
         let to = to.into();
-        disk::rename(&self.path, &to)?;
-        sync_folder(&to)?;
+        let disk = &*self.environment.disk;
+        disk.rename(&self.path, &to)?;
+        sync_folder(disk, &to)?;
         Ok(Self { path: to, ..self })
     }
 }
@@ -117,7 +119,8 @@ impl SnapshotFile {
 /// leaves nothing behind.
 #[derive(Debug)]
 pub struct SnapshotWriter {
-    file: BufWriter<File>,
+    environment: Environment,
+    file: BufWriter<SequentialFile>,
     part: PathBuf,
     path: PathBuf,
     bytes: u64,
@@ -131,7 +134,7 @@ impl SnapshotWriter {
     ///
     /// # Errors
     /// When the file cannot be created.
-    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+    pub fn create(environment: &Environment, path: impl Into<PathBuf>) -> io::Result<Self> {
         /// Fewer system calls for content that comes in small rows.
         const BUFFER_BYTES: usize = 256 * 1024;
         let path = path.into();
@@ -139,8 +142,10 @@ impl SnapshotWriter {
         part.push(".");
         part.push(PART_SUFFIX);
         let part = PathBuf::from(part);
+        let file = SequentialFile::new(environment.disk.open(&part, OpenMode::Replace)?);
         Ok(Self {
-            file: BufWriter::with_capacity(BUFFER_BYTES, File::create(&part)?),
+            environment: environment.clone(),
+            file: BufWriter::with_capacity(BUFFER_BYTES, file),
             part,
             path,
             bytes: 0,
@@ -165,11 +170,13 @@ impl SnapshotWriter {
         self.file.write_all(&sha256)?;
         self.file.flush()?;
         // Sync first: openraft purges the log that this file replaces.
-        self.file.get_ref().sync_all()?;
-        disk::rename(&self.part, &self.path)?;
+        self.file.get_ref().file().sync_all()?;
+        let disk = &*self.environment.disk;
+        disk.rename(&self.part, &self.path)?;
         self.finished = true;
-        sync_folder(&self.path)?;
-        Ok(SnapshotFile { path: self.path.clone(), bytes: self.bytes, sha256 })
+        sync_folder(disk, &self.path)?;
+        let environment = self.environment.clone();
+        Ok(SnapshotFile { environment, path: self.path.clone(), bytes: self.bytes, sha256 })
     }
 }
 
@@ -190,7 +197,7 @@ impl Drop for SnapshotWriter {
     fn drop(&mut self) {
         if !self.finished {
             // Nothing to do about a failure: `remove_leftovers` comes again.
-            let _ = disk::remove_file(&self.part);
+            let _ = self.environment.disk.remove_file(&self.part);
         }
     }
 }
@@ -198,7 +205,7 @@ impl Drop for SnapshotWriter {
 /// Reads a snapshot's content; the end of a damaged one is an error.
 #[derive(Debug)]
 pub struct SnapshotReader {
-    file: File,
+    file: SequentialFile,
     path: PathBuf,
     left: u64,
     hash: Sha256,
@@ -234,24 +241,23 @@ impl Read for SnapshotReader {
 ///
 /// # Errors
 /// When the folder cannot be read or a file not removed.
-pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in disk::read_dir(folder)? {
-        let path = entry?.path();
+pub fn remove_leftovers(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    for path in disk.read_dir(folder)? {
         let part = path.extension().is_some_and(|end| end == PART_SUFFIX);
         let received = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(RECEIVED_PREFIX.as_bytes()));
         if part || received {
-            disk::remove_file(&path)?;
+            disk.remove_file(&path)?;
         }
     }
     Ok(())
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_folder(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => disk::sync_dir(folder),
-        Some(_) | None => disk::sync_dir(Path::new(".")),
+        Some(folder) if !folder.as_os_str().is_empty() => disk.sync_dir(folder),
+        Some(_) | None => disk.sync_dir(Path::new(".")),
     }
 }
 
@@ -266,7 +272,8 @@ mod tests {
     use super::*;
 
     fn written(folder: &Path, content: &[u8]) -> SnapshotFile {
-        let mut writer = SnapshotWriter::create(folder.join("a.snapshot")).unwrap();
+        let mut writer =
+            SnapshotWriter::create(&Environment::system(), folder.join("a.snapshot")).unwrap();
         writer.write_all(content).unwrap();
         writer.finish().unwrap()
     }
@@ -276,7 +283,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for content in [&b""[..], b"x", &[7; 100_000]] {
             let file = written(folder.path(), content);
-            assert_eq!(SnapshotFile::open(&file.path).unwrap(), file);
+            let opened = SnapshotFile::open(&file.environment, &file.path).unwrap();
+            assert_eq!((opened.bytes, opened.sha256), (file.bytes, file.sha256));
             let mut back = Vec::new();
             file.reader().unwrap().read_to_end(&mut back).unwrap();
             assert_eq!(back, content);
@@ -289,7 +297,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = written(folder.path(), b"content of a snapshot");
         let whole = fs::read(&file.path).unwrap();
-        let reads = || SnapshotFile::open(&file.path).and_then(|file| file.verify());
+        let open = || SnapshotFile::open(&file.environment, &file.path);
+        let reads = || open().and_then(|file| file.verify());
         for at in 0..whole.len() {
             let mut changed = whole.clone();
             changed[at] ^= 1;
@@ -304,7 +313,7 @@ mod tests {
     fn an_unfinished_file_never_appears() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.snapshot");
-        let mut writer = SnapshotWriter::create(&path).unwrap();
+        let mut writer = SnapshotWriter::create(&Environment::system(), &path).unwrap();
         writer.write_all(b"half").unwrap();
         writer.flush().unwrap();
         assert!(!path.exists());
@@ -319,7 +328,7 @@ mod tests {
         for name in ["b.snapshot.part", "received-1-2.snapshot"] {
             fs::write(folder.path().join(name), b"rest").unwrap();
         }
-        remove_leftovers(folder.path()).unwrap();
+        remove_leftovers(&*file.environment.disk, folder.path()).unwrap();
         let left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [file.path]);

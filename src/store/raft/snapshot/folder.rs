@@ -19,12 +19,11 @@ use crate::codec::{self, StateRecord};
 use crate::machine::row::Counts;
 use crate::machine::{self, Row};
 use crate::proto::record;
-use crate::store::raft::blocking::blocking;
 use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{LogId, Membership};
 use crate::store::raft::consensus::types::{NodeId, TypeConfig};
-use crate::store::raft::disk;
 use crate::store::raft::history::History;
+use crate::store::raft::host::Environment;
 use crate::store::tables::Tables;
 
 /// The name under which a node keeps its newest snapshot.
@@ -41,12 +40,15 @@ pub type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
 /// The folder that holds the node's snapshot: one, and the next while it is
 /// being made.
 #[derive(Clone, Debug)]
-pub struct SnapshotDir(PathBuf);
+pub struct SnapshotDir {
+    environment: Environment,
+    folder: PathBuf,
+}
 
 impl SnapshotDir {
-    /// The snapshots of the folder `dir`, which exists.
-    pub fn new(dir: PathBuf) -> SnapshotDir {
-        SnapshotDir(dir)
+    /// The snapshots of a folder, which exists.
+    pub fn new(environment: &Environment, folder: PathBuf) -> SnapshotDir {
+        SnapshotDir { environment: environment.clone(), folder }
     }
 
     /// The newest whole snapshot, if there is one.
@@ -59,9 +61,9 @@ impl SnapshotDir {
         let covers = |file: &SnapshotFile| {
             read_cover(&mut BufReader::new(file.reader()?)).map(|(meta, _retired)| meta)
         };
-        let found = SnapshotFile::open(&path)
+        let found = SnapshotFile::open(&self.environment, &path)
             .and_then(|file| Ok(Snapshot { meta: covers(&file)?, snapshot: file }));
-        found.map(Some).map_err(|error| refused(&path, &error))
+        found.map(Some).map_err(|error| refused(&self.environment, &path, &error))
     }
 
     /// Writes the snapshot of `state`, durable on return.
@@ -71,7 +73,8 @@ impl SnapshotDir {
         membership: &StoredMembershipOf<TypeConfig>,
     ) -> io::Result<Snapshot> {
         let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
-        let mut writer = SnapshotWriter::create(self.path(state.log_id.as_ref()))?;
+        let mut writer =
+            SnapshotWriter::create(&self.environment, self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta, &state.retired).encode_to_vec())?;
         // Whoever reads the rows counts them.
         let counts = Counts::default();
@@ -96,15 +99,14 @@ impl SnapshotDir {
     /// Names sort as the entries that they cover.
     fn path(&self, last: Option<&LogId>) -> PathBuf {
         let (term, index) = last.map_or((0, 0), |id| (id.leader_id.term, id.index));
-        self.0.join(format!("{index:020}-{term:020}.{EXTENSION}"))
+        self.folder.join(format!("{index:020}-{term:020}.{EXTENSION}"))
     }
 
     /// The node's own snapshots, oldest first: not those on their way in, which
     /// are a peer's until they are adopted.
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for entry in disk::read_dir(&self.0)? {
-            let path = entry?.path();
+        for path in self.environment.disk.read_dir(&self.folder)? {
             let own = path.file_name().and_then(|name| name.to_str()).is_some_and(is_own);
             files.extend(own.then_some(path));
         }
@@ -118,7 +120,7 @@ impl SnapshotDir {
         let mut files = self.files()?;
         files.pop();
         for path in files {
-            match disk::remove_file(&path) {
+            match self.environment.disk.remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
@@ -139,7 +141,7 @@ fn is_own(name: &str) -> bool {
 /// `InvalidData` when the content is damaged, or of a newer version; names the
 /// file.
 pub fn read(file: &SnapshotFile) -> io::Result<AppliedState> {
-    read_content(file).map_err(|error| refused(&file.path, &error))
+    read_content(file).map_err(|error| refused(&file.environment, &file.path, &error))
 }
 
 fn read_content(file: &SnapshotFile) -> io::Result<AppliedState> {
@@ -193,7 +195,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         self.history.archived(revision).await.map_err(io::Error::other)?;
         let (dir, state) = (self.dir.clone(), self.state.clone());
         let membership = self.membership.clone();
-        let snapshot = blocking(move || dir.write(&state, &membership)).await?;
+        let environment = dir.environment.clone();
+        let writing = environment.blocking(move || dir.write(&state, &membership));
+        let snapshot = writing.await?;
         metrics::gauge!("sidecar_raft_snapshot_bytes").set(snapshot.snapshot.bytes as f64);
         Ok(snapshot)
     }
@@ -247,8 +251,8 @@ fn read_record(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 /// Why the node cannot go on with a snapshot of its own, and the way out.
 /// Content is understood before its digest is reached, so a flipped byte may
 /// show as nonsense: the digest tells which it is.
-fn refused(path: &Path, error: &io::Error) -> io::Error {
-    let whole = SnapshotFile::open(path).and_then(|file| file.verify());
+fn refused(environment: &Environment, path: &Path, error: &io::Error) -> io::Error {
+    let whole = SnapshotFile::open(environment, path).and_then(|file| file.verify());
     let damaged = whole.is_err_and(|error| error.kind() == ErrorKind::InvalidData);
     let text = match damaged {
         true => format!(
@@ -280,7 +284,7 @@ mod tests {
     #[test]
     fn an_older_build_removes_neither_the_newest_nor_one_on_its_way_in() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = SnapshotDir::new(folder.path().to_owned());
+        let dir = SnapshotDir::new(&Environment::system(), folder.path().to_owned());
         let membership = StoredMembershipOf::<TypeConfig>::default();
         let coming = folder.path().join(format!("{RECEIVED_PREFIX}2-1.{EXTENSION}"));
         fs::write(&coming, b"still a peer's").unwrap();
@@ -296,7 +300,7 @@ mod tests {
     #[test]
     fn every_changed_byte_of_the_newest_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = SnapshotDir::new(folder.path().to_owned());
+        let dir = SnapshotDir::new(&Environment::system(), folder.path().to_owned());
         let written =
             dir.write(&AppliedState::default(), &StoredMembershipOf::<TypeConfig>::default());
         let path = written.unwrap().snapshot.path;

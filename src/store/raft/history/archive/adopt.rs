@@ -1,12 +1,12 @@
 //! What the replicated state says about the history, and what follows for what
 //! is held here.
 
-use super::database::DatabaseFault;
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
 use super::{Span, Tip};
 use crate::machine::row::Anchor;
 use crate::machine::{Chain, Revision};
+use crate::store::raft::host::DatabaseFault;
 
 impl ArchiveWorker {
     /// See [`super::Archive::adopt`].

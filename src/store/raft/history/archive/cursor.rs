@@ -1,10 +1,11 @@
 //! Going through one term's list of revisions, up or down, a posting at a time.
 
 use super::Span;
-use super::database::{Database, DatabaseFault};
+use super::database::ArchiveDatabase;
 use super::format::{frame_of, span_of};
 use super::posting::{Term, decode_posting};
 use crate::machine::Revision;
+use crate::store::raft::host::DatabaseFault;
 
 /// One term's list.
 pub(super) struct PostingCursor {
@@ -28,7 +29,7 @@ impl PostingCursor {
     /// The list's first entry at or past `at`, within `room`.
     pub(super) fn next(
         &mut self,
-        database: &Database,
+        database: &ArchiveDatabase,
         at: u64,
         room: Span,
         way: Direction,

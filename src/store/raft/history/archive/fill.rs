@@ -1,11 +1,11 @@
 //! Filling holes, and writing a frame anew as a whole.
 
-use super::database::DatabaseFault;
-use super::format::{OpenBlock, RecordPut, block_bounds, frame_of, span_of};
+use super::format::{OpenBlock, block_bounds, frame_of, span_of};
 use super::posting::FrameIndex;
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
 use super::{ArchiveError, Run, Span};
+use crate::store::raft::host::{DatabaseFault, RecordPut};
 
 impl ArchiveWorker {
     /// See [`super::Archive::fill`].
@@ -92,7 +92,8 @@ impl ArchiveWorker {
             run.events.iter().for_each(|event| index.add(event));
             puts = blocks_of(run);
             let (low, high) = block_bounds(span.first.0, span.last.0);
-            gone = self.database()?.keys(&low, &high)?;
+            let found = self.database()?.scan(&low, &high, usize::MAX)?;
+            gone.extend(found.into_iter().map(|(key, _)| key));
             gone.retain(|key| puts.iter().all(|(put, _)| put != key));
         }
         puts.extend(index.take_changed(frame));

@@ -15,9 +15,7 @@ use bytes::Bytes;
 use super::ranges::RevisionRanges;
 use crate::codec::{decode_event, encode_event};
 use crate::machine::{Chain, Event, Revision};
-
-/// A record's key and value.
-pub(super) type RecordPut = (Vec<u8>, Vec<u8>);
+use crate::store::raft::host::RecordPut;
 
 /// The most a value may have: what was tortured, and 16 of them, which share
 /// a page, stay below sled's limit for a page.

@@ -5,7 +5,7 @@
 //! any has given, until all agree. Only events that all lists name are read.
 
 use super::cursor::{CursorStep, Direction, PostingCursor};
-use super::database::{Database, DatabaseFault};
+use super::database::ArchiveDatabase;
 use super::format::frame_of;
 use super::posting::Term;
 use super::ranges::RevisionRanges;
@@ -13,6 +13,7 @@ use super::reader::BlockReader;
 use super::{Run, Span};
 use crate::machine::Event;
 use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::store::raft::host::DatabaseFault;
 
 /// How many records one turn may read: the thread is shared, and a search for
 /// what is rare may read every posting that there is.
@@ -42,7 +43,7 @@ pub(super) enum Rest {
 
 /// What a search sees of the archive.
 pub(super) struct ArchiveLookup<'a> {
-    pub database: &'a Database,
+    pub database: &'a ArchiveDatabase,
     pub held: &'a RevisionRanges,
     /// Frames whose postings are known to be complete.
     pub proven: &'a RevisionRanges,

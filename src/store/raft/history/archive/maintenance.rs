@@ -1,20 +1,21 @@
 //! How the archive opens, gets over faults, and does what is due of itself.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::ArchiveError;
-use super::database::{Database, DatabaseFault};
-use super::folder;
+use super::database::ArchiveDatabase;
 use super::format::{META_KEY, decode_meta};
 use super::ranges::RevisionRanges;
 use super::tail::ArchiveTail;
 use super::verify::VerifyProgress;
 use super::worker::{ArchiveState, ArchiveWorker, JobFailure};
+use crate::store::raft::host::DatabaseFault;
 
 impl ArchiveWorker {
     /// Opens sled and learns what it holds.
     pub(super) fn begin(&mut self) -> Result<(), DatabaseFault> {
-        let database = Database::open(&self.dir, &self.options)?;
+        let database = self.databases.open(&self.dir, self.options.cache_bytes)?;
+        let database = ArchiveDatabase::new(database, self.options.reads.clone());
         let found = database.get(META_KEY);
         let empty = database.first(&[], &[u8::MAX]);
         self.state = ArchiveState::Open(database);
@@ -73,8 +74,8 @@ impl ArchiveWorker {
     pub(super) fn start_over(&mut self, reason: &str) {
         tracing::error!(reason, dir = %self.dir.display(), "the archive was damaged and begins anew");
         self.forget();
-        let begun =
-            folder::set_aside(&self.dir).map_err(DatabaseFault::from).and_then(|()| self.begin());
+        let aside = self.databases.set_aside(&self.dir).map_err(DatabaseFault::from);
+        let begun = aside.and_then(|()| self.begin());
         if let Err(DatabaseFault::Io(reason) | DatabaseFault::Damaged(reason)) = begun {
             self.stop(reason);
         }
@@ -83,7 +84,7 @@ impl ArchiveWorker {
     /// Empties the archive: nothing in it is history any more.
     pub(super) fn empty(&mut self) -> Result<(), DatabaseFault> {
         self.forget();
-        folder::discard(&self.dir)?;
+        self.databases.discard(&self.dir)?;
         self.begin()
     }
 

@@ -30,10 +30,8 @@
 
 mod adopt;
 mod cursor;
-#[cfg_attr(feature = "simulation", path = "simulated/database.rs")]
 mod database;
 mod fill;
-mod folder;
 mod format;
 mod lookup;
 mod maintenance;
@@ -41,7 +39,6 @@ mod posting;
 mod ranges;
 mod reader;
 mod tail;
-#[cfg_attr(feature = "simulation", path = "simulated/thread.rs")]
 mod thread;
 mod types;
 mod verify;
@@ -54,11 +51,12 @@ use tokio::sync::watch;
 use crate::machine::Revision;
 use crate::machine::row::Anchor;
 use crate::machine::view::{ChangeFilter, HistoryFilter};
-use database::DatabaseFault;
+use crate::store::raft::host::{DatabaseFault, Environment};
 use lookup::{ArchiveLookup, Rest, SearchPage};
 use thread::ArchiveThread;
 pub(in crate::store::raft) use types::size_of;
 pub use types::{ArchiveError, Figures, Found, Opened, Options, Run, Span, Tip};
+use worker::{ArchiveSignals, ArchiveWorker};
 
 /// The archive of one node. Clones share it.
 #[derive(Clone)]
@@ -76,13 +74,16 @@ impl Archive {
     /// # Errors
     /// Where the disk refuses; damage is none.
     pub fn open(
+        environment: &Environment,
         dir: impl Into<PathBuf>,
         options: Options,
     ) -> Result<(Archive, Opened), ArchiveError> {
         let (durable_tx, durable) = watch::channel(Revision::ZERO);
         let (hole_tx, hole) = watch::channel(None);
-        let signals = worker::ArchiveSignals { durable: durable_tx, hole: hole_tx };
-        let (thread, damage) = ArchiveThread::start(dir.into(), options, signals)?;
+        let signals = ArchiveSignals { durable: durable_tx, hole: hole_tx };
+        let databases = environment.databases.clone();
+        let (worker, damage) = ArchiveWorker::open(databases, dir.into(), options, signals)?;
+        let thread = ArchiveThread::start(&*environment.threads, worker)?;
         let opened = Opened { durable: *durable.borrow(), damage };
         Ok((Archive { thread, durable, hole }, opened))
     }

@@ -9,9 +9,10 @@ use std::hash::{DefaultHasher, Hasher};
 
 use sha2::{Digest, Sha256};
 
-use super::format::{RecordPut, seal, span_of, take, unseal};
+use super::format::{seal, span_of, take, unseal};
 use crate::machine::Event;
 use crate::machine::view::HistoryFilter;
+use crate::store::raft::host::RecordPut;
 
 const POSTING_TAG: u8 = b'p';
 

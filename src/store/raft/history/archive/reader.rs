@@ -1,19 +1,20 @@
 //! Reading events back: nothing comes out whose checksum, number or links are
 //! wrong.
 
-use super::database::{Database, DatabaseFault};
+use super::database::ArchiveDatabase;
 use super::format::{Block, BlockHead, block_bounds, block_first, block_key, frame_of, span_of};
 use super::{Run, Span};
 use crate::machine::{Chain, Event};
+use crate::store::raft::host::DatabaseFault;
 
 /// Reads blocks, and keeps the last one: neighbours are often asked for.
 pub(super) struct BlockReader<'a> {
-    database: &'a Database,
+    database: &'a ArchiveDatabase,
     block: Option<Block>,
 }
 
 impl<'a> BlockReader<'a> {
-    pub(super) fn new(database: &'a Database) -> Self {
+    pub(super) fn new(database: &'a ArchiveDatabase) -> Self {
         BlockReader { database, block: None }
     }
 

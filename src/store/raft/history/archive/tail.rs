@@ -1,11 +1,12 @@
 //! The end of the archive: events that came in and are not written yet, and
 //! what is needed to write on in the frame that they are in.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
-use super::format::{OpenBlock, RecordPut, frame_of};
+use super::format::{OpenBlock, frame_of};
 use super::posting::FrameIndex;
 use crate::machine::{Chain, Event};
+use crate::store::raft::host::RecordPut;
 
 /// Events of one frame, the newest, on their way to the disk.
 pub(super) struct ArchiveTail {

@@ -1,60 +1,50 @@
-//! The one thread that touches sled, and the bounded way to it.
+//! The one place where the archive's worker runs, and the bounded queue to it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::FutureExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
-use super::worker::{ArchiveSignals, ArchiveWorker, JobFailure};
-use super::{ArchiveError, Options};
+use super::ArchiveError;
+use super::worker::{ArchiveWorker, JobFailure};
+use crate::store::raft::host::Threads;
 
 /// Jobs that may wait; more callers wait in turn for a place.
 const JOBS_MAX: usize = 64;
-/// With nothing to do the thread looks up this often.
+/// With nothing to do the worker looks up this often.
 const IDLE: Duration = Duration::from_secs(60);
 
 type ArchiveJob = Box<dyn FnOnce(&mut ArchiveWorker) + Send>;
 
-/// The way to the thread. It ends when the last clone is dropped.
+/// Sends jobs to the worker, which ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct ArchiveThread {
-    jobs: Sender<(ArchiveJob, OwnedSemaphorePermit)>,
+    jobs: UnboundedSender<(ArchiveJob, OwnedSemaphorePermit)>,
     /// One for each place in the queue.
     places: Arc<Semaphore>,
 }
 
 impl ArchiveThread {
-    /// Starts the thread and opens the archive on it. Also returns why what
-    /// was there was moved aside, if so.
+    /// Starts to serve jobs.
+    ///
+    /// # Errors
+    /// No thread can be had.
     pub(super) fn start(
-        dir: PathBuf,
-        options: Options,
-        signals: ArchiveSignals,
-    ) -> Result<(ArchiveThread, Option<String>), ArchiveError> {
-        let (jobs, queue) = channel();
-        let (opened_tx, opened) = channel();
-        let work = move || {
-            let (mut worker, damage) = match ArchiveWorker::open(dir, options, signals) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    let _ = opened_tx.send(Err(error));
-                    return;
-                }
-            };
-            let _ = opened_tx.send(Ok(damage));
-            work_off(&queue, &mut worker);
-        };
-        std::thread::Builder::new()
-            .name("archive".into())
-            .spawn(work)
+        threads: &dyn Threads,
+        worker: ArchiveWorker,
+    ) -> Result<ArchiveThread, ArchiveError> {
+        let (jobs, queue) = unbounded_channel();
+        threads
+            .spawn("archive", serve(queue, worker).boxed())
             .map_err(|error| ArchiveError::Stopped(error.to_string()))?;
-        let damage = opened.recv().map_err(|_| ArchiveError::Closed)??;
-        Ok((ArchiveThread { jobs, places: Arc::new(Semaphore::new(JOBS_MAX)) }, damage))
+        Ok(ArchiveThread { jobs, places: Arc::new(Semaphore::new(JOBS_MAX)) })
     }
 
-    /// Runs `job` on the thread. A caller that goes away leaves it running.
+    /// Has the worker do a job. A caller that goes away leaves it running.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut ArchiveWorker) -> Result<T, JobFailure> + Send + 'static,
@@ -70,11 +60,11 @@ impl ArchiveThread {
         result.await.map_err(|_| ArchiveError::Closed)?
     }
 
-    /// Runs `job` for a caller that may not wait otherwise, as in a drop. Not
-    /// where the queue is full, or the thread has ended.
+    /// Has the worker do a job while the caller blocks its thread, as a drop
+    /// has to. Does nothing where the queue is full or the worker has ended.
     pub(super) fn run_now(&self, job: impl FnOnce(&mut ArchiveWorker) + Send + 'static) {
         let Ok(place) = self.places.clone().try_acquire_owned() else { return };
-        let (reply, result) = channel();
+        let (reply, result) = std::sync::mpsc::channel();
         let job: ArchiveJob = Box::new(move |worker| {
             job(worker);
             let _ = reply.send(());
@@ -86,23 +76,39 @@ impl ArchiveThread {
     }
 }
 
-/// Jobs first; what is to be done of itself in between.
-fn work_off(queue: &Receiver<(ArchiveJob, OwnedSemaphorePermit)>, worker: &mut ArchiveWorker) {
+/// Does jobs first, and what is due unasked in between.
+async fn serve(
+    mut queue: UnboundedReceiver<(ArchiveJob, OwnedSemaphorePermit)>,
+    mut worker: ArchiveWorker,
+) {
     while !worker.is_closed() {
-        let wait = worker.due().map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
-        match queue.recv_timeout(wait) {
-            Ok((job, _place)) => job(worker),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                let closed = worker.close();
-                let _ = worker.settle(closed);
-                return;
+        let due = worker.due();
+        if is_past(due) {
+            // A timer would wait for its next tick.
+            yield_now().await;
+            if let Ok((job, _place)) = queue.try_recv() {
+                job(&mut worker);
+            }
+        } else {
+            let until = due.unwrap_or_else(|| Instant::now() + IDLE);
+            match timeout_at(until, queue.recv()).await {
+                Ok(Some((job, _place))) => job(&mut worker),
+                Ok(None) => {
+                    let closed = worker.close();
+                    // Logged where it arose; nobody asked.
+                    let _ = worker.settle(closed);
+                    return;
+                }
+                Err(_due) => {}
             }
         }
-        if worker.due().is_some_and(|at| at <= Instant::now()) {
+        if is_past(worker.due()) {
             let done = worker.turn();
-            // Logged in there; nobody asked.
             let _ = worker.settle(done);
         }
     }
+}
+
+fn is_past(due: Option<Instant>) -> bool {
+    due.is_some_and(|at| at <= Instant::now())
 }

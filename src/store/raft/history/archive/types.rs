@@ -28,8 +28,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             cache_bytes: 16 << 20,
-            // A simulation's archive knows nothing of simulated time.
-            linger: if cfg!(feature = "simulation") { Duration::ZERO } else { LINGER },
+            linger: LINGER,
             retry: Duration::from_secs(5),
             reads: Arc::default(),
         }

@@ -9,12 +9,12 @@
 use std::collections::HashMap;
 
 use super::Span;
-use super::database::DatabaseFault;
 use super::format::{block_bounds, frame_of, span_of};
 use super::posting::{FrameIndex, Term, decode_posting, posting_bounds};
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure, REMOVALS_MAX};
 use crate::machine::Chain;
+use crate::store::raft::host::DatabaseFault;
 
 /// Postings read in one turn; frames are proven one a turn.
 const POSTINGS_MAX: usize = 1_024;

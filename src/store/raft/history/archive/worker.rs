@@ -1,12 +1,13 @@
 //! What the archive knows, and how it writes. Runs on its own thread.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::database::{Database, DatabaseFault};
-use super::format::{RecordPut, block_bounds, encode_meta, frame_of};
+use super::database::ArchiveDatabase;
+use super::format::{block_bounds, encode_meta, frame_of};
 use super::lookup::{ArchiveLookup, Rest, SearchPage};
 use super::posting::FrameIndex;
 use super::ranges::RevisionRanges;
@@ -15,6 +16,7 @@ use super::tail::ArchiveTail;
 use super::verify::VerifyProgress;
 use super::{ArchiveError, Figures, Options, Run, Span, Tip};
 use crate::machine::Revision;
+use crate::store::raft::host::{DatabaseFault, Databases, RecordPut};
 
 /// Bytes that may wait before they are written at once.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -51,7 +53,7 @@ impl From<ArchiveError> for JobFailure {
 
 /// Whether sled is open, and why not.
 pub(super) enum ArchiveState {
-    Open(Database),
+    Open(ArchiveDatabase),
     /// The disk refused; tried again at this time.
     Stopped(String, Instant),
     Closed,
@@ -63,6 +65,7 @@ pub(super) enum ArchiveState {
 /// every frame in `proven` has all postings of the events in it that are held;
 /// `tail`, where there is one, stands behind the last revision held or waiting.
 pub(super) struct ArchiveWorker {
+    pub(super) databases: Arc<dyn Databases>,
     pub(super) dir: PathBuf,
     pub(super) options: Options,
     pub(super) signals: ArchiveSignals,
@@ -79,11 +82,13 @@ impl ArchiveWorker {
     /// Opens what is in `dir`, or an empty archive where that is damaged, and
     /// says so.
     pub(super) fn open(
+        databases: Arc<dyn Databases>,
         dir: PathBuf,
         options: Options,
         signals: ArchiveSignals,
     ) -> Result<(ArchiveWorker, Option<String>), ArchiveError> {
         let mut worker = ArchiveWorker {
+            databases,
             dir,
             options,
             signals,
@@ -107,7 +112,7 @@ impl ArchiveWorker {
         }
     }
 
-    pub(super) fn database(&self) -> Result<&Database, DatabaseFault> {
+    pub(super) fn database(&self) -> Result<&ArchiveDatabase, DatabaseFault> {
         match &self.state {
             ArchiveState::Open(database) => Ok(database),
             ArchiveState::Stopped(reason, _) => Err(DatabaseFault::Io(reason.clone())),

@@ -12,6 +12,7 @@ use crate::machine::row::Anchor;
 use crate::machine::{Meta, Revision};
 use crate::store::StoreError;
 use crate::store::raft::history::archive::{self, Archive, ArchiveError, Run, Span, Tip};
+use crate::store::raft::host::Environment;
 
 /// About how many bytes of events are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -43,7 +44,8 @@ impl RecoveredHistory {
         let opening = spawn_blocking(move || {
             copy_folder(&from, &copy)
                 .map_err(|source| RecoverError::Copy { path: copy.clone(), source })?;
-            let (archive, _damage) = Archive::open(copy, archive::Options::default())?;
+            let (archive, _damage) =
+                Archive::open(&Environment::system(), copy, archive::Options::default())?;
             Ok::<_, RecoverError>(archive)
         });
         let opened = opening.await.map_err(|panic| RecoverError::BrokenOff(panic.to_string()))?;

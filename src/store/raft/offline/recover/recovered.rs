@@ -15,6 +15,7 @@ use crate::store::export::{Export, Part, PartSender, channel};
 use crate::store::raft::consensus::types::NodeId;
 use crate::store::raft::data_dir::DataDir;
 use crate::store::raft::history::chain_check::ChainCheck;
+use crate::store::raft::host::Environment;
 use crate::store::raft::offline::export::send_rows;
 
 /// What was found in a node's folder, and how far it reaches.
@@ -55,7 +56,7 @@ impl Recovered {
     /// # Errors
     /// See [`RecoverError`].
     pub async fn read(data_dir: &Path, scratch: &Path) -> Result<Recovered, RecoverError> {
-        let dir = DataDir::open_at_rest(data_dir)?;
+        let dir = DataDir::open_at_rest(&Environment::system().disk, data_dir)?;
         let (snapshots, log) = (dir.snapshots(), dir.log());
         let reading = spawn_blocking(move || RecoverReplay::read(snapshots, &log)).await;
         let replay = reading.map_err(|panic| RecoverError::BrokenOff(panic.to_string()))??;

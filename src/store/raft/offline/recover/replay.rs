@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{Entry, LogId};
 use crate::store::raft::consensus::state_machine::apply_proposal;
+use crate::store::raft::host::Environment;
 use crate::store::raft::log::{LogError, ReadOnlyLog};
 use crate::store::raft::snapshot::folder::{self, SnapshotDir};
 
@@ -32,8 +33,9 @@ pub(super) struct RecoverReplay {
 impl RecoverReplay {
     /// Reads and applies everything.
     pub fn read(snapshots: PathBuf, log: &Path) -> Result<RecoverReplay, RecoverError> {
-        let base = newest(snapshots).map_err(RecoverError::Snapshot)?;
-        let log = ReadOnlyLog::read(log)?;
+        let environment = Environment::system();
+        let base = newest(&environment, snapshots).map_err(RecoverError::Snapshot)?;
+        let log = ReadOnlyLog::read(&environment.disk, log)?;
         let covered = base.log_id;
         if let Some(purged) = log.purged()
             && covered.is_none_or(|covered| covered.index < purged.index)
@@ -117,8 +119,9 @@ impl From<LogError> for ReplayError {
     }
 }
 
-fn newest(dir: PathBuf) -> io::Result<AppliedState> {
-    let Some(found) = SnapshotDir::new(dir).newest()? else { return Ok(AppliedState::default()) };
+fn newest(environment: &Environment, dir: PathBuf) -> io::Result<AppliedState> {
+    let found = SnapshotDir::new(environment, dir).newest()?;
+    let Some(found) = found else { return Ok(AppliedState::default()) };
     folder::read(&found.snapshot)
 }
 

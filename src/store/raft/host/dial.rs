@@ -1,15 +1,11 @@
-//! How a connection to a peer is made: TCP, or what a simulator puts in its
-//! place. What is said on it is tonic's.
+//! How a connection to a peer is made. What is said on it is tonic's.
 
 use std::fmt;
 use std::io;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
-#[cfg(not(feature = "simulation"))]
 use tokio::net::TcpStream;
-#[cfg(feature = "simulation")]
-use turmoil::net::TcpStream;
 
 /// A two-way stream of bytes.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
