@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 
 use mcp_state_sidecar::machine::Revision;
 use mcp_state_sidecar::store::raft::history::History;
-use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
+use mcp_state_sidecar::store::raft::history::archive::{
+    Archive, ArchiveError, Options, RevisionSpan,
+};
 use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -101,7 +103,7 @@ async fn a_node_that_joins_late_has_all_of_it() {
         let mut rng = StdRng::seed_from_u64(plot.seed);
         let mut meta = joined;
         for next in (joins_at..=story.last()).step_by(50).skip(1) {
-            let span = Span::new(meta.revision.0 + 1, next);
+            let span = RevisionSpan::new(meta.revision.0 + 1, next);
             meta = story.meta(next);
             meta.anchor = story.anchor(anchor);
             history.push(story.run(span).events, &meta).await;
@@ -144,14 +146,14 @@ async fn only_what_links_up_to_the_state_is_taken() {
     let (archive, _) =
         Archive::open(&Environment::system(), dir.path().join("a"), Options::default()).unwrap();
     archive.adopt(story.tip(600)).await.unwrap();
-    let span = Span::new(1, 600);
+    let span = RevisionSpan::new(1, 600);
     assert_eq!(*archive.hole().borrow(), Some(span));
     let refused = archive.fill(other.run(span)).await;
     assert!(matches!(refused, Err(ArchiveError::Refused(_))), "{refused:?}");
     assert_eq!(archive.figures().await.unwrap().events, 0);
-    archive.fill(story.run(Span::new(301, 600))).await.unwrap();
-    assert_eq!(*archive.hole().borrow(), Some(Span::new(1, 300)));
-    archive.fill(story.run(Span::new(1, 300))).await.unwrap();
+    archive.fill(story.run(RevisionSpan::new(301, 600))).await.unwrap();
+    assert_eq!(*archive.hole().borrow(), Some(RevisionSpan::new(1, 300)));
+    archive.fill(story.run(RevisionSpan::new(1, 300))).await.unwrap();
     assert_eq!(*archive.hole().borrow(), None);
 
     // What was archived for another state is not kept when the state says so.

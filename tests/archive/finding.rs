@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Question, Revision};
-use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Run, Span};
+use mcp_state_sidecar::store::raft::history::archive::{
+    Archive, ArchiveError, EventRun, Options, RevisionSpan,
+};
 use mcp_state_sidecar::store::raft::history::{self, History};
 use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
@@ -22,7 +24,7 @@ pub async fn append_all(archive: &Archive, story: &Story, first: u64, last: u64)
     let mut next = first;
     while next <= last {
         let end = last.min(next + 255);
-        archive.append(story.run(Span::new(next, end))).await.unwrap();
+        archive.append(story.run(RevisionSpan::new(next, end))).await.unwrap();
         next = end + 1;
     }
     assert_eq!(archive.sync().await, Ok(Revision(last)));
@@ -104,7 +106,7 @@ async fn answers_are_seamless_across_memory_and_archive() {
     while revision < story.last() {
         let next = story.last().min(revision + rng.random_range(1..60));
         let meta = story.meta(next);
-        let Run { events, .. } = story.run(Span::new(revision + 1, next));
+        let EventRun { events, .. } = story.run(RevisionSpan::new(revision + 1, next));
         history.push(events, &meta).await;
         revision = next;
         let question = truth::question(&mut rng, plot.keys, revision);
@@ -140,14 +142,14 @@ async fn figures() {
     let began = std::time::Instant::now();
     let (archive, _) =
         Archive::open(&Environment::system(), dir.path().join("a"), Options::default()).unwrap();
-    let (mut run, mut bytes) = (Run::default(), 0);
+    let (mut run, mut bytes) = (EventRun::default(), 0);
     for event in plot.events() {
         bytes += mcp_state_sidecar::codec::encode_event(&event).len();
         run.events.push(event);
         if run.events.len() == 256 {
             let before = run.last_chain();
             archive
-                .append(std::mem::replace(&mut run, Run { before, events: Vec::new() }))
+                .append(std::mem::replace(&mut run, EventRun { before, events: Vec::new() }))
                 .await
                 .unwrap();
         }

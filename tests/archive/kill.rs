@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mcp_state_sidecar::store::raft::history::History;
-use mcp_state_sidecar::store::raft::history::archive::{Archive, Options, Span};
+use mcp_state_sidecar::store::raft::history::archive::{Archive, Options, RevisionSpan};
 use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -98,7 +98,7 @@ async fn child() {
     let mut rng = StdRng::seed_from_u64(next);
     while next <= story.last() {
         let end = story.last().min(next + rng.random_range(0..90));
-        archive.append(story.run(Span::new(next, end))).await.unwrap();
+        archive.append(story.run(RevisionSpan::new(next, end))).await.unwrap();
         next = end + 1;
         tokio::task::yield_now().await;
     }

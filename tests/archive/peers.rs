@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use mcp_state_sidecar::machine::Answer;
 use mcp_state_sidecar::machine::value::Json;
-use mcp_state_sidecar::store::raft::history::archive::{Run, Span};
+use mcp_state_sidecar::store::raft::history::archive::{EventRun, RevisionSpan};
 use mcp_state_sidecar::store::raft::history::{HistorySource, HistorySourceError, PeerQuestion};
 
 use super::story::Story;
@@ -56,10 +56,10 @@ impl HistorySource for Peer {
         self.manner != Manner::Absent
     }
 
-    async fn fetch(&self, span: Span, turn: u32) -> Result<Run, HistorySourceError> {
+    async fn fetch(&self, span: RevisionSpan, turn: u32) -> Result<EventRun, HistorySourceError> {
         // As much as one message may hold.
         let first = span.first.0.max(span.last.0.saturating_sub(699));
-        let mut run = self.story.run(Span::new(first, span.last.0));
+        let mut run = self.story.run(RevisionSpan::new(first, span.last.0));
         match self.manner {
             Manner::Absent => return Err(HistorySourceError("nobody is there".into())),
             Manner::Lies(lie) if turn == 0 => {
@@ -83,7 +83,7 @@ impl HistorySource for Peer {
     }
 }
 
-fn tell(run: &mut Run, lie: Lie) {
+fn tell(run: &mut EventRun, lie: Lie) {
     let middle = run.events.len() / 2;
     match lie {
         Lie::Value => run.events[middle].new = Some(Json::new("\"altered\"")),

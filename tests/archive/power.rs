@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Options, Span};
+use mcp_state_sidecar::store::raft::history::archive::{
+    Archive, ArchiveError, Options, RevisionSpan,
+};
 use mcp_state_sidecar::store::raft::history::{self, History};
 use mcp_state_sidecar::store::raft::host::Environment;
 use rand::rngs::StdRng;
@@ -86,7 +88,7 @@ async fn load(
     let mut next = durable + 1;
     while !disk.is_cut() && next <= last {
         let end = last.min(next + rng.random_range(0..120));
-        let taken = archive.append(story.run(Span::new(next, end))).await;
+        let taken = archive.append(story.run(RevisionSpan::new(next, end))).await;
         next = end + 1;
         if taken.is_err() || (rng.random_bool(0.3) && archive.sync().await.is_err()) {
             break;
@@ -139,7 +141,7 @@ async fn a_sync_that_fails_acknowledges_nothing() {
         Archive::open(&Environment::system(), disk.path().join("a"), options()).unwrap();
     append_all(&archive, &story, 1, 500).await;
     disk.fail_syncs(u32::MAX);
-    let appended = archive.append(story.run(Span::new(501, 900))).await.map(drop);
+    let appended = archive.append(story.run(RevisionSpan::new(501, 900))).await.map(drop);
     let synced = appended.and(archive.sync().await.map(drop));
     assert!(matches!(synced, Err(ArchiveError::Stopped(_))), "{synced:?}");
     assert_eq!(archive.durable().borrow().0, 500);
@@ -173,7 +175,7 @@ async fn a_full_disk_is_waited_for_or_got_over() {
         let mut meta = story.meta(0);
         let pushes = async {
             while meta.revision.0 < story.last() {
-                let span = Span::new(meta.revision.0 + 1, meta.revision.0 + 50);
+                let span = RevisionSpan::new(meta.revision.0 + 1, meta.revision.0 + 50);
                 meta = story.meta(span.last.0);
                 history.push(story.run(span).events, &meta).await;
             }

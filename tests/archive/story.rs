@@ -3,7 +3,7 @@
 use mcp_state_sidecar::machine::row::Anchor;
 use mcp_state_sidecar::machine::value::{Json, WallMs};
 use mcp_state_sidecar::machine::{Action, Chain, Event, Meta, Revision};
-use mcp_state_sidecar::store::raft::history::archive::{Run, Span, Tip};
+use mcp_state_sidecar::store::raft::history::archive::{EventRun, RevisionSpan, StatePosition};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -56,8 +56,12 @@ impl Story {
         Meta { revision: Revision(revision), chain, ..Meta::default() }
     }
 
-    pub fn tip(&self, revision: u64) -> Tip {
-        Tip { revision: Revision(revision), chain: self.chain(revision), ..Tip::default() }
+    pub fn tip(&self, revision: u64) -> StatePosition {
+        StatePosition {
+            revision: Revision(revision),
+            chain: self.chain(revision),
+            ..StatePosition::default()
+        }
     }
 
     pub fn anchor(&self, revision: u64) -> Anchor {
@@ -75,9 +79,9 @@ impl Story {
         self.events.len() as u64
     }
 
-    pub fn run(&self, span: Span) -> Run {
+    pub fn run(&self, span: RevisionSpan) -> EventRun {
         let events = self.events[span.first.0 as usize - 1..span.last.0 as usize].to_vec();
-        Run { before: self.chain(span.first.0 - 1), events }
+        EventRun { before: self.chain(span.first.0 - 1), events }
     }
 }
 

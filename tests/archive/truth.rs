@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
 use mcp_state_sidecar::machine::{Action, Answer, Event, Meta, Question, Revision};
 use mcp_state_sidecar::store::raft::history::History;
-use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, Span};
+use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, RevisionSpan};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
@@ -76,11 +76,11 @@ pub async fn never_wrong(
     let (got, want) = match (question, answer(story, question, meta)) {
         (Question::History { filter, before, page }, Answer::History { events, .. }) => {
             let last = before.map_or(meta.revision.0, |before| meta.revision.0.min(before.0 - 1));
-            let span = Span { first: kept, last: Revision(last) };
+            let span = RevisionSpan { first: kept, last: Revision(last) };
             (archive.newest(filter.clone(), span, page.rows, usize::MAX).await, events)
         }
         (Question::Changes { filter, after, page }, Answer::Changes { events, .. }) => {
-            let span = Span { first: kept.max(after.next()), last: meta.revision };
+            let span = RevisionSpan { first: kept.max(after.next()), last: meta.revision };
             (archive.since(filter.clone(), span, page.rows, usize::MAX).await, events)
         }
         other => panic!("not about the history: {other:?}"),
@@ -128,7 +128,7 @@ pub async fn all_right(archive: &Archive, story: &Story, meta: &Meta, rng: &mut 
     }
     let mut last = meta.revision.0;
     while last > meta.anchor.revision.0 {
-        let span = Span::new(meta.anchor.revision.0 + 1, last);
+        let span = RevisionSpan::new(meta.anchor.revision.0 + 1, last);
         let run = archive.range(span, 1 << 20).await.expect("a whole archive has every range");
         let got = run.span().expect("events are consecutive");
         assert_eq!(got.last, span.last);

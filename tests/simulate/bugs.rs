@@ -13,12 +13,17 @@ use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, St
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// One in so many commands is carried out twice: few enough that most calls are as
+/// they should be.
+const TWICE_EVERY: u32 = 20;
+
 /// A promise to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// The disk says that the log is synced before it is.
     AcknowledgedBeforeSync,
-    /// A command that is sent again is carried out again.
+    /// Some commands are carried out twice, as if they were sent again under
+    /// another identity.
     AppliedTwice,
     /// A linearizable read is answered without asking who leads.
     ReadUnconfirmed,
@@ -69,9 +74,10 @@ impl FaultyStore {
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn submit(&self, mut request: Request, deadline: Instant) -> Result<Reply, StoreError> {
-        if self.bug == Bug::AppliedTwice {
-            request.idempotency = None;
+    async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        if self.bug == Bug::AppliedTwice && rand::random_ratio(1, TWICE_EVERY) {
+            let again = Request { idempotency: None, ..request.clone() };
+            self.store.submit(again, deadline).await?;
         }
         let mut reply = self.store.submit(request, deadline).await?;
         if self.bug == Bug::TokenReused {

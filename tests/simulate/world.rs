@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::bugs::{Bug, Tokens};
 use crate::client::{Change, Client};
+use crate::clock;
 use crate::faults::Faults;
 use crate::node::{self, Outside};
 use crate::process::Run;
@@ -63,6 +64,7 @@ impl Plan {
 pub fn run(seed: u64, bug: Option<Bug>) -> Run {
     let run = move || {
         rng::seed(seed);
+        clock::set(Duration::ZERO);
         simulate(Plan::of(seed), bug)
     };
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(run).expect("a thread");
@@ -104,6 +106,7 @@ fn simulate(plan: Plan, bug: Option<Bug>) -> Run {
     sim.client("judge", gathering);
     let mut faults = Faults::new(plan, nodes.clone(), record.clone());
     let ended = loop {
+        clock::set(sim.elapsed());
         faults.turn(&mut sim);
         match sim.step() {
             Ok(true) => break Ok(()),

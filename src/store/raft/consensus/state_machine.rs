@@ -19,7 +19,9 @@ use crate::store::raft::history::History;
 use crate::store::raft::host::Environment;
 use crate::store::raft::membership::view::MembershipView;
 use crate::store::raft::snapshot::file::SnapshotFile;
-use crate::store::raft::snapshot::folder::{self, Builder, Meta, Snapshot, SnapshotDir};
+use crate::store::raft::snapshot::folder::{
+    self, Snapshot, SnapshotBuilder, SnapshotDir, SnapshotMeta,
+};
 use crate::store::tables::Tables;
 
 /// The most entries applied before readers see them and callers are answered. A
@@ -130,7 +132,7 @@ pub(crate) fn apply_proposal(
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotFile;
-    type SnapshotBuilder = Builder;
+    type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(
         &mut self,
@@ -158,8 +160,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder {
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder {
             dir: self.snapshots.clone(),
             state: self.applied.clone(),
             membership: self.membership.clone(),
@@ -169,7 +171,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(
         &mut self,
-        meta: &Meta,
+        meta: &SnapshotMeta,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (dir, meta) = (self.snapshots.clone(), meta.clone());

@@ -1,7 +1,7 @@
 //! Answers that span memory and archive, and the checks that a peer's answer must
 //! pass.
 
-use super::archive::{Archive, ArchiveError, Span};
+use super::archive::{Archive, ArchiveError, RevisionSpan};
 use super::source::PeerQuestion;
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
@@ -25,7 +25,7 @@ pub(crate) async fn answer(
         }
         Question::Changes { filter, after, page } => {
             let first = kept.max(Revision(after.0.saturating_add(1)));
-            let span = Span { first, last: meta.revision };
+            let span = RevisionSpan { first, last: meta.revision };
             let (events, more) = since(filter, span, bounded(*page), window, archive).await?;
             Ok(Answer::Changes { events, complete: *after >= meta.anchor.revision, more })
         }
@@ -57,7 +57,7 @@ async fn newest(
     let border = window.oldest().min(end);
     let mut more = match room(page, &events).filter(|_| border > kept) {
         Some(room) => {
-            let span = Span { first: kept, last: Revision(border.0 - 1) };
+            let span = RevisionSpan { first: kept, last: Revision(border.0 - 1) };
             let found = archive.newest(filter.clone(), span, room.rows, room.bytes).await?;
             events.extend(found.events);
             found.cut
@@ -70,7 +70,7 @@ async fn newest(
 
 async fn since(
     filter: &ChangeFilter,
-    span: Span,
+    span: RevisionSpan,
     page: Page,
     window: &Window,
     archive: &Archive,
@@ -79,7 +79,7 @@ async fn since(
     let border = window.oldest();
     if span.first < border {
         let last = span.last.min(Revision(border.0 - 1));
-        let older = Span { first: span.first, last };
+        let older = RevisionSpan { first: span.first, last };
         let found = archive.since(filter.clone(), older, page.rows + 1, page.bytes).await?;
         (events, more) = (found.events, found.cut);
     }

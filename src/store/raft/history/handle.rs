@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer;
-use super::archive::{Archive, ArchiveError, Run, Span};
+use super::archive::{Archive, ArchiveError, EventRun, RevisionSpan};
 use super::options::Options;
 use super::recent::RecentEvents;
 use super::shared::HistoryShared;
@@ -150,7 +150,11 @@ impl History {
     /// The run that ends with `span.last` and goes back to `span.first`, or less far
     /// if `bytes_max` is reached or older events are missing. It has at least one
     /// event.
-    pub async fn range(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
+    pub async fn range(
+        &self,
+        span: RevisionSpan,
+        bytes_max: usize,
+    ) -> Result<EventRun, ArchiveError> {
         let recent = self.shared.recent().range(span, bytes_max);
         match recent {
             Some(run) => Ok(run),
@@ -161,7 +165,11 @@ impl History {
     /// The run that begins with `span.first` and goes up to `span.last`, or less far
     /// if `bytes_max` is reached or newer events are missing. It has at least one
     /// event.
-    pub async fn range_up(&self, span: Span, bytes_max: usize) -> Result<Run, ArchiveError> {
+    pub async fn range_up(
+        &self,
+        span: RevisionSpan,
+        bytes_max: usize,
+    ) -> Result<EventRun, ArchiveError> {
         let recent = self.shared.recent().range_up(span, bytes_max);
         match recent {
             Some(run) => Ok(run),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::archive::{Run, Span};
+use super::archive::{EventRun, RevisionSpan};
 use super::source::{HistorySource, HistorySourceError, PeerQuestion};
 use crate::codec;
 use crate::machine::{Answer, Chain};
@@ -61,7 +61,11 @@ impl HistorySource for PeerHistorySource {
         !self.peers().is_empty()
     }
 
-    async fn fetch(&self, span: Span, attempt: u32) -> Result<Run, HistorySourceError> {
+    async fn fetch(
+        &self,
+        span: RevisionSpan,
+        attempt: u32,
+    ) -> Result<EventRun, HistorySourceError> {
         let (id, peer) = self.choose(attempt)?;
         let until = Instant::now() + PEER_TIMEOUT;
         let range = (span.first.0, span.last.0);
@@ -71,7 +75,7 @@ impl HistorySource for PeerHistorySource {
         let (before, events) = parts.split_first().ok_or_else(|| failed("nothing was sent"))?;
         let before = Chain(before.as_ref().try_into().map_err(failed)?);
         let events = events.iter().map(codec::decode_event).collect::<Result<_, _>>();
-        Ok(Run { before, events: events.map_err(failed)? })
+        Ok(EventRun { before, events: events.map_err(failed)? })
     }
 
     async fn ask(

@@ -1,6 +1,6 @@
 //! The recent events, which are in memory, and which of them may leave it.
 
-use super::archive::{Run, Span, Tip, size_of};
+use super::archive::{EventRun, RevisionSpan, StatePosition, size_of};
 use super::options::Options;
 use crate::machine::{Chain, Event, Meta, Revision};
 use crate::store::window::Window;
@@ -11,7 +11,7 @@ pub(super) struct RecentEvents {
     /// The chain value before the oldest event in memory.
     floor_chain: Chain,
     /// The position of the state.
-    pub tip: Tip,
+    pub tip: StatePosition,
     /// The archive must learn the tip: a snapshot has set it, or its anchor moved.
     pub tip_changed: bool,
     /// The newest archived revision when the archive last made no progress.
@@ -79,7 +79,7 @@ impl RecentEvents {
     }
 
     /// The run that ends with `span.last`, if that event is in memory.
-    pub fn range(&self, span: Span, bytes_max: usize) -> Option<Run> {
+    pub fn range(&self, span: RevisionSpan, bytes_max: usize) -> Option<EventRun> {
         let oldest = self.window.oldest().max(span.first);
         let (mut events, mut bytes) = (Vec::new(), 0);
         let mut next = span.last;
@@ -91,11 +91,11 @@ impl RecentEvents {
         }
         events.reverse();
         let before = self.chain_before(events.first()?.revision)?;
-        Some(Run { before, events })
+        Some(EventRun { before, events })
     }
 
     /// The run that begins with `span.first`, if that event is in memory.
-    pub fn range_up(&self, span: Span, bytes_max: usize) -> Option<Run> {
+    pub fn range_up(&self, span: RevisionSpan, bytes_max: usize) -> Option<EventRun> {
         let before = self.chain_before(span.first)?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         let mut next = span.first;
@@ -107,7 +107,7 @@ impl RecentEvents {
             events.push(Event::clone(event));
             next = next.next();
         }
-        (!events.is_empty()).then_some(Run { before, events })
+        (!events.is_empty()).then_some(EventRun { before, events })
     }
 
     /// The chain value before the event at `revision`.
@@ -119,6 +119,6 @@ impl RecentEvents {
     }
 }
 
-fn tip_of(meta: &Meta) -> Tip {
-    Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() }
+fn tip_of(meta: &Meta) -> StatePosition {
+    StatePosition { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() }
 }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::archive::{Archive, ArchiveError, Run, size_of};
+use super::archive::{Archive, ArchiveError, EventRun, size_of};
 use super::options::Options;
 use super::recent::RecentEvents;
 use super::source::HistorySource;
@@ -67,7 +67,7 @@ impl HistoryShared {
         Ok(true)
     }
 
-    fn batch(&self, wanted: Revision) -> Option<Run> {
+    fn batch(&self, wanted: Revision) -> Option<EventRun> {
         let recent = self.recent();
         let first = recent.window.oldest().max(wanted);
         let before = recent.chain_before(first)?;
@@ -80,7 +80,7 @@ impl HistoryShared {
                 break;
             }
         }
-        (!events.is_empty()).then_some(Run { before, events })
+        (!events.is_empty()).then_some(EventRun { before, events })
     }
 
     /// Waits until memory is below its cap again, as the module promises.

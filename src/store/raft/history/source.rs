@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::archive::{Run, Span};
+use super::archive::{EventRun, RevisionSpan};
 use crate::machine::{Answer, Question, Revision};
 
 /// Peers that hold the same history.
@@ -16,7 +16,8 @@ pub trait HistorySource: Send + Sync + 'static {
     /// if that would be too much: [`super::History::range`] on a peer. `attempt`
     /// counts the failed attempts before, including answers that proved wrong, so
     /// that each attempt may ask another peer.
-    async fn fetch(&self, span: Span, attempt: u32) -> Result<Run, HistorySourceError>;
+    async fn fetch(&self, span: RevisionSpan, attempt: u32)
+    -> Result<EventRun, HistorySourceError>;
 
     /// Asks a peer a question: [`super::History::answer_peer`] there. For `attempt`,
     /// see [`HistorySource::fetch`].

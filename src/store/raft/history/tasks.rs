@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::archive::{ArchiveError, Span};
+use super::archive::{ArchiveError, RevisionSpan};
 use super::shared::HistoryShared;
 use crate::machine::Revision;
 
@@ -62,9 +62,9 @@ pub(super) async fn fill_holes(shared: Arc<HistoryShared>) {
 }
 
 /// Fetches and stores the upper end of a hole.
-async fn fill_part(shared: &HistoryShared, hole: Span, attempt: u32) -> Result<(), String> {
+async fn fill_part(shared: &HistoryShared, hole: RevisionSpan, attempt: u32) -> Result<(), String> {
     let first = hole.last.0.saturating_sub(shared.options.fetch_events - 1);
-    let span = Span { first: hole.first.max(Revision(first)), last: hole.last };
+    let span = RevisionSpan { first: hole.first.max(Revision(first)), last: hole.last };
     let fetched = timeout(shared.options.fetch, shared.source.fetch(span, attempt)).await;
     let run = fetched.map_err(|late| late.to_string())?.map_err(|error| error.to_string())?;
     match shared.archive.fill(run).await {

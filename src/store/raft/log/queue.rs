@@ -1,5 +1,5 @@
-//! The writer's queue: requests in the order they were made, taken in groups
-//! that share one record and one sync. Doing them is the writer's.
+//! The writer's queue: requests in the order in which they were made, taken in
+//! groups that share one record and one sync. The writer carries them out.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -15,11 +15,11 @@ use super::stats::LogStats;
 use crate::store::raft::consensus::entry::{Entry, LogId, Vote};
 use crate::store::raft::consensus::types::TypeConfig;
 
-/// A group commit takes no more requests at this size: those answered first
-/// should not wait for a record of many milliseconds.
+/// A group that has reached this size takes no more requests: the first of them
+/// should not wait while a record is written for many milliseconds.
 const GROUP_BYTES_MAX: u64 = 4 << 20;
 
-/// What the log's threads and handles share.
+/// What the writer and all handles of a log share.
 #[derive(Debug)]
 pub(super) struct LogShared {
     index: Mutex<LogIndex>,
@@ -49,15 +49,15 @@ impl LogShared {
 
 /// A request in the writer's queue.
 pub(super) struct LogRequest {
-    pub work: Work,
+    pub work: LogWork,
     pub bytes: u64,
-    /// Its share of the queue, given back once it is answered.
+    /// Its share of the queue's size, given back once the request is answered.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// What is to be done. Truncates and purges are not answered: appends that
+/// What a request asks for. Truncates and purges are not answered: appends that
 /// depend on them come later in the same queue.
-pub(super) enum Work {
+pub(super) enum LogWork {
     Append { entries: Vec<Entry>, ticket: AppendTicket, callback: IOFlushed<TypeConfig> },
     Vote { vote: Vote, done: oneshot::Sender<Result<(), LogError>> },
     Committed(LogId),
@@ -66,22 +66,23 @@ pub(super) enum Work {
     Close { done: oneshot::Sender<()> },
 }
 
-/// What waits for one record.
+/// Requests that are written as one record.
 #[derive(Default)]
 pub(super) struct Group {
     pub requests: Vec<LogRequest>,
-    /// The log is idle or ends: say how far it is committed.
+    /// The log is idle or ends, so the record should say how far it is committed.
     pub settle: bool,
-    /// Nothing follows.
+    /// No group follows this one.
     pub ends: bool,
-    /// Who closed the log.
+    /// Told when the log has ended, if somebody closed it.
     pub closed: Option<oneshot::Sender<()>>,
 }
 
 impl Group {
-    /// Waits for a request and takes those behind it.
+    /// Waits for a request and takes those behind it as well.
     ///
-    /// With `idle_after` given, a group without requests comes after that time.
+    /// If `idle_after` is given and no request comes for that long, the group has
+    /// no requests.
     pub async fn gather(
         requests: &mut UnboundedReceiver<LogRequest>,
         idle_after: Option<Duration>,
@@ -102,16 +103,16 @@ impl Group {
         while let Some(request) = next.take() {
             bytes += request.bytes;
             match request.work {
-                Work::Close { done } => {
+                LogWork::Close { done } => {
                     group.closed = Some(done);
                     group.settle = true;
                     group.ends = true;
                 }
-                Work::Append { .. }
-                | Work::Vote { .. }
-                | Work::Committed(_)
-                | Work::Truncate { .. }
-                | Work::Purge { .. } => group.requests.push(request),
+                LogWork::Append { .. }
+                | LogWork::Vote { .. }
+                | LogWork::Committed(_)
+                | LogWork::Truncate { .. }
+                | LogWork::Purge { .. } => group.requests.push(request),
             }
             if !group.ends && bytes < GROUP_BYTES_MAX {
                 next = requests.try_recv().ok();
@@ -120,19 +121,19 @@ impl Group {
         group
     }
 
-    /// Tells each request how it went.
+    /// Tells those who made the requests how it went.
     pub fn answer(self, result: &Result<(), LogError>) {
         for LogRequest { work, permit, .. } in self.requests {
             match work {
-                Work::Append { callback, .. } => {
+                LogWork::Append { callback, .. } => {
                     callback.io_completed(result.clone().map_err(Into::into));
                 }
-                Work::Vote { done, .. } => {
-                    // Whoever asked may have gone.
+                LogWork::Vote { done, .. } => {
+                    // The caller may have gone.
                     let _ = done.send(result.clone());
                 }
-                Work::Committed(_) | Work::Truncate { .. } | Work::Purge { .. } => {}
-                Work::Close { .. } => {}
+                LogWork::Committed(_) | LogWork::Truncate { .. } | LogWork::Purge { .. } => {}
+                LogWork::Close { .. } => {}
             }
             drop(permit);
         }

@@ -1,19 +1,20 @@
 //! A log that no process writes, read without changing a byte of it.
 //!
-//! It accepts and refuses what opening it would: a record that power loss cut
-//! is passed over, though it stays where it is; anything acknowledged that is
-//! missing or changed is refused.
+//! It accepts and refuses what [`super::LogStore::open`] would. A record that
+//! power loss cut is skipped, but stays where it is. A log in which anything
+//! acknowledged is missing or changed is refused.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::error::LogError;
+use super::numbers::SegmentNumber;
+use super::options::Options;
 use super::reader::load;
 use super::recovery::{first_of_last_run, must_be_blank};
 use super::replay::LogReplay;
 use super::segment_dir::SegmentDir;
 use super::tail::SegmentTail;
-use super::{Options, SegmentNumber};
 use crate::store::raft::consensus::entry::{Entry, LogId};
 use crate::store::raft::host::{Disk, OpenMode};
 
@@ -48,29 +49,29 @@ impl ReadOnlyLog {
         Ok(ReadOnlyLog { replay })
     }
 
-    /// Entries up to here are gone.
+    /// The last entry that was purged.
     pub fn purged(&self) -> Option<LogId> {
         self.replay.state.purged
     }
 
-    /// The last entry, or what was purged where there is none.
+    /// The last entry, or the last purged one if no other is left.
     pub fn last(&self) -> Option<LogId> {
         self.replay.state.last
     }
 
-    /// How far the log was committed, as far as it says: at most its last entry.
+    /// How far the log says that it was committed: at most up to its last entry.
     pub fn committed(&self) -> Option<LogId> {
         let (committed, last) = (self.replay.state.committed?, self.last()?);
         Some(if committed.index <= last.index { committed } else { last })
     }
 
-    /// Whether a record at its end was cut; it was never acknowledged.
+    /// Whether the record at its end was cut, which was never acknowledged.
     pub fn is_torn(&self) -> bool {
         self.replay.active.as_ref().is_some_and(|active| active.tail == SegmentTail::Torn)
     }
 
-    /// Entries from `index` on, as many as `bytes_max` allow, at least one
-    /// where there are any.
+    /// Entries from `index` on, as many as `bytes_max` allows but at least one, if
+    /// there are any.
     ///
     /// # Errors
     /// When an entry can no longer be read as it was.

@@ -1,6 +1,6 @@
-//! Reading entries: from memory, or from the segments that `index` names.
-//! Entries read from disk are checked against the checksum known since they
-//! were written.
+//! Reads entries from memory, or from the segments that the index names. An
+//! entry that comes from disk is checked against the checksum that is known since
+//! it was written.
 
 use std::fmt::Debug;
 use std::io;
@@ -11,7 +11,8 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::{OptionalSend, RaftLogReader};
 
 use super::error::LogError;
-use super::index::{EntrySource, Location};
+use super::index::EntrySource;
+use super::location::Location;
 use super::payload::{self, LogOperation};
 use super::queue::LogShared;
 use super::record;
@@ -25,7 +26,7 @@ use crate::store::raft::host::Environment;
 pub struct LogReader {
     pub(super) environment: Environment,
     pub(super) shared: Arc<LogShared>,
-    /// What one read gives out, at least one entry.
+    /// The most bytes of entries that one read returns; at least one entry.
     pub(super) read_bytes: u64,
 }
 
@@ -37,7 +38,7 @@ impl LogReader {
         if !stored {
             return sources.into_iter().map(load).collect();
         }
-        // Refused when the runtime shuts down.
+        // Fails only if the runtime is shutting down.
         self.environment
             .blocking(|| Ok(sources.into_iter().map(load).collect()))
             .await
@@ -57,7 +58,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
         Ok(self.read(start..end, self.read_bytes).await?)
     }
 
-    /// In parts, so that applying a long log does not load it whole.
+    /// Reads in parts, so that applying a long log does not load all of it.
     async fn entries_stream<RB>(
         &mut self,
         range: RB,

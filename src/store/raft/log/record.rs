@@ -3,8 +3,8 @@
 //! Promise: a whole record never looks like a torn one. Within every sector it
 //! touches, its part holds at least [`PART_BITS_MIN`] set bits, so neither a
 //! zero sector nor one a flipped bit away from zero can belong to it. The
-//! header's ends are fixed magics; the payload is masked until this holds.
-//! Judging what a bad record is, is `tail`'s.
+//! header begins and ends with fixed magic bytes, and the payload is masked until
+//! this holds. `tail` judges what a bad record means.
 //!
 //! ```text
 //!  0 start magic u16 | 2 kind u8 | 3 zero u8 | 4 payload length u32 | 8 seq u64
@@ -12,9 +12,9 @@
 //! 28 payload checksum u32 | 32 checksum of bytes 0..32 u32 | 36 end magic u32
 //! ```
 //! Integers are little-endian, checksums CRC-32C. The chain ties each record to
-//! all before it, so records cannot be missing, doubled or swapped unseen.
+//! all before it, so a missing, doubled or swapped record is noticed.
 
-use super::Seq;
+use super::numbers::Seq;
 
 /// The bytes of a header.
 pub(super) const HEADER_BYTES: usize = 40;
@@ -54,9 +54,9 @@ pub(super) struct RecordHeader {
     pub chain: u32,
     /// Without padding.
     pub payload_bytes: u32,
-    /// Of the payload and its padding as they rest on disk.
+    /// The checksum of payload and padding as they lie on disk.
     pub payload_checksum: u32,
-    /// Of all the above: what the next record's chain repeats.
+    /// The checksum of all the above, which the next record repeats as its chain.
     pub checksum: u32,
 }
 
@@ -92,7 +92,7 @@ impl RecordHeader {
         })
     }
 
-    /// RecordHeader, payload and padding, in bytes.
+    /// The length of header, payload and padding, in bytes.
     pub fn extent(&self) -> usize {
         extent(self.payload_bytes as usize)
     }
@@ -112,13 +112,13 @@ impl RecordHeader {
     }
 }
 
-/// What a record of this payload takes on disk, in bytes.
+/// The bytes that a record with such a payload takes on disk.
 pub(super) fn extent(payload_bytes: usize) -> usize {
     HEADER_BYTES + payload_bytes.next_multiple_of(ALIGN_BYTES)
 }
 
-/// Turns payload bytes into what rests on disk, or back: `bytes` begin at a
-/// multiple of 8 from the payload's start, or `mask` is rotated to fit.
+/// Turns payload bytes into the form they have on disk, or back. `bytes` begin at
+/// a multiple of 8 from the payload's start, or `mask` is rotated to fit.
 pub(super) fn apply_mask(bytes: &mut [u8], mask: u64) {
     let mut words = bytes.chunks_exact_mut(8);
     for word in &mut words {
@@ -135,15 +135,15 @@ pub(super) fn rotate_mask(mask: u64, offset: usize) -> u64 {
     mask.rotate_right((offset % ALIGN_BYTES) as u32 * 8)
 }
 
-/// Encodes records one after another; knows where the chain stands.
+/// Encodes records one after another, each chained to the one before.
 #[derive(Debug)]
 pub(super) struct RecordEncoder {
     /// The next record's number.
     pub seq: Seq,
     /// The last record's checksum.
     pub chain: u32,
-    /// Where masks come from: unguessable, so that no client can send a payload
-    /// that rests on disk as a record of its own making.
+    /// The state of the generator of masks. It must not be guessable: otherwise a
+    /// client could send a payload that lies on disk as a record of its making.
     masks: u64,
 }
 
@@ -152,8 +152,8 @@ impl RecordEncoder {
         Self { seq, chain, masks: mask_seed }
     }
 
-    /// Puts the record that will begin at byte `at` of its segment into `out`.
-    /// The encoder moves on only in [`RecordEncoder::written`].
+    /// Encodes into `out` the record that will begin at byte `at` of its segment.
+    /// Call [`RecordEncoder::written`] before the next one.
     pub fn encode(
         &mut self,
         kind: RecordKind,
@@ -193,7 +193,7 @@ impl RecordEncoder {
         header
     }
 
-    /// The record of this header is on its way to disk; the next one follows it.
+    /// Notes that the record of this header was written; the next one follows it.
     pub fn written(&mut self, header: &RecordHeader) {
         self.seq = Seq(header.seq.0 + 1);
         self.chain = header.checksum;

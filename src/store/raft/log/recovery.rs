@@ -1,36 +1,37 @@
-//! Opening a log: finds its segments, has `replay` read them, sees that none is
-//! missing and none too many, and makes the end fit to go on from.
+//! Opens a log: finds its segments, replays them, verifies that none is missing
+//! and none is left over, and prepares the end for new records.
 //!
-//! Promise: an opened log holds all that was acknowledged, and all it holds is
-//! durable; a log that cannot be so is refused with what is damaged.
+//! Promise: an opened log holds everything that was acknowledged, and everything
+//! in it is durable. Otherwise opening fails and says what is damaged.
 
 use prost::Message;
 
 use super::error::LogError;
 use super::index::LogIndex;
+use super::numbers::SegmentNumber;
+use super::options::Options;
 use super::record::{RecordEncoder, RecordKind};
-use super::replay::{Active, LogReplay};
+use super::replay::{ActiveSegment, LogReplay};
 use super::segment::{BODY, Segment};
 use super::segment_dir::SegmentDir;
 use super::state::LogState;
 use super::stats::LogStats;
 use super::tail::{self, SegmentTail};
 use super::writer::append;
-use super::{Options, SegmentNumber};
 use crate::store::raft::host::OpenMode;
 
-/// A log that is ready to be written.
+/// A log to which records can be appended.
 pub(super) struct RecoveredLog {
     pub state: LogState,
     pub index: LogIndex,
     pub active: Segment,
     pub at: u64,
     pub encoder: RecordEncoder,
-    /// The next segment, when it is there already.
+    /// The next segment, if it exists already.
     pub spare: Option<Segment>,
 }
 
-/// Reads the log of a folder, or begins one in an empty folder.
+/// Reads the log in a folder, or begins one in an empty folder.
 ///
 /// # Errors
 /// When anything acknowledged is missing or changed, or the disk fails.
@@ -51,7 +52,8 @@ pub(super) fn recover(
         Segment::create(dir, SegmentNumber::FIRST, options.segment_bytes)?;
         numbers.push(SegmentNumber::FIRST);
     }
-    // A name that a killed process left in memory only must not vanish later.
+    // A process that was killed may have left names in memory only, and they must
+    // not vanish later.
     dir.sync()?;
     let first = first_of_last_run(&numbers);
     let mut replay = LogReplay::new(dir, first, options.cache_bytes, OpenMode::Write);
@@ -70,7 +72,8 @@ pub(super) fn recover(
     replay.check(first)?;
     let oldest = replay.state.oldest;
     let recovered = finish(replay, spare, mask_seed, stats)?;
-    // Now that what says so is durable.
+    // Remove them only now that the record which says that they are not needed is
+    // durable.
     for number in numbers.into_iter().filter(|number| *number < oldest) {
         dir.remove(number)?;
     }
@@ -78,13 +81,15 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
-/// Earlier segments, with a gap behind them, were being deleted.
+/// The first segment behind the last gap. Segments before a gap were being
+/// deleted.
 pub(super) fn first_of_last_run(numbers: &[SegmentNumber]) -> SegmentNumber {
     let gap = numbers.windows(2).rposition(|pair| pair[0].next() != pair[1]);
     numbers[gap.map_or(0, |gap| gap + 1)]
 }
 
-/// A segment behind the last one used: it must be blank, and is not needed.
+/// Opens a segment behind the last one in use, which must be blank. It is removed
+/// if it is not whole.
 fn unused(dir: &SegmentDir, number: SegmentNumber) -> Result<Option<Segment>, LogError> {
     must_be_blank(dir, number)?;
     match Segment::open(dir, number, OpenMode::Write) {
@@ -97,7 +102,7 @@ fn unused(dir: &SegmentDir, number: SegmentNumber) -> Result<Option<Segment>, Lo
     }
 }
 
-/// Sees that no record is in a segment behind the last one used.
+/// Verifies that a segment behind the last one in use holds no record.
 pub(super) fn must_be_blank(dir: &SegmentDir, number: SegmentNumber) -> Result<(), LogError> {
     let content = dir.read(number)?;
     let body = content.get(BODY as usize..).unwrap_or_default();
@@ -108,8 +113,8 @@ pub(super) fn must_be_blank(dir: &SegmentDir, number: SegmentNumber) -> Result<(
     Ok(())
 }
 
-/// Removes a torn record and makes what was found durable before anyone
-/// acts on it.
+/// Removes a torn record, and makes what was found durable before anyone acts on
+/// it.
 fn finish(
     mut replay: LogReplay,
     spare: Option<Segment>,
@@ -120,14 +125,14 @@ fn finish(
         (Some(active), Some(position)) => (active, position),
         (Some(_), None) | (None, _) => unreachable!("`check` found where the log ends"),
     };
-    let Active { segment, at, tail } = active;
+    let ActiveSegment { segment, at, tail } = active;
     if tail == SegmentTail::Torn {
         tracing::warn!(segment = %segment.path.display(), at, "dropped a record that was cut");
         segment.write(&vec![0; (segment.bytes - at) as usize], at)?;
         segment.sync()?;
     }
-    // Write it again: a process that was killed may have left it in memory
-    // only, and a sync that failed may have marked it clean there.
+    // Write the last record again: a process that was killed may have left it in
+    // the page cache only, and a failed sync may have marked the page clean.
     if let Some(last) = replay.last {
         last.segment.write(&last.bytes, last.at)?;
         last.segment.sync()?;

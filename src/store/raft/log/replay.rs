@@ -1,55 +1,55 @@
-//! Reads segments in order and follows what their records say, checking every
-//! byte that was acknowledged. What a bad end means is `tail`'s to judge.
+//! Reads segments in order and applies what their records say, checking every
+//! byte that was acknowledged. `tail` judges what a bad end means.
 
 use prost::Message;
 
 use super::error::LogError;
 use super::index::LogIndex;
+use super::location::locate;
+use super::numbers::{SegmentNumber, Seq};
 use super::payload::{self, LogOperation};
 use super::record::{self, HEADER_BYTES, RecordHeader, RecordKind};
 use super::segment::{BODY, Segment};
 use super::segment_dir::SegmentDir;
 use super::state::LogState;
 use super::tail::{self, SegmentTail};
-use super::writer::locate;
-use super::{SegmentNumber, Seq};
 use crate::proto::record as message;
 use crate::store::raft::consensus::entry::{LogId, Vote, decode_entry};
 use crate::store::raft::host::OpenMode;
 
-/// Where reading stands.
+/// The log as far as it was read.
 pub(super) struct LogReplay {
     dir: SegmentDir,
-    /// Whether segments are to be written on, or to be read alone.
+    /// Whether segments are opened for writing too.
     mode: OpenMode,
     pub state: LogState,
     pub index: LogIndex,
-    /// The number of the next record and the checksum of the one before; none
-    /// before the first head of a log whose beginning was purged.
+    /// The number of the next record and the checksum of the one before. It is not
+    /// known before the first head of a log whose beginning was purged.
     pub position: Option<(Seq, u32)>,
-    /// The last segment read that was in use.
+    /// The last segment that was in use and was read.
     pub reached: SegmentNumber,
-    pub active: Option<Active>,
-    pub last: Option<Last>,
+    pub active: Option<ActiveSegment>,
+    pub last: Option<LastRecord>,
 }
 
-/// The segment where the log ends.
-pub(super) struct Active {
+/// The segment in which the log ends.
+pub(super) struct ActiveSegment {
     pub segment: Segment,
     /// Where the next record begins.
     pub at: u64,
     pub tail: SegmentTail,
 }
 
-/// The last valid record: the only one that may not be durable.
-pub(super) struct Last {
+/// The last valid record, the only one that may not be durable.
+pub(super) struct LastRecord {
     pub segment: Segment,
     pub at: u64,
     pub bytes: Vec<u8>,
 }
 
 impl LogReplay {
-    /// A log that begins in segment `first`.
+    /// Begins to read a log that starts in segment `first`.
     pub fn new(
         dir: &SegmentDir,
         first: SegmentNumber,
@@ -68,7 +68,7 @@ impl LogReplay {
         }
     }
 
-    /// Whether records may be found in a segment: all before it are sealed.
+    /// Whether a segment may hold records, because all before it are sealed.
     pub fn expects(&self, number: SegmentNumber) -> bool {
         self.active.is_none() && number == self.reached.next()
     }
@@ -76,7 +76,7 @@ impl LogReplay {
     /// Reads a segment.
     ///
     /// # Errors
-    /// When anything acknowledged in it is missing or changed.
+    /// Anything acknowledged in it is missing or changed.
     pub fn segment(&mut self, number: SegmentNumber) -> Result<(), LogError> {
         let (segment, content) = Segment::open(&self.dir, number, self.mode)?;
         self.index.add_segment(segment.clone());
@@ -94,7 +94,7 @@ impl LogReplay {
             at = end;
         }
         if let Some(range) = last {
-            self.last = Some(Last {
+            self.last = Some(LastRecord {
                 segment: segment.clone(),
                 at: range.start as u64,
                 bytes: content[range].to_vec(),
@@ -110,11 +110,12 @@ impl LogReplay {
             .map_err(|reason| at_end(reason.to_owned()))?;
         let tail = tail::judge(&content, at, seq, chain).map_err(at_end)?;
         let at = at as u64;
-        self.active = Some(Active { segment, at, tail });
+        self.active = Some(ActiveSegment { segment, at, tail });
         Ok(())
     }
 
-    /// The header of a whole record at `at` that follows the one before.
+    /// The header of the record at `at`, if the record is whole and follows the one
+    /// before.
     fn valid_record(&self, content: &[u8], at: usize) -> Option<RecordHeader> {
         let header = RecordHeader::parse(content.get(at..)?).ok()?;
         let payload = content.get(at + HEADER_BYTES..at + header.extent())?;
@@ -189,10 +190,10 @@ impl LogReplay {
         Ok(())
     }
 
-    /// Whether every segment that is needed was there.
+    /// Verifies that every segment that is needed was there.
     ///
     /// # Errors
-    /// Which one is missing.
+    /// The segment that is missing.
     pub fn check(&self, first: SegmentNumber) -> Result<(), LogError> {
         let missing = |number, reason| {
             let path = self.dir.path(number);

@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::SegmentNumber;
 use super::error::LogError;
+use super::numbers::SegmentNumber;
 use super::record::SECTOR_BYTES;
 use super::segment_dir::SegmentDir;
 use crate::store::raft::host::{DiskFile, OpenMode};
@@ -17,7 +17,7 @@ use crate::store::raft::host::{DiskFile, OpenMode};
 /// Where records begin: behind the file header, which has a sector of its own.
 pub(super) const BODY: u64 = SECTOR_BYTES as u64;
 
-/// The form of segments and records.
+/// The version of the format of segments and records.
 const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"SIDECWAL";
 const BLOCK_BYTES: u64 = 4096;
@@ -34,11 +34,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Makes a durable, zero-filled segment, in place of any of this number.
+    /// Makes a durable, zero-filled segment, in place of any with this number.
     ///
     /// # Errors
-    /// What the operating system says; the folder is then as before, but for an
-    /// unfinished file that the next open removes.
+    /// The disk refuses. The folder is then as before, except for an unfinished
+    /// file that the next open removes.
     pub fn create(dir: &SegmentDir, number: SegmentNumber, bytes: u64) -> Result<Self, LogError> {
         let (path, unfinished) = (dir.path(number), dir.unfinished_path(number));
         let failed = |source| LogError::io("create", &path, source);
@@ -55,7 +55,7 @@ impl Segment {
     /// written.
     ///
     /// # Errors
-    /// When the file cannot be read, or its header or size is not as created.
+    /// The file cannot be read, or its header or size is not as it was created.
     pub fn open(
         dir: &SegmentDir,
         number: SegmentNumber,

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::SegmentNumber;
 use super::error::LogError;
+use super::numbers::SegmentNumber;
 use crate::store::raft::host::Disk;
 
 const SUFFIX: &str = ".wal";
@@ -53,7 +53,8 @@ impl SegmentDir {
         self.disk.read(&path).map_err(|source| LogError::io("read", &path, source))
     }
 
-    /// Removes a segment; its name is surely gone after [`SegmentDir::sync`].
+    /// Removes a segment. After a power loss it may be back, unless
+    /// [`SegmentDir::sync`] was called.
     pub fn remove(&self, number: SegmentNumber) -> Result<(), LogError> {
         let path = self.path(number);
         match self.disk.remove_file(&path) {
@@ -64,7 +65,7 @@ impl SegmentDir {
         }
     }
 
-    /// Makes names that came and went durable.
+    /// Makes created, renamed and removed names durable.
     pub fn sync(&self) -> Result<(), LogError> {
         let failed = |source| LogError::io("sync", &self.folder, source);
         self.disk.sync_dir(&self.folder).map_err(failed)
@@ -88,7 +89,7 @@ impl SegmentDir {
     }
 }
 
-/// The number in a segment's name, were it written here.
+/// The number of the segment that has this name.
 fn number(name: &str) -> Option<SegmentNumber> {
     let digits = name.strip_suffix(SUFFIX)?;
     let number = u64::from_str_radix(digits, 16).ok()?;

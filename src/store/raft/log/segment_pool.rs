@@ -6,8 +6,8 @@ use tokio::sync::mpsc::{
     Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
 };
 
-use super::SegmentNumber;
 use super::error::LogError;
+use super::numbers::SegmentNumber;
 use super::segment::Segment;
 use super::segment_dir::SegmentDir;
 use super::stats::LogStats;

@@ -1,10 +1,11 @@
-//! What the records of the log lead to: vote, committed, bounds, and which
-//! segments still matter. The writer keeps it in the order of the disk, and
-//! recovery builds the same from the same records. Entries are `index`'s.
+//! What the records of the log lead to: the vote, how far it is committed, its
+//! bounds, and which segments are still needed. The writer updates it in the order
+//! of the disk, and recovery builds the same from the same records. The entries
+//! themselves are in the index.
 
 use std::collections::VecDeque;
 
-use super::SegmentNumber;
+use super::numbers::SegmentNumber;
 use crate::proto::record;
 use crate::store::raft::consensus::entry::{LogId, Vote};
 
@@ -16,12 +17,12 @@ struct SegmentSpan {
     last: u64,
 }
 
-/// What the records up to some place lead to.
+/// What the records up to some place in the log lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LogState {
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
-    /// Entries up to here are gone.
+    /// The last entry that was purged.
     pub purged: Option<LogId>,
     /// The last entry, or `purged` when there is none.
     pub last: Option<LogId>,
@@ -37,8 +38,8 @@ impl LogState {
         Self { oldest, ..Self::default() }
     }
 
-    /// The state that the head of a segment carries; spans of earlier segments
-    /// are unknown to it.
+    /// The state in the head of a segment, which does not know the spans of earlier
+    /// segments.
     pub fn from_head(head: &record::Head) -> Self {
         Self {
             vote: head.vote.as_ref().map(Vote::from),
@@ -50,7 +51,7 @@ impl LogState {
         }
     }
 
-    /// What the head of `segment` carries.
+    /// The head with which `segment` begins.
     pub fn head(&self, segment: SegmentNumber) -> record::Head {
         record::Head {
             segment: segment.0,
@@ -62,10 +63,10 @@ impl LogState {
         }
     }
 
-    /// Entries `first..=last` are in `segment`.
+    /// Notes that `segment` holds the entries `first..=last`.
     ///
     /// # Errors
-    /// When they do not follow the last entry.
+    /// They do not follow the last entry.
     pub fn append(
         &mut self,
         first: LogId,
@@ -87,7 +88,7 @@ impl LogState {
         Ok(())
     }
 
-    /// Entries after `last` are gone.
+    /// Drops the entries after `last`.
     pub fn truncate(&mut self, last: Option<LogId>) {
         let next = last.map_or(0, |id| id.index + 1);
         while self.spans.back().is_some_and(|span| span.first >= next) {
@@ -99,7 +100,7 @@ impl LogState {
         self.last = last;
     }
 
-    /// Entries up to `upto` are gone; segments before `oldest` are not needed.
+    /// Drops the entries up to `upto`, and the segments before `oldest`.
     pub fn purge(&mut self, upto: LogId, oldest: SegmentNumber) {
         while self.spans.front().is_some_and(|span| span.last <= upto.index) {
             self.spans.pop_front();
@@ -111,9 +112,9 @@ impl LogState {
         self.oldest = oldest;
     }
 
-    /// The oldest segment needed once entries up to `upto` are gone, when
-    /// records are written to `active`. What the same group commit removes
-    /// besides is not counted, which errs towards keeping a segment.
+    /// The oldest segment that is needed once the entries up to `upto` are gone and
+    /// records are written to `active`. It does not know what else the same group
+    /// removes, so it may keep a segment for longer than necessary.
     pub fn oldest_after(&self, upto: LogId, active: SegmentNumber) -> SegmentNumber {
         let needed = self.spans.iter().find(|span| span.last > upto.index);
         needed.map_or(active, |span| span.segment)

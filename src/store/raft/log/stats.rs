@@ -1,10 +1,10 @@
-//! How the log is doing, for metrics and for the snapshot trigger.
+//! Figures about the log, for metrics and for the snapshot trigger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How the log is doing. Clones see the same log.
+/// Figures about one log. Clones show the same.
 #[derive(Clone, Debug, Default)]
 pub struct LogStats(Arc<LogFigures>);
 
@@ -16,13 +16,13 @@ struct LogFigures {
 }
 
 impl LogStats {
-    /// What the log's segments take on disk, spare one included, in bytes.
+    /// The bytes that the log's segments take on disk, including the spare one.
     pub fn disk_bytes(&self) -> u64 {
         self.0.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// The bytes of entries appended since the last purge; after an open, of
-    /// all entries. A snapshot is due when it grows large.
+    /// The bytes of entries appended since the last purge, or of all entries after
+    /// an open. A snapshot is due when this grows large.
     pub fn appended_since_purge_bytes(&self) -> u64 {
         self.0.appended_since_purge_bytes.load(Ordering::Relaxed)
     }

@@ -10,9 +10,9 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::Options;
 use super::error::LogError;
-use super::queue::{LogRequest, LogShared, Work};
+use super::options::Options;
+use super::queue::{LogRequest, LogShared, LogWork};
 use super::reader::LogReader;
 use super::recovery::{self, RecoveredLog};
 use super::segment;
@@ -24,15 +24,16 @@ use crate::store::raft::consensus::entry::{Entry, LogId, Vote, entry_bytes};
 use crate::store::raft::consensus::types::TypeConfig;
 use crate::store::raft::host::Environment;
 
-/// The unit in which the queue is measured, in bytes; every request takes one.
+/// The unit in which the size of the queue is measured; each request takes at
+/// least one.
 const PERMIT_BYTES: u64 = 256;
-/// The largest append: with what else a group holds it fits one record.
+/// The largest append. Together with the rest of its group it fits one record.
 const APPEND_BYTES_MAX: u64 = super::record::PAYLOAD_BYTES_MAX / 2;
-/// The smallest segment: a header, a head, and room.
+/// The smallest segment: it has room for its header, a head and some records.
 const SEGMENT_BYTES_MIN: u64 = 4096;
 
-/// The log of a node. Clones are the same log; it ends when closed, or when
-/// the last of them is gone and what waits is durable.
+/// The log of a node. Clones are the same log. It ends when it is closed, or when
+/// the last clone is dropped and everything in the queue is durable.
 #[derive(Clone, Debug)]
 pub struct LogStore {
     reader: LogReader,
@@ -47,7 +48,7 @@ impl LogStore {
     /// Blocks while it reads the log.
     ///
     /// # Errors
-    /// When anything acknowledged is missing or changed, or the disk fails.
+    /// Anything acknowledged is missing or changed, or the disk fails.
     pub fn open(
         environment: &Environment,
         dir: &Path,
@@ -82,32 +83,37 @@ impl LogStore {
         Ok(Self { reader, queue, permits, permits_max })
     }
 
-    /// Ends the log once all that waits is durable; the folder can then be
-    /// opened again. Later requests are refused.
+    /// Ends the log once everything in the queue is durable. Then the folder can
+    /// be opened again. Later requests are refused.
     ///
     /// # Errors
-    /// When the log had stopped at an error.
+    /// The log had stopped at an error.
     pub async fn close(&self) -> Result<(), LogError> {
         let (done, closed) = oneshot::channel();
         let permit = self.permit(0).await;
-        self.send(Work::Close { done }, 0, permit)?;
+        self.send(LogWork::Close { done }, 0, permit)?;
         closed.await.map_err(|_| LogError::Closed)?;
         self.reader.shared.check()
     }
 
-    /// How the log is doing.
+    /// Figures about the log.
     pub fn stats(&self) -> LogStats {
         self.reader.shared.stats.clone()
     }
 
-    /// Room in the queue for a request of this size; waits for it.
+    /// Waits until the queue has room for a request of this size.
     async fn permit(&self, bytes: u64) -> OwnedSemaphorePermit {
         let units = (bytes / PERMIT_BYTES + 1).min(u64::from(self.permits_max)) as u32;
         let permit = self.permits.clone().acquire_many_owned(units).await;
         permit.expect("the semaphore is never closed")
     }
 
-    fn send(&self, work: Work, bytes: u64, permit: OwnedSemaphorePermit) -> Result<(), LogError> {
+    fn send(
+        &self,
+        work: LogWork,
+        bytes: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), LogError> {
         let closed = |_| match self.reader.shared.check() {
             Ok(()) => LogError::Closed,
             Err(stopped) => stopped,
@@ -129,7 +135,7 @@ impl LogStore {
         // Queue under the lock: the disk sees requests in the index's order.
         let mut index = self.reader.shared.index();
         let ticket = index.append(&entries)?;
-        self.send(Work::Append { entries, ticket, callback }, bytes, permit)?;
+        self.send(LogWork::Append { entries, ticket, callback }, bytes, permit)?;
         self.reader.shared.stats.appended(bytes);
         Ok(())
     }
@@ -142,7 +148,7 @@ impl LogStore {
             return Ok(());
         };
         index.truncate(last);
-        self.send(Work::Truncate { last }, 0, permit)
+        self.send(LogWork::Truncate { last }, 0, permit)
     }
 
     async fn purge_upto(&self, upto: LogId) -> Result<(), LogError> {
@@ -154,7 +160,7 @@ impl LogStore {
         }
         index.purge(upto);
         self.reader.shared.stats.purged();
-        self.send(Work::Purge { upto }, 0, permit)
+        self.send(LogWork::Purge { upto }, 0, permit)
     }
 }
 
@@ -192,12 +198,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let permit = self.permit(0).await;
         self.reader.shared.check()?;
         let (done, saved) = oneshot::channel();
-        self.send(Work::Vote { vote: *vote, done }, 0, permit)?;
+        self.send(LogWork::Vote { vote: *vote, done }, 0, permit)?;
         Ok(saved.await.unwrap_or(Err(LogError::Closed))?)
     }
 
-    /// Saved with the next record, or when the log is idle: it only spares a
-    /// restarted node from learning it again.
+    /// Writes it with the next record, or when the log is idle. Nothing is lost
+    /// without it: a restarted node would learn it again.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         let permit = self.permit(0).await;
         self.reader.shared.check()?;
@@ -205,10 +211,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             return Ok(());
         };
         self.reader.shared.index().committed = Some(committed);
-        Ok(self.send(Work::Committed(committed), 0, permit)?)
+        Ok(self.send(LogWork::Committed(committed), 0, permit)?)
     }
 
-    /// Never beyond the last entry, which a leader's word may be.
+    /// At most the last entry: a leader may announce a commit beyond it.
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
         self.reader.shared.check()?;
         let index = self.reader.shared.index();

@@ -1,13 +1,13 @@
-//! Where valid records end: a clean end, a torn record, or damage.
+//! Judges what follows the last valid record: nothing, a torn record, or damage.
 //!
-//! Promise: nothing that was acknowledged is taken for torn. Only one record is
+//! Promise: no acknowledged record is taken for a torn one. Only one record is
 //! ever written without being synced, into zeros that were synced before. So
 //! after a power loss each sector of it holds either its bytes or zeros, and
 //! nothing follows. A bad record is torn only when a part of it within one
 //! sector is zero and no record comes later; `record` sees to it that no whole
 //! record has such a part. Everything else is damage, and the log is refused.
 
-use super::Seq;
+use super::numbers::Seq;
 use super::record::{ALIGN_BYTES, HEADER_BYTES, RecordHeader, SECTOR_BYTES};
 
 /// What follows the last valid record of a segment.

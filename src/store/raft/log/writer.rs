@@ -1,7 +1,7 @@
-//! The one thread that writes: it takes all requests that wait, makes them one
-//! record, syncs it, and answers them, in the order they came.
+//! The writer takes all requests that wait, writes them as one record, syncs it,
+//! and answers them in the order in which they came.
 //!
-//! Promise: nothing is answered before it is durable, and nothing at all after
+//! Promise: no request is answered before it is durable, and none succeeds after
 //! an error. Requests never overtake one another: a vote and an append reach
 //! the disk in the order in which they were made.
 
@@ -14,22 +14,24 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
 use super::error::LogError;
-use super::index::Location;
+use super::location::{Location, locate};
+use super::numbers::SegmentNumber;
+use super::options::Options;
 use super::payload::{self, LogOperation};
-use super::queue::{Group, LogRequest, LogShared, Work};
+use super::queue::{Group, LogRequest, LogShared, LogWork};
 use super::record::{self, HEADER_BYTES, RecordEncoder, RecordHeader, RecordKind};
 use super::segment::{self, BODY, Segment};
 use super::segment_pool::SegmentPool;
 use super::state::LogState;
 use super::stats::LogStats;
-use super::{Options, SegmentNumber};
 use crate::proto::record as message;
 use crate::store::raft::consensus::entry::{Entry, LogId};
 
-/// Who closed the log; nobody, where all its handles are gone.
+/// Told when the log has ended; nobody, where the last handle was dropped.
 type Closed = Option<oneshot::Sender<()>>;
 
-/// An idle log saves how far it is committed after this long.
+/// How long the log must be idle before a record of its own says how far the log
+/// is committed; otherwise the next record does.
 const COMMITTED_IDLE: Duration = Duration::from_millis(100);
 
 /// The end of the log, where records are written.
@@ -42,13 +44,13 @@ pub(super) struct LogWriter {
     /// Where the next record begins in the active segment.
     pub at: u64,
     pub encoder: RecordEncoder,
-    /// As of the last record.
+    /// What the records up to the last one led to.
     pub state: LogState,
-    /// How far the log is committed, when no record says so yet.
+    /// How far the log is committed, if no record says so yet.
     pub unsaved: Option<LogId>,
 }
 
-/// The one record of a group, before it is written.
+/// The record of a group before it is written.
 #[derive(Default)]
 struct RecordDraft {
     payload: Vec<u8>,
@@ -78,7 +80,7 @@ impl LogWriter {
         }
     }
 
-    /// Serves one group; tells who closed the log, once it ends.
+    /// Serves one group; returns whom to tell if it is the last one.
     async fn serve(&mut self, mut group: Group) -> Option<Closed> {
         let closed = group.closed.take();
         let ends = group.ends;
@@ -90,7 +92,8 @@ impl LogWriter {
         ends.then_some(closed)
     }
 
-    /// Does nothing more: what the disk holds is no longer known.
+    /// Refuses everything from now on: after a failed write or sync nobody knows
+    /// what the disk holds.
     fn stop(&mut self, error: &LogError) {
         self.unsaved = None;
         if self.shared.fault.set(Arc::new(error.clone())).is_ok() {
@@ -98,7 +101,7 @@ impl LogWriter {
         }
     }
 
-    /// Makes a group durable and known to readers.
+    /// Makes a group durable, and then visible to readers.
     async fn commit(&mut self, group: &Group) -> Result<(), LogError> {
         self.shared.check()?;
         let mut draft = RecordDraft::default();
@@ -124,29 +127,29 @@ impl LogWriter {
     }
 
     /// Adds a request to the record of its group.
-    fn draft(&mut self, work: &Work, draft: &mut RecordDraft) {
+    fn draft(&mut self, work: &LogWork, draft: &mut RecordDraft) {
         let payload = &mut draft.payload;
         match work {
-            Work::Append { entries, .. } => {
+            LogWork::Append { entries, .. } => {
                 let push =
                     |entry: &Entry| payload::push(payload, LogOperation::Append(entry.into()));
                 draft.appends.push(entries.iter().map(push).collect());
             }
-            Work::Vote { vote, .. } => {
+            LogWork::Vote { vote, .. } => {
                 payload::push(payload, LogOperation::Vote(vote.into()));
             }
-            Work::Committed(committed) => self.unsaved = Some(*committed),
-            Work::Truncate { last } => {
+            LogWork::Committed(committed) => self.unsaved = Some(*committed),
+            LogWork::Truncate { last } => {
                 let last = last.as_ref().map(Into::into);
                 payload::push(payload, LogOperation::Truncate(message::Truncate { last }));
             }
-            Work::Purge { upto } => {
+            LogWork::Purge { upto } => {
                 let oldest = self.state.oldest_after(*upto, self.active.number);
                 let purge = message::Purge { upto: Some(upto.into()), oldest: oldest.0 };
                 payload::push(payload, LogOperation::Purge(purge));
                 draft.oldest.push(oldest);
             }
-            Work::Close { .. } => {}
+            LogWork::Close { .. } => {}
         }
     }
 
@@ -168,7 +171,7 @@ impl LogWriter {
         let mut index = self.shared.index();
         for request in &group.requests {
             match &request.work {
-                Work::Append { entries, ticket, .. } => {
+                LogWork::Append { entries, ticket, .. } => {
                     let places = appends.next().expect("each append was drafted");
                     if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
                         index.written(*ticket, first.log_id.index, places);
@@ -177,23 +180,23 @@ impl LogWriter {
                             .expect("the index took these entries in the same order");
                     }
                 }
-                Work::Vote { vote, .. } => {
+                LogWork::Vote { vote, .. } => {
                     index.vote = Some(*vote);
                     self.state.vote = Some(*vote);
                 }
-                Work::Truncate { last } => self.state.truncate(*last),
-                Work::Purge { upto } => {
+                LogWork::Truncate { last } => self.state.truncate(*last),
+                LogWork::Purge { upto } => {
                     let oldest = oldest.next().expect("each purge was drafted");
                     self.state.purge(*upto, *oldest);
                 }
-                Work::Committed(_) | Work::Close { .. } => {}
+                LogWork::Committed(_) | LogWork::Close { .. } => {}
             }
         }
         index.drop_segments(self.state.oldest)
     }
 
-    /// Goes on in the next segment when this one has no room for the payload
-    /// and a seal behind it.
+    /// Continues in the next segment if this one has no room for the payload and
+    /// a seal behind it.
     async fn make_room(&mut self, payload_bytes: usize) -> Result<(), LogError> {
         let needed = (record::extent(payload_bytes) + HEADER_BYTES) as u64;
         if self.at + needed <= self.active.bytes {
@@ -204,7 +207,7 @@ impl LogWriter {
         let bytes = BODY + record::extent(head.len()) as u64 + needed;
         let bytes = segment::size(bytes.max(self.options.segment_bytes));
         let next = self.pool.take(number, bytes).await?;
-        // Seal once the next is durable: a seal says that it must be there.
+        // Seal only now: a seal says that the next segment exists.
         self.write(RecordKind::Seal, &[])?;
         self.shared.index().add_segment(next.clone());
         self.active = next;
@@ -214,7 +217,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Writes one record and syncs it; where it begins.
+    /// Writes one record and syncs it; returns where it begins.
     fn write(&mut self, kind: RecordKind, payload: &[u8]) -> Result<(u64, RecordHeader), LogError> {
         let at = self.at;
         let header =
@@ -241,21 +244,4 @@ pub(super) fn append(
     stats.synced(began.elapsed());
     encoder.written(&header);
     Ok(header)
-}
-
-/// Where an operation of the record at `at` rests.
-pub(super) fn locate(
-    segment: SegmentNumber,
-    at: u64,
-    header: &RecordHeader,
-    payload: &[u8],
-    range: &Range<usize>,
-) -> Location {
-    Location {
-        segment,
-        at: at + (HEADER_BYTES + range.start) as u64,
-        bytes: range.len() as u32,
-        checksum: crc32c::crc32c(&payload[range.clone()]),
-        mask: record::rotate_mask(header.mask, range.start),
-    }
 }

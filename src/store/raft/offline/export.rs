@@ -16,7 +16,7 @@ use crate::store::StoreError;
 use crate::store::export::{Export, Part, PartSender, channel};
 use crate::store::raft::consensus::applied::LatestState;
 use crate::store::raft::history::History;
-use crate::store::raft::history::archive::{ArchiveError, Run, Span};
+use crate::store::raft::history::archive::{ArchiveError, EventRun, RevisionSpan};
 use crate::store::raft::history::chain_check::ChainCheck;
 use crate::store::tables::Tables;
 
@@ -58,7 +58,7 @@ impl ExportSource {
     ) -> Result<(), StoreError> {
         let mut check = ChainCheck::after(&meta.anchor);
         while check.next() <= meta.revision {
-            let span = Span { first: check.next(), last: meta.revision };
+            let span = RevisionSpan { first: check.next(), last: meta.revision };
             for event in runtime.block_on(self.read(span))?.events {
                 check.check(&event)?;
                 sender.push(Part::Event(event))?;
@@ -68,7 +68,7 @@ impl ExportSource {
     }
 
     /// Reads the next events, and waits for those that the archive has yet to fetch.
-    async fn read(&self, span: Span) -> Result<Run, StoreError> {
+    async fn read(&self, span: RevisionSpan) -> Result<EventRun, StoreError> {
         let mut hole = self.history.archive().hole();
         let mut progressed_at = Instant::now();
         loop {

@@ -28,7 +28,7 @@ use crate::store::raft::consensus::applied::AppliedState;
 use crate::store::raft::consensus::entry::{Membership, log_id};
 use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
 use crate::store::raft::data_dir::{self, DataDir, DataDirError};
-use crate::store::raft::history::archive::{self, Archive, ArchiveError, Run, Tip};
+use crate::store::raft::history::archive::{self, Archive, ArchiveError, EventRun, StatePosition};
 use crate::store::raft::history::chain_check::ChainCheck;
 use crate::store::raft::host::{Environment, SystemDisk};
 use crate::store::raft::log::{self, LogError, LogStore};
@@ -145,7 +145,11 @@ impl Seed {
         let (archive, _) = opened?;
         let archive = OpenArchive(archive);
         let (check, before) = (ChainCheck::after(&meta.anchor), meta.anchor.chain);
-        let tip = Tip { revision: meta.revision, chain: meta.chain, anchor: meta.anchor.clone() };
+        let tip = StatePosition {
+            revision: meta.revision,
+            chain: meta.chain,
+            anchor: meta.anchor.clone(),
+        };
         archive.0.adopt(tip).await?;
         let tables = Tables::restore(meta, []);
         let rows_taken = 0;
@@ -155,7 +159,7 @@ impl Seed {
     async fn append(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
         let Some(last) = events.last().map(|event| event.chain) else { return Ok(()) };
         events.iter().try_for_each(|event| self.check.check(event))?;
-        let run = Run { before: self.before, events };
+        let run = EventRun { before: self.before, events };
         self.archive.0.append(run).await.map_err(storage)?;
         self.before = last;
         Ok(())

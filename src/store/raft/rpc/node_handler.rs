@@ -20,7 +20,7 @@ use crate::store::raft::consensus::leadership::Leader;
 use crate::store::raft::consensus::read;
 use crate::store::raft::consensus::types::NodeId;
 use crate::store::raft::consensus::write::{ProposeError, Proposer};
-use crate::store::raft::history::archive::{ArchiveError, Span};
+use crate::store::raft::history::archive::{ArchiveError, RevisionSpan};
 use crate::store::raft::history::{History, PeerQuestion};
 
 /// The size limit of one run of history that a peer fetches.
@@ -85,7 +85,7 @@ impl PeerHandler for NodeHandler {
         from: u64,
         to: u64,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerRefusal>>, PeerRefusal> {
-        let span = Span { first: Revision(from), last: Revision(to) };
+        let span = RevisionSpan { first: Revision(from), last: Revision(to) };
         let run = self.history.range(span, HISTORY_BYTES_MAX).await.map_err(fault)?;
         let before = Bytes::copy_from_slice(&run.before.0);
         let events = run.events.into_iter().map(|event| codec::encode_event(&event));

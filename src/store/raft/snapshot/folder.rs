@@ -33,7 +33,7 @@ const EXTENSION: &str = "snapshot";
 const RECORD_BYTES_MAX: usize = 256 << 20;
 
 /// Openraft's description of a snapshot.
-pub type Meta = SnapshotMetaOf<TypeConfig>;
+pub type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
 /// A snapshot as openraft passes it around.
 pub type Snapshot = SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -72,7 +72,7 @@ impl SnapshotDir {
         state: &AppliedState,
         membership: &StoredMembershipOf<TypeConfig>,
     ) -> io::Result<Snapshot> {
-        let meta = Meta { last_log_id: state.log_id, last_membership: membership.clone() };
+        let meta = SnapshotMeta { last_log_id: state.log_id, last_membership: membership.clone() };
         let mut writer =
             SnapshotWriter::create(&self.environment, self.path(state.log_id.as_ref()))?;
         write_record(&mut writer, &cover(&meta, &state.retired).encode_to_vec())?;
@@ -89,7 +89,7 @@ impl SnapshotDir {
     }
 
     /// Makes a received file the node's snapshot, durable on return.
-    pub fn adopt(&self, meta: &Meta, file: SnapshotFile) -> io::Result<SnapshotFile> {
+    pub fn adopt(&self, meta: &SnapshotMeta, file: SnapshotFile) -> io::Result<SnapshotFile> {
         let path = self.path(meta.last_log_id.as_ref());
         let file = if file.path == path { file } else { file.rename(path)? };
         self.keep_newest()?;
@@ -178,14 +178,14 @@ fn read_state(reader: &mut impl Read) -> io::Result<Option<StateRecord>> {
 }
 
 /// Builds one snapshot of the state as it was when openraft asked.
-pub struct Builder {
+pub struct SnapshotBuilder {
     pub(crate) dir: SnapshotDir,
     pub(crate) state: AppliedState,
     pub(crate) membership: StoredMembershipOf<TypeConfig>,
     pub(crate) history: History,
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for Builder {
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
@@ -203,7 +203,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     }
 }
 
-fn cover(meta: &Meta, retired: &BTreeSet<NodeId>) -> record::SnapshotCover {
+fn cover(meta: &SnapshotMeta, retired: &BTreeSet<NodeId>) -> record::SnapshotCover {
     record::SnapshotCover {
         last: meta.last_log_id.as_ref().map(record::LogId::from),
         membership: Some(meta.last_membership.membership().into()),
@@ -212,13 +212,13 @@ fn cover(meta: &Meta, retired: &BTreeSet<NodeId>) -> record::SnapshotCover {
     }
 }
 
-fn read_cover(reader: &mut impl Read) -> io::Result<(Meta, BTreeSet<NodeId>)> {
+fn read_cover(reader: &mut impl Read) -> io::Result<(SnapshotMeta, BTreeSet<NodeId>)> {
     let bytes = read_record(reader)?.ok_or_else(|| invalid("snapshot is empty"))?;
     let cover = record::SnapshotCover::decode(&*bytes).map_err(invalid)?;
     let membership = cover.membership.ok_or_else(|| invalid("snapshot has no membership"))?;
     let membership = Membership::try_from(membership).map_err(invalid)?;
     let decided = cover.membership_at.as_ref().map(LogId::from);
-    let meta = Meta {
+    let meta = SnapshotMeta {
         last_log_id: cover.last.as_ref().map(LogId::from),
         last_membership: StoredMembershipOf::<TypeConfig>::new(decided, membership),
     };

@@ -1,27 +1,27 @@
-//! What the replicated state says about the history, and what follows for what
-//! is held here.
+//! What follows from the position of the replicated state for the events that are
+//! held here.
 
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
-use super::{Span, Tip};
+use super::{RevisionSpan, StatePosition};
 use crate::machine::row::Anchor;
 use crate::machine::{Chain, Revision};
 use crate::store::raft::host::DatabaseFault;
 
 impl ArchiveWorker {
     /// See [`super::Archive::adopt`].
-    pub(super) fn adopt(&mut self, tip: Tip) -> Result<(), JobFailure> {
+    pub(super) fn adopt(&mut self, tip: StatePosition) -> Result<(), JobFailure> {
         self.flush()?;
-        let Tip { revision, chain, ref anchor } = tip;
+        let StatePosition { revision, chain, ref anchor } = tip;
         let anchor = anchor.clone();
         self.tip = tip;
         self.drop_before(anchor)?;
         if self.held.contains(revision.0) {
-            // Two histories part only once: where the newest agree, all do.
+            // Two histories diverge only once: if their newest events agree, all do.
             match BlockReader::new(self.database()?).event(revision.0)? {
                 Some(event) if event.chain == chain => {}
                 Some(_) => {
-                    // Another cluster's, or of a state that was never committed.
+                    // It is another cluster's, or of a state that was never committed.
                     let reason = format!("the archive has another event {revision}");
                     return Err(DatabaseFault::Damaged(reason).into());
                 }
@@ -55,14 +55,14 @@ impl ArchiveWorker {
 
     /// The newest range that is missing. Its upper end has a chain value that
     /// is known: the state's own, or the one that the event above it covers.
-    pub(super) fn next_hole(&self) -> Option<Span> {
+    pub(super) fn next_hole(&self) -> Option<RevisionSpan> {
         if self.tip.revision == Revision::ZERO {
-            // Nobody said yet where the history begins.
+            // It is not known yet where the history begins.
             return None;
         }
         let (first, last) = self.bounds();
         let (first, last) = self.held.highest_hole(first, last)?;
-        Some(Span::new(first, last))
+        Some(RevisionSpan::new(first, last))
     }
 
     /// The chain value at `revision`, where it is known without asking a peer.
@@ -78,7 +78,7 @@ impl ArchiveWorker {
             return Ok(reader.event(revision)?.map(|event| event.chain));
         }
         if self.held.contains(revision + 1) {
-            let above = reader.run(Span::new(revision + 1, revision + 1))?;
+            let above = reader.run(RevisionSpan::new(revision + 1, revision + 1))?;
             return Ok(above.ok().map(|run| run.before));
         }
         Ok(None)

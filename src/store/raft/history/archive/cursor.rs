@@ -1,22 +1,22 @@
-//! Going through one term's list of revisions, up or down, a posting at a time.
+//! Walks along the list of revisions of one term, up or down, a posting at a time.
 
-use super::Span;
+use super::RevisionSpan;
 use super::database::ArchiveDatabase;
 use super::format::{frame_of, span_of};
 use super::posting::{Term, decode_posting};
 use crate::machine::Revision;
 use crate::store::raft::host::DatabaseFault;
 
-/// One term's list.
+/// The list of one term.
 pub(super) struct PostingCursor {
     term: Term,
     /// The last posting read: its frame and revisions.
     posting: Option<(u64, Vec<u64>)>,
 }
 
-/// The way a search goes.
+/// The direction of a search.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Direction {
+pub(super) enum SearchDirection {
     Down,
     Up,
 }
@@ -31,18 +31,22 @@ impl PostingCursor {
         &mut self,
         database: &ArchiveDatabase,
         at: u64,
-        room: Span,
-        way: Direction,
+        room: RevisionSpan,
+        direction: SearchDirection,
     ) -> Result<CursorStep, DatabaseFault> {
         let mut at = at;
-        // At most three turns: the posting at hand and the next one may both
-        // have nothing more.
+        // At most three turns: both this posting and the next one may have no more
+        // entries.
         while room.contains(at) {
             if self.posting.as_ref().is_none_or(|(frame, _)| *frame != frame_of(at)) {
-                let (here, end) = (frame_of(at), frame_of(way.end(room)));
-                let found = match way {
-                    Direction::Down => database.last(&self.term.key(end), &self.term.key(here))?,
-                    Direction::Up => database.first(&self.term.key(here), &self.term.key(end))?,
+                let (here, end) = (frame_of(at), frame_of(direction.end(room)));
+                let found = match direction {
+                    SearchDirection::Down => {
+                        database.last(&self.term.key(end), &self.term.key(here))?
+                    }
+                    SearchDirection::Up => {
+                        database.first(&self.term.key(here), &self.term.key(end))?
+                    }
                 };
                 let Some((key, value)) = found else { return Ok(CursorStep::Nothing) };
                 let Some((_, frame)) = Term::decode(&key) else {
@@ -55,7 +59,7 @@ impl PostingCursor {
                 self.posting = Some((frame, revisions));
             }
             let Some((frame, revisions)) = &self.posting else { return Ok(CursorStep::Nothing) };
-            match (way.pick(revisions, at), way.past_frame(*frame)) {
+            match (direction.pick(revisions, at), direction.past_frame(*frame)) {
                 (Some(next), _) if room.contains(next) => return Ok(CursorStep::At(next)),
                 (Some(_), _) | (None, None) => return Ok(CursorStep::Nothing),
                 (None, Some(past)) => at = past,
@@ -65,42 +69,46 @@ impl PostingCursor {
     }
 }
 
-/// What [`PostingCursor::next`] came to.
+/// What [`PostingCursor::next`] found.
 pub(super) enum CursorStep {
     At(u64),
     Nothing,
-    /// The posting that would tell is broken.
+    /// The posting is damaged.
     Damaged(u64),
 }
 
-impl Direction {
-    pub(super) fn start(self, span: Span) -> u64 {
+impl SearchDirection {
+    pub(super) fn start(self, span: RevisionSpan) -> u64 {
         match self {
-            Direction::Down => span.last.0,
-            Direction::Up => span.first.0,
+            SearchDirection::Down => span.last.0,
+            SearchDirection::Up => span.first.0,
         }
     }
 
-    pub(super) fn end(self, span: Span) -> u64 {
+    pub(super) fn end(self, span: RevisionSpan) -> u64 {
         match self {
-            Direction::Down => span.first.0,
-            Direction::Up => span.last.0,
+            SearchDirection::Down => span.first.0,
+            SearchDirection::Up => span.last.0,
         }
     }
 
     /// What is left of `span` from `revision` on.
-    pub(super) fn from(self, span: Span, revision: u64) -> Option<Span> {
+    pub(super) fn from(self, span: RevisionSpan, revision: u64) -> Option<RevisionSpan> {
         Some(match self {
-            Direction::Down => Span { last: Revision(revision), ..span },
-            Direction::Up => Span { first: Revision(revision), ..span },
+            SearchDirection::Down => RevisionSpan { last: Revision(revision), ..span },
+            SearchDirection::Up => RevisionSpan { first: Revision(revision), ..span },
         })
     }
 
     /// What is left of `span` past `revision`.
-    pub(super) fn past(self, span: Span, revision: u64) -> Option<Span> {
+    pub(super) fn past(self, span: RevisionSpan, revision: u64) -> Option<RevisionSpan> {
         let rest = match self {
-            Direction::Down => Span { last: Revision(revision.checked_sub(1)?), ..span },
-            Direction::Up => Span { first: Revision(revision.checked_add(1)?), ..span },
+            SearchDirection::Down => {
+                RevisionSpan { last: Revision(revision.checked_sub(1)?), ..span }
+            }
+            SearchDirection::Up => {
+                RevisionSpan { first: Revision(revision.checked_add(1)?), ..span }
+            }
         };
         (rest.first <= rest.last).then_some(rest)
     }
@@ -108,15 +116,17 @@ impl Direction {
     fn past_frame(self, frame: u64) -> Option<u64> {
         let (first, last) = span_of(frame);
         match self {
-            Direction::Down => first.checked_sub(1),
-            Direction::Up => last.checked_add(1),
+            SearchDirection::Down => first.checked_sub(1),
+            SearchDirection::Up => last.checked_add(1),
         }
     }
 
     fn pick(self, revisions: &[u64], at: u64) -> Option<u64> {
         match self {
-            Direction::Down => revisions.iter().rev().copied().find(|&revision| revision <= at),
-            Direction::Up => revisions.iter().copied().find(|&revision| revision >= at),
+            SearchDirection::Down => {
+                revisions.iter().rev().copied().find(|&revision| revision <= at)
+            }
+            SearchDirection::Up => revisions.iter().copied().find(|&revision| revision >= at),
         }
     }
 }

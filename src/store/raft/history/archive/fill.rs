@@ -1,15 +1,15 @@
-//! Filling holes, and writing a frame anew as a whole.
+//! Fills holes, and writes a whole frame anew.
 
 use super::format::{OpenBlock, block_bounds, frame_of, span_of};
 use super::posting::FrameIndex;
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
-use super::{ArchiveError, Run, Span};
+use super::{ArchiveError, EventRun, RevisionSpan};
 use crate::store::raft::host::{DatabaseFault, RecordPut};
 
 impl ArchiveWorker {
     /// See [`super::Archive::fill`].
-    pub(super) fn fill(&mut self, run: Run) -> Result<(), JobFailure> {
+    pub(super) fn fill(&mut self, run: EventRun) -> Result<(), JobFailure> {
         self.flush()?;
         let hole = self.next_hole();
         let (Some(hole), Some(span)) = (hole, run.span()) else {
@@ -19,7 +19,7 @@ impl ArchiveWorker {
             return Err(refused(format!("{} is not the end of the hole", span.last)));
         }
         let Some(chain) = self.chain_at(hole.last.0)? else {
-            // What is above the hole, and should tell, does not read.
+            // The event above the hole, which should tell, cannot be read.
             self.let_go(hole.last.0 + 1)?;
             return Err(refused("what is above the hole is damaged"));
         };
@@ -35,30 +35,30 @@ impl ArchiveWorker {
         Ok(())
     }
 
-    /// What is below the hole must lead to what fills it.
-    fn meet_below(&mut self, hole: Span, run: &Run) -> Result<(), JobFailure> {
+    /// The event below the hole must lead to those that fill it.
+    fn meet_below(&mut self, hole: RevisionSpan, run: &EventRun) -> Result<(), JobFailure> {
         let below = hole.first.0 - 1;
         if below == self.tip.anchor.revision.0 {
             if run.before != self.tip.anchor.chain {
                 return Err(refused(format!("event {} does not follow the anchor", hole.first)));
             }
         } else if self.chain_at(below)? != Some(run.before) {
-            // The upper end is proven, so it is ours that is wrong.
+            // The upper end is proven, so the event that is held here is wrong.
             self.let_go(below)?;
         }
         Ok(())
     }
 
-    /// Writes events that are proven, the upper frames first: after a crash
-    /// half way what is left to fill still ends in a value that is known.
-    fn write_run(&mut self, run: Run) -> Result<(), JobFailure> {
+    /// Writes events that are proven, the upper frames first. If the node crashes
+    /// half way, the rest of the hole still ends in a chain value that is known.
+    fn write_run(&mut self, run: EventRun) -> Result<(), JobFailure> {
         let top = run.span().map_or(0, |span| frame_of(span.last.0));
         let mut rest = run;
         while let Some(last) = rest.events.last() {
             let frame = frame_of(last.revision.0);
             let at = rest.events.partition_point(|event| frame_of(event.revision.0) < frame);
             let events = rest.events.split_off(at);
-            let part = Run { before: rest.last_chain(), events };
+            let part = EventRun { before: rest.last_chain(), events };
             self.write_frame(frame, Some(part))?;
         }
         if self.tail.as_ref().is_none_or(|tail| frame_of(tail.last().0) <= top) {
@@ -67,13 +67,13 @@ impl ArchiveWorker {
         Ok(())
     }
 
-    /// Writes all postings of a frame, and the blocks of `more`, in place of
-    /// whatever lies where those go. Returns the index of the frame. What is
-    /// held of it and does not read is let go. Nothing may wait in the tail.
+    /// Writes all postings of a frame, and the blocks of `more` in place of whatever
+    /// has their keys. Returns the index of the frame. Held events of it that cannot
+    /// be read are dropped. Nothing may wait in the tail.
     pub(super) fn write_frame(
         &mut self,
         frame: u64,
-        more: Option<Run>,
+        more: Option<EventRun>,
     ) -> Result<FrameIndex, DatabaseFault> {
         let (first, last) = span_of(frame);
         let mut held = self.held.clone();
@@ -81,7 +81,9 @@ impl ArchiveWorker {
         // Event by event: a frame of large ones may not fit the memory.
         for (a, b) in self.held.within(first, last) {
             let mut reader = BlockReader::new(self.database()?);
-            if let Err(revision) = reader.visit(Span::new(a, b), |event| index.add(event))? {
+            if let Err(revision) =
+                reader.visit(RevisionSpan::new(a, b), |event| index.add(event))?
+            {
                 tracing::warn!(first = a, last = b, revision, "archived events do not read");
                 held.remove(a, b);
             }
@@ -102,7 +104,7 @@ impl ArchiveWorker {
         Ok(index)
     }
 
-    /// Lets go of what is held around `revision`: it failed its checks.
+    /// Drops the frame of `revision`, which failed its checks.
     pub(super) fn let_go(&mut self, revision: u64) -> Result<(), JobFailure> {
         self.flush()?;
         let (first, last) = span_of(frame_of(revision));
@@ -121,14 +123,14 @@ fn refused(reason: impl Into<String>) -> JobFailure {
 }
 
 /// Leaves out events before `first`.
-fn cut_below(mut run: Run, first: u64) -> Run {
+fn cut_below(mut run: EventRun, first: u64) -> EventRun {
     let at = run.events.partition_point(|event| event.revision.0 < first);
     let rest = run.events.split_off(at);
-    Run { before: run.last_chain(), events: rest }
+    EventRun { before: run.last_chain(), events: rest }
 }
 
 /// The blocks of a run that is within one frame.
-fn blocks_of(run: &Run) -> Vec<RecordPut> {
+fn blocks_of(run: &EventRun) -> Vec<RecordPut> {
     let mut puts = Vec::new();
     let mut before = run.before;
     let mut open: Option<OpenBlock> = None;

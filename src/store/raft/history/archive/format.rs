@@ -1,14 +1,14 @@
-//! What lies in the archive, byte for byte: blocks of events, postings that
-//! find them (see `posting`), and one record that says what is held. Pure; no
+//! The format of the archive, byte for byte: blocks of events, postings that find
+//! them (see `posting`), and one record that says what is held. Nothing here does
 //! I/O.
 //!
-//! - A **frame** is 256 consecutive revisions, aligned. Whatever is repaired
-//!   or fetched again, its frames come out with the same keys as before.
+//! - A **frame** is 256 consecutive revisions, aligned. Frames that are repaired or
+//!   fetched again have the same keys as before.
 //! - A **block** is a run of consecutive events of one frame that fits a
 //!   record, with the chain value before it, so that a block alone proves its
 //!   own links. An event larger than a record is a block of numbered parts.
 //!
-//! Each value begins with a checksum of our own over key and value.
+//! Each value begins with a checksum over key and value.
 
 use bytes::Bytes;
 
@@ -17,8 +17,8 @@ use crate::codec::{decode_event, encode_event};
 use crate::machine::{Chain, Event, Revision};
 use crate::store::raft::host::RecordPut;
 
-/// The most a value may have: what was tortured, and 16 of them, which share
-/// a page, stay below sled's limit for a page.
+/// The largest value. Damage was tested up to this size, and 16 of them, which
+/// share a page, stay below sled's limit for a page.
 pub(super) const VALUE_BYTES_MAX: usize = 4_096;
 
 pub(super) const META_KEY: &[u8] = b"m";
@@ -82,7 +82,7 @@ pub(super) fn block_first(key: &[u8]) -> Option<u64> {
 }
 
 /// Consecutive events under one key, with what came before them.
-pub(super) struct Block {
+pub(super) struct EventBlock {
     pub before: Chain,
     pub events: Vec<Event>,
 }
@@ -100,8 +100,8 @@ impl OpenBlock {
         OpenBlock { first, before, count: 0, body: Vec::new() }
     }
 
-    /// Adds `event`, or says that it must go to a block of its own. The caller
-    /// sees to it that events of two frames never meet.
+    /// Adds `event`, or returns false if it must go into another block. The caller
+    /// never mixes events of two frames.
     pub(super) fn push(&mut self, event: &Event) -> bool {
         let bytes = encode_event(event);
         if self.count > 0 && self.body.len() + 4 + bytes.len() > FIRST_BODY_BYTES {
@@ -167,7 +167,7 @@ impl BlockHead {
 
     /// The events, once every part is there: numbered on from the first, each
     /// linked to the one before. Anything else is nothing.
-    pub(super) fn finish(self) -> Option<Block> {
+    pub(super) fn finish(self) -> Option<EventBlock> {
         let mut rest = self.body.as_slice();
         if rest.len() != self.body_bytes || self.count == 0 {
             return None;
@@ -185,7 +185,7 @@ impl BlockHead {
             chain = event.chain;
             events.push(event);
         }
-        rest.is_empty().then_some(Block { before: self.before, events })
+        rest.is_empty().then_some(EventBlock { before: self.before, events })
     }
 }
 

@@ -1,41 +1,41 @@
 //! Finding events: by revision, and by subject, actor and action at once.
 //!
-//! A filter's terms each name a sorted list of revisions. To meet several at
-//! once we leap: ask each list for its next entry at or past the furthest that
-//! any has given, until all agree. Only events that all lists name are read.
+//! Each term of a filter has a sorted list of revisions. A search for several
+//! terms leaps: it asks each list for its next entry at or past the furthest that
+//! any list has given, until all agree. Only events that all lists name are read.
 
-use super::cursor::{CursorStep, Direction, PostingCursor};
+use super::cursor::{CursorStep, PostingCursor, SearchDirection};
 use super::database::ArchiveDatabase;
 use super::format::frame_of;
 use super::posting::Term;
 use super::ranges::RevisionRanges;
 use super::reader::BlockReader;
-use super::{Run, Span};
+use super::{EventRun, RevisionSpan};
 use crate::machine::Event;
 use crate::machine::view::{ChangeFilter, HistoryFilter};
 use crate::store::raft::host::DatabaseFault;
 
-/// How many records one turn may read: the thread is shared, and a search for
-/// what is rare may read every posting that there is.
+/// How many records one turn may read. The thread is shared, and a search for a
+/// rare event may read every posting.
 const TURN_RECORDS_MAX: u64 = 2_048;
 /// How many bytes of events one turn may gather.
 const TURN_BYTES_MAX: usize = 4 << 20;
 
-/// What one turn of a search gave.
+/// What one turn of a search found.
 pub(super) struct SearchPage {
     pub events: Vec<Event>,
-    pub rest: Rest,
+    pub rest: SearchRest,
 }
 
 /// How a turn ended.
-pub(super) enum Rest {
-    /// All of the range was looked at, or the limit is reached.
+pub(super) enum SearchRest {
+    /// The whole range was searched, or the limit is reached.
     Done,
-    /// Go on with what is left of the range.
-    More(Span),
-    /// What has this revision is not held.
+    /// This part of the range is left.
+    More(RevisionSpan),
+    /// The event with this revision is not held.
     Missing(u64),
-    /// A read here failed its checks.
+    /// The event with this revision failed its checks.
     Damaged(u64),
     /// The postings of this revision's frame are not proven yet.
     Unproven,
@@ -54,18 +54,18 @@ impl ArchiveLookup<'_> {
     pub(super) fn newest(
         &self,
         filter: &HistoryFilter,
-        span: Span,
+        span: RevisionSpan,
         limit: usize,
     ) -> Result<SearchPage, DatabaseFault> {
         let terms = Term::of_filter(filter);
-        self.search(terms, &|event| filter.admits(event), span, limit, Direction::Down)
+        self.search(terms, &|event| filter.admits(event), span, limit, SearchDirection::Down)
     }
 
     /// Events of `span` that `filter` admits, oldest first.
     pub(super) fn since(
         &self,
         filter: &ChangeFilter,
-        span: Span,
+        span: RevisionSpan,
         limit: usize,
     ) -> Result<SearchPage, DatabaseFault> {
         let terms = match filter {
@@ -73,16 +73,16 @@ impl ArchiveLookup<'_> {
             // Names are hashed: a prefix means looking at each event.
             ChangeFilter::Prefix(_) | ChangeFilter::Grants => Vec::new(),
         };
-        self.search(terms, &|event| filter.admits(event), span, limit, Direction::Up)
+        self.search(terms, &|event| filter.admits(event), span, limit, SearchDirection::Up)
     }
 
     /// A run that ends with `span.last` and goes down as far as `span.first`,
     /// `bytes_max` or a hole allow; at least one event, where that is held.
     pub(super) fn run(
         &self,
-        span: Span,
+        span: RevisionSpan,
         bytes_max: usize,
-    ) -> Result<Result<Run, u64>, DatabaseFault> {
+    ) -> Result<Result<EventRun, u64>, DatabaseFault> {
         let last = span.last.0;
         let Some((held_first, _)) = self.held.range_at(last) else { return Ok(Err(last)) };
         let floor = span.first.0.max(held_first);
@@ -93,16 +93,16 @@ impl ArchiveLookup<'_> {
             bytes += super::size_of(&event);
             first -= 1;
         }
-        BlockReader::new(self.database).run(Span::new(first, last))
+        BlockReader::new(self.database).run(RevisionSpan::new(first, last))
     }
 
     /// A run that begins with `span.first` and goes up as far as `span.last`,
     /// `bytes_max` or a hole allow; at least one event, where that is held.
     pub(super) fn run_up(
         &self,
-        span: Span,
+        span: RevisionSpan,
         bytes_max: usize,
-    ) -> Result<Result<Run, u64>, DatabaseFault> {
+    ) -> Result<Result<EventRun, u64>, DatabaseFault> {
         let first = span.first.0;
         let Some((_, held_last)) = self.held.range_at(first) else { return Ok(Err(first)) };
         let ceiling = span.last.0.min(held_last);
@@ -113,16 +113,16 @@ impl ArchiveLookup<'_> {
             bytes += super::size_of(&event);
             end += 1;
         }
-        BlockReader::new(self.database).run(Span::new(first, end - 1))
+        BlockReader::new(self.database).run(RevisionSpan::new(first, end - 1))
     }
 
     fn search(
         &self,
         terms: Vec<Term>,
         admits: &dyn Fn(&Event) -> bool,
-        span: Span,
+        span: RevisionSpan,
         limit: usize,
-        way: Direction,
+        direction: SearchDirection,
     ) -> Result<SearchPage, DatabaseFault> {
         let mut cursors: Vec<_> = terms.into_iter().map(PostingCursor::new).collect();
         let mut reader = BlockReader::new(self.database);
@@ -132,32 +132,32 @@ impl ArchiveLookup<'_> {
         let turn_end = self.database.reads() + TURN_RECORDS_MAX;
         while let Some(span) = left.filter(|_| events.len() < limit) {
             if self.database.reads() >= turn_end || bytes >= TURN_BYTES_MAX {
-                return Ok(SearchPage { events, rest: Rest::More(span) });
+                return Ok(SearchPage { events, rest: SearchRest::More(span) });
             }
-            let at = way.start(span);
+            let at = direction.start(span);
             let Some((a, b)) = self.held.range_at(at) else {
-                return Ok(SearchPage { events, rest: Rest::Missing(at) });
+                return Ok(SearchPage { events, rest: SearchRest::Missing(at) });
             };
-            let room = Span::new(span.first.0.max(a), span.last.0.min(b));
-            let found = self.leap(&mut cursors, room, way, turn_end)?;
+            let room = RevisionSpan::new(span.first.0.max(a), span.last.0.min(b));
+            let found = self.leap(&mut cursors, room, direction, turn_end)?;
             let reached = match found {
                 Leap::At(revision) | Leap::Tired(revision) => revision,
-                Leap::Nothing => way.end(room),
+                Leap::Nothing => direction.end(room),
                 Leap::Damaged(revision) => {
-                    return Ok(SearchPage { events, rest: Rest::Damaged(revision) });
+                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
                 }
             };
             if !cursors.is_empty() && !self.is_proven(at, reached) {
-                return Ok(SearchPage { events, rest: Rest::Unproven });
+                return Ok(SearchPage { events, rest: SearchRest::Unproven });
             }
             if let Leap::At(revision) = found {
                 let Some(event) = reader.event(revision)? else {
-                    return Ok(SearchPage { events, rest: Rest::Damaged(revision) });
+                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
                 };
                 // Neighbours come from different blocks now and then: the link
                 // between them costs no read.
-                if !linked(events.last(), &event, way) {
-                    return Ok(SearchPage { events, rest: Rest::Damaged(revision) });
+                if !linked(events.last(), &event, direction) {
+                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
                 }
                 // A posting is a hint; the event itself decides.
                 if admits(&event) {
@@ -166,26 +166,26 @@ impl ArchiveLookup<'_> {
                 }
             }
             left = match found {
-                Leap::Tired(revision) => way.from(span, revision),
-                Leap::At(_) | Leap::Nothing | Leap::Damaged(_) => way.past(span, reached),
+                Leap::Tired(revision) => direction.from(span, revision),
+                Leap::At(_) | Leap::Nothing | Leap::Damaged(_) => direction.past(span, reached),
             };
         }
-        Ok(SearchPage { events, rest: Rest::Done })
+        Ok(SearchPage { events, rest: SearchRest::Done })
     }
 
-    /// The first revision of `room`, going `way`, that all lists name.
+    /// The first revision of `room`, in this direction, that all lists name.
     fn leap(
         &self,
         cursors: &mut [PostingCursor],
-        room: Span,
-        way: Direction,
+        room: RevisionSpan,
+        direction: SearchDirection,
         turn_end: u64,
     ) -> Result<Leap, DatabaseFault> {
-        let mut at = way.start(room);
+        let mut at = direction.start(room);
         loop {
             let mut furthest = at;
             for cursor in &mut *cursors {
-                match cursor.next(self.database, furthest, room, way)? {
+                match cursor.next(self.database, furthest, room, direction)? {
                     CursorStep::At(next) => furthest = next,
                     CursorStep::Nothing => return Ok(Leap::Nothing),
                     CursorStep::Damaged(revision) => return Ok(Leap::Damaged(revision)),
@@ -219,11 +219,11 @@ enum Leap {
 }
 
 /// Whether two events that were found one after the other may both be right.
-fn linked(last: Option<&Event>, event: &Event, way: Direction) -> bool {
+fn linked(last: Option<&Event>, event: &Event, direction: SearchDirection) -> bool {
     let Some(last) = last else { return true };
-    let (older, newer) = match way {
-        Direction::Down => (event, last),
-        Direction::Up => (last, event),
+    let (older, newer) = match direction {
+        SearchDirection::Down => (event, last),
+        SearchDirection::Up => (last, event),
     };
     older.revision.next() != newer.revision || newer.follows(older.chain)
 }

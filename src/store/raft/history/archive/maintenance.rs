@@ -1,4 +1,5 @@
-//! How the archive opens, gets over faults, and does what is due of itself.
+//! How the archive opens, recovers from faults, and does work that nobody asked
+//! for.
 
 use tokio::time::Instant;
 
@@ -7,12 +8,12 @@ use super::database::ArchiveDatabase;
 use super::format::{META_KEY, decode_meta};
 use super::ranges::RevisionRanges;
 use super::tail::ArchiveTail;
-use super::verify::VerifyProgress;
+use super::verify_progress::VerifyProgress;
 use super::worker::{ArchiveState, ArchiveWorker, JobFailure};
 use crate::store::raft::host::DatabaseFault;
 
 impl ArchiveWorker {
-    /// Opens sled and learns what it holds.
+    /// Opens the database and learns what it holds.
     pub(super) fn begin(&mut self) -> Result<(), DatabaseFault> {
         let database = self.databases.open(&self.dir, self.options.cache_bytes)?;
         let database = ArchiveDatabase::new(database, self.options.reads.clone());
@@ -32,12 +33,12 @@ impl ArchiveWorker {
         self.load_tail()?;
         self.proof = VerifyProgress::from_start();
         self.publish();
-        // Whoever feeds it is to ask again what is wanted, even if it is as before.
+        // The feeding task has to ask again what is wanted, even if nothing changed.
         self.signals.durable.send_modify(|_| {});
         Ok(())
     }
 
-    /// Gives what is to be answered, after seeing to a fault.
+    /// Turns the result of a job into the answer, and recovers from a fault.
     pub(super) fn settle<T>(&mut self, result: Result<T, JobFailure>) -> Result<T, ArchiveError> {
         match (result, &self.state) {
             (Ok(value), _) => Ok(value),
@@ -57,7 +58,8 @@ impl ArchiveWorker {
         }
     }
 
-    /// The disk refused. Events that wait are sent again by who has them.
+    /// Stops because the disk refused. The feeding task sends again the events that
+    /// waited.
     fn stop(&mut self, reason: String) {
         tracing::error!(reason, "the archive stopped and will be opened again");
         let retry_at = Instant::now() + self.options.retry;
@@ -70,7 +72,7 @@ impl ArchiveWorker {
         self.signals.hole.send_replace(None);
     }
 
-    /// What is there is not to be trusted: moves it aside and begins anew.
+    /// Moves a database aside that cannot be trusted, and begins anew.
     pub(super) fn start_over(&mut self, reason: &str) {
         tracing::error!(reason, dir = %self.dir.display(), "the archive was damaged and begins anew");
         self.forget();
@@ -81,7 +83,7 @@ impl ArchiveWorker {
         }
     }
 
-    /// Empties the archive: nothing in it is history any more.
+    /// Empties the archive, because nothing in it is part of the history any more.
     pub(super) fn empty(&mut self) -> Result<(), DatabaseFault> {
         self.forget();
         self.databases.discard(&self.dir)?;
@@ -98,7 +100,7 @@ impl ArchiveWorker {
         self.publish();
     }
 
-    /// When something is to be done unasked.
+    /// When there is something to do that nobody asked for.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.state {
             ArchiveState::Closed => None,
@@ -112,11 +114,11 @@ impl ArchiveWorker {
         }
     }
 
-    /// Does a bounded piece of what is due.
+    /// Does a bounded piece of the work that is due.
     pub(super) fn turn(&mut self) -> Result<(), JobFailure> {
         if matches!(self.state, ArchiveState::Stopped(..)) {
             return match self.begin() {
-                // One more line a try would say nothing new.
+                // Another log line for each try would say nothing new.
                 Err(DatabaseFault::Io(reason)) => {
                     self.state = ArchiveState::Stopped(reason, Instant::now() + self.options.retry);
                     Ok(())

@@ -1,4 +1,4 @@
-//! Which revisions are held: a short list of ranges.
+//! The set of revisions that are held, as a short list of ranges.
 
 /// A set of revisions. Its ranges, both ends included, ascend and never touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl RevisionRanges {
         self.ranges.insert(at, (first, last));
     }
 
-    /// Lets go of the lowest ranges past `ranges_max`.
+    /// Drops the lowest ranges beyond `ranges_max`.
     pub(super) fn keep_highest(&mut self, ranges_max: usize) {
         let excess = self.ranges.len().saturating_sub(ranges_max);
         self.ranges.drain(..excess);
@@ -53,7 +53,7 @@ impl RevisionRanges {
         self.ranges = pieces.flatten().collect();
     }
 
-    /// What of `first..=last` is held.
+    /// The held parts of `first..=last`.
     pub(super) fn within(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let clipped = self.ranges.iter().map(|&(a, b)| (a.max(first), b.min(last)));
         clipped.filter(|(a, b)| a <= b).collect()

@@ -1,16 +1,18 @@
-//! Reading events back: nothing comes out whose checksum, number or links are
-//! wrong.
+//! Reads events: none comes out whose checksum, revision or links are wrong.
 
 use super::database::ArchiveDatabase;
-use super::format::{Block, BlockHead, block_bounds, block_first, block_key, frame_of, span_of};
-use super::{Run, Span};
+use super::format::{
+    BlockHead, EventBlock, block_bounds, block_first, block_key, frame_of, span_of,
+};
+use super::{EventRun, RevisionSpan};
 use crate::machine::{Chain, Event};
 use crate::store::raft::host::DatabaseFault;
 
-/// Reads blocks, and keeps the last one: neighbours are often asked for.
+/// Reads blocks, and keeps the last one, because its other events are often wanted
+/// next.
 pub(super) struct BlockReader<'a> {
     database: &'a ArchiveDatabase,
-    block: Option<Block>,
+    block: Option<EventBlock>,
 }
 
 impl<'a> BlockReader<'a> {
@@ -18,8 +20,8 @@ impl<'a> BlockReader<'a> {
         BlockReader { database, block: None }
     }
 
-    /// The block that has `revision`; nothing where it is missing or damaged.
-    pub(super) fn block(&mut self, revision: u64) -> Result<Option<&Block>, DatabaseFault> {
+    /// The block that holds `revision`; none if it is missing or damaged.
+    pub(super) fn block(&mut self, revision: u64) -> Result<Option<&EventBlock>, DatabaseFault> {
         let fits = self.block.as_ref().is_some_and(|block| position(block, revision).is_some());
         if !fits {
             self.block = self.load(revision)?;
@@ -27,18 +29,18 @@ impl<'a> BlockReader<'a> {
         Ok(self.block.as_ref().filter(|block| position(block, revision).is_some()))
     }
 
-    /// The event; nothing where it is missing or damaged.
+    /// The event; none if it is missing or damaged.
     pub(super) fn event(&mut self, revision: u64) -> Result<Option<Event>, DatabaseFault> {
         let block = self.block(revision)?;
         Ok(block.and_then(|block| Some(block.events[position(block, revision)?].clone())))
     }
 
-    /// Shows all events of `span`, oldest first, with all links checked; gives
-    /// the chain values before the first and after the last. Where something is
-    /// missing or damaged: the revision at which it shows.
+    /// Shows all events of `span`, oldest first, with all links checked. Returns the
+    /// chain values before the first and after the last, or the revision at which
+    /// something is missing or damaged.
     pub(super) fn visit(
         &mut self,
-        span: Span,
+        span: RevisionSpan,
         mut show: impl FnMut(&Event),
     ) -> Result<Result<(Chain, Chain), u64>, DatabaseFault> {
         let mut ends: Option<(Chain, Chain)> = None;
@@ -61,14 +63,17 @@ impl<'a> BlockReader<'a> {
         Ok(ends.ok_or(span.first.0))
     }
 
-    /// All events of `span`; as [`BlockReader::visit`].
-    pub(super) fn run(&mut self, span: Span) -> Result<Result<Run, u64>, DatabaseFault> {
+    /// All events of `span`; see [`BlockReader::visit`].
+    pub(super) fn run(
+        &mut self,
+        span: RevisionSpan,
+    ) -> Result<Result<EventRun, u64>, DatabaseFault> {
         let mut events = Vec::new();
         let ends = self.visit(span, |event| events.push(event.clone()))?;
-        Ok(ends.map(|(before, _)| Run { before, events }))
+        Ok(ends.map(|(before, _)| EventRun { before, events }))
     }
 
-    fn load(&self, revision: u64) -> Result<Option<Block>, DatabaseFault> {
+    fn load(&self, revision: u64) -> Result<Option<EventBlock>, DatabaseFault> {
         let (low, high) = block_bounds(span_of(frame_of(revision)).0, revision);
         let Some((key, mut value)) = self.database.last(&low, &high)? else { return Ok(None) };
         let Some(first) = block_first(&key) else { return Ok(None) };
@@ -90,7 +95,7 @@ impl<'a> BlockReader<'a> {
     }
 }
 
-fn position(block: &Block, revision: u64) -> Option<usize> {
+fn position(block: &EventBlock, revision: u64) -> Option<usize> {
     let first = block.events.first()?.revision.0;
     let at = usize::try_from(revision.checked_sub(first)?).ok()?;
     (at < block.events.len()).then_some(at)

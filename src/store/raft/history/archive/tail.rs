@@ -1,5 +1,5 @@
-//! The end of the archive: events that came in and are not written yet, and
-//! what is needed to write on in the frame that they are in.
+//! The end of the archive: events that are not written yet, and what is needed to
+//! continue the frame that they are in.
 
 use tokio::time::Instant;
 
@@ -26,8 +26,8 @@ pub(super) struct ArchiveTail {
 }
 
 impl ArchiveTail {
-    /// A tail behind the revision `last`, in whose frame `index` are the events
-    /// that are held already.
+    /// A tail behind the revision `last`. `index` has the events of its frame that
+    /// are held already.
     pub(super) fn behind(last: u64, chain: Chain, frame: u64, index: FrameIndex) -> ArchiveTail {
         ArchiveTail {
             frame,
@@ -51,7 +51,7 @@ impl ArchiveTail {
         self.waiting
     }
 
-    /// When the oldest event that is not written came in.
+    /// When the oldest event that is not written yet came in.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since
     }
@@ -61,8 +61,8 @@ impl ArchiveTail {
         self.closed_bytes + open.map_or(0, OpenBlock::body_bytes)
     }
 
-    /// Adds the next event. All that waits must have been taken before the
-    /// first event of another frame comes.
+    /// Adds the next event. The events that wait must be taken before the first
+    /// event of another frame is added.
     pub(super) fn push(&mut self, event: &Event) {
         let revision = event.revision.0;
         if frame_of(revision) != self.frame {
@@ -89,7 +89,7 @@ impl ArchiveTail {
         (self.last, self.chain) = (revision, event.chain);
     }
 
-    /// All records that are to be written.
+    /// Takes all records that are to be written.
     pub(super) fn take(&mut self) -> Vec<RecordPut> {
         let mut puts = std::mem::take(&mut self.closed);
         if std::mem::take(&mut self.open_changed) {
@@ -102,8 +102,8 @@ impl ArchiveTail {
         puts
     }
 
-    /// Goes on behind a gap: `chain` is the value at `last`. All that waits
-    /// must have been taken.
+    /// Continues behind a gap, where `chain` is the value at `last`. The events that
+    /// wait must be taken before.
     pub(super) fn jump(&mut self, last: u64, chain: Chain) {
         assert!(self.waiting.is_none(), "events before {last} are not written yet");
         self.open = None;

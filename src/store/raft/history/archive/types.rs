@@ -1,4 +1,4 @@
-//! What goes into the archive and comes out of it.
+//! The types that go into the archive and come out of it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,13 +14,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How the archive behaves. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Bytes of sled's page cache.
+    /// The size of the database's page cache.
     pub cache_bytes: u64,
-    /// How long an event may wait for company before it is written.
+    /// How long an event may wait for others that are written in the same batch.
     pub linger: Duration,
-    /// How long the disk is left alone after it refused.
+    /// How long to wait before the database is opened again after the disk refused.
     pub retry: Duration,
-    /// Counts the records that are read.
+    /// Counts the records that were read.
     pub reads: Arc<AtomicU64>,
 }
 
@@ -35,29 +35,28 @@ impl Default for Options {
     }
 }
 
-/// What was found at open.
+/// What was found when the archive was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct ArchiveOpened {
     /// The newest revision that is held.
     pub durable: Revision,
-    /// Why what was there was moved aside, if so.
+    /// Why the database was moved aside, if it was damaged.
     pub damage: Option<String>,
 }
 
-/// Why the archive cannot answer, or not take something.
+/// Why the archive cannot answer, or cannot take something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
-    /// This range is not held here. It is being fetched, where that is possible.
+    /// This range is not held here. It is being fetched if there are peers.
     #[error("history from {} to {} is not held here", .0.first, .0.last)]
-    Damaged(Span),
+    Damaged(RevisionSpan),
     /// What was found at open is not proven yet.
     #[error("the archive is still being proven")]
     Unproven,
-    /// What was offered does not fit what is known to be right.
+    /// The events that were offered do not fit what is known to be right.
     #[error("refused: {0}")]
     Refused(String),
-    /// The disk refused, or the archive had to be begun anew; asked again later
-    /// it may work.
+    /// The disk refused, or the archive began anew. A later call may succeed.
     #[error("the archive stopped: {0}")]
     Stopped(String),
     /// The archive was closed.
@@ -67,7 +66,7 @@ pub enum ArchiveError {
 
 /// A range of revisions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct RevisionSpan {
     pub first: Revision,
     pub last: Revision,
 }
@@ -75,41 +74,41 @@ pub struct Span {
 /// Consecutive events and the chain value before them, so that each of them
 /// can be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Run {
+pub struct EventRun {
     pub before: Chain,
     pub events: Vec<Event>,
 }
 
 /// What a search found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct EventsFound {
     pub events: Vec<Event>,
-    /// There may be more: the search ended for the size of what it found.
+    /// There may be more: the search ended because it had found so many bytes.
     pub cut: bool,
 }
 
-/// Where the replicated state stands: what the archive trusts.
+/// The position of the replicated state, which the archive trusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tip {
+pub struct StatePosition {
     pub revision: Revision,
     pub chain: Chain,
     pub anchor: Anchor,
 }
 
-/// How much there is.
+/// How much the archive holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct ArchiveFigures {
     pub disk_bytes: u64,
-    /// Events that can be read.
+    /// How many events can be read.
     pub events: u64,
-    /// All that was found at open is proven.
+    /// Whether everything that was found at open is proven.
     pub proven: bool,
 }
 
-impl Span {
+impl RevisionSpan {
     /// From `first` to `last`, both included.
-    pub fn new(first: u64, last: u64) -> Span {
-        Span { first: Revision(first), last: Revision(last) }
+    pub fn new(first: u64, last: u64) -> RevisionSpan {
+        RevisionSpan { first: Revision(first), last: Revision(last) }
     }
 
     pub(super) fn contains(self, revision: u64) -> bool {
@@ -117,17 +116,17 @@ impl Span {
     }
 }
 
-impl Run {
+impl EventRun {
     /// The chain value after the last event.
     pub fn last_chain(&self) -> Chain {
         self.events.last().map_or(self.before, |event| event.chain)
     }
 
-    /// Where the events are, if there are any and they are consecutive.
-    pub fn span(&self) -> Option<Span> {
+    /// The range of the events, if there are any and they are consecutive.
+    pub fn span(&self) -> Option<RevisionSpan> {
         let (first, last) = (self.events.first()?.revision, self.events.last()?.revision);
         let numbers = self.events.iter().map(|event| event.revision.0);
-        (first.0..).take(self.events.len()).eq(numbers).then_some(Span { first, last })
+        (first.0..).take(self.events.len()).eq(numbers).then_some(RevisionSpan { first, last })
     }
 
     /// Whether each event follows from the one before it.
@@ -137,7 +136,7 @@ impl Run {
     }
 }
 
-/// About how many bytes an event takes.
+/// Approximately how many bytes an event takes.
 pub(in crate::store::raft) fn size_of(event: &Event) -> usize {
     /// Numbers, chain value and lengths.
     const FIXED_BYTES: usize = 80;

@@ -1,71 +1,21 @@
-//! Proving, once after each open and in the background, that what is held is
-//! all there: sled may have lost any page while it opened, and said nothing.
+//! Proves in the background, once after each open, that everything that is held
+//! is there: sled may have lost any page while it opened, without a sign of it.
 //!
-//! First all postings are read and their marks summed up by frame; then the
-//! events, newest first, each frame linked to the one above it, and the sums
-//! compared with those that the events call for. Postings that differ are
-//! written anew, events that fail are let go.
+//! First all postings are read, and their marks are summed up by frame. Then the
+//! events are read, newest first, each frame linked to the one above it, and the
+//! sums are compared with those that the events call for. Postings that differ are
+//! written anew, and events that fail are dropped.
 
-use std::collections::HashMap;
-
-use super::Span;
+use super::RevisionSpan;
 use super::format::{block_bounds, frame_of, span_of};
 use super::posting::{FrameIndex, Term, decode_posting, posting_bounds};
 use super::reader::BlockReader;
+use super::verify_progress::{VerifyProgress, VerifyStep};
 use super::worker::{ArchiveWorker, JobFailure, REMOVALS_MAX};
-use crate::machine::Chain;
 use crate::store::raft::host::DatabaseFault;
 
-/// Postings read in one turn; frames are proven one a turn.
+/// How many postings are read in one turn. Frames are proven one in a turn.
 const POSTINGS_MAX: usize = 1_024;
-
-/// How far the proof has come.
-#[derive(Default)]
-pub(super) struct VerifyProgress {
-    step: VerifyStep,
-    /// The sum of the marks found, by frame.
-    found: HashMap<u64, u64>,
-    /// The revision and the chain value that the next lower event must have.
-    below: Option<(u64, Chain)>,
-    /// History was dropped: go through the postings and blocks once more.
-    removes: bool,
-}
-
-#[derive(Default)]
-enum VerifyStep {
-    /// Postings from this key on.
-    Postings(Vec<u8>),
-    /// Frames below this revision, this one included.
-    Events(u64),
-    /// Blocks before the first revision that is kept.
-    Removal,
-    #[default]
-    Done,
-}
-
-impl VerifyProgress {
-    pub(super) fn from_start() -> VerifyProgress {
-        VerifyProgress {
-            step: VerifyStep::Postings(posting_bounds().0),
-            ..VerifyProgress::default()
-        }
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self.step, VerifyStep::Done) && !self.removes
-    }
-
-    /// Whether the event at `last` leads to what was proven above it, if it is
-    /// next to that at all.
-    fn leads_up(&self, last: u64, chain: Chain) -> bool {
-        self.below.is_none_or(|(below, expected)| below != last || expected == chain)
-    }
-
-    /// History before the first revision kept is to be removed.
-    pub(super) fn start_removing(&mut self) {
-        self.removes = true;
-    }
-}
 
 impl ArchiveWorker {
     /// One turn.
@@ -100,9 +50,9 @@ impl ArchiveWorker {
                 continue;
             }
             let sum = self.proof.found.entry(frame).or_default();
-            // A broken posting adds nothing, so that its frame will differ.
+            // A damaged posting adds nothing, so that the sum of its frame differs.
             for revision in decode_posting(&key, &value).unwrap_or_default() {
-                // One of an event that is not held is a hint to nothing.
+                // Ignore entries of events that are not held.
                 if self.held.contains(revision) {
                     *sum = sum.wrapping_add(term.mark(revision));
                 }
@@ -114,8 +64,8 @@ impl ArchiveWorker {
         Ok(VerifyStep::Postings(next))
     }
 
-    /// Proves the frame of the highest revision held that is at most `last`;
-    /// returns where to go on.
+    /// Proves the frame of the highest held revision up to `last`. Returns where to
+    /// continue.
     fn prove_frame_below(&mut self, last: u64) -> Result<Option<u64>, JobFailure> {
         let Some(&(_, top)) = self.held.within(0, last).last() else { return Ok(None) };
         let frame = frame_of(top);
@@ -128,7 +78,7 @@ impl ArchiveWorker {
         let mut index = FrameIndex::default();
         for (a, b) in self.held.within(first, top).into_iter().rev() {
             let mut reader = BlockReader::new(self.database()?);
-            let ends = reader.visit(Span::new(a, b), |event| index.add(event))?;
+            let ends = reader.visit(RevisionSpan::new(a, b), |event| index.add(event))?;
             match ends {
                 Ok((before, chain)) if self.proof.leads_up(b, chain) => {
                     self.proof.below = a.checked_sub(1).map(|below| (below, before));

@@ -1,4 +1,4 @@
-//! What the archive knows, and how it writes. Runs on its own thread.
+//! What the archive knows, and how it writes. The worker runs on its own thread.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,33 +8,34 @@ use tokio::time::Instant;
 
 use super::database::ArchiveDatabase;
 use super::format::{block_bounds, encode_meta, frame_of};
-use super::lookup::{ArchiveLookup, Rest, SearchPage};
+use super::lookup::{ArchiveLookup, SearchPage, SearchRest};
 use super::posting::FrameIndex;
 use super::ranges::RevisionRanges;
 use super::reader::BlockReader;
 use super::tail::ArchiveTail;
-use super::verify::VerifyProgress;
-use super::{ArchiveError, Figures, Options, Run, Span, Tip};
+use super::verify_progress::VerifyProgress;
+use super::{ArchiveError, ArchiveFigures, EventRun, Options, RevisionSpan, StatePosition};
 use crate::machine::Revision;
 use crate::store::raft::host::{DatabaseFault, Databases, RecordPut};
 
-/// Bytes that may wait before they are written at once.
+/// Events are written at once when this many bytes of them wait.
 const BATCH_BYTES_MAX: usize = 512 << 10;
-/// How many ranges the record of what is held may list: it has to stay small.
-/// Past that the lowest is let go and fetched again.
+/// How many ranges the record of what is held may list, because it must stay
+/// small. Beyond that the lowest range is dropped and fetched again.
 const RANGES_MAX: usize = 128;
-/// Records removed in one batch.
+/// How many records are removed in one batch.
 pub(super) const REMOVALS_MAX: usize = 512;
 
 /// Where the archive announces what others wait for.
 pub(super) struct ArchiveSignals {
     pub durable: watch::Sender<Revision>,
-    pub hole: watch::Sender<Option<Span>>,
+    pub hole: watch::Sender<Option<RevisionSpan>>,
 }
 
-/// Why a job came to nothing.
+/// Why a job failed.
 pub(super) enum JobFailure {
-    /// Sled or the disk: the worker sees to it before anybody is answered.
+    /// The database or the disk failed. The worker recovers from it before anybody
+    /// is answered.
     Fault(DatabaseFault),
     Refused(ArchiveError),
 }
@@ -51,19 +52,20 @@ impl From<ArchiveError> for JobFailure {
     }
 }
 
-/// Whether sled is open, and why not.
+/// Whether the database is open, and why not.
 pub(super) enum ArchiveState {
     Open(ArchiveDatabase),
-    /// The disk refused; tried again at this time.
+    /// The disk refused. The worker tries again at this time.
     Stopped(String, Instant),
     Closed,
 }
 
-/// The archive, as its thread sees it.
+/// The archive as its thread sees it.
 ///
-/// Invariants: what is in `held` was written with the record of it and synced;
-/// every frame in `proven` has all postings of the events in it that are held;
-/// `tail`, where there is one, stands behind the last revision held or waiting.
+/// Invariants: the events in `held` were written and synced together with the
+/// record that lists them; every frame in `proven` has all postings of its events
+/// that are held; `tail`, if there is one, follows the last revision that is held
+/// or waits.
 pub(super) struct ArchiveWorker {
     pub(super) databases: Arc<dyn Databases>,
     pub(super) dir: PathBuf,
@@ -75,12 +77,12 @@ pub(super) struct ArchiveWorker {
     pub(super) proven: RevisionRanges,
     pub(super) tail: Option<ArchiveTail>,
     pub(super) proof: VerifyProgress,
-    pub(super) tip: Tip,
+    pub(super) tip: StatePosition,
 }
 
 impl ArchiveWorker {
-    /// Opens what is in `dir`, or an empty archive where that is damaged, and
-    /// says so.
+    /// Opens the archive in `dir`, or an empty one if that is damaged; then the
+    /// reason is returned too.
     pub(super) fn open(
         databases: Arc<dyn Databases>,
         dir: PathBuf,
@@ -97,7 +99,7 @@ impl ArchiveWorker {
             proven: RevisionRanges::default(),
             tail: None,
             proof: VerifyProgress::default(),
-            tip: Tip::default(),
+            tip: StatePosition::default(),
         };
         match worker.begin() {
             Ok(()) => Ok((worker, None)),
@@ -135,7 +137,7 @@ impl ArchiveWorker {
     }
 
     /// Takes events that were applied; see [`super::Archive::append`].
-    pub(super) fn append(&mut self, run: Run) -> Result<Revision, JobFailure> {
+    pub(super) fn append(&mut self, run: EventRun) -> Result<Revision, JobFailure> {
         self.database()?;
         let Some(span) = run.span() else {
             return Err(ArchiveError::Refused("events are not consecutive".into()).into());
@@ -174,7 +176,7 @@ impl ArchiveWorker {
         last.map_or(Revision::ZERO, |last| Revision(last).next())
     }
 
-    /// Writes what waits.
+    /// Writes the events that wait.
     pub(super) fn flush(&mut self) -> Result<Revision, JobFailure> {
         if let Some(tail) = &mut self.tail
             && let Some((first, last)) = tail.waiting()
@@ -189,7 +191,7 @@ impl ArchiveWorker {
         Ok(*self.signals.durable.borrow())
     }
 
-    /// Writes and removes, together with what is held afterwards.
+    /// Writes and removes records, together with the list of what is held after it.
     pub(super) fn commit(
         &mut self,
         mut puts: Vec<RecordPut>,
@@ -203,13 +205,13 @@ impl ArchiveWorker {
         Ok(())
     }
 
-    /// Readies the tail behind what is held. Events at the end that do not
-    /// read are let go.
+    /// Prepares the tail behind what is held. Events at the end that cannot be read
+    /// are dropped.
     pub(super) fn load_tail(&mut self) -> Result<(), DatabaseFault> {
         self.tail = None;
         while let Some(last) = self.held.last() {
             let frame = frame_of(last);
-            // The postings are written anew: nobody knows whether all survived.
+            // Write the postings anew: nobody knows whether all of them survived.
             let index = self.write_frame(frame, None)?;
             if self.held.last() == Some(last) {
                 let chain =
@@ -223,7 +225,7 @@ impl ArchiveWorker {
         self.remove_blocks(self.held.last().map_or(0, |last| last + 1), u64::MAX)
     }
 
-    /// Removes blocks that begin in a range and that nothing counts on.
+    /// Removes the blocks that begin in a range. Nothing in it is held.
     fn remove_blocks(&mut self, first: u64, last: u64) -> Result<(), DatabaseFault> {
         let (low, high) = block_bounds(first, last);
         loop {
@@ -236,24 +238,24 @@ impl ArchiveWorker {
         }
     }
 
-    /// One turn of a search. What proves damaged in it is let go.
+    /// One turn of a search. Events that turn out to be damaged are dropped.
     pub(super) fn search(
         &mut self,
         turn: impl FnOnce(&ArchiveLookup<'_>) -> Result<SearchPage, DatabaseFault>,
     ) -> Result<SearchPage, JobFailure> {
         let database = self.database()?;
         let page = turn(&ArchiveLookup { database, held: &self.held, proven: &self.proven })?;
-        if let Rest::Damaged(revision) = page.rest {
+        if let SearchRest::Damaged(revision) = page.rest {
             self.let_go(revision)?;
         }
         Ok(page)
     }
 
-    /// Reads a run. What proves damaged in it is let go.
+    /// Reads a run. Events that turn out to be damaged are dropped.
     pub(super) fn range(
         &mut self,
-        read: impl FnOnce(&ArchiveLookup<'_>) -> Result<Result<Run, u64>, DatabaseFault>,
-    ) -> Result<Run, JobFailure> {
+        read: impl FnOnce(&ArchiveLookup<'_>) -> Result<Result<EventRun, u64>, DatabaseFault>,
+    ) -> Result<EventRun, JobFailure> {
         let database = self.database()?;
         let lookup = ArchiveLookup { database, held: &self.held, proven: &self.proven };
         match read(&lookup)? {
@@ -267,11 +269,11 @@ impl ArchiveWorker {
         }
     }
 
-    pub(super) fn hole_at(&self, revision: u64) -> Span {
+    pub(super) fn hole_at(&self, revision: u64) -> RevisionSpan {
         let (first, last) = self.bounds();
         let (first, last) = (first.min(revision), last.max(revision));
         let (first, last) = self.held.hole_at(revision, first, last);
-        Span::new(first, last)
+        RevisionSpan::new(first, last)
     }
 
     /// The first and last revision that should be held.
@@ -288,9 +290,9 @@ impl ArchiveWorker {
         self.signals.hole.send_if_modified(|now| std::mem::replace(now, hole) != hole);
     }
 
-    pub(super) fn figures(&mut self) -> Result<Figures, JobFailure> {
+    pub(super) fn figures(&mut self) -> Result<ArchiveFigures, JobFailure> {
         let disk_bytes = self.database()?.disk_bytes();
         let events = self.held.ranges().iter().map(|(a, b)| b - a + 1).sum();
-        Ok(Figures { disk_bytes, events, proven: self.proof.is_done() })
+        Ok(ArchiveFigures { disk_bytes, events, proven: self.proof.is_done() })
     }
 }

@@ -11,7 +11,9 @@ use super::error::RecoverError;
 use crate::machine::row::Anchor;
 use crate::machine::{Meta, Revision};
 use crate::store::StoreError;
-use crate::store::raft::history::archive::{self, Archive, ArchiveError, Run, Span, Tip};
+use crate::store::raft::history::archive::{
+    self, Archive, ArchiveError, EventRun, RevisionSpan, StatePosition,
+};
 use crate::store::raft::host::Environment;
 
 /// About how many bytes of events are read at once.
@@ -58,10 +60,10 @@ impl RecoveredHistory {
     }
 
     /// Some events from `first` on, up to `last` at most.
-    pub async fn read(&self, first: Revision, last: Revision) -> Result<Run, StoreError> {
+    pub async fn read(&self, first: Revision, last: Revision) -> Result<EventRun, StoreError> {
         let gone = || StoreError::Storage("the copy of the archive is closed".to_owned());
         let archive = self.archive.as_ref().ok_or_else(gone)?;
-        let run = archive.range_up(Span { first, last }, READ_BYTES).await;
+        let run = archive.range_up(RevisionSpan { first, last }, READ_BYTES).await;
         run.map_err(|error| StoreError::Storage(error.to_string()))
     }
 }
@@ -82,11 +84,12 @@ async fn find_floor(
     anchor: &Anchor,
 ) -> Result<Anchor, ArchiveError> {
     let mut floor = Anchor { revision: snapshot.revision, chain: snapshot.chain };
-    let tip = Tip { revision: floor.revision, chain: floor.chain, anchor: anchor.clone() };
+    let tip =
+        StatePosition { revision: floor.revision, chain: floor.chain, anchor: anchor.clone() };
     // This fails if the archive belongs to another history; the archive is empty then.
     let _ = archive.adopt(tip).await;
     while floor.revision > anchor.revision {
-        let span = Span { first: anchor.revision.next(), last: floor.revision };
+        let span = RevisionSpan { first: anchor.revision.next(), last: floor.revision };
         let run = match read_down(archive, span).await {
             Ok(run) => run,
             Err(ArchiveError::Damaged(_)) => return Ok(floor),
@@ -103,7 +106,7 @@ async fn find_floor(
 
 /// Reads twice if necessary: a damaged archive starts anew at the first access, and
 /// only a failing disk stops it a second time.
-async fn read_down(archive: &Archive, span: Span) -> Result<Run, ArchiveError> {
+async fn read_down(archive: &Archive, span: RevisionSpan) -> Result<EventRun, ArchiveError> {
     match archive.range(span, READ_BYTES).await {
         Err(ArchiveError::Stopped(_)) => archive.range(span, READ_BYTES).await,
         read => read,

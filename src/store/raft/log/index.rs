@@ -1,6 +1,5 @@
-//! Which entries the log holds, and where: the youngest in memory, all others
-//! by their place in a segment. It says at once what was appended; the disk
-//! follows. Reading the places is `reader`'s.
+//! Which entries the log holds, and where: the newest ones in memory, all others
+//! by their place in a segment. An append shows here at once; the disk follows.
 //!
 //! Invariants: entries are consecutive; the cache is a suffix of them; an entry
 //! that is not in the cache has been written.
@@ -8,23 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use super::SegmentNumber;
 use super::error::LogError;
+use super::location::Location;
+use super::numbers::SegmentNumber;
 use super::segment::Segment;
 use crate::store::raft::consensus::entry::{Entry, LogId, Vote, entry_bytes, log_id};
-
-/// Where an entry rests, encoded as one operation of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Location {
-    pub segment: SegmentNumber,
-    /// From the segment's start, in bytes.
-    pub at: u64,
-    pub bytes: u32,
-    /// Of the unmasked bytes.
-    pub checksum: u32,
-    /// As the first byte sees it.
-    pub mask: u64,
-}
 
 /// The number of an append, in the order of the writer's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +44,7 @@ pub(super) struct LogIndex {
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
     pub purged: Option<LogId>,
-    /// What precedes the first entry: `purged`, except while recovery reads
+    /// The entry before the first one: `purged`, except while recovery reads
     /// segments whose predecessors are gone.
     before: Option<LogId>,
     /// The first entry's index, when there is one.
@@ -88,13 +75,13 @@ impl LogIndex {
         }
     }
 
-    /// Begins behind `before`: earlier segments are gone.
+    /// Begins behind `before`, because earlier segments are gone.
     pub fn begin(&mut self, before: Option<LogId>, purged: Option<LogId>) {
         self.before = before;
         self.purged = purged;
     }
 
-    /// The last entry, or what precedes the first when there is none.
+    /// The last entry, or the one before the first if there is none.
     pub fn last(&self) -> Option<LogId> {
         match self.slots.back() {
             Some(slot) => Some(log_id(slot.term, self.end() - 1)),
@@ -102,7 +89,7 @@ impl LogIndex {
         }
     }
 
-    /// Whether every entry between the purged and the last is here.
+    /// Whether every entry between the last purged one and the end is here.
     pub fn is_complete(&self) -> bool {
         self.before == self.purged
     }
@@ -284,4 +271,67 @@ impl LogIndex {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use bytes::Bytes;
+    use openraft::EntryPayload;
+
+    use super::*;
+    use crate::store::raft::consensus::types::Proposal;
+
+    const LOCATION: Location =
+        Location { segment: SegmentNumber(1), at: 512, bytes: 100, checksum: 0, mask: 0 };
+
+    fn entries(range: Range<u64>) -> Vec<Entry> {
+        let payload = || EntryPayload::Normal(Proposal(Bytes::from_static(&[0; 100])));
+        range.map(|index| Entry { log_id: log_id(1, index), payload: payload() }).collect()
+    }
+
+    fn cached(index: &LogIndex, range: Range<u64>) -> Vec<bool> {
+        let uncached = index.slots.len() - index.cache.len();
+        range.map(|at| at - index.first >= uncached as u64).collect()
+    }
+
+    #[test]
+    fn an_entry_leaves_the_cache_only_once_it_is_written() {
+        let mut index = LogIndex::new(0);
+        let first = index.append(&entries(1..4)).unwrap();
+        let second = index.append(&entries(4..7)).unwrap();
+        index.written(first, 1, &[LOCATION; 3]);
+        assert_eq!(cached(&index, 1..7), [false, false, false, true, true, true]);
+        assert_eq!(index.sources(4..7, u64::MAX).len(), 3);
+        index.written(second, 4, &[LOCATION; 3]);
+        assert_eq!(cached(&index, 1..7), [false; 6]);
+        assert_eq!(index.cache_bytes, 0);
+    }
+
+    #[test]
+    fn a_write_of_entries_truncated_meanwhile_places_none_anew() {
+        let mut index = LogIndex::new(0);
+        let first = index.append(&entries(1..4)).unwrap();
+        index.truncate(Some(log_id(1, 1)));
+        let second = index.append(&entries(2..3)).unwrap();
+        index.written(first, 1, &[LOCATION; 3]);
+        assert_eq!(cached(&index, 1..3), [false, true]);
+        index.written(second, 2, &[LOCATION]);
+        assert_eq!(cached(&index, 1..3), [false, false]);
+    }
+
+    #[test]
+    fn bounds_follow_truncates_and_purges() {
+        let mut index = LogIndex::new(1 << 20);
+        index.append(&entries(1..10)).unwrap();
+        assert_eq!(index.last_after(Some(log_id(1, 9))), None);
+        assert_eq!(index.last_after(Some(log_id(1, 5))), Some(Some(log_id(1, 5))));
+        assert_eq!(index.last_after(None), Some(None));
+        index.purge(log_id(1, 3));
+        assert_eq!(index.last_after(None), Some(Some(log_id(1, 3))));
+        assert_eq!(index.sources(0..5, u64::MAX).len(), 1);
+        index.truncate(Some(log_id(1, 3)));
+        assert_eq!((index.last(), index.entries_bytes()), (Some(log_id(1, 3)), 0));
+        assert!(index.append(&entries(5..6)).is_err());
+        index.purge(log_id(2, 20));
+        assert_eq!(index.last(), Some(log_id(2, 20)));
+        assert!(index.append(&entries(21..23)).is_ok());
+        assert!(index.is_complete());
+    }
+}
