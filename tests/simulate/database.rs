@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_state_sidecar::store::raft::host::{Database, DatabaseFault, Databases, RecordPut};
+use mcp_state_sidecar::store::raft::host::{Database, DatabaseFault, DatabaseRecord, Databases};
 
 /// A database that may be lost is lost once in so many times that it is opened.
 const LOST_EVERY: u32 = 3;
@@ -59,19 +59,28 @@ impl Database for OpenMap {
         Ok(self.map().get(key).cloned())
     }
 
-    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<RecordPut>, DatabaseFault> {
+    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<DatabaseRecord>, DatabaseFault> {
         let map = self.map();
         let last = map.range::<[u8], _>(between(low, high)).next_back();
         Ok(last.map(|(key, value)| (key.clone(), value.clone())))
     }
 
-    fn scan(&self, low: &[u8], high: &[u8], limit: usize) -> Result<Vec<RecordPut>, DatabaseFault> {
+    fn scan(
+        &self,
+        low: &[u8],
+        high: &[u8],
+        limit: usize,
+    ) -> Result<Vec<DatabaseRecord>, DatabaseFault> {
         let map = self.map();
         let found = map.range::<[u8], _>(between(low, high)).take(limit);
         Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn commit(&self, puts: Vec<RecordPut>, removals: Vec<Vec<u8>>) -> Result<(), DatabaseFault> {
+    fn commit(
+        &self,
+        puts: Vec<DatabaseRecord>,
+        removals: Vec<Vec<u8>>,
+    ) -> Result<(), DatabaseFault> {
         let mut map = self.map();
         map.extend(puts);
         removals.iter().for_each(|key| _ = map.remove(key));

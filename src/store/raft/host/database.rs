@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// A key and its value.
-pub type RecordPut = (Vec<u8>, Vec<u8>);
+pub type DatabaseRecord = (Vec<u8>, Vec<u8>);
 
 /// Why a database cannot be used on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +40,22 @@ pub trait Database: Send + 'static {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseFault>;
 
     /// The last record from `low` to `high`.
-    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<RecordPut>, DatabaseFault>;
+    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<DatabaseRecord>, DatabaseFault>;
 
     /// The first records from `low` to `high`, up to `limit` of them.
-    fn scan(&self, low: &[u8], high: &[u8], limit: usize) -> Result<Vec<RecordPut>, DatabaseFault>;
+    fn scan(
+        &self,
+        low: &[u8],
+        high: &[u8],
+        limit: usize,
+    ) -> Result<Vec<DatabaseRecord>, DatabaseFault>;
 
     /// Writes and removes, all or nothing, and returns once it is on the disk.
-    fn commit(&self, puts: Vec<RecordPut>, removals: Vec<Vec<u8>>) -> Result<(), DatabaseFault>;
+    fn commit(
+        &self,
+        puts: Vec<DatabaseRecord>,
+        removals: Vec<Vec<u8>>,
+    ) -> Result<(), DatabaseFault>;
 
     /// What it takes on the disk.
     fn disk_bytes(&self) -> u64;

@@ -25,7 +25,7 @@ mod sled_database;
 mod system_disk;
 mod threads;
 
-pub use database::{Database, DatabaseFault, Databases, RecordPut};
+pub use database::{Database, DatabaseFault, DatabaseRecord, Databases};
 pub use dial::{Dial, Duplex, Tcp};
 pub use disk::{Disk, DiskFile, OpenMode};
 pub use environment::Environment;

@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::database::{Database, DatabaseFault, Databases, RecordPut};
+use super::database::{Database, DatabaseFault, DatabaseRecord, Databases};
 
 /// How long closing may wait for sled to stop its thread.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -94,19 +94,28 @@ impl Database for SledDatabase {
         Ok(caught(|| self.sled.get(key))?.map(|value| value.to_vec()))
     }
 
-    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<RecordPut>, DatabaseFault> {
+    fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<DatabaseRecord>, DatabaseFault> {
         let found = caught(|| self.sled.range(low..=high).next_back().transpose())?;
         Ok(found.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 
-    fn scan(&self, low: &[u8], high: &[u8], limit: usize) -> Result<Vec<RecordPut>, DatabaseFault> {
+    fn scan(
+        &self,
+        low: &[u8],
+        high: &[u8],
+        limit: usize,
+    ) -> Result<Vec<DatabaseRecord>, DatabaseFault> {
         caught(|| {
             let records = self.sled.range(low..=high).take(limit);
             records.map(|r| r.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
         })
     }
 
-    fn commit(&self, puts: Vec<RecordPut>, removals: Vec<Vec<u8>>) -> Result<(), DatabaseFault> {
+    fn commit(
+        &self,
+        puts: Vec<DatabaseRecord>,
+        removals: Vec<Vec<u8>>,
+    ) -> Result<(), DatabaseFault> {
         let mut batch = sled::Batch::default();
         puts.into_iter().for_each(|(key, value)| batch.insert(key, value));
         removals.into_iter().for_each(|key| batch.remove(key));

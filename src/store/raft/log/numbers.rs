@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The number of a record: 1 for the first ever, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seq(pub u64);
+pub(super) struct RecordNumber(pub u64);
 
 /// The number of a segment: 1 for the first ever, without gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,7 +14,7 @@
 //! Integers are little-endian, checksums CRC-32C. The chain ties each record to
 //! all before it, so a missing, doubled or swapped record is noticed.
 
-use super::numbers::Seq;
+use super::numbers::RecordNumber;
 
 /// The bytes of a header.
 pub(super) const HEADER_BYTES: usize = 40;
@@ -47,7 +47,7 @@ pub(super) enum RecordKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordHeader {
     pub kind: RecordKind,
-    pub seq: Seq,
+    pub seq: RecordNumber,
     /// XORed over the payload, 8 bytes at a time.
     pub mask: u64,
     /// The checksum of the record before.
@@ -83,7 +83,7 @@ impl RecordHeader {
         };
         Ok(Self {
             kind,
-            seq: Seq(u64_at(bytes, 8)),
+            seq: RecordNumber(u64_at(bytes, 8)),
             mask: u64_at(bytes, 16),
             chain: u32_at(bytes, 24),
             payload_bytes: u32_at(bytes, 4),
@@ -139,7 +139,7 @@ pub(super) fn rotate_mask(mask: u64, offset: usize) -> u64 {
 #[derive(Debug)]
 pub(super) struct RecordEncoder {
     /// The next record's number.
-    pub seq: Seq,
+    pub seq: RecordNumber,
     /// The last record's checksum.
     pub chain: u32,
     /// The state of the generator of masks. It must not be guessable: otherwise a
@@ -148,7 +148,7 @@ pub(super) struct RecordEncoder {
 }
 
 impl RecordEncoder {
-    pub fn new(seq: Seq, chain: u32, mask_seed: u64) -> Self {
+    pub fn new(seq: RecordNumber, chain: u32, mask_seed: u64) -> Self {
         Self { seq, chain, masks: mask_seed }
     }
 
@@ -195,7 +195,7 @@ impl RecordEncoder {
 
     /// Notes that the record of this header was written; the next one follows it.
     pub fn written(&mut self, header: &RecordHeader) {
-        self.seq = Seq(header.seq.0 + 1);
+        self.seq = RecordNumber(header.seq.0 + 1);
         self.chain = header.checksum;
     }
 
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn no_part_of_a_record_is_near_zero() {
-        let mut encoder = RecordEncoder::new(Seq(1), 0, 42);
+        let mut encoder = RecordEncoder::new(RecordNumber(1), 0, 42);
         let mut out = Vec::new();
         for at in (512..1536).step_by(ALIGN_BYTES) {
             for payload in [vec![0; 5000], vec![0xFF; 777], vec![0; 0], vec![7; 481]] {
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let mut encoder = RecordEncoder::new(Seq(9), 77, 1);
+        let mut encoder = RecordEncoder::new(RecordNumber(9), 77, 1);
         let (mut out, payload) = (Vec::new(), b"thirteen byte".to_vec());
         let header = encoder.encode(RecordKind::Commit, &payload, 512, &mut out);
         assert_eq!(RecordHeader::parse(&out), Ok(header));

@@ -6,7 +6,7 @@ use prost::Message;
 use super::error::LogError;
 use super::index::LogIndex;
 use super::location::locate;
-use super::numbers::{SegmentNumber, Seq};
+use super::numbers::{RecordNumber, SegmentNumber};
 use super::payload::{self, LogOperation};
 use super::record::{self, HEADER_BYTES, RecordHeader, RecordKind};
 use super::segment::{BODY, Segment};
@@ -26,7 +26,7 @@ pub(super) struct LogReplay {
     pub index: LogIndex,
     /// The number of the next record and the checksum of the one before. It is not
     /// known before the first head of a log whose beginning was purged.
-    pub position: Option<(Seq, u32)>,
+    pub position: Option<(RecordNumber, u32)>,
     /// The last segment that was in use and was read.
     pub reached: SegmentNumber,
     pub active: Option<ActiveSegment>,
@@ -61,7 +61,7 @@ impl LogReplay {
             mode,
             state: LogState::new(first),
             index: LogIndex::new(cache_bytes_max),
-            position: (first == SegmentNumber::FIRST).then_some((Seq(1), 0)),
+            position: (first == SegmentNumber::FIRST).then_some((RecordNumber(1), 0)),
             reached: SegmentNumber(first.0 - 1),
             active: None,
             last: None,
@@ -88,7 +88,7 @@ impl LogReplay {
             let damaged = |reason| LogError::damaged(&segment.path, at as u64, reason);
             let end = at + header.extent();
             self.record(&segment, at, &header, &content[at..end]).map_err(damaged)?;
-            self.position = Some((Seq(header.seq.0 + 1), header.checksum));
+            self.position = Some((RecordNumber(header.seq.0 + 1), header.checksum));
             last = Some(at..end);
             sealed = header.kind == RecordKind::Seal;
             at = end;

@@ -7,7 +7,7 @@
 //! sector is zero and no record comes later; `record` sees to it that no whole
 //! record has such a part. Everything else is damage, and the log is refused.
 
-use super::numbers::Seq;
+use super::numbers::RecordNumber;
 use super::record::{ALIGN_BYTES, HEADER_BYTES, RecordHeader, SECTOR_BYTES};
 
 /// What follows the last valid record of a segment.
@@ -27,7 +27,7 @@ pub(super) enum SegmentTail {
 pub(super) fn judge(
     content: &[u8],
     at: usize,
-    seq: Seq,
+    seq: RecordNumber,
     chain: u32,
 ) -> Result<SegmentTail, String> {
     if is_zero(&content[at..]) {
@@ -44,7 +44,7 @@ fn judge_payload(
     content: &[u8],
     at: usize,
     header: &RecordHeader,
-    seq: Seq,
+    seq: RecordNumber,
     chain: u32,
 ) -> Result<SegmentTail, String> {
     if header.seq != seq || header.chain != chain {
@@ -65,7 +65,12 @@ fn judge_payload(
 }
 
 /// The record's header is not whole: it may be torn only at a sector's edge.
-fn judge_header(content: &[u8], at: usize, seq: Seq, reason: &str) -> Result<SegmentTail, String> {
+fn judge_header(
+    content: &[u8],
+    at: usize,
+    seq: RecordNumber,
+    reason: &str,
+) -> Result<SegmentTail, String> {
     let end = (at + HEADER_BYTES).min(content.len());
     if !parts(at, end).any(|(from, to)| is_zero(&content[from..to])) {
         return Err(reason.into());

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::raft::host::{Database, DatabaseFault, RecordPut};
+use crate::store::raft::host::{Database, DatabaseFault, DatabaseRecord};
 
 /// An open database of one archive.
 pub(super) struct ArchiveDatabase {
@@ -30,12 +30,16 @@ impl ArchiveDatabase {
         &self,
         low: &[u8],
         high: &[u8],
-    ) -> Result<Option<RecordPut>, DatabaseFault> {
+    ) -> Result<Option<DatabaseRecord>, DatabaseFault> {
         Ok(self.scan(low, high, 1)?.pop())
     }
 
     /// The last record from `low` to `high`, both included.
-    pub(super) fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<RecordPut>, DatabaseFault> {
+    pub(super) fn last(
+        &self,
+        low: &[u8],
+        high: &[u8],
+    ) -> Result<Option<DatabaseRecord>, DatabaseFault> {
         let found = self.database.last(low, high)?;
         self.count(found.is_some().into());
         Ok(found)
@@ -47,7 +51,7 @@ impl ArchiveDatabase {
         low: &[u8],
         high: &[u8],
         limit: usize,
-    ) -> Result<Vec<RecordPut>, DatabaseFault> {
+    ) -> Result<Vec<DatabaseRecord>, DatabaseFault> {
         let found = self.database.scan(low, high, limit)?;
         self.count(found.len() as u64);
         Ok(found)
@@ -56,7 +60,7 @@ impl ArchiveDatabase {
     /// Writes and removes, all or nothing, and returns when it is on the disk.
     pub(super) fn commit(
         &self,
-        puts: Vec<RecordPut>,
+        puts: Vec<DatabaseRecord>,
         removals: Vec<Vec<u8>>,
     ) -> Result<(), DatabaseFault> {
         self.database.commit(puts, removals)

@@ -5,7 +5,7 @@ use super::posting::FrameIndex;
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
 use super::{ArchiveError, EventRun, RevisionSpan};
-use crate::store::raft::host::{DatabaseFault, RecordPut};
+use crate::store::raft::host::{DatabaseFault, DatabaseRecord};
 
 impl ArchiveWorker {
     /// See [`super::Archive::fill`].
@@ -130,7 +130,7 @@ fn cut_below(mut run: EventRun, first: u64) -> EventRun {
 }
 
 /// The blocks of a run that is within one frame.
-fn blocks_of(run: &EventRun) -> Vec<RecordPut> {
+fn blocks_of(run: &EventRun) -> Vec<DatabaseRecord> {
     let mut puts = Vec::new();
     let mut before = run.before;
     let mut open: Option<OpenBlock> = None;

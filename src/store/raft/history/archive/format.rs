@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::ranges::RevisionRanges;
 use crate::codec::{decode_event, encode_event};
 use crate::machine::{Chain, Event, Revision};
-use crate::store::raft::host::RecordPut;
+use crate::store::raft::host::DatabaseRecord;
 
 /// The largest value. Damage was tested up to this size, and 16 of them, which
 /// share a page, stay below sled's limit for a page.
@@ -118,7 +118,7 @@ impl OpenBlock {
     }
 
     /// The records of the block; one, unless an event is larger than a record.
-    pub(super) fn puts(&self) -> Vec<RecordPut> {
+    pub(super) fn puts(&self) -> Vec<DatabaseRecord> {
         let (own, more) = self.body.split_at(self.body.len().min(FIRST_BODY_BYTES));
         let rest = more.chunks(NEXT_BODY_BYTES);
         let mut head = Vec::with_capacity(BLOCK_HEAD_BYTES + own.len());
@@ -195,7 +195,7 @@ pub(super) fn block_bounds(first: u64, last: u64) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The record of what is held.
-pub(super) fn encode_meta(held: &RevisionRanges) -> RecordPut {
+pub(super) fn encode_meta(held: &RevisionRanges) -> DatabaseRecord {
     let mut payload = vec![META_VERSION];
     for &(first, last) in held.ranges() {
         payload.extend(first.to_be_bytes());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::lookup::{ArchiveLookup, SearchPage, SearchRest};
+use super::lookup::{ArchiveLookup, SearchOutcome, SearchPage};
 use super::thread::ArchiveThread;
 use super::types::{
     ArchiveError, ArchiveFigures, ArchiveOpened, EventRun, EventsFound, Options, RevisionSpan,
@@ -190,10 +190,10 @@ impl Archive {
             bytes += page.events.iter().map(size_of).sum::<usize>();
             events.extend(page.events);
             left = match page.rest {
-                SearchRest::Done => None,
-                SearchRest::More(span) => Some(span),
-                SearchRest::Unproven => return Err(ArchiveError::Unproven),
-                SearchRest::Missing(revision) | SearchRest::Damaged(revision) => {
+                SearchOutcome::Done => None,
+                SearchOutcome::More(span) => Some(span),
+                SearchOutcome::Unproven => return Err(ArchiveError::Unproven),
+                SearchOutcome::Missing(revision) | SearchOutcome::Damaged(revision) => {
                     let hole = self.thread.run(move |worker| Ok(worker.hole_at(revision))).await?;
                     return Err(ArchiveError::Damaged(hole));
                 }

@@ -24,11 +24,11 @@ const TURN_BYTES_MAX: usize = 4 << 20;
 /// What one turn of a search found.
 pub(super) struct SearchPage {
     pub events: Vec<Event>,
-    pub rest: SearchRest,
+    pub rest: SearchOutcome,
 }
 
 /// How a turn ended.
-pub(super) enum SearchRest {
+pub(super) enum SearchOutcome {
     /// The whole range was searched, or the limit is reached.
     Done,
     /// This part of the range is left.
@@ -132,11 +132,11 @@ impl ArchiveLookup<'_> {
         let turn_end = self.database.reads() + TURN_RECORDS_MAX;
         while let Some(span) = left.filter(|_| events.len() < limit) {
             if self.database.reads() >= turn_end || bytes >= TURN_BYTES_MAX {
-                return Ok(SearchPage { events, rest: SearchRest::More(span) });
+                return Ok(SearchPage { events, rest: SearchOutcome::More(span) });
             }
             let at = direction.start(span);
             let Some((a, b)) = self.held.range_at(at) else {
-                return Ok(SearchPage { events, rest: SearchRest::Missing(at) });
+                return Ok(SearchPage { events, rest: SearchOutcome::Missing(at) });
             };
             let room = RevisionSpan::new(span.first.0.max(a), span.last.0.min(b));
             let found = self.leap(&mut cursors, room, direction, turn_end)?;
@@ -144,20 +144,20 @@ impl ArchiveLookup<'_> {
                 Leap::At(revision) | Leap::Tired(revision) => revision,
                 Leap::Nothing => direction.end(room),
                 Leap::Damaged(revision) => {
-                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
+                    return Ok(SearchPage { events, rest: SearchOutcome::Damaged(revision) });
                 }
             };
             if !cursors.is_empty() && !self.is_proven(at, reached) {
-                return Ok(SearchPage { events, rest: SearchRest::Unproven });
+                return Ok(SearchPage { events, rest: SearchOutcome::Unproven });
             }
             if let Leap::At(revision) = found {
                 let Some(event) = reader.event(revision)? else {
-                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
+                    return Ok(SearchPage { events, rest: SearchOutcome::Damaged(revision) });
                 };
                 // Neighbours come from different blocks now and then: the link
                 // between them costs no read.
                 if !linked(events.last(), &event, direction) {
-                    return Ok(SearchPage { events, rest: SearchRest::Damaged(revision) });
+                    return Ok(SearchPage { events, rest: SearchOutcome::Damaged(revision) });
                 }
                 // A posting is a hint; the event itself decides.
                 if admits(&event) {
@@ -170,7 +170,7 @@ impl ArchiveLookup<'_> {
                 Leap::At(_) | Leap::Nothing | Leap::Damaged(_) => direction.past(span, reached),
             };
         }
-        Ok(SearchPage { events, rest: SearchRest::Done })
+        Ok(SearchPage { events, rest: SearchOutcome::Done })
     }
 
     /// The first revision of `room`, in this direction, that all lists name.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::format::{seal, span_of, take, unseal};
 use crate::machine::Event;
 use crate::machine::view::HistoryFilter;
-use crate::store::raft::host::RecordPut;
+use crate::store::raft::host::DatabaseRecord;
 
 const POSTING_TAG: u8 = b'p';
 
@@ -105,7 +105,7 @@ impl FrameIndex {
     }
 
     /// The postings that changed since they were last taken.
-    pub(super) fn take_changed(&mut self, frame: u64) -> Vec<RecordPut> {
+    pub(super) fn take_changed(&mut self, frame: u64) -> Vec<DatabaseRecord> {
         let mut puts = Vec::new();
         for (term, (offsets, changed)) in &mut self.terms {
             if std::mem::take(changed) {

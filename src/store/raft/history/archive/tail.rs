@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::format::{OpenBlock, frame_of};
 use super::posting::FrameIndex;
 use crate::machine::{Chain, Event};
-use crate::store::raft::host::RecordPut;
+use crate::store::raft::host::DatabaseRecord;
 
 /// Events of one frame, the newest, on their way to the disk.
 pub(super) struct ArchiveTail {
@@ -16,7 +16,7 @@ pub(super) struct ArchiveTail {
     /// Rewritten with every batch until it is full.
     open: Option<OpenBlock>,
     open_changed: bool,
-    closed: Vec<RecordPut>,
+    closed: Vec<DatabaseRecord>,
     closed_bytes: usize,
     /// The first and last revision that is not written.
     waiting: Option<(u64, u64)>,
@@ -90,7 +90,7 @@ impl ArchiveTail {
     }
 
     /// Takes all records that are to be written.
-    pub(super) fn take(&mut self) -> Vec<RecordPut> {
+    pub(super) fn take(&mut self) -> Vec<DatabaseRecord> {
         let mut puts = std::mem::take(&mut self.closed);
         if std::mem::take(&mut self.open_changed) {
             puts.extend(self.open.iter().flat_map(OpenBlock::puts));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::database::ArchiveDatabase;
 use super::format::{block_bounds, encode_meta, frame_of};
-use super::lookup::{ArchiveLookup, SearchPage, SearchRest};
+use super::lookup::{ArchiveLookup, SearchOutcome, SearchPage};
 use super::posting::FrameIndex;
 use super::ranges::RevisionRanges;
 use super::reader::BlockReader;
@@ -16,7 +16,7 @@ use super::tail::ArchiveTail;
 use super::verify_progress::VerifyProgress;
 use super::{ArchiveError, ArchiveFigures, EventRun, Options, RevisionSpan, StatePosition};
 use crate::machine::Revision;
-use crate::store::raft::host::{DatabaseFault, Databases, RecordPut};
+use crate::store::raft::host::{DatabaseFault, DatabaseRecord, Databases};
 
 /// Events are written at once when this many bytes of them wait.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -194,7 +194,7 @@ impl ArchiveWorker {
     /// Writes and removes records, together with the list of what is held after it.
     pub(super) fn commit(
         &mut self,
-        mut puts: Vec<RecordPut>,
+        mut puts: Vec<DatabaseRecord>,
         removals: Vec<Vec<u8>>,
         mut held: RevisionRanges,
     ) -> Result<(), DatabaseFault> {
@@ -245,7 +245,7 @@ impl ArchiveWorker {
     ) -> Result<SearchPage, JobFailure> {
         let database = self.database()?;
         let page = turn(&ArchiveLookup { database, held: &self.held, proven: &self.proven })?;
-        if let SearchRest::Damaged(revision) = page.rest {
+        if let SearchOutcome::Damaged(revision) = page.rest {
             self.let_go(revision)?;
         }
         Ok(page)
