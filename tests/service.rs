@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Acquire, Set};
+use mcp_state_sidecar::machine::filter::ChangeFilter;
 use mcp_state_sidecar::machine::row::LeaseRow;
-use mcp_state_sidecar::machine::view::ChangeFilter;
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Reply, Revision};
 use mcp_state_sidecar::service::{Code, Context, Options, Service};
 use mcp_state_sidecar::store::Store;

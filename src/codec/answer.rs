@@ -4,9 +4,10 @@ use super::CodecError;
 use super::row::*;
 use super::value::*;
 use crate::machine::ClusterMs;
+use crate::machine::meta::Counts;
+use crate::machine::query::Candidate;
 use crate::machine::query::{Answer, Resumed};
-use crate::machine::row::{Counts, RequestRow};
-use crate::machine::view::Candidate;
+use crate::machine::row::RequestRow;
 use crate::proto::state as proto;
 use proto::answer::Answer as Form;
 

@@ -138,8 +138,8 @@ impl TryFrom<proto::ClaimNext> for ClaimNext {
     }
 }
 
-impl From<&Held> for proto::Held {
-    fn from(held: &Held) -> Self {
+impl From<&HeldClaim> for proto::Held {
+    fn from(held: &HeldClaim) -> Self {
         proto::Held {
             run_id: text(&held.run_id),
             agent_id: text(&held.agent_id),
@@ -148,9 +148,9 @@ impl From<&Held> for proto::Held {
     }
 }
 
-impl From<proto::Held> for Held {
+impl From<proto::Held> for HeldClaim {
     fn from(held: proto::Held) -> Self {
-        Held {
+        HeldClaim {
             run_id: held.run_id.into(),
             agent_id: held.agent_id.into(),
             claim_token: Revision(held.claim_token),

@@ -5,6 +5,7 @@ use super::CodecError;
 use super::row::*;
 use super::value::*;
 use crate::machine::command::{Envelope, Idempotency, Origin, Rules};
+use crate::machine::meta::*;
 use crate::machine::row::*;
 use crate::machine::{ClusterMs, Reply, Revision, Text, WallMs};
 use crate::proto::record as proto;

@@ -3,6 +3,7 @@
 use super::CodecError;
 use super::value::*;
 use crate::machine::row::*;
+use crate::machine::status::*;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 use crate::proto::state as proto;
 

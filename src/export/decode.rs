@@ -4,10 +4,12 @@
 use serde::de::IgnoredAny;
 
 use super::line::{Cancellation, EventLine, FirstLine, Key, Lease, Request, Run, Session, Step};
-use super::{Header, Origin, hex};
+use super::{Header, Origin};
 use crate::codec;
+use crate::machine::hex;
+use crate::machine::meta::Anchor;
 use crate::machine::row::{
-    Anchor, CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
 };
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs};
 

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, Header, VERSION, hex};
+use super::{FORMAT, Header, VERSION};
 use crate::codec;
+use crate::machine::hex;
 use crate::machine::row::RunRow;
 use crate::machine::{Event, Json, Row};
 use crate::store::export::Part;

@@ -28,7 +28,6 @@
 
 mod counts;
 mod decode;
-mod hex;
 mod line;
 mod read;
 mod write;

@@ -9,7 +9,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::line::{FirstLine, LastLine, Line};
-use super::{ExportCounts, Header, LINE_BYTES_MAX, Origin, hex};
+use super::{ExportCounts, Header, LINE_BYTES_MAX, Origin};
+use crate::machine::hex;
 use crate::machine::{Chain, Revision};
 use crate::store::StoreError;
 use crate::store::export::{Export, Part};

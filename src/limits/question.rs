@@ -3,8 +3,9 @@
 use super::error::{ArgumentError, Checked};
 use super::value::*;
 use crate::machine::Question;
+use crate::machine::filter::ChangeFilter;
+use crate::machine::page::Scan;
 use crate::machine::query::PAGE_MAX;
-use crate::machine::view::{ChangeFilter, Scan};
 
 /// Checks every argument of a question. A page that asks for more than
 /// [`PAGE_MAX`] rows is cut to that, so that one answer cannot take up all of
@@ -56,7 +57,7 @@ fn check_scan(scan: &Scan) -> Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::view::Page;
+    use crate::machine::page::Page;
 
     fn keys(rows: usize) -> Question {
         let scan = Scan { prefix: "".into(), after: None };

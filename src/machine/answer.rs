@@ -1,16 +1,19 @@
-//! `answer`: one question in, one answer out, nothing changed.
+//! Answering questions: one question in, one answer out, and nothing changes.
 
 use super::event::Event;
 use super::lookup;
+use super::meta::Meta;
+use super::page::{Page, Range};
 use super::query::{Answer, PAGE_BYTES_MAX, PAGE_MAX, Question, Resumed};
-use super::row::{Meta, Row, RowId};
+use super::row::Row;
+use super::row_id::RowId;
 use super::value::ClusterMs;
-use super::view::{HistoryView, Page, Range, View};
+use super::view::{HistoryView, View};
 
 /// Answers a question about the state as it is at `now`.
 ///
-/// Linearizable readers pass the state's own clock, after they saw that no
-/// deadline lies between it and the present; see [`lookup::next_deadline`].
+/// For a linearizable answer `now` must be the clock of the state, and no deadline
+/// may lie between that and the present; see [`lookup::next_deadline`].
 ///
 /// # Errors
 ///
@@ -132,7 +135,7 @@ pub fn answer_history<H: HistoryView>(
     })
 }
 
-/// Whatever is asked for, a page holds a row and has an end.
+/// The page within its bounds: at least one row, so that paging makes progress.
 fn bounded(page: Page) -> Page {
     Page { rows: page.rows.clamp(1, PAGE_MAX), bytes: page.bytes.min(PAGE_BYTES_MAX) }
 }

@@ -1,41 +1,43 @@
-//! Changes: what a decision asks a store to do to its rows and to the entries
-//! that list them, all or nothing.
+//! Changes: what a store must do to its rows and to the index entries that list
+//! them, all or nothing.
 
 use std::sync::Arc;
 
+use super::entry::IndexEntry;
 use super::event::Event;
-use super::index::Entry;
+use super::meta::Meta;
 use super::reply::Reply;
-use super::row::{Meta, Row, RowId};
+use super::row::Row;
+use super::row_id::RowId;
 
-/// What is to be answered, and what is to be committed with it.
+/// The reply to a command, and what must be committed before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reply: Reply,
-    /// In order, each row and each entry at most once.
+    /// In the order to apply them. Each row and each entry occurs at most once.
     pub changes: Vec<Change>,
-    /// One for each change of state, sealed, with consecutive revisions.
+    /// The event of each change of state, sealed, with consecutive revisions.
     pub events: Vec<Event>,
-    /// The state's position afterwards. Its clocks may have moved on although
-    /// nothing else changed; a store need not commit that alone.
+    /// The position of the state afterwards. The clocks may have advanced although
+    /// nothing else has changed; a store need not commit that alone.
     pub meta: Meta,
 }
 
-/// One change.
+/// One change of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Every row and entry that does not outlive a reset is gone, and the
-    /// history up to the anchor in the decision's meta. Comes first.
+    /// Remove every row and entry that does not outlive a reset, and the history
+    /// up to the anchor in the decision's meta. Comes first.
     Clear,
-    /// Answers of this node's session below this sequence are gone. Comes before
+    /// Remove the answers of this node's session below this sequence. Comes before
     /// answers are put.
     DropAnswersBelow(u64, u64),
-    /// In place of the one with its id, if there is one.
+    /// Store the row in place of the one with the same id, if there is one.
     Put(Arc<Row>),
-    /// With a node's session its answers go.
+    /// Remove the row. With the session of a node, remove its answers.
     Drop(RowId),
-    /// An entry that was not there.
-    List(Entry),
-    /// An entry that was there.
-    Unlist(Entry),
+    /// Add an entry that does not exist.
+    List(IndexEntry),
+    /// Remove an entry that exists.
+    Unlist(IndexEntry),
 }

@@ -1,79 +1,80 @@
-//! Commands: every change that can be asked for, and the envelope in which
-//! one is ordered. Names, units and meaning are those of the tools.
+//! Commands: every write, and the envelope in which a write is ordered. Names,
+//! units and meaning are those of the tools.
 
 use std::collections::BTreeMap;
 
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
-/// A command with everything a rule may know besides the state itself.
+/// A command with everything that a rule may know besides the state itself.
 ///
-/// Time and chance are data: whoever orders the commands stamps the clocks,
-/// the service draws `chance`, and no rule reads either from anywhere else.
+/// Time and randomness are data: whoever orders the commands stamps the clocks,
+/// the service draws `random`, and no rule reads either from anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Set where a node may have to ask again (Raft); see [`Origin`].
+    /// Set where a node may have to repeat the command (Raft); see [`Origin`].
     pub origin: Option<Origin>,
-    /// Set where the caller may ask again; see [`Idempotency`].
+    /// Set where the caller may repeat the command; see [`Idempotency`].
     pub idempotency: Option<Idempotency>,
-    /// Who asked, for events whose command names no agent.
+    /// The caller, whom events name where the command names no agent.
     pub actor: Option<Text>,
     /// A number drawn once for the command; new run ids are made from it.
     pub random: u64,
-    /// Wall clock as the orderer read it; the rules clamp it.
+    /// The wall clock of the node that ordered the command. The rules clamp it so
+    /// that it never falls.
     pub wall: WallMs,
-    /// Cluster time as the orderer read it; the rules clamp it.
+    /// The cluster time at which the command was ordered, clamped likewise.
     pub clock: ClusterMs,
-    /// How large the state may become, in bytes as [`super::size`] counts them;
-    /// nothing where there is no limit. Whoever orders the command has it from
-    /// its own settings.
+    /// The limit on the size of the state, in bytes as [`super::size`] counts
+    /// them, if there is one. It comes from the settings of the node that orders
+    /// the command.
     pub state_bytes_max: Option<u64>,
-    /// By which rules it is decided.
+    /// The rules that decide the command.
     pub rules: Rules,
-    /// What is to be done.
+    /// The command itself.
     pub command: Command,
 }
 
-/// Which rules decide a command. They are part of it, so that a log which an
-/// older version wrote means the same for ever, and so that the nodes of a
-/// cluster that is being upgraded decide alike.
+/// The version of the rules that decides a command. It is part of the command, so
+/// that a log written by an older version means the same for ever, and so that the
+/// nodes of a cluster decide alike while it is being upgraded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rules {
-    /// Those of the first version: a command does all of its work at once,
-    /// however many rows that takes.
+    /// The first version: a command does all of its work at once, however many
+    /// rows that takes.
     #[default]
     Whole,
-    /// A command touches a bounded number of rows, and the sweep carries on the
-    /// rest. Refusals for lack of work are not remembered.
+    /// A command touches a bounded number of rows, and the sweep does the rest.
+    /// Replies that nothing can be claimed or acquired are not remembered.
     Stepwise,
 }
 
-/// Names one attempt of one run of a node, so that asking again after a change
-/// of leader applies once (section 6.3 of Ongaro's thesis on Raft).
+/// Identifies one command of a node, so that a command repeated after a change of
+/// leader is applied once (section 6.3 of Ongaro's thesis on Raft).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Drawn anew at each start of a node.
+    /// A number that the node draws at each start.
     pub session: u64,
-    /// Counts the session's commands.
+    /// The number of the command within the session.
     pub sequence: u64,
-    /// The lowest sequence whose answer is still outstanding: answers below it
-    /// need not be remembered any longer.
+    /// The lowest sequence whose answer is still outstanding. Answers below it may
+    /// be forgotten.
     pub lowest: u64,
 }
 
-/// The caller's own name for a request: asked again with the same arguments it
-/// gives the first answer, with others it is refused.
+/// The caller's own name for a request. A repetition with the same arguments gets
+/// the first reply; one with other arguments is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
     /// 1 to 128 bytes.
     pub key: Text,
-    /// SHA-256 over the tool and its arguments.
+    /// The SHA-256 of the tool and its arguments.
     pub digest: [u8; 32],
 }
 
-/// A lease that must be held, with this token, for a write to happen.
+/// A condition of a write: that a lease is held with this token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
-    /// The lease's resource.
+    /// The resource that is leased.
     pub resource_id: Text,
     /// The token that its holder was given.
     pub token: Revision,
@@ -95,9 +96,9 @@ pub enum Command {
     /// `workflow_claim_next`
     ClaimNext(ClaimNext),
     /// `workflow_heartbeat`
-    Heartbeat(Held),
+    Heartbeat(HeldClaim),
     /// `workflow_release`
-    Release(Held),
+    Release(HeldClaim),
     /// `workflow_checkpoint`
     Checkpoint(Checkpoint),
     /// `workflow_complete`
@@ -118,11 +119,11 @@ pub enum Command {
     DeleteSession(DeleteSession),
     /// `sidecar_reset`
     Reset,
-    /// Proposed by the sweep, and by readers that saw a deadline pass: moves
-    /// the clock on, and carries on what is due: removes rows whose time is over,
-    /// promotes runs whose time has come, and cancels below cancelled runs.
+    /// Advances the clock, removes expired rows, promotes runs whose time has come,
+    /// and cancels the descendants of cancelled runs. The sweep proposes it, and so
+    /// do readers that notice that a deadline has passed.
     Sweep {
-        /// Upper bound of rows changed.
+        /// The most rows to change.
         limit: u32,
     },
 }
@@ -134,7 +135,7 @@ pub struct Set {
     pub value: Json,
     pub ttl_ms: Option<u64>,
     pub agent_id: Option<Text>,
-    /// The key's revision must be this; zero means that it must not exist.
+    /// The revision that the key must have; zero means that it must not exist.
     pub if_revision: Option<Revision>,
     pub fence: Option<Fence>,
 }
@@ -148,8 +149,8 @@ pub struct Delete {
     pub fence: Option<Fence>,
 }
 
-/// Several keys, all or nothing: `then` when every comparison holds, else
-/// `otherwise`.
+/// Carry out `then` if every comparison holds, else `otherwise`; all of it or
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transact {
     pub compare: Vec<Compare>,
@@ -166,10 +167,10 @@ pub struct Compare {
     pub condition: Condition,
 }
 
-/// What a comparison asks of a key.
+/// What a comparison demands of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Its revision is this one; zero where it does not exist.
+    /// It has this revision; zero means that it does not exist.
     Revision(Revision),
     /// It exists with this value, compared as JSON text.
     Value(Json),
@@ -177,7 +178,7 @@ pub enum Condition {
     Exists(bool),
 }
 
-/// One step of a [`Transact`].
+/// One operation of a [`Transact`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     Set { key: Text, value: Json, ttl_ms: Option<u64> },
@@ -193,15 +194,15 @@ pub struct Create {
     pub input: Option<Json>,
     /// Higher is claimed first; zero by default.
     pub priority: i64,
-    /// Not claimable before this has passed.
+    /// The run cannot be claimed before this time has passed.
     pub delay_ms: Option<u64>,
-    /// How often a failed run is tried in all; one by default.
+    /// The number of attempts in all, the first included; one by default.
     pub max_attempts: u32,
     pub parent_run_id: Option<Text>,
 }
 
-/// How long a claim lives after a sign of life, in milliseconds, where nothing
-/// is said: longer than most steps, short enough to notice a crash.
+/// How long a claim lives after each heartbeat or checkpoint, in milliseconds, by
+/// default: longer than most steps take, and short enough to notice a crash.
 pub const CLAIM_TTL_MS_DEFAULT: u64 = 300_000;
 
 /// Take a run for an agent.
@@ -219,7 +220,7 @@ pub struct ClaimNext {
     pub name: Option<Text>,
     pub tags: BTreeMap<Text, Text>,
     pub claim_ttl_ms: u64,
-    /// Where an earlier attempt stopped searching; nothing at first.
+    /// The rank at which an earlier attempt stopped searching.
     pub after: Option<Rank>,
 }
 
@@ -231,16 +232,16 @@ pub struct Rank {
     pub created_revision: Revision,
 }
 
-/// A claim shown by its holder.
+/// A claim, as its holder identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldClaim {
     pub run_id: Text,
     pub agent_id: Text,
     pub claim_token: Revision,
 }
 
-/// Who says to hold the claim. Where neither is given, anyone may act, as in
-/// the reference.
+/// The caller that says it holds the claim. Where neither field is given anyone
+/// may act, as with the Python reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claimant {
     pub agent_id: Option<Text>,
@@ -256,7 +257,7 @@ pub struct Checkpoint {
     pub claimant: Claimant,
 }
 
-/// End a run well.
+/// End a run with a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
     pub run_id: Text,
@@ -264,17 +265,17 @@ pub struct Complete {
     pub claimant: Claimant,
 }
 
-/// End an attempt badly.
+/// End an attempt with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fail {
     pub run_id: Text,
     pub error: Text,
-    /// Whether the run goes back to `created` while attempts remain.
+    /// Whether the run may be tried again while attempts remain.
     pub retry: bool,
     pub claimant: Claimant,
 }
 
-/// End a run and its descendants from outside.
+/// End a run and its descendants, whoever holds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancel {
     pub run_id: Text,
@@ -290,7 +291,7 @@ pub struct Acquire {
     pub ttl_ms: u64,
 }
 
-/// Prolong a lease.
+/// Renew a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renew {
     pub resource_id: Text,

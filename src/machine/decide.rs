@@ -1,15 +1,15 @@
-//! `decide`: one ordered command in, one decision out. What was asked before
-//! is answered as before; a rule that panics changes nothing, on every replica
-//! alike.
+//! Deciding commands: one ordered command in, one decision out. A repeated command
+//! gets its first reply again; a rule that panics changes nothing, on every
+//! replica alike.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::change::Decision;
 use super::command::Envelope;
 use super::draft::Draft;
+use super::meta::Meta;
 use super::remembered::{self, Recalled};
 use super::reply::{Refusal, RefusalCode, Reply};
-use super::row::Meta;
 use super::rules;
 use super::view::View;
 
@@ -17,15 +17,16 @@ pub use super::remembered::REQUESTS_MAX;
 
 /// Decides `envelope` over the state that `view` shows.
 ///
-/// The clocks of the command count only where they are ahead of the state's.
+/// The clocks of the command are ignored where they are behind those of the
+/// state, so that time never falls.
 ///
 /// # Errors
 ///
-/// Only those of the view; what a rule refuses is a [`Reply`].
+/// Those of the view. What a rule refuses is a [`Reply`], not an error.
 pub fn decide<V: View>(envelope: &Envelope, view: &V) -> Result<Decision, V::Error> {
     let meta = advance(view.meta()?, envelope);
-    // Unwind safe: the rules change nothing but their own draft, which a panic
-    // throws away.
+    // Catching the panic is safe: the rules change only their own draft, which is
+    // lost with it.
     let attempt = catch_unwind(AssertUnwindSafe(|| attempt(envelope, view, meta.clone())));
     attempt.unwrap_or_else(|_| Ok(unchanged(fault(), meta)))
 }
@@ -55,16 +56,16 @@ fn carry_out<V: View>(
         let refusal = over_quota(envelope, &before, &draft.position()?);
         reply = refusal.map_or(reply, Reply::Refused);
     }
-    // By construction a refusal changes nothing, however far the rule got.
+    // A refusal changes nothing, however far the rule got.
     if let Reply::Refused(_) = reply {
         draft.undo(before);
     }
     Ok(reply)
 }
 
-/// Refuses what stores a caller's value where that makes a state larger that is
-/// over its quota, or would be. All else goes on, so that whoever is over it
-/// can finish work and make room.
+/// Refuses a command that stores a value where it makes the state larger and the
+/// state would be over its quota. Everything else stays allowed, so that callers
+/// can finish their work and make room.
 fn over_quota(envelope: &Envelope, before: &Meta, after: &Meta) -> Option<Refusal> {
     let max = envelope.state_bytes_max?;
     let grows = after.state_bytes > before.state_bytes;

@@ -1,5 +1,6 @@
-//! What events and refusals say about rows: small JSON objects with a fixed
-//! order of members, and the reference's sentences. Text in, text out.
+//! What events and refusals say about rows: small JSON objects whose members have
+//! a fixed order, and the sentences of the Python reference. The chain hashes this
+//! text, so a change of it would make replicas disagree.
 
 use super::row::{LeaseRow, RunRow};
 use super::value::{ClusterMs, Json, Revision, Text};
@@ -29,7 +30,7 @@ impl ObjectText {
         self.raw(name, value.as_str())
     }
 
-    /// Adds what `member` adds, where there is a value.
+    /// Adds a member where there is a value for it.
     pub fn maybe<T>(self, value: Option<T>, member: impl FnOnce(Self, T) -> Self) -> Self {
         match value {
             Some(value) => member(self, value),
@@ -53,7 +54,7 @@ impl ObjectText {
     }
 }
 
-/// A new run, with all that its creator gave.
+/// A new run, with everything that its creator gave.
 pub fn created_run(run: &RunRow) -> Json {
     let tags =
         run.tags.iter().fold(ObjectText::new(), |tags, (name, value)| tags.text(name, value));
@@ -69,7 +70,7 @@ pub fn created_run(run: &RunRow) -> Json {
         .end()
 }
 
-/// Where a run stands.
+/// The state of a run.
 pub fn run(run: &RunRow) -> Json {
     let deadline = run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at);
     ObjectText::new()
@@ -83,12 +84,12 @@ pub fn run(run: &RunRow) -> Json {
         .end()
 }
 
-/// A step and what it gave. The reference has steps below zero.
+/// A step and its output. States of the Python reference have steps below zero.
 pub fn step(step: impl Into<i128>, output: &Json) -> Json {
     ObjectText::new().number("step", step).json("output", output).end()
 }
 
-/// Who holds a lease, until when.
+/// Who holds a lease, and until when.
 pub fn lease(lease: &LeaseRow) -> Json {
     ObjectText::new()
         .text("holder", &lease.holder_id)
@@ -97,18 +98,18 @@ pub fn lease(lease: &LeaseRow) -> Json {
         .end()
 }
 
-/// What a reset removed.
+/// The number of rows that a reset removed.
 pub fn reset(cleared: u64) -> Json {
     ObjectText::new().number("cleared", cleared).end()
 }
 
-/// Why a run cannot be had, in the reference's words.
+/// Why a run cannot be claimed or changed, in the words of the reference.
 pub fn taken(run: &RunRow) -> Text {
     let agent = run.agent_id.as_deref().unwrap_or("None");
     format!("Workflow is in status '{}' (agent: {agent})", run.status).into()
 }
 
-/// That there is no such run, in the reference's words.
+/// That a run does not exist, in the words of the reference.
 pub fn no_such_run(run_id: &str) -> Text {
     format!("Workflow '{run_id}' not found").into()
 }
@@ -118,7 +119,7 @@ pub fn wrong_revision(present: Revision, wanted: Revision) -> Text {
     format!("if_revision: the key is at revision {present}, not {wanted}").into()
 }
 
-/// Unix seconds with three decimals.
+/// A time as Unix seconds with three decimals.
 pub fn seconds(at: ClusterMs) -> String {
     format!("{}.{:03}", at.0 / 1000, at.0 % 1000)
 }

@@ -1,6 +1,6 @@
-//! The draft: what one command has decided so far, laid over the view that it
-//! started from. Rules read and write through it; a store sees only the
-//! [`Decision`] that it ends as.
+//! The draft: what one command has decided so far, on top of the view that it
+//! started from. Rules read and write through it; a store sees only the resulting
+//! [`Decision`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,21 +9,27 @@ use std::sync::Arc;
 use super::change::{Change, Decision};
 use super::command::{Envelope, Rules};
 use super::describe;
+use super::entry::IndexEntry;
 use super::event::{Action, Chain, Event};
-use super::index::{self, Entry, Search, Searched};
+use super::index;
 use super::lookup;
+use super::meta::Meta;
+use super::page::{Page, Range};
 use super::reply::Reply;
-use super::row::{KeyRow, LeaseRow, Meta, Row, RowId, RunRow, SessionRow};
+use super::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
+use super::row_id::RowId;
+use super::search::{Search, Searched};
+use super::subject::run_subject;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
-use super::view::{Page, Range, View};
+use super::view::View;
 
-/// The state as one command sees and changes it. It is a view itself: rows read
-/// back what the command wrote. Searches find what was there before it.
+/// The state as one command sees and changes it. It is a view itself: reading a
+/// row gives what the command wrote. Searches find only what was there before.
 pub struct Draft<'a, V: View> {
     view: &'a V,
     envelope: &'a Envelope,
     meta: Meta,
-    /// Rows as the view has them: each is read from it once.
+    /// Rows as the view has them, so that each is read from it only once.
     known: RefCell<BTreeMap<RowId, Option<Arc<Row>>>>,
     written: BTreeMap<RowId, Option<Arc<Row>>>,
     cleared: bool,
@@ -32,8 +38,8 @@ pub struct Draft<'a, V: View> {
 }
 
 impl<'a, V: View> Draft<'a, V> {
-    /// A draft in which nothing has happened yet. `meta` has the clocks of the
-    /// command already.
+    /// A draft in which nothing has happened yet. `meta` must already have the
+    /// clocks of the command.
     pub fn new(view: &'a V, envelope: &'a Envelope, meta: Meta) -> Self {
         Draft {
             view,
@@ -52,28 +58,29 @@ impl<'a, V: View> Draft<'a, V> {
         self.meta.clock
     }
 
-    /// The time that records show.
+    /// The time that people read in records.
     pub fn wall(&self) -> WallMs {
         self.meta.wall
     }
 
-    /// The newest revision, this command's own changes included.
+    /// The newest revision, including this command's own changes.
     pub fn revision(&self) -> Revision {
         self.meta.revision
     }
 
-    /// Whether the command leaves to the sweep what it cannot do in one step.
+    /// Whether the command leaves to the sweep what it cannot do in one step; see
+    /// [`Rules::Stepwise`].
     pub fn is_stepwise(&self) -> bool {
         self.envelope.rules >= Rules::Stepwise
     }
 
-    /// The key as it is now, unless its time is over.
+    /// The key, unless it has expired.
     pub fn key(&self, key: &Text) -> Result<Option<KeyRow>, V::Error> {
         let row = lookup::key(self, key)?;
         Ok(row.filter(|row| row.lives_at(self.now())))
     }
 
-    /// The lease, unless its time is over.
+    /// The lease, unless it has expired.
     pub fn lease(&self, resource_id: &Text) -> Result<Option<LeaseRow>, V::Error> {
         let row = lookup::lease(self, resource_id)?;
         Ok(row.filter(|row| row.lives_at(self.now())))
@@ -88,10 +95,10 @@ impl<'a, V: View> Draft<'a, V> {
         lookup::session(self, session_id)
     }
 
-    /// Writes down one change of state and gives the revision that it made.
+    /// Records the event of one change of state and returns its revision.
     ///
-    /// `agent_id` is who the command says to act; where it names nobody, the
-    /// one who sent it.
+    /// The event names the agent `agent_id`, or the sender of the command where
+    /// the command names no agent.
     pub fn record(
         &mut self,
         action: Action,
@@ -106,7 +113,7 @@ impl<'a, V: View> Draft<'a, V> {
         self.meta.revision
     }
 
-    /// Who the events of this command name where it names no agent itself.
+    /// The sender of the command, whom events name where it names no agent.
     pub fn actor(&self) -> Option<&Text> {
         self.envelope.actor.as_ref()
     }
@@ -119,13 +126,26 @@ impl<'a, V: View> Draft<'a, V> {
         self.written.insert(id, None);
     }
 
+    /// Removes a row and records the event about it; see [`Draft::record`].
+    pub fn remove_recorded(
+        &mut self,
+        action: Action,
+        id: RowId,
+        subject: Text,
+        previous: Option<Json>,
+        agent_id: Option<&Text>,
+    ) -> Revision {
+        self.remove(id);
+        self.record(action, subject, None, previous, agent_id)
+    }
+
     /// Drops the answers of a node's session below `lowest`.
     pub fn drop_answers_below(&mut self, session: u64, lowest: u64) {
         self.dropped_answers.push((session, lowest));
     }
 
-    /// Moves a run from `before` to `after`: writes the event down, stamps the
-    /// row with it and puts it.
+    /// Changes a run from `before` to `after`: records the event, and puts the row
+    /// with its revision.
     pub fn move_run(
         &mut self,
         action: Action,
@@ -138,8 +158,8 @@ impl<'a, V: View> Draft<'a, V> {
         self.put_run(after)
     }
 
-    /// Puts a run, stamped with the newest event. What it waits for lies ahead
-    /// then, or it waits for nothing.
+    /// Puts a run with the revision of the newest event. A run that changes waits
+    /// for a new time or for none, so it is no longer promoted.
     pub fn put_run(&mut self, run: RunRow) -> RunRow {
         let run = RunRow {
             revision: self.meta.revision,
@@ -156,13 +176,13 @@ impl<'a, V: View> Draft<'a, V> {
         self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
     }
 
-    /// One more `state_set` since the last reset.
+    /// Counts a `state_set` event.
     pub fn count_set(&mut self) {
         self.meta.sets += 1;
     }
 
-    /// Everything but the remembered requests is gone, and the history up to
-    /// the newest event with it.
+    /// Removes everything except the remembered answers, and the history up to the
+    /// newest event.
     pub fn clear(&mut self) {
         self.meta.anchor.revision = self.meta.revision;
         self.meta.anchor.chain = self.meta.chain;
@@ -172,7 +192,8 @@ impl<'a, V: View> Draft<'a, V> {
         self.written.clear();
     }
 
-    /// Everything that the command did is undone; the clocks stay.
+    /// Undoes everything that the command did. `meta` is the position before it,
+    /// with the clocks of the command.
     pub fn undo(&mut self, meta: Meta) {
         self.meta = meta;
         self.written.clear();
@@ -181,7 +202,7 @@ impl<'a, V: View> Draft<'a, V> {
         self.events.clear();
     }
 
-    /// The state's position if the command ended here.
+    /// The position of the state if the command ended here.
     pub fn position(&self) -> Result<Meta, V::Error> {
         let mut meta = self.meta.clone();
         for (id, row) in &self.written {
@@ -195,7 +216,7 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(meta)
     }
 
-    /// What came of it.
+    /// The decision, with this reply.
     pub fn end(self, reply: Reply) -> Result<Decision, V::Error> {
         let mut meta = self.position()?;
         meta.rules = meta.rules.max(self.envelope.rules);
@@ -216,7 +237,8 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(Decision { reply, changes, events: self.events, meta })
     }
 
-    /// The row as it was before the command, or after it cleared the state.
+    /// The row as it was before the command or, where the command has cleared the
+    /// state, after that.
     pub fn before(&self, id: &RowId) -> Result<Option<Arc<Row>>, V::Error> {
         if self.cleared && !id.outlives_reset() {
             return Ok(None);
@@ -253,20 +275,20 @@ impl<V: View> View for Draft<'_, V> {
     }
 }
 
-/// Moves the entries of a row from what it was to what it is.
+/// Adds the changes of the index entries that a change of a row calls for.
 fn relist(changes: &mut Vec<Change>, old: Option<&Row>, new: Option<&Row>) {
     let entries = |row: Option<&Row>| row.map(index::entries).unwrap_or_default();
     let (old, new) = (entries(old), entries(new));
     if old == new {
         return;
     }
-    let (old, new): (BTreeSet<Entry>, BTreeSet<Entry>) =
+    let (old, new): (BTreeSet<IndexEntry>, BTreeSet<IndexEntry>) =
         (old.into_iter().collect(), new.into_iter().collect());
     changes.extend(old.difference(&new).cloned().map(Change::Unlist));
     changes.extend(new.difference(&old).cloned().map(Change::List));
 }
 
-/// The event that follows the state at `meta`, whose position moves on to it.
+/// Creates the next event after the state at `meta`, and advances `meta` to it.
 pub fn append_event(
     meta: &mut Meta,
     action: Action,
@@ -282,25 +304,4 @@ pub fn append_event(
     meta.revision = revision;
     meta.chain = event.chain;
     event
-}
-
-/// How events name a run.
-pub fn run_subject(run_id: &str) -> Text {
-    format!("workflow:{run_id}").into()
-}
-
-/// How events name a lease.
-pub fn lease_subject(resource_id: &str) -> Text {
-    format!("lease:{resource_id}").into()
-}
-
-/// The run or the lease that an event is about, by how it names it.
-pub fn run_or_lease(subject: &str) -> Option<Text> {
-    let id = subject.strip_prefix("workflow:").or_else(|| subject.strip_prefix("lease:"));
-    id.map(Into::into)
-}
-
-/// How events name a session.
-pub fn session_subject(session_id: &str) -> Text {
-    format!("session:{session_id}").into()
 }

@@ -1,39 +1,42 @@
-//! Events: one for each change of state, chained by hash. The history is the
-//! audit log, the feed for those who wait, and the proof that replicas agree.
+//! Events: one for each change of state, chained by hash. The history of events is
+//! the audit log, wakes those who wait, and proves that replicas agree.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use super::hex;
 use super::value::{Json, Revision, Text, WallMs};
 
-/// SHA-256 over the previous event's chain value and this event's bytes, as in
-/// a hash-chained log (Haber and Stornetta, 1991). All zero before the first.
+/// The SHA-256 of the previous event's chain value and this event's bytes, as in a
+/// hash-chained log (Haber and Stornetta, 1991). It is all zero before the first
+/// event.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chain(pub [u8; 32]);
 
 /// One change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The revision that this change made; also the event's id.
+    /// The revision of the change; also the event's id.
     pub revision: Revision,
     pub at: WallMs,
-    /// The agent that asked for it, where one is known.
+    /// The agent that asked for the change, where one is known.
     pub actor: Option<Text>,
     pub action: Action,
     /// The key itself, or `workflow:`, `lease:` or `session:` and an id.
     pub subject: Text,
-    /// What it is now; nothing where it is gone.
+    /// The subject after the change, unless it was removed.
     pub new: Option<Json>,
-    /// What it was before; nothing where it was not there.
+    /// The subject before the change, if it existed.
     pub previous: Option<Json>,
     pub chain: Chain,
 }
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What happened. Named as the tool that asked for it, where one did.
+        /// What happened. An action has the name of the tool that asked for it, if
+        /// there is one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action { $($(#[$doc])* $variant,)* }
 
@@ -41,7 +44,7 @@ macro_rules! actions {
             /// Every action.
             pub const ALL: &'static [Action] = &[$(Action::$variant,)*];
 
-            /// As the history spells it.
+            /// The name in the history.
             pub fn as_str(self) -> &'static str {
                 match self { $(Action::$variant => $name,)* }
             }
@@ -52,7 +55,7 @@ macro_rules! actions {
 actions! {
     StateSet = "state_set",
     StateDelete = "state_delete",
-    /// A key's time was over and the sweep removed it.
+    /// The sweep removed an expired key.
     StateExpire = "state_expire",
     WorkflowCreate = "workflow_create",
     WorkflowClaim = "workflow_claim",
@@ -67,7 +70,7 @@ actions! {
     LeaseAcquire = "lease_acquire",
     LeaseRenew = "lease_renew",
     LeaseRelease = "lease_release",
-    /// A lease's time was over and the sweep removed it.
+    /// The sweep removed an expired lease.
     LeaseExpire = "lease_expire",
     SessionSave = "session_save",
     SessionDelete = "session_delete",
@@ -86,7 +89,7 @@ impl Event {
         self.chain == self.link(previous)
     }
 
-    /// About how much the event holds, by which reading many is bounded.
+    /// The approximate size of the event, by which pages of events are bounded.
     pub fn bytes(&self) -> usize {
         const FIXED_BYTES: usize = 128;
         let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
@@ -94,8 +97,8 @@ impl Event {
         FIXED_BYTES + self.subject.len() + actor + json(&self.new) + json(&self.previous)
     }
 
-    /// Every field goes into the hash behind its own length or presence, so no
-    /// two different events give the same bytes.
+    /// Every optional or variable field is hashed after its presence and length,
+    /// so no two different events give the same bytes.
     fn link(&self, previous: Chain) -> Chain {
         let mut hash = Sha256::new();
         hash.update(previous.0);
@@ -123,7 +126,7 @@ fn feed(hash: &mut Sha256, field: Option<&str>) {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 

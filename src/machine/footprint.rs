@@ -1,35 +1,39 @@
 //! Footprints: the rows and searches that a command or a question begins with.
-//! A store that keeps its rows elsewhere fetches these in one round trip, and
-//! whatever else turns out to be looked at in a further one. So a footprint is a
-//! guess that saves time; no rule depends on it.
+//! A store that keeps its rows on another machine fetches these in one round trip,
+//! and anything else that is needed in further ones. So a footprint is a guess that
+//! saves time; no rule depends on it.
 
 use super::command::{Command, Envelope, Fence, Operation};
-use super::index::{self, Index, Search};
+use super::filter::ClaimFilter;
+use super::index::{self, Index};
 use super::lookup::{DUE_MAX, UNCOUNTED_MAX};
+use super::page::{Page, Range};
 use super::query::Question;
-use super::row::RowId;
+use super::row_id::RowId;
 use super::rules;
+use super::search::Search;
 use super::value::{ClusterMs, Revision, Text};
-use super::view::{ClaimFilter, Page, Range};
 
-/// What is looked at first, besides [`super::Meta`].
+/// What is read first, besides [`super::Meta`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     pub rows: Vec<RowId>,
     pub ranges: Vec<(Range, Page)>,
-    /// And the rows that they find.
+    /// Searches, whose rows are read as well.
     pub searches: Vec<Search>,
 }
 
-/// What `envelope` looks at first. Times are those of the envelope.
+/// What the command of `envelope` reads first, at the time of the envelope.
 pub fn footprint(envelope: &Envelope) -> Footprint {
     let mut footprint = Footprint::default();
-    footprint.rows.extend(envelope.idempotency.as_ref().map(|it| RowId::Request(it.key.clone())));
+    footprint
+        .rows
+        .extend(envelope.idempotency.iter().map(|request| RowId::Request(request.key.clone())));
     footprint.add(&envelope.command, envelope.random, envelope.clock);
     footprint
 }
 
-/// What `question` looks at first, where it is now `now`.
+/// What `question` reads first at `now`.
 pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
     let mut footprint = Footprint::default();
     let named = |range, page: &Page| vec![(range, page.and_one())];
@@ -65,7 +69,7 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
         }
         Question::Candidate { filter, .. } => footprint.candidate(filter, now),
         Question::Counts => {
-            footprint.searches.push(index::over(Index::Deadline, now, UNCOUNTED_MAX));
+            footprint.searches.push(index::expired(Index::Deadline, now, UNCOUNTED_MAX));
         }
         Question::History { .. } | Question::Changes { .. } => {}
     }
@@ -94,7 +98,7 @@ impl Footprint {
                 let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
                 self.candidate(&filter, now);
             }
-            Command::Heartbeat(held) | Command::Release(held) => self.run(&held.run_id),
+            Command::Heartbeat(claim) | Command::Release(claim) => self.run(&claim.run_id),
             Command::Checkpoint(checkpoint) => {
                 self.rows.push(RowId::Step(checkpoint.run_id.clone(), checkpoint.step));
                 self.run(&checkpoint.run_id);
@@ -116,11 +120,13 @@ impl Footprint {
             Command::DeleteSession(delete) => {
                 self.rows.push(RowId::Session(delete.session_id.clone()));
             }
-            Command::Reset => self.searches.push(index::over(Index::Deadline, now, UNCOUNTED_MAX)),
+            Command::Reset => {
+                self.searches.push(index::expired(Index::Deadline, now, UNCOUNTED_MAX))
+            }
             Command::Sweep { limit } => {
                 let limit = *limit as usize + 1;
                 let indexes = [Index::Deadline, Index::Request, Index::Origin];
-                self.searches.extend(indexes.map(|index| index::over(index, now, limit)));
+                self.searches.extend(indexes.map(|index| index::expired(index, now, limit)));
                 let any = ClaimFilter::default();
                 self.searches.push(index::waiting(&any, None, Some(now), limit));
                 self.searches.push(index::cancelling(1));

@@ -4,7 +4,21 @@
 //! returns what to answer and what to change; `answer` reads. Nothing in
 //! here does I/O, reads a clock, draws a random number, awaits, or lets the
 //! order of a hash table show, so two replicas that decide the same commands
-//! in the same order hold the same bytes.
+//! in the same order hold the same bytes. The machine imports no other module.
+//!
+//! In reading order:
+//!
+//! | files | hold |
+//! |---|---|
+//! | `value`, `command`, `reply`, `query` | what callers say and are told |
+//! | `status`, `row`, `row_id`, `meta`, `size` | what a state consists of |
+//! | `event`, `subject`, `describe` | the history |
+//! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
+//! | `lookup`, `answer` | reads |
+//! | `change`, `draft`, `rules`, `remembered`, `decide` | writes |
+//! | `footprint` | what a command or a question reads first |
+//! | `invariant` | what always holds, for tests |
+//! | `hex`, `random` | hexadecimal digits, SplitMix64 |
 
 pub mod answer;
 pub mod change;
@@ -13,17 +27,27 @@ mod command_kind;
 pub mod decide;
 pub(crate) mod describe;
 pub(crate) mod draft;
+pub mod entry;
 pub mod event;
+pub mod filter;
 pub mod footprint;
+pub mod hex;
 pub mod index;
 pub mod invariant;
 pub mod lookup;
+pub mod meta;
+pub mod page;
 pub mod query;
+pub mod random;
 pub(crate) mod remembered;
 pub mod reply;
 pub mod row;
+pub mod row_id;
 mod rules;
+pub mod search;
 pub mod size;
+pub mod status;
+pub(crate) mod subject;
 pub mod value;
 pub mod view;
 
@@ -34,8 +58,10 @@ pub use command_kind::CommandKind;
 pub use decide::decide;
 pub use event::{Action, Chain, Event};
 pub use footprint::{Footprint, footprint};
+pub use meta::Meta;
 pub use query::{Answer, Question};
 pub use reply::{Refusal, RefusalCode, Reply};
-pub use row::{Meta, Row, RowId};
+pub use row::Row;
+pub use row_id::RowId;
 pub use value::{ClusterMs, Json, Revision, Text, WallMs};
 pub use view::{HistoryView, View};

@@ -1,18 +1,20 @@
-//! Questions: every read that can be asked for, and what answers it.
+//! Questions: every read, and the answers.
 //!
 //! Reading changes nothing. Questions about the history go to a
 //! [`super::view::HistoryView`], all others to a [`super::view::View`].
 
 use super::command::Rank;
 use super::event::Event;
-use super::row::{Counts, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow};
-use super::value::{Revision, Text};
-use super::view::{Candidate, ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan};
+use super::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter};
+use super::meta::Counts;
+use super::page::{Page, Scan};
+use super::row::{KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow};
+use super::value::{ClusterMs, Revision, Text};
 
-/// Upper bound of a page, whatever the caller asks for.
+/// The most rows of a page, whatever the caller asks for.
 pub const PAGE_MAX: usize = 10_000;
 
-/// Upper bound of a page's bytes, whatever the caller asks for.
+/// The most bytes of a page, whatever the caller asks for.
 pub const PAGE_BYTES_MAX: usize = 4 << 20;
 
 /// Every read.
@@ -28,9 +30,10 @@ pub enum Question {
     Run { run_id: Text },
     /// `workflow_resume`
     Resume { run_id: Text, from_step: u64, page: Page },
-    /// What `workflow_claim_next` would take. Asked by nodes for those who wait.
+    /// The run that `workflow_claim_next` would claim. Nodes ask for waiting
+    /// callers.
     Candidate { filter: ClaimFilter, after: Option<Rank> },
-    /// Who holds a lease. Asked by nodes for those who wait.
+    /// The holder of a lease. Nodes ask for waiting callers.
     Lease { resource_id: Text },
     /// `lease_list`
     Leases { scan: Scan, page: Page },
@@ -38,10 +41,10 @@ pub enum Question {
     Session { session_id: Text },
     /// `session_list`
     Sessions { scan: Scan, page: Page },
-    /// The remembered answer under an idempotency key. Asked by nodes for those
-    /// who wait.
+    /// The remembered answer under an idempotency key. Nodes ask for waiting
+    /// callers.
     Request { key: Text },
-    /// The part of `sidecar_health` that is state.
+    /// The counts in `sidecar_health`.
     Counts,
     /// `history_log`
     History { filter: HistoryFilter, before: Option<Revision>, page: Page },
@@ -49,9 +52,9 @@ pub enum Question {
     Changes { filter: ChangeFilter, after: Revision, page: Page },
 }
 
-/// What a [`Question`] gives. A page says with `next` where the next one begins:
-/// after this name, before this revision, with this step. It may hold fewer rows
-/// than were asked for, or none, and not be the last.
+/// The answer to a [`Question`]. The `next` of a page is where the next one begins:
+/// after this name, before this revision or with this step. A page that is not the
+/// last may hold fewer rows than were asked for, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Key(Option<KeyRow>),
@@ -82,8 +85,8 @@ pub enum Answer {
         events: Vec<Event>,
         more: bool,
     },
-    /// `complete` is false where history after `after` is no longer kept. With
-    /// `more` the page ended before the history did.
+    /// `complete` is false where the history after `after` is no longer kept whole.
+    /// With `more` the page ended before the history did.
     Changes {
         events: Vec<Event>,
         complete: bool,
@@ -91,17 +94,28 @@ pub enum Answer {
     },
 }
 
-/// A run with some of the steps that it has stored, in order.
+/// A run with a page of its stored steps, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     pub run: RunRow,
     pub steps: Vec<(u64, StepRow)>,
-    /// The first step that had no room.
+    /// The step with which the next page begins.
     pub next_step: Option<u64>,
 }
 
+/// The result of looking for a run to claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    Ready(Box<RunRow>),
+    /// No run now, but one that fits becomes claimable at this time.
+    At(ClusterMs),
+    /// No run up to this rank, and there may be one after it.
+    Further(Rank),
+    None,
+}
+
 impl Question {
-    /// How much of a list is asked for.
+    /// The page that the question asks for, if it asks for one.
     pub fn page_mut(&mut self) -> Option<&mut Page> {
         match self {
             Question::Keys { page, .. }
@@ -121,7 +135,7 @@ impl Question {
         }
     }
 
-    /// Whether a [`super::view::HistoryView`] answers it.
+    /// Whether a [`super::view::HistoryView`] answers the question.
     pub fn is_about_history(&self) -> bool {
         match self {
             Question::History { .. } | Question::Changes { .. } => true,

@@ -1,30 +1,32 @@
-//! Remembered requests: a command asked again gives its first answer and
-//! changes nothing. Two kinds: a node's own attempts (section 6.3 of Ongaro's
-//! thesis on Raft) and the idempotency keys of agents.
+//! Remembered requests: a repeated command gets its first reply again and changes
+//! nothing. A node repeats its commands after a change of leader (section 6.3 of
+//! Ongaro's thesis on Raft), and an agent repeats a request with the same
+//! idempotency key.
 
 use super::command::{Envelope, Idempotency, Origin};
 use super::draft::Draft;
 use super::lookup;
 use super::reply::{Refusal, RefusalCode, Reply};
-use super::row::{OriginRow, RequestRow, Row, RowId};
+use super::row::{OriginRow, RequestRow, Row};
+use super::row_id::RowId;
 use super::view::View;
 
-/// Most requests with an idempotency key that are remembered at a time; the
-/// oldest make room. At some 300 bytes each they stay below 64 MB, transactions that
-/// read large values aside.
+/// The most requests with an idempotency key that are remembered; a new one
+/// replaces the oldest. At some 300 bytes each they take less than 64 MB, apart
+/// from transactions that read large values.
 pub const REQUESTS_MAX: u64 = 200_000;
 
-/// Whether a command was asked before.
+/// Whether a command was answered before.
 pub enum Recalled {
-    /// This very attempt was answered.
+    /// The node's command was answered.
     Attempt(Reply),
-    /// The agent's request was answered, in an earlier attempt.
+    /// The agent's request was answered, as another command of a node.
     Request(Reply),
-    /// It is new.
+    /// The command is new.
     Nothing,
 }
 
-/// Looks for an earlier answer to the command.
+/// Looks for an earlier reply to the command.
 pub fn recall<V: View>(envelope: &Envelope, draft: &Draft<'_, V>) -> Result<Recalled, V::Error> {
     if let Some(origin) = &envelope.origin
         && let Some(reply) = recall_attempt(origin, draft)?
@@ -41,7 +43,7 @@ pub fn recall<V: View>(envelope: &Envelope, draft: &Draft<'_, V>) -> Result<Reca
     })
 }
 
-/// What asking again under a key gives, for whom it was answered so.
+/// The reply to a request whose idempotency key was used before, for `row`.
 pub fn answer_to(idempotency: &Idempotency, row: &RequestRow) -> Reply {
     if row.digest == idempotency.digest {
         return row.reply.clone();
@@ -49,8 +51,8 @@ pub fn answer_to(idempotency: &Idempotency, row: &RequestRow) -> Reply {
     refuse(format!("idempotency_key: '{}' was used before with other arguments", idempotency.key))
 }
 
-/// Writes down what is needed for asking again to give `reply`. `fresh` is false
-/// where the reply itself was remembered.
+/// Stores `reply` so that a repetition of the command gets it. `fresh` must be
+/// false where the reply itself was a remembered one.
 pub fn remember<V: View>(
     envelope: &Envelope,
     draft: &mut Draft<'_, V>,
@@ -69,9 +71,9 @@ pub fn remember<V: View>(
     Ok(())
 }
 
-/// Whether asking again is to give this very reply. Not where nothing happened
-/// because something was in the way, or there was nothing to be had: the agent
-/// may ask again once that has changed.
+/// Whether a repetition must get this reply. A refusal is not final, and neither is
+/// the reply that nothing could be claimed or acquired: the agent may repeat the
+/// request until it succeeds. The first rules remembered the latter.
 fn is_final(reply: &Reply, stepwise: bool) -> bool {
     match reply {
         Reply::Refused(_) => false,
@@ -91,7 +93,8 @@ fn recall_attempt<V: View>(
     if let Some(Row::Answer(_, _, reply)) = answer.as_deref() {
         return Ok(Some(Reply::clone(reply)));
     }
-    // Its answer has arrived, so this copy was late and nobody waits for it.
+    // The node has received the answer, so this copy is late and nobody waits for
+    // it.
     Ok((origin.sequence < row.lowest).then(|| {
         refuse(format!(
             "origin: sequence {} was answered before; the lowest outstanding is {}",
@@ -105,13 +108,15 @@ fn remember_attempt<V: View>(
     draft: &mut Draft<'_, V>,
     reply: &Reply,
 ) -> Result<(), V::Error> {
-    // A sweep may just have removed it.
+    // The row before the command, because this very command may be a sweep that
+    // has removed it.
     let row = draft.before(&RowId::Origin(origin.session))?;
     let known = match row.as_deref() {
         Some(Row::Origin(_, row)) => row.lowest,
         Some(_) | None => 0,
     };
-    // Never above the attempt itself: its own answer is still outstanding.
+    // At most the command's own sequence, because its answer is still
+    // outstanding.
     let lowest = known.max(origin.lowest.min(origin.sequence));
     let seen_at = draft.now();
     draft.put(Row::Origin(origin.session, OriginRow { lowest, seen_at }));

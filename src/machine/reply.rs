@@ -1,8 +1,8 @@
 //! Replies: what a decided command says back. A refusal ("held by b") is a
-//! reply like any other; faults of disks and networks are not in here.
+//! reply like any other; failures of disks and networks are errors of the stores.
 
 use super::command::Rank;
-use super::row::{LeaseRow, Status};
+use super::status::Status;
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// The outcome of one command.
@@ -37,7 +37,7 @@ pub enum Reply {
     SessionDeleted { ok: bool, session_id: Text },
     /// `sidecar_reset`
     Reset { cleared: u64 },
-    /// A sweep changed this many rows; `more` are due already.
+    /// A sweep changed this many rows; with `more`, others are due already.
     Swept { removed: u32, more: bool },
 }
 
@@ -45,11 +45,11 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: RefusalCode,
-    /// For the agent; names the argument or thing at fault.
+    /// A message for the agent that names the argument or the thing at fault.
     pub message: Text,
 }
 
-/// The kinds of refusal that rules know. The api has more of its own.
+/// The kinds of refusal that the rules make. The api has more of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalCode {
     InvalidArgument,
@@ -59,30 +59,31 @@ pub enum RefusalCode {
     Internal,
 }
 
-/// The answer to a write or removal of one key.
+/// The reply to a write or removal of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     pub ok: bool,
-    /// Of this write where `ok`; else the key's present one, zero if absent.
+    /// The revision of this write where `ok`; otherwise the key's present one,
+    /// zero if there is no key.
     pub revision: Revision,
-    /// Why not, where a condition or fence forbade it.
+    /// The condition or fence that forbade the write.
     pub reason: Option<Text>,
 }
 
-/// The answer to a [`super::command::Transact`].
+/// The reply to a [`super::command::Transact`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transacted {
     /// Whether the comparisons held, and `then` was carried out.
     pub succeeded: bool,
-    /// One for each operation carried out, in order.
+    /// The result of each operation carried out, in order.
     pub results: Vec<OperationResult>,
     /// The state's revision afterwards.
     pub revision: Revision,
-    /// Why nothing at all was carried out (a fence).
+    /// The fence that forbade all of it.
     pub reason: Option<Text>,
 }
 
-/// What one operation of a transaction gave.
+/// The result of one operation of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationResult {
     Set { revision: Revision },
@@ -90,7 +91,7 @@ pub enum OperationResult {
     Got { found: bool, value: Option<Json>, revision: Revision },
 }
 
-/// The answer to a claim.
+/// The reply to a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub claimed: bool,
@@ -101,13 +102,15 @@ pub struct Claimed {
     /// The fencing token of the claim.
     pub claim_token: Option<Revision>,
     pub claim_expires_at: Option<ClusterMs>,
-    /// Where refused: when time alone could change the answer.
+    /// The time at which the answer may change although nothing else happens;
+    /// only where the claim was refused.
     pub retry_at: Option<ClusterMs>,
-    /// Where refused: so far has been searched, and there may be more.
+    /// The rank up to which the runs were searched, where there may be more; only
+    /// where the claim was refused.
     pub searched: Option<Rank>,
 }
 
-/// The answer to a command that moves a run on without storing a step.
+/// The reply to a command that changes a run without storing a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     pub ok: bool,
@@ -119,7 +122,7 @@ pub struct Moved {
     pub claim_expires_at: Option<ClusterMs>,
 }
 
-/// The answer to a checkpoint.
+/// The reply to a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpointed {
     pub ok: bool,
@@ -129,23 +132,24 @@ pub struct Checkpointed {
     pub reason: Option<Text>,
 }
 
-/// The answer to `lease_acquire`.
+/// The reply to `lease_acquire`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acquired {
     pub acquired: bool,
     pub resource_id: Text,
-    /// Who holds it now.
+    /// The present holder.
     pub holder: Option<Text>,
     pub expires_at: Option<ClusterMs>,
     pub reason: Option<Text>,
     pub fencing_token: Option<Revision>,
-    /// Where refused: when the present lease runs out by itself.
+    /// The time at which the present lease expires; only where it was refused.
     pub retry_at: Option<ClusterMs>,
-    /// Whether this call was granted it, rather than holding it already.
+    /// Whether this call was granted the lease; false where the caller held it
+    /// already.
     pub granted: bool,
 }
 
-/// The answer to `lease_renew`.
+/// The reply to `lease_renew`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
     pub renewed: bool,
@@ -155,8 +159,8 @@ pub struct Renewed {
 }
 
 impl Claimed {
-    /// There is nothing to claim, and will not be before `retry_at` by time
-    /// alone.
+    /// The reply where no run can be claimed. One may become claimable at
+    /// `retry_at` although nothing else happens.
     pub fn nothing(retry_at: Option<ClusterMs>) -> Claimed {
         Claimed {
             claimed: false,
@@ -172,16 +176,16 @@ impl Claimed {
 }
 
 impl Acquired {
-    /// Another one holds it.
-    pub fn held(resource_id: &Text, lease: &LeaseRow) -> Acquired {
+    /// The reply where another holder has the lease.
+    pub fn held(resource_id: &Text, holder_id: &Text, expires_at: ClusterMs) -> Acquired {
         Acquired {
             acquired: false,
             resource_id: resource_id.clone(),
-            reason: Some(format!("Held by '{}'", lease.holder_id).into()),
-            holder: Some(lease.holder_id.clone()),
+            reason: Some(format!("Held by '{holder_id}'").into()),
+            holder: Some(holder_id.clone()),
             expires_at: None,
             fencing_token: None,
-            retry_at: Some(lease.expires_at),
+            retry_at: Some(expires_at),
             granted: false,
         }
     }

@@ -1,96 +1,35 @@
-//! Rows: what the state is made of. A row is only ever replaced whole.
+//! Rows: what a state consists of. A change replaces a row as a whole.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::str::FromStr;
 
-use super::command::Rules;
-use super::event::Chain;
 use super::reply::Reply;
+use super::row_id::RowId;
+use super::status::Status;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
-/// How long an answer is remembered: the request of an agent after it was
-/// answered, the session of a node after it was last heard of. An agent that
-/// asks again does so within minutes; an hour leaves room for its restart.
+/// How long an answer to an agent's request is remembered, and a node's session
+/// after its last command. An agent that repeats a request does so within
+/// minutes; an hour leaves time for the agent to restart.
 pub const REMEMBERED_MS: u64 = 3_600_000;
 
-/// What there is one of: the state's position in its own history.
-///
-/// Invariants: `revision` grows by one with each event; `clock` and `wall`
-/// never fall; `chain` is the chain value of the event at `revision`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    pub revision: Revision,
-    pub chain: Chain,
-    pub clock: ClusterMs,
-    pub wall: WallMs,
-    /// History up to here is gone; the chain goes on from the value kept.
-    pub anchor: Anchor,
-    /// `state_set` events since the last reset, which the reference counts
-    /// among the things a reset clears.
-    pub sets: u64,
-    /// How large the state is; see [`super::size`].
-    pub state_bytes: u64,
-    /// How many rows there are; see [`super::size`].
-    pub counts: Counts,
-    /// The newest [`super::command::Rules`] that a command was decided by.
-    pub rules: Rules,
-}
-
-/// How many rows of each kind there are, those included whose time is over and
-/// that no sweep has removed yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub keys: u64,
-    pub runs: u64,
-    pub steps: u64,
-    pub leases: u64,
-    pub sessions: u64,
-    /// Remembered requests.
-    pub requests: u64,
-    /// Cancelled trees of which the sweep has not reached every run yet.
-    pub cancellations: u64,
-}
-
-/// Where the kept history begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Anchor {
-    pub revision: Revision,
-    pub chain: Chain,
-}
-
 /// One row with its id: what a store keeps, and the unit of snapshots and
-/// exports. Large ones are boxed, so that the many small ones stay small.
+/// exports. Large variants are boxed, so that they do not enlarge the small ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     Key(Text, KeyRow),
     Lease(Text, LeaseRow),
     Run(Box<RunRow>),
-    /// By run and step.
+    /// The run and the number of the step.
     Step(Text, u64, StepRow),
     Session(Text, SessionRow),
-    /// By the `run_id` of the root.
+    /// The run at the root of the cancelled tree.
     Cancellation(Text, Box<CancellationRow>),
-    /// By idempotency key.
+    /// The idempotency key.
     Request(Text, Box<RequestRow>),
-    /// By a node's session.
+    /// The session of a node.
     Origin(u64, OriginRow),
-    /// By a node's session and sequence.
+    /// The session of a node and the sequence number of its command.
     Answer(u64, u64, Box<Reply>),
-}
-
-/// By what a row is found. Ids of one kind sort as their names do, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RowId {
-    Key(Text),
-    Lease(Text),
-    Run(Text),
-    Step(Text, u64),
-    Session(Text),
-    Cancellation(Text),
-    Request(Text),
-    Origin(u64),
-    Answer(u64, u64),
 }
 
 /// A key's value.
@@ -101,7 +40,7 @@ pub struct KeyRow {
     pub expires_at: Option<ClusterMs>,
 }
 
-/// A lease that somebody holds, or held until `expires_at`.
+/// A lease that is or was held until `expires_at`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRow {
     pub holder_id: Text,
@@ -130,62 +69,52 @@ pub struct RunRow {
     pub updated_at: WallMs,
     /// The highest step stored; zero where there is none.
     pub last_step: u64,
-    /// Claims granted so far, an agent's repeated asking not counted, and
-    /// failures reported for a run that nobody had claimed.
+    /// The claims granted so far, and the failures reported for the run while
+    /// nobody had claimed it. An agent that repeats its claim is not counted.
     pub attempts: u32,
     pub max_attempts: u32,
     /// While `created`: not claimable before this.
     pub ready_at: Option<ClusterMs>,
-    /// Who works on it, or did when it ended.
+    /// The agent that works on the run, or that did when it ended.
     pub agent_id: Option<Text>,
     pub claim: Option<ClaimRow>,
-    /// What `workflow_complete` gave.
+    /// The result that `workflow_complete` stored.
     pub result: Option<Json>,
-    /// What `workflow_fail` or `workflow_cancel` gave last.
+    /// The latest error or reason from `workflow_fail` or `workflow_cancel`.
     pub error: Option<Text>,
-    /// It waited for a time, which has come, and is listed among the runs that
-    /// can be claimed at once. Says nothing that the deadlines do not say; see
-    /// [`super::index`].
+    /// Whether the run's time has come and it is listed among the runs that can
+    /// be claimed at once. This only moves its index entries (see
+    /// [`super::index`]); whether it can be claimed follows from the deadlines.
     pub promoted: bool,
-    /// How many runs are above it. Zero also for runs that older versions made.
+    /// The number of ancestors. Runs that older versions created have zero.
     pub depth: u32,
 }
 
-/// A tree of runs that was cancelled at its root, as far as the sweep has got.
-/// Every run below the root that is not over counts as cancelled already.
+/// A tree of runs that was cancelled at its root while the sweep has not yet
+/// reached all of it. Every descendant that is not over counts as cancelled
+/// already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancellationRow {
-    /// The revision that cancelled the root; older ones are carried on first.
+    /// The revision that cancelled the root; the sweep carries on older
+    /// cancellations first.
     pub revision: Revision,
-    /// Who asked for it, for the events to come.
+    /// Who cancelled it; the events of its descendants name the same actor.
     pub actor: Option<Text>,
     pub reason: Option<Text>,
-    /// Runs whose children are still to be cancelled: those created after the
-    /// revision beside it. The first is the one to go on with; as many as the
-    /// tree is deep at most.
+    /// A stack of runs whose children are still to be cancelled, each with the
+    /// revision up to which its children have been. The front is the top.
     pub frames: VecDeque<(Text, Revision)>,
 }
 
-/// A claim on a run. Kept after the run ended, so that an ending asked for
-/// again is recognised.
+/// A claim on a run. It is kept after the run has ended, so that an agent that
+/// repeats its `workflow_complete` is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRow {
     /// The revision of the grant: the fencing token.
     pub token: Revision,
-    /// How long the claim lives after a sign of life.
+    /// How long the claim lives after each heartbeat or checkpoint.
     pub ttl_ms: u64,
     pub expires_at: ClusterMs,
-}
-
-/// Where a run is: `created → claimed → running → done | failed | cancelled`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    Created,
-    Claimed,
-    Running,
-    Done,
-    Failed,
-    Cancelled,
 }
 
 /// A stored step of a run.
@@ -216,7 +145,7 @@ pub struct RequestRow {
 /// A node's session; see [`super::command::Origin`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginRow {
-    /// Answers below this sequence have arrived and are forgotten.
+    /// Answers below this sequence number have arrived and are forgotten.
     pub lowest: u64,
     pub seen_at: ClusterMs,
 }
@@ -237,37 +166,8 @@ impl Row {
     }
 }
 
-impl RowId {
-    /// The name of a key, a lease or a session.
-    pub fn name(&self) -> Option<&Text> {
-        match self {
-            RowId::Key(name) | RowId::Lease(name) | RowId::Session(name) => Some(name),
-            RowId::Run(_)
-            | RowId::Step(..)
-            | RowId::Cancellation(_)
-            | RowId::Request(_)
-            | RowId::Origin(_)
-            | RowId::Answer(..) => None,
-        }
-    }
-
-    /// Whether a reset keeps the row: what was answered is remembered across it,
-    /// so that asking again does not do a thing twice.
-    pub fn outlives_reset(&self) -> bool {
-        match self {
-            RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => true,
-            RowId::Key(_)
-            | RowId::Lease(_)
-            | RowId::Run(_)
-            | RowId::Step(..)
-            | RowId::Session(_)
-            | RowId::Cancellation(_) => false,
-        }
-    }
-}
-
 impl KeyRow {
-    /// Whether the key is there for a reader at `now`.
+    /// Whether a reader at `now` sees the key.
     pub fn lives_at(&self, now: ClusterMs) -> bool {
         self.expires_at.is_none_or(|at| at > now)
     }
@@ -281,6 +181,11 @@ impl LeaseRow {
 }
 
 impl ClaimRow {
+    /// The claim after its holder showed at `now` that it is alive.
+    pub fn renewed(&self, now: ClusterMs) -> ClaimRow {
+        ClaimRow { expires_at: now.plus(self.ttl_ms), ..self.clone() }
+    }
+
     /// Whether the claim keeps other agents out at `now`.
     pub fn lives_at(&self, now: ClusterMs) -> bool {
         self.expires_at > now
@@ -288,14 +193,15 @@ impl ClaimRow {
 }
 
 impl RequestRow {
-    /// From when on the answer is forgotten.
+    /// The time from which on the answer is forgotten.
     pub fn forgotten_at(&self) -> ClusterMs {
         self.at.plus(REMEMBERED_MS)
     }
 }
 
 impl OriginRow {
-    /// From when on the session is forgotten, if it is not heard of again.
+    /// The time from which on the session is forgotten, unless the node sends
+    /// another command before then.
     pub fn forgotten_at(&self) -> ClusterMs {
         self.seen_at.plus(REMEMBERED_MS)
     }
@@ -310,20 +216,20 @@ impl RunRow {
         }
     }
 
-    /// Whether an agent without a claim could take the run at `now`: it waits
-    /// and is ready, or its claim has lapsed.
+    /// Whether an agent without a claim could take the run at `now`: the run is
+    /// ready, or its claim has lapsed.
     pub fn is_claimable(&self, now: ClusterMs) -> bool {
         !self.is_over() && self.claimable_from().is_some_and(|from| from <= now)
     }
 
-    /// Whether the run is listed among those that can be claimed at once, rather
-    /// than among those that wait for a time.
+    /// Whether the run is listed among those that can be claimed at once, instead
+    /// of among those that wait for a time.
     pub fn is_ready(&self) -> bool {
         self.promoted || (self.status == Status::Created && self.ready_at.is_none())
     }
 
-    /// From when on another agent may take the run, if nothing else happens.
-    /// Nothing for runs that are over, and for those that somebody moves on
+    /// The time from which on another agent may take the run, if nothing else
+    /// happens. There is none for a run that is over or that somebody works on
     /// without a claim.
     pub fn claimable_from(&self) -> Option<ClusterMs> {
         match self.status {
@@ -331,41 +237,5 @@ impl RunRow {
             Status::Claimed | Status::Running => self.claim.as_ref().map(|c| c.expires_at),
             Status::Done | Status::Failed | Status::Cancelled => None,
         }
-    }
-}
-
-impl Status {
-    /// As tools spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Created => "created",
-            Status::Claimed => "claimed",
-            Status::Running => "running",
-            Status::Done => "done",
-            Status::Failed => "failed",
-            Status::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        const ALL: [Status; 6] = [
-            Status::Created,
-            Status::Claimed,
-            Status::Running,
-            Status::Done,
-            Status::Failed,
-            Status::Cancelled,
-        ];
-        ALL.into_iter().find(|status| status.as_str() == s).ok_or(())
     }
 }

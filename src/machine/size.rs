@@ -1,17 +1,17 @@
-//! How large the state is, in bytes and in rows. The bytes are what a quota is
-//! held against: a rule that anyone can check by hand, and not what a store
-//! happens to use: each row counts its names and values, and [`ROW_BYTES`] for
-//! all the rest. Both are counted on with every command, never anew.
+//! The size of a state, in bytes and in rows. A quota limits the bytes. They follow
+//! a rule that anyone can check by hand, instead of what a store happens to use:
+//! each row counts its names and values, and [`ROW_BYTES`] for everything else.
+//! Every command updates both numbers, so that nobody has to count all rows.
 //!
-//! Remembered answers are bounded by themselves and count no bytes; nor does the
-//! history.
+//! Remembered answers, whose number is bounded, and the history count no bytes.
 
-use super::row::{Counts, Meta, Row, RunRow};
+use super::meta::{Counts, Meta};
+use super::row::{Row, RunRow};
 
-/// What a row counts beside its names and values.
+/// The bytes that a row counts besides its names and values.
 pub const ROW_BYTES: u64 = 64;
 
-/// What the row counts to the size of the state.
+/// The bytes that the row adds to the size of the state.
 pub fn counted_bytes(row: &Row) -> u64 {
     match row {
         Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => 0,
@@ -21,50 +21,50 @@ pub fn counted_bytes(row: &Row) -> u64 {
     }
 }
 
-/// About how much the row holds, by which reading many is bounded.
+/// The approximate size of the row, by which pages of rows are bounded.
 pub fn bytes(row: &Row) -> u64 {
     match row {
-        Row::Key(key, row) => of_texts([key, row.value.as_str()]),
-        Row::Lease(resource_id, row) => of_texts([resource_id, &*row.holder_id]),
-        Row::Run(run) => of_run(run),
-        Row::Step(run_id, _, row) => of_texts([run_id, row.output.as_str()]),
-        Row::Session(session_id, row) => of_texts([session_id, row.context.as_str()]),
+        Row::Key(key, row) => texts_bytes([key, row.value.as_str()]),
+        Row::Lease(resource_id, row) => texts_bytes([resource_id, &*row.holder_id]),
+        Row::Run(run) => run_row_bytes(run),
+        Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
+        Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),
         Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => ROW_BYTES,
     }
 }
 
 impl Meta {
-    /// Counts a row that was there and is no more.
+    /// Subtracts a row that was removed.
     pub fn uncount(&mut self, row: &Row) {
         self.state_bytes = self.state_bytes.saturating_sub(counted_bytes(row));
-        if let Some(count) = self.counts.of(row) {
+        if let Some(count) = self.counts.of_kind(row) {
             *count = count.saturating_sub(1);
         }
     }
 
-    /// Counts a row that is there now.
+    /// Adds a row.
     pub fn count(&mut self, row: &Row) {
         self.state_bytes = self.state_bytes.saturating_add(counted_bytes(row));
-        if let Some(count) = self.counts.of(row) {
+        if let Some(count) = self.counts.of_kind(row) {
             *count += 1;
         }
     }
 
-    /// Counts nothing but what outlives a reset.
+    /// Subtracts every row that does not outlive a reset.
     pub fn uncount_state(&mut self) {
         let requests = self.counts.requests;
         self.state_bytes = 0;
         self.counts = Counts { requests, ..Counts::default() };
     }
 
-    /// Counts no row at all, before all of them are counted anew.
+    /// Sets both numbers to zero, before all rows are counted anew.
     pub fn uncount_all(&mut self) {
         (self.state_bytes, self.counts) = (0, Counts::default());
     }
 }
 
 impl Counts {
-    fn of(&mut self, row: &Row) -> Option<&mut u64> {
+    fn of_kind(&mut self, row: &Row) -> Option<&mut u64> {
         match row {
             Row::Key(..) => Some(&mut self.keys),
             Row::Lease(..) => Some(&mut self.leases),
@@ -78,20 +78,20 @@ impl Counts {
     }
 }
 
-/// The same of a run.
+/// The approximate size of a run; see [`bytes`].
 pub fn run_bytes(run: &RunRow) -> usize {
-    of_run(run) as usize
+    run_row_bytes(run) as usize
 }
 
-fn of_run(run: &RunRow) -> u64 {
+fn run_row_bytes(run: &RunRow) -> u64 {
     let texts = [&run.parent_run_id, &run.agent_id, &run.error];
     let values = [&run.input, &run.result];
     let tags = run.tags.iter().flat_map(|(name, value)| [&**name, &**value]);
     let optional = texts.into_iter().flatten().map(|text| &**text);
     let values = values.into_iter().flatten().map(|value| value.as_str());
-    of_texts([&*run.run_id, &*run.name].into_iter().chain(tags).chain(optional).chain(values))
+    texts_bytes([&*run.run_id, &*run.name].into_iter().chain(tags).chain(optional).chain(values))
 }
 
-fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+fn texts_bytes<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     texts.into_iter().map(|text| text.len() as u64).fold(ROW_BYTES, u64::saturating_add)
 }

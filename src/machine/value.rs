@@ -1,5 +1,5 @@
-//! The small values that everything else is made of: text, JSON, revisions and
-//! the two clocks, each in a type of its own so that they cannot be mixed up.
+//! The small values that everything else consists of: text, JSON, revisions and the
+//! two clocks, each with a type of its own so that they cannot be mixed up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 /// An identifier or other short text, cheap to clone.
 pub type Text = Arc<str>;
 
-/// One JSON value, kept as the text that was received: numbers of any length,
-/// the order of an object's members and the way strings are escaped survive.
+/// One JSON value, kept as the text that was received, so that numbers of any
+/// length, the order of members and the escapes in strings survive.
 ///
 /// The api has checked that the text is well formed; the rules never parse it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,13 +22,13 @@ pub struct Json(Arc<str>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// Wall clock in milliseconds since the Unix epoch, for records that people
-/// read. Clamped so that it never falls from one command to the next.
+/// Wall clock time in milliseconds since the Unix epoch, for records that people
+/// read. It is clamped so that it never falls from one command to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMs(pub u64);
 
-/// Cluster time in milliseconds since the Unix epoch, for deadlines. Whoever
-/// orders the commands stamps it; it never falls from one command to the next.
+/// Cluster time in milliseconds since the Unix epoch, for deadlines. The node that
+/// orders a command stamps it; it never falls from one command to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterMs(pub u64);
 
@@ -57,16 +57,16 @@ impl Revision {
     ///
     /// # Panics
     ///
-    /// After the last one, which a million changes a second reach in half a
-    /// million years; going on from zero would break every token.
+    /// After the last revision, which a million changes a second reach in half a
+    /// million years. Starting again from zero would break every token.
     pub fn next(self) -> Revision {
         Revision(self.0.checked_add(1).expect("revisions are counted one by one, never used up"))
     }
 }
 
 impl ClusterMs {
-    /// The last time there is, some 292 million years on. Every store can keep
-    /// it: databases have signed numbers.
+    /// The last representable time, some 292 million years from now. It fits the
+    /// signed numbers of databases.
     pub const LAST: ClusterMs = ClusterMs(i64::MAX as u64);
 
     /// The time `ms` milliseconds later; the last one at most.

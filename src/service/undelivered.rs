@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::machine::command::{Held, ReleaseLease};
+use crate::machine::command::{HeldClaim, ReleaseLease};
 use crate::machine::{Answer, Command, Question, Reply, Revision, Text};
 use crate::store::{Consistency, Request, Store, StoreError};
 
@@ -46,7 +46,7 @@ impl Grantee {
         let (question, token, command) = match grant {
             Grant::Run(run_id, token) => {
                 let question = Question::Run { run_id: run_id.clone() };
-                let held = Held { run_id, agent_id: self.name, claim_token: token };
+                let held = HeldClaim { run_id, agent_id: self.name, claim_token: token };
                 (question, token, Command::Release(held))
             }
             Grant::Lease(resource_id, token) => {

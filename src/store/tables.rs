@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::machine::index::{self, Entry, Search, Searched};
-use crate::machine::view::{Page, Range};
+use crate::machine::entry::IndexEntry;
+use crate::machine::index;
+use crate::machine::page::{Page, Range};
+use crate::machine::search::{Search, Searched};
 use crate::machine::{Change, Decision, Meta, Row, RowId, View, size};
 
 /// So many rows, with their entries, are freed in less than a millisecond.
@@ -36,7 +38,7 @@ pub struct Tables {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct RowSpace {
     rows: OrdMap<RowId, Arc<Row>>,
-    entries: OrdSet<Entry>,
+    entries: OrdSet<IndexEntry>,
 }
 
 impl Tables {
@@ -91,7 +93,13 @@ impl Tables {
 
     /// At most `limit` entries from `start` up to but not including `end`, in
     /// descending order if `reverse` is set.
-    pub fn entries(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Vec<Entry> {
+    pub fn entries(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        reverse: bool,
+        limit: usize,
+    ) -> Vec<IndexEntry> {
         let entries = &self.space(index::outlives_reset(start)).entries;
         let range = entries.range::<_, [u8]>((Bound::Included(start), Bound::Excluded(end)));
         match reverse {
@@ -192,8 +200,8 @@ impl View for Tables {
     fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, Infallible> {
         let from = self.state.rows.range(range.start()..);
         // The start of a range is the row that it continues after.
-        let rows = from.map(|(_, row)| row).skip_while(|row| range.begins_behind(&row.id()));
-        let rows = rows.take_while(|row| range.holds(&row.id())).cloned().map(Ok);
+        let rows = from.map(|(_, row)| row).skip_while(|row| range.begins_after(&row.id()));
+        let rows = rows.take_while(|row| range.contains(&row.id())).cloned().map(Ok);
         page.read(rows, |row| size::bytes(row) as usize)
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use imbl::{OrdSet, Vector};
 
-use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::page::Page;
 use crate::machine::{Action, Event, HistoryView, Revision, Text};
 
 /// The memory that an event takes besides its text: its fields, their

@@ -7,7 +7,8 @@ use mcp_state_sidecar::limits::{TRANSACTION_MAX, VALUE_BYTES_MAX_DEFAULT};
 use mcp_state_sidecar::machine::command::{
     Cancel, Checkpoint, Claimant, Create, Operation, SaveSession, Set, Transact,
 };
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page, RunFilter, Scan};
+use mcp_state_sidecar::machine::filter::{HistoryFilter, RunFilter};
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::{Command, Json, Question, Reply, Text};
 use mcp_state_sidecar::store::{Consistency, Request};
 

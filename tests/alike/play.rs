@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use mcp_state_sidecar::machine::filter::{HistoryFilter, RunFilter};
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::row::REMEMBERED_MS;
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page, RunFilter, Scan};
 use mcp_state_sidecar::machine::{Answer, Command, Question, Reply, Revision};
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::memory::MemoryStore;

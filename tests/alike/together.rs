@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use mcp_state_sidecar::machine::view::{ClaimFilter, HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::{ClaimFilter, HistoryFilter};
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{
     Answer, ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Rules, WallMs, lookup,
 };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::HistoryFilter;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{Action, Question, Revision};
 use mcp_state_sidecar::store::raft::history::archive::{
     Archive, ArchiveError, EventRun, Options, RevisionSpan,

@@ -1,6 +1,6 @@
 //! A made-up history, the same each time for a seed.
 
-use mcp_state_sidecar::machine::row::Anchor;
+use mcp_state_sidecar::machine::meta::Anchor;
 use mcp_state_sidecar::machine::value::{Json, WallMs};
 use mcp_state_sidecar::machine::{Action, Chain, Event, Meta, Revision};
 use mcp_state_sidecar::store::raft::history::archive::{EventRun, RevisionSpan, StatePosition};

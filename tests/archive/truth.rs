@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::{ChangeFilter, HistoryFilter};
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{Action, Answer, Event, Meta, Question, Revision};
 use mcp_state_sidecar::store::raft::history::History;
 use mcp_state_sidecar::store::raft::history::archive::{Archive, ArchiveError, RevisionSpan};

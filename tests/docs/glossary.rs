@@ -23,7 +23,7 @@ const TO_BE_RENAMED: &[&str] = &[
     "Serving",
     "Shown",
     "Tip",
-    "Trees",
+    "CancelledTrees",
     "Why",
 ];
 

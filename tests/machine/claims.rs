@@ -2,7 +2,7 @@
 
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::Status;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;

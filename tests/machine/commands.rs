@@ -59,8 +59,8 @@ pub fn claim_next(agent_id: &str) -> ClaimNext {
     }
 }
 
-pub fn held(run_id: &str, agent_id: &str, token: u64) -> Held {
-    Held { run_id: run_id.into(), agent_id: agent_id.into(), claim_token: Revision(token) }
+pub fn held(run_id: &str, agent_id: &str, token: u64) -> HeldClaim {
+    HeldClaim { run_id: run_id.into(), agent_id: agent_id.into(), claim_token: Revision(token) }
 }
 
 /// `token` 0 stands for none, an empty agent for none.

@@ -1,43 +1,43 @@
-//! A view that counts: how many rows and entries were looked at, which says what
-//! a command or a question costs whatever the machine, and whether it looked at
-//! anything that its footprint does not name.
+//! A view that counts the rows and entries that are read, which measures the cost
+//! of a command or a question on any hardware, and that notes every read that the
+//! footprint does not name.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use mcp_state_sidecar::machine::index::{Search, Searched};
-use mcp_state_sidecar::machine::view::{Page, Range};
+use mcp_state_sidecar::machine::page::{Page, Range};
+use mcp_state_sidecar::machine::search::{Search, Searched};
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
-/// Rows and entries that no command or question looks at more of, whatever the
-/// state: some thousands, which a store answers in some tens of milliseconds.
-pub const LOOKS_MAX: usize = 10_000;
+/// The most rows and entries that any command or question may read, whatever the
+/// state. A store reads that many in some tens of milliseconds.
+pub const READS_MAX: usize = 10_000;
 
 pub struct Counted<'a> {
     tables: &'a Tables,
     footprint: Footprint,
-    looks: Cell<usize>,
+    reads: Cell<usize>,
     outside: RefCell<Vec<String>>,
 }
 
 impl<'a> Counted<'a> {
     pub fn new(tables: &'a Tables, footprint: Footprint) -> Self {
-        Counted { tables, footprint, looks: Cell::new(0), outside: RefCell::default() }
+        Counted { tables, footprint, reads: Cell::new(0), outside: RefCell::default() }
     }
 
-    pub fn looks(&self) -> usize {
-        self.looks.get()
+    pub fn reads(&self) -> usize {
+        self.reads.get()
     }
 
-    /// What was looked at beside the footprint and what that finds.
+    /// The reads that the footprint does not name.
     pub fn outside(&self) -> Vec<String> {
         self.outside.borrow().clone()
     }
 
-    fn look(&self, at: usize) {
-        self.looks.set(self.looks.get() + at);
+    fn count(&self, read: usize) {
+        self.reads.set(self.reads.get() + read);
     }
 
     fn finds(&self, id: &RowId) -> bool {
@@ -48,7 +48,8 @@ impl<'a> Counted<'a> {
             })
     }
 
-    /// A search from the same beginning in the same direction tells all of it.
+    /// Whether a declared search over the same prefixes finds everything that this
+    /// one finds.
     fn covers(&self, search: &Search) -> bool {
         self.footprint.searches.iter().any(|declared| {
             let (Ok(all), Ok(wanted)) = (self.tables.search(declared), self.tables.search(search));
@@ -67,7 +68,7 @@ impl View for Counted<'_> {
     }
 
     fn row(&self, id: &RowId) -> Result<Option<Arc<Row>>, Infallible> {
-        self.look(1);
+        self.count(1);
         if !self.finds(id) {
             self.outside.borrow_mut().push(format!("{id:?}"));
         }
@@ -76,7 +77,7 @@ impl View for Counted<'_> {
 
     fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, Infallible> {
         let rows = View::rows(self.tables, range, page)?;
-        self.look(1 + rows.len());
+        self.count(1 + rows.len());
         if !self.footprint.ranges.iter().any(|(declared, _)| declared == range) {
             self.outside.borrow_mut().push(format!("{range:?}"));
         }
@@ -89,7 +90,7 @@ impl View for Counted<'_> {
         }
         search.walk(|start, end, reverse, limit| {
             let entries = self.tables.entries(start, end, reverse, limit);
-            self.look(1 + entries.len());
+            self.count(1 + entries.len());
             Ok(entries)
         })
     }

@@ -1,8 +1,10 @@
 //! What nobody asks for costs nothing: beside a crowd of rows of one kind, no
-//! command and no question looks at more than some hundreds of rows and entries.
+//! command and no question reads more than some hundreds of rows and entries.
 
 use mcp_state_sidecar::machine::command::*;
-use mcp_state_sidecar::machine::view::*;
+use mcp_state_sidecar::machine::filter::*;
+use mcp_state_sidecar::machine::page::*;
+use mcp_state_sidecar::machine::query::*;
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
@@ -15,7 +17,7 @@ const CROWD: u64 = 4_000;
 
 /// What may be looked at: a search gives up after a thousand entries, and a list
 /// after as many rows that it leaves out.
-const LOOKS: usize = 3_500;
+const READS_MAX: usize = 3_500;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -65,18 +67,18 @@ impl Crowded {
         created(self.run(Command::Create(Create { tags, delay_ms, ..create_of("crowd") })))
     }
 
-    /// How much the command looks at and changes, which is not kept.
+    /// How much the command reads and changes. Its changes are not kept.
     fn command(&mut self, command: Command) -> usize {
         let envelope = self.envelope(LATER, command);
         let counted = Counted::new(&self.tables, footprint(&envelope));
         let Ok(decision) = decide(&envelope, &counted);
-        counted.looks() + decision.changes.len()
+        counted.reads() + decision.changes.len()
     }
 
     fn question(&self, question: &Question) -> usize {
         let counted = Counted::new(&self.tables, Footprint::default());
         let Ok(_) = answer(question, &counted, LATER);
-        counted.looks()
+        counted.reads()
     }
 }
 
@@ -161,8 +163,8 @@ fn questions(top: &str) -> Vec<Question> {
         runs(None, Some(true), false),
         runs(None, Some(false), false),
         runs(None, Some(true), true),
-        runs(Some(row::Status::Cancelled), None, false),
-        runs(Some(row::Status::Claimed), None, true),
+        runs(Some(status::Status::Cancelled), None, false),
+        runs(Some(status::Status::Claimed), None, true),
         Question::Candidate { filter: ClaimFilter::default(), after: None },
         Question::Candidate { filter, after: None },
         Question::Lease { resource_id: "k1".into() },
@@ -180,12 +182,12 @@ fn beside_a_crowd_nothing_looks_at_all_of_it() {
         let mut crowded = Crowded::of(row);
         let top = crowded.top.clone();
         for command in commands(&top) {
-            let looks = crowded.command(command.clone());
-            assert!(looks < LOOKS, "beside {name}, {command:?} takes {looks} looks");
+            let reads = crowded.command(command.clone());
+            assert!(reads < READS_MAX, "beside {name}, {command:?} reads {reads}");
         }
         for question in questions(&top) {
-            let looks = crowded.question(&question);
-            assert!(looks < LOOKS, "beside {name}, {question:?} takes {looks} looks");
+            let reads = crowded.question(&question);
+            assert!(reads < READS_MAX, "beside {name}, {question:?} reads {reads}");
         }
     }
 }

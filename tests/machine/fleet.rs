@@ -125,7 +125,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let claim_ttl_ms = ttl_ms(rng);
     let present = world.rows().runs.get(&run_id).and_then(|run| run.claim.as_ref());
     let claim_token = token(rng, present.map(|claim| claim.token));
-    let held = Held { run_id: run_id.clone(), agent_id: agent_id.clone(), claim_token };
+    let held = HeldClaim { run_id: run_id.clone(), agent_id: agent_id.clone(), claim_token };
     match rng.below(14) {
         0 | 1 => Command::Create(Create {
             name: rng.text(&NAMES),

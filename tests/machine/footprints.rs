@@ -2,9 +2,10 @@
 //! trip where it lies elsewhere.
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::filter::*;
 use mcp_state_sidecar::machine::footprint::of_question;
+use mcp_state_sidecar::machine::page::*;
 use mcp_state_sidecar::machine::query::Question;
-use mcp_state_sidecar::machine::view::*;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;

@@ -1,6 +1,7 @@
 //! The window of the history: what it finds, what it drops.
 
-use mcp_state_sidecar::machine::view::{ChangeFilter, HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::{ChangeFilter, HistoryFilter};
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::window::{Window, WindowLimits};
 

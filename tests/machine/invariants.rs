@@ -1,7 +1,9 @@
 //! The invariants themselves: each one sees the state or step that breaks it.
 
-use mcp_state_sidecar::machine::invariant::{Rows, Step, Violation, check_state, check_step};
-use mcp_state_sidecar::machine::row::Status;
+use mcp_state_sidecar::machine::invariant::{
+    Rows, Transition, Violation, check_state, check_transition,
+};
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;
@@ -99,5 +101,5 @@ fn broken_by(
     decision: &Decision,
     after: &Rows,
 ) -> Vec<Violation> {
-    check_step(&Step { before: before.rows(), envelope, decision, after })
+    check_transition(&Transition { before: before.rows(), envelope, decision, after })
 }

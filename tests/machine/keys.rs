@@ -1,9 +1,9 @@
 //! Stories of keys, transactions, sessions, the sweep and the reset.
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::meta::Counts;
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::Counts;
-use mcp_state_sidecar::machine::view::{Page, Scan};
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;

@@ -3,9 +3,13 @@
 
 use std::cmp::Reverse;
 
+use mcp_state_sidecar::machine::filter::*;
 use mcp_state_sidecar::machine::invariant::Rows;
-use mcp_state_sidecar::machine::row::{Counts, RunRow, Status};
-use mcp_state_sidecar::machine::view::*;
+use mcp_state_sidecar::machine::meta::Counts;
+use mcp_state_sidecar::machine::page::*;
+use mcp_state_sidecar::machine::query::*;
+use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
 use crate::fleet::tags;

@@ -4,7 +4,7 @@
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, Claimant, Complete, Create, Delete, DeleteSession, Fail,
-    Held, Operation, ReleaseLease, Renew, SaveSession, Set, Transact,
+    HeldClaim, Operation, ReleaseLease, Renew, SaveSession, Set, Transact,
 };
 use mcp_state_sidecar::machine::size::ROW_BYTES;
 use mcp_state_sidecar::machine::{Command, Envelope, Json, RefusalCode, Reply, Text};
@@ -147,7 +147,7 @@ fn work_is_finished_and_room_is_made_in_a_full_state() {
         other => panic!("{other:?}"),
     };
     let first = token(run_with(&mut world, max, claim(&run_id)));
-    let held = Held { run_id: run_id.clone(), agent_id: agent.clone(), claim_token: first };
+    let held = HeldClaim { run_id: run_id.clone(), agent_id: agent.clone(), claim_token: first };
     let (resource_id, holder_id): (Text, Text) = ("r".into(), agent.clone());
     let acquire =
         Acquire { resource_id: resource_id.clone(), holder_id: holder_id.clone(), ttl_ms: 60_000 };

@@ -1,9 +1,10 @@
 //! Stories of workflow runs: made, worked on, ended.
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::{RunRow, Status};
-use mcp_state_sidecar::machine::view::Page;
+use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;

@@ -2,15 +2,17 @@
 //! on by the sweep, and nobody sees that it is not all done yet.
 
 use mcp_state_sidecar::machine::command::*;
-use mcp_state_sidecar::machine::index::LOOKS_MAX as SEARCH_LOOKS_MAX;
+use mcp_state_sidecar::machine::filter::*;
+use mcp_state_sidecar::machine::page::*;
+use mcp_state_sidecar::machine::query::*;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::Status;
-use mcp_state_sidecar::machine::view::*;
+use mcp_state_sidecar::machine::search::SEEKS_MAX;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
 use crate::commands::*;
-use crate::counted::{Counted, LOOKS_MAX};
+use crate::counted::{Counted, READS_MAX};
 use crate::runs::{reason, run};
 use crate::world::{START_MS, World};
 
@@ -39,8 +41,8 @@ impl Large {
         let counted = Counted::new(&self.tables, footprint(&envelope));
         let Ok(decision) = decide(&envelope, &counted);
         if rules == Rules::Stepwise {
-            let looks = counted.looks() + decision.changes.len();
-            assert!(looks < LOOKS_MAX, "{:?}: {looks} looks", envelope.command);
+            let reads = counted.reads() + decision.changes.len();
+            assert!(reads < READS_MAX, "{:?}: {reads} reads", envelope.command);
         }
         self.tables.apply(&decision);
         decision.reply
@@ -64,7 +66,7 @@ impl Large {
         let now = ClusterMs(START_MS + self.now_ms);
         let counted = Counted::new(&self.tables, Footprint::default());
         let Ok(answer) = answer(&question, &counted, now);
-        assert!(counted.looks() < LOOKS_MAX, "{question:?}: {} looks", counted.looks());
+        assert!(counted.reads() < READS_MAX, "{question:?}: {} reads", counted.reads());
         answer
     }
 
@@ -190,7 +192,7 @@ fn what_two_large_crowds_do_not_have_in_common_is_searched_in_pieces() {
         created(large.run(Command::Create(Create { tags, ..create_of(name) })))
     };
     // In turn, so that neither of the two leads past the other.
-    for _ in 0..SEARCH_LOOKS_MAX {
+    for _ in 0..SEEKS_MAX {
         tagged(&mut large, "wanted", "other");
         tagged(&mut large, "other", "wanted");
     }

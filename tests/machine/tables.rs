@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use mcp_state_sidecar::machine::command::Create;
-use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter, Page, RunFilter};
+use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::page::Page;
+use mcp_state_sidecar::machine::query::Candidate;
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 
@@ -67,7 +69,7 @@ fn looking_for_work_does_not_scan_all_runs() {
         });
         assert!(took * 20 < scan, "candidate took {took:?}, a scan {scan:?}");
     }
-    let claimable = RunFilter { status: Some(row::Status::Created), ..RunFilter::default() };
+    let claimable = RunFilter { status: Some(status::Status::Created), ..RunFilter::default() };
     let listed = || lookup::runs(&tables, &claimable, None, now, Page::of_rows(10)).unwrap().0;
     let took = quickest(|| assert_eq!(listed().len(), 1));
     assert!(took * 20 < scan, "discovery took {took:?}, a scan {scan:?}");

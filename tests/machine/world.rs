@@ -1,17 +1,17 @@
 //! A state, a clock and a sharp eye: every command that goes through a world
-//! is checked against all invariants, and what it looks at is counted.
+//! is checked against all invariants, and its reads are counted.
 
 use std::collections::BTreeSet;
 
 use mcp_state_sidecar::machine::command::{Idempotency, Origin};
-use mcp_state_sidecar::machine::invariant::{self, Rows, Step};
+use mcp_state_sidecar::machine::invariant::{self, Rows, Transition};
 use mcp_state_sidecar::machine::*;
 use mcp_state_sidecar::store::tables::Tables;
 use mcp_state_sidecar::store::window::Window;
 
-use crate::counted::{Counted, LOOKS_MAX};
+use crate::counted::{Counted, READS_MAX};
 
-/// When every world begins: a wall clock that looks like one.
+/// When every world begins: a plausible wall clock.
 pub const START_MS: u64 = 1_795_356_000_000;
 
 pub struct World {
@@ -83,8 +83,9 @@ impl World {
         let rows = self.tables.rows().map(|row| Row::clone(row));
         let stored = Rows::collect(self.tables.meta().clone(), rows);
         assert_eq!(stored, after, "the tables hold something else after {:?}", envelope.command);
-        let step = Step { before: &self.rows, envelope, decision: &decision, after: &after };
-        let mut broken = invariant::check_step(&step);
+        let transition =
+            Transition { before: &self.rows, envelope, decision: &decision, after: &after };
+        let mut broken = invariant::check_transition(&transition);
         broken.extend(invariant::check_state(&after));
         assert!(broken.is_empty(), "{:?} broke {broken:#?}", envelope.command);
         self.tables.check_entries().unwrap();
@@ -100,8 +101,8 @@ impl World {
     fn decide(&self, envelope: &Envelope) -> Decision {
         let counted = Counted::new(&self.tables, footprint(envelope));
         let Ok(decision) = decide(envelope, &counted);
-        let (looks, changes) = (counted.looks(), decision.changes.len());
-        assert!(looks + changes < LOOKS_MAX, "{:?}: {looks} looks", envelope.command);
+        let (reads, changes) = (counted.reads(), decision.changes.len());
+        assert!(reads + changes < READS_MAX, "{:?}: {reads} reads", envelope.command);
         decision
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Delete, Set};
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page, Scan};
+use mcp_state_sidecar::machine::filter::HistoryFilter;
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::{
     Answer, Chain, Command, Event, Json, Question, Reply, Revision, Text,
 };

@@ -9,7 +9,7 @@ mod versions;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::Acquire;
-use mcp_state_sidecar::machine::view::Page;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{Answer, Command, Question, Reply};
 use mcp_state_sidecar::store::{Consistency, Store};
 use tokio::time::Instant;

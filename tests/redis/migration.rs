@@ -2,7 +2,8 @@
 //! first opened, only once however many sidecars open it, and stays as it was beside the
 //! new state.
 
-use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
+use mcp_state_sidecar::machine::filter::RunFilter;
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::{Answer, Question};
 use mcp_state_sidecar::store::redis::{MoveIn, Options, RedisClock, RedisOpenError, RedisStore};
 use mcp_state_sidecar::store::{Consistency, Store};

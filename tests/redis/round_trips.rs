@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::codec;
 use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Idempotency, Set};
-use mcp_state_sidecar::machine::view::{ClaimFilter, Page, RunFilter, Scan};
+use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::{Command, Json, Question, Reply};
 use mcp_state_sidecar::store::redis::RedisStore;
 use mcp_state_sidecar::store::{Consistency, Request, Store};

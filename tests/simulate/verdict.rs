@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::HistoryFilter;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{Answer, Question, Revision};
 use mcp_state_sidecar::proto::sidecar::Consistency;
 use mcp_state_sidecar::store::Store;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Set};
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::HistoryFilter;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{Answer, Chain, Command, Event, Json, Question, Reply, Revision};
 use mcp_state_sidecar::store::sqlite::{Options, SqliteStore};
 use mcp_state_sidecar::store::{Consistency, Request, Store, StoreError, clock};

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use futures::TryStreamExt;
-use mcp_state_sidecar::machine::row::Counts;
-use mcp_state_sidecar::machine::view::{Page, RunFilter, Scan};
+use mcp_state_sidecar::machine::filter::RunFilter;
+use mcp_state_sidecar::machine::meta::Counts;
+use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::{Answer, Question, Reply, Row, index};
 use mcp_state_sidecar::store::export::Part;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore, export_file};

@@ -1,6 +1,6 @@
 //! Calls that wait for a change of keys.
 
-use mcp_state_sidecar::machine::view::ChangeFilter;
+use mcp_state_sidecar::machine::filter::ChangeFilter;
 use mcp_state_sidecar::machine::{Command, Revision};
 use mcp_state_sidecar::service::ServiceError;
 use mcp_state_sidecar::service::waiting::KeyChanges;

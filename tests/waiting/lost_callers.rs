@@ -1,6 +1,7 @@
 //! Callers that go away: what was granted to them is given back.
 
-use mcp_state_sidecar::machine::row::{RowId, Status};
+use mcp_state_sidecar::machine::row_id::RowId;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::{Command, Row, View};
 use mcp_state_sidecar::service::Context;
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{ClaimNext, Create};
-use mcp_state_sidecar::machine::view::{Candidate, ClaimFilter};
+use mcp_state_sidecar::machine::filter::ClaimFilter;
+use mcp_state_sidecar::machine::query::Candidate;
 use mcp_state_sidecar::machine::{Answer, Command, Question};
 use mcp_state_sidecar::service::Context;
 use mcp_state_sidecar::store::{Consistency, Store};

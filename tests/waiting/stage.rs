@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::command::{Acquire, ClaimNext, Create, Held, ReleaseLease, Set};
+use mcp_state_sidecar::machine::command::{
+    Acquire, ClaimNext, Create, HeldClaim, ReleaseLease, Set,
+};
 use mcp_state_sidecar::machine::reply::{Acquired, Claimed};
 use mcp_state_sidecar::machine::{Command, Json, Reply, Text};
 use mcp_state_sidecar::service::{Context, Options, RandomSource, Service, ServiceError};
@@ -157,8 +159,8 @@ pub fn release(holder: &str) -> Command {
     Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token: None })
 }
 
-pub fn held(claimed: &Claimed) -> Held {
-    Held {
+pub fn held(claimed: &Claimed) -> HeldClaim {
+    HeldClaim {
         run_id: claimed.run_id.clone().expect("a run"),
         agent_id: claimed.agent_id.clone().expect("an agent"),
         claim_token: claimed.claim_token.expect("a token"),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::codec::CodecError;
 use crate::machine::command::{CLAIM_TTL_MS_DEFAULT, Claim, ClaimNext, Command, Create};
+use crate::machine::filter::ChangeFilter;
 use crate::machine::query::{PAGE_MAX, Question};
-use crate::machine::view::ChangeFilter;
 use crate::proto::sidecar::Consistency as ConsistencyForm;
 use crate::proto::state as proto;
 use crate::service::ServiceError;

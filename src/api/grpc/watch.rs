@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{error, request};
 use crate::limits;
 use crate::machine::Revision;
-use crate::machine::view::ChangeFilter;
+use crate::machine::filter::ChangeFilter;
 use crate::proto::sidecar as proto;
 use crate::service::waiting::KeyChanges;
 use crate::service::{Service, ServiceError};

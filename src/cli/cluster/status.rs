@@ -11,6 +11,7 @@ use crate::cli::failure::CommandFailure;
 use crate::cli::grpc_client::{self, BearerToken, NODE_TIMEOUT};
 use crate::cli::node_options::Credentials;
 use crate::cli::output::pretty_json;
+use crate::machine::hex;
 use crate::proto::sidecar::{Cluster, Role, StatusReply, StatusRequest};
 
 const WAIT_POLL: Duration = Duration::from_millis(100);
@@ -172,7 +173,7 @@ impl MemberStatus {
             "last_log_index": cluster.last_log_index, "committed_index": cluster.committed_index,
             "applied_index": cluster.applied_index, "snapshot_index": cluster.snapshot_index,
             "quorum": cluster.quorum, "caught_up": cluster.caught_up, "lag": lag,
-            "revision": status.revision, "chain": hex(&status.chain), "fault": status.fault})
+            "revision": status.revision, "chain": hex::encode(&status.chain), "fault": status.fault})
     }
 }
 
@@ -184,10 +185,6 @@ fn role(cluster: &Cluster) -> &'static str {
         Role::Learner => "learner",
         Role::Unspecified => "?",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn table(rows: &[MemberStatus]) -> Table {

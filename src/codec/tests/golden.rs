@@ -4,15 +4,16 @@
 use super::*;
 use crate::machine::command::*;
 use crate::machine::event::{Action, Chain};
+use crate::machine::meta::{Anchor, Meta};
+use crate::machine::page::{Page, Scan};
 use crate::machine::reply::{Claimed, Refusal, RefusalCode};
-use crate::machine::row::{Anchor, ClaimRow, KeyRow, Meta, RunRow, Status};
-use crate::machine::view::{Page, Scan};
-use crate::machine::{ClusterMs, Json, Revision, Row, WallMs};
+use crate::machine::row::{ClaimRow, KeyRow, RunRow};
+use crate::machine::status::Status;
+use crate::machine::{ClusterMs, Json, Revision, Row, WallMs, hex};
 use crate::proto::state;
 
 fn same(bytes: Bytes, golden: &str) {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, golden.replace([' ', '\n'], ""));
+    assert_eq!(hex::encode(&bytes), golden.replace([' ', '\n'], ""));
 }
 
 fn set() -> Command {

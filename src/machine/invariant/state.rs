@@ -1,15 +1,18 @@
-//! What holds of every state.
+//! Invariants of every state.
 
-use super::{Rows, ensure};
+use super::rows::Rows;
+use super::violation::ensure;
 use crate::machine::index;
+use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::{Meta, RunRow, Status};
+use crate::machine::row::RunRow;
+use crate::machine::status::Status;
 use crate::machine::value::Revision;
 
-type Check = fn(&Rows) -> Result<(), String>;
+type StateCheck = fn(&Rows) -> Result<(), String>;
 
 /// Every invariant of a state, by name.
-pub const ALL: &[(&str, Check)] = &[
+pub const ALL: &[(&str, StateCheck)] = &[
     ("no row is ahead of the state's revision", no_row_is_ahead),
     ("a token is the revision of a grant", tokens_are_revisions),
     ("a claim has an agent, and a claimed run has a claim", claims_have_agents),
@@ -19,12 +22,12 @@ pub const ALL: &[(&str, Check)] = &[
     ("remembered answers are outstanding", answers_are_outstanding),
     ("what is remembered is bounded and past", remembered_is_bounded),
     ("the history's anchor lies behind", anchor_lies_behind),
-    ("the state is as large as its rows, and counts them", tally_is_of_rows),
+    ("the state is as large as its rows, and counts them", counts_match_rows),
     ("entries list the rows, and nothing else", entries_follow_from_rows),
 ];
 
-/// Every row was last changed by an event that happened, and no two runs by
-/// the same creation.
+/// Every row was last changed by an event that has happened, and no two runs were
+/// created by the same event.
 fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
     let newest = rows.meta.revision;
     let keys = rows.keys.iter().map(|(key, row)| (key, row.revision));
@@ -36,7 +39,7 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
         ensure(Revision::ZERO < revision && revision <= newest, || {
             format!("'{name}' is at {revision}, the state at {newest}")
         })?;
-        // A reset takes every row along.
+        // A reset removes every row.
         ensure(revision > rows.meta.anchor.revision, || {
             format!("'{name}' at {revision} outlived the reset at {}", rows.meta.anchor.revision)
         })?;
@@ -47,7 +50,7 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
     ensure(created.len() == rows.runs.len(), || "two runs were created at once".into())
 }
 
-/// A grant made the token, and the row was not changed before it.
+/// The token is the revision of a grant, and the grant made or changed the row.
 fn tokens_are_revisions(rows: &Rows) -> Result<(), String> {
     for (id, lease) in &rows.leases {
         ensure(Revision::ZERO < lease.token && lease.token <= lease.revision, || {
@@ -79,7 +82,7 @@ fn claims_have_agents(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// `last_step` is the greatest step of a run, zero where there is none.
+/// `last_step` is the highest step of a run, or zero where it has none.
 fn last_step_is_the_highest(rows: &Rows) -> Result<(), String> {
     rows.runs.values().try_for_each(|run| {
         let steps = rows.steps.range((run.run_id.clone(), 0)..=(run.run_id.clone(), u64::MAX));
@@ -90,7 +93,7 @@ fn last_step_is_the_highest(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// No step without a run, no child without its parent.
+/// There is no step without its run, and no child without its parent.
 fn families_are_whole(rows: &Rows) -> Result<(), String> {
     let steps = rows.steps.keys().map(|(run_id, _)| run_id);
     let parents = rows.runs.values().filter_map(|run| run.parent_run_id.as_ref());
@@ -99,8 +102,8 @@ fn families_are_whole(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// A cancel reaches the children there are, at once or by the sweep, and no new
-/// one may come.
+/// A cancellation reaches every child, at once or through the sweep, and no new
+/// child can be created.
 fn children_of_cancelled_runs_are_over(rows: &Rows) -> Result<(), String> {
     rows.runs.values().filter(|run| !run.is_over()).try_for_each(|run| {
         let parent = run.parent_run_id.as_ref().and_then(|id| rows.runs.get(id));
@@ -111,15 +114,15 @@ fn children_of_cancelled_runs_are_over(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// Whether the sweep is still to reach the run.
+/// Whether the sweep has yet to reach the run.
 fn is_below_cancellation(rows: &Rows, run: &RunRow) -> bool {
     let parent = |run: &&RunRow| run.parent_run_id.as_ref().and_then(|id| rows.runs.get(id));
     let mut above = std::iter::successors(Some(run), parent).skip(1);
     above.any(|run| rows.cancellations.contains_key(&run.run_id))
 }
 
-/// An answer to a node belongs to a known session and may still be asked for,
-/// so memory is bounded by the calls in flight.
+/// An answer to a node belongs to a known session, and the node may still ask for
+/// it. So the calls in flight bound the memory that answers take.
 fn answers_are_outstanding(rows: &Rows) -> Result<(), String> {
     rows.answers.keys().try_for_each(|(session, sequence)| {
         let origin = rows.origins.get(session);
@@ -129,7 +132,8 @@ fn answers_are_outstanding(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// Agents' requests are counted, and nothing was remembered in the future.
+/// The number of remembered requests is bounded, and nothing was remembered in
+/// the future.
 fn remembered_is_bounded(rows: &Rows) -> Result<(), String> {
     let count = rows.requests.len() as u64;
     ensure(count <= REQUESTS_MAX, || format!("{count} requests are remembered"))?;
@@ -140,8 +144,8 @@ fn remembered_is_bounded(rows: &Rows) -> Result<(), String> {
     })
 }
 
-/// The history that is gone is older than the state, and its sets are of the
-/// history that is kept.
+/// The removed history is older than the state, and the counted `state_set`
+/// events are part of the history that is kept.
 fn anchor_lies_behind(rows: &Rows) -> Result<(), String> {
     let (meta, anchor) = (&rows.meta, &rows.meta.anchor);
     ensure(anchor.revision <= meta.revision, || {
@@ -154,20 +158,23 @@ fn anchor_lies_behind(rows: &Rows) -> Result<(), String> {
     ensure(meta.sets <= events, || format!("{} sets in {events} events", meta.sets))
 }
 
-/// The size that a quota is held against, and the counts, go on from command to
-/// command, and must be those of the rows.
-fn tally_is_of_rows(rows: &Rows) -> Result<(), String> {
+/// The size and the counts are carried from command to command without counting
+/// the rows anew, so they must be checked against the rows. A quota depends on
+/// them.
+fn counts_match_rows(rows: &Rows) -> Result<(), String> {
     let mut meta = Meta::default();
     rows.rows().iter().for_each(|row| meta.count(row));
-    let (found, told) =
+    let (counted, stated) =
         ((meta.state_bytes, meta.counts), (rows.meta.state_bytes, rows.meta.counts));
-    ensure(found == told, || format!("the rows are {found:?}, the state says {told:?}"))
+    ensure(counted == stated, || format!("the rows are {counted:?}, the state says {stated:?}"))
 }
 
+/// The index entries are exactly those that the rows call for. An entry too many or
+/// too few would make a search miss rows on one store only.
 fn entries_follow_from_rows(rows: &Rows) -> Result<(), String> {
     let derived = rows.rows().iter().flat_map(index::entries).collect();
     ensure(rows.entries == derived, || {
         let differ: Vec<_> = rows.entries.symmetric_difference(&derived).collect();
-        format!("these entries are too many or missing: {differ:?}")
+        format!("these entries are superfluous or missing: {differ:?}")
     })
 }

@@ -1,25 +1,27 @@
-//! Cancelling: a run is ended from outside with all that it started. Those below
-//! it count as cancelled from then on ([`lookup::Trees`]); their rows follow in
-//! bounded steps, small trees at once and large ones by the sweep.
+//! Cancelling: a run is ended from outside together with its descendants. They
+//! count as cancelled from then on ([`lookup::CancelledTrees`]); their rows follow
+//! in bounded steps, those of small trees at once and the others by the sweep.
 
 use std::collections::VecDeque;
 
-use super::heartbeat::moved;
-use super::no_such_run;
+use super::outcome::{moved, no_such_run};
 use crate::machine::command::Cancel;
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::lookup;
 use crate::machine::reply::Reply;
-use crate::machine::row::{CancellationRow, Row, RowId, RunRow, Status};
+use crate::machine::row::{CancellationRow, Row, RunRow};
+use crate::machine::row_id::RowId;
+use crate::machine::status::Status;
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
-/// Runs below it that a command looks at; the sweep has the rest.
+/// The most descendants that the command itself looks at. The sweep looks at the
+/// others.
 const AT_ONCE: usize = 100;
 
-/// Children read at once.
+/// The most children that are read at once.
 const CHUNK: usize = 100;
 
 pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Reply, V::Error> {
@@ -39,30 +41,30 @@ pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Rep
         frames: VecDeque::from([(run.run_id.clone(), Revision::ZERO)]),
     };
     let looks = if draft.is_stepwise() { AT_ONCE } else { usize::MAX };
-    go_on(draft, &mut cancellation, looks)?;
-    keep(draft, run.run_id, cancellation);
+    cancel_below(draft, &mut cancellation, looks)?;
+    store_progress(draft, run.run_id, cancellation);
     Ok(moved(&cancelled, None))
 }
 
-/// Carries on the oldest cancellation that is under way. Gives how many runs
-/// were looked at; none where there is none.
+/// Carries on the oldest unfinished cancellation. Returns the number of runs that
+/// it looked at, which is zero where there is no such cancellation.
 pub fn carry_on<V: View>(draft: &mut Draft<'_, V>, looks: usize) -> Result<usize, V::Error> {
     let Some((run_id, mut cancellation)) = lookup::cancellation(draft)? else { return Ok(0) };
-    let looked = go_on(draft, &mut cancellation, looks)?;
-    keep(draft, run_id, cancellation);
+    let looked = cancel_below(draft, &mut cancellation, looks)?;
+    store_progress(draft, run_id, cancellation);
     Ok(looked)
 }
 
-fn keep<V: View>(draft: &mut Draft<'_, V>, run_id: Text, cancellation: CancellationRow) {
+fn store_progress<V: View>(draft: &mut Draft<'_, V>, run_id: Text, cancellation: CancellationRow) {
     match cancellation.frames.is_empty() {
         true => draft.remove(RowId::Cancellation(run_id)),
         false => draft.put(Row::Cancellation(run_id, Box::new(cancellation))),
     }
 }
 
-/// Cancels below the runs of the frames, also below runs that are over: what
-/// those started may still go on.
-fn go_on<V: View>(
+/// Cancels the descendants of the runs on the stack. Runs that are over are
+/// descended into as well, because their children may still go on.
+fn cancel_below<V: View>(
     draft: &mut Draft<'_, V>,
     cancellation: &mut CancellationRow,
     looks: usize,
@@ -88,7 +90,7 @@ fn go_on<V: View>(
             }
         }
         if draft.is_stepwise() {
-            // Depth first keeps the frames few.
+            // Depth first keeps the stack small, which is stored with the row.
             below.into_iter().rev().for_each(|frame| cancellation.frames.push_front(frame));
         } else {
             cancellation.frames.extend(below);

@@ -1,13 +1,17 @@
-//! Checkpoints: a step's output is stored, the run is running, and the claim
-//! lives on.
+//! Checkpoints: a step's output is stored, the run becomes `running`, and its
+//! claim is renewed.
 
-use super::{claimant, heartbeat, no_such_run};
+use super::claimant;
+use super::outcome::no_such_run;
 use crate::machine::command::Checkpoint;
 use crate::machine::describe;
-use crate::machine::draft::{Draft, run_subject};
+use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::{Checkpointed, Reply};
-use crate::machine::row::{Row, RowId, RunRow, Status, StepRow};
+use crate::machine::row::{Row, RunRow, StepRow};
+use crate::machine::row_id::RowId;
+use crate::machine::status::Status;
+use crate::machine::subject::run_subject;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
@@ -36,7 +40,7 @@ pub fn checkpoint<V: View>(
         status: Status::Running,
         last_step: run.last_step.max(command.step),
         ready_at: None,
-        claim: heartbeat::prolonged(&run, draft.now()),
+        claim: run.claim.as_ref().map(|claim| claim.renewed(draft.now())),
         ..run
     });
     Ok(checkpointed(&run, command.step, None))

@@ -1,27 +1,31 @@
-//! Claims: which agent works on a run, until when. Exactly one of many wins;
-//! whoever is silent for the claim's time may be replaced, under a higher token.
+//! Claims: which agent works on a run, and until when. Exactly one of several
+//! agents wins. An agent that lets its claim lapse may be replaced, under a higher
+//! token.
 
 use crate::machine::command::{Claim, ClaimNext};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
+use crate::machine::query::Candidate;
 use crate::machine::reply::{Claimed, Reply};
-use crate::machine::row::{ClaimRow, RunRow, Status};
+use crate::machine::row::{ClaimRow, RunRow};
+use crate::machine::status::Status;
 use crate::machine::value::{ClusterMs, Revision, Text};
-use crate::machine::view::{Candidate, ClaimFilter, View};
+use crate::machine::view::View;
 
 pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, V::Error> {
     let Some(run) = draft.run(&claim.run_id)? else {
         let reason = describe::no_such_run(&claim.run_id);
         return Ok(refused(Some(claim.run_id.clone()), reason, None));
     };
-    let held = run.claim.as_ref().filter(|held| !run.is_over() && held.lives_at(draft.now()));
-    if let Some(held) = held
+    let live = run.claim.as_ref().filter(|claim| !run.is_over() && claim.lives_at(draft.now()));
+    if let Some(live) = live
         && run.agent_id.as_ref() == Some(&claim.agent_id)
     {
-        let token = held.token;
-        return Ok(prolong(draft, &run, &claim.agent_id, token, claim.claim_ttl_ms));
+        let token = live.token;
+        return Ok(renew(draft, &run, &claim.agent_id, token, claim.claim_ttl_ms));
     }
     if run.is_claimable(draft.now()) {
         return Ok(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms));
@@ -43,7 +47,7 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
             let limit = if stepwise { lookup::DUE_MAX } else { usize::MAX };
             lookup::due_runs(draft, &filter, draft.now(), limit)?
         }
-        // Those that were due have been promoted by the attempt before.
+        // The attempt before this one has promoted the runs that were due.
         Some(_) => Vec::new(),
     };
     let mut after = claim.after;
@@ -53,7 +57,7 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
             candidate => break candidate,
         }
     };
-    // What this claim has looked at no other one has to look at again.
+    // Promoting them spares every later claim looking at them again.
     for run in due.into_iter().filter(|_| stepwise) {
         draft.promote(run);
     }
@@ -67,9 +71,9 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
     })
 }
 
-/// Gives the run to the agent, whoever had it before.
+/// Gives the run to the agent, whoever held it before.
 fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_ms: u64) -> Reply {
-    // The token is the revision of the grant, so it rises with each.
+    // The token is the revision of the grant, so it rises with each grant.
     let token = draft.revision().next();
     let after = RunRow {
         status: Status::Claimed,
@@ -82,8 +86,9 @@ fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_m
     granted(draft.move_run(Action::WorkflowClaim, run, after, Some(agent_id)))
 }
 
-/// The holder asked again, perhaps since it never saw the answer.
-fn prolong<V: View>(
+/// Renews the claim of a holder that claims again, perhaps because it never saw
+/// the reply.
+fn renew<V: View>(
     draft: &mut Draft<'_, V>,
     run: &RunRow,
     agent_id: &Text,
@@ -92,7 +97,8 @@ fn prolong<V: View>(
 ) -> Reply {
     let claim = Some(ClaimRow { token, ttl_ms, expires_at: draft.now().plus(ttl_ms) });
     let after = RunRow { claim, ..run.clone() };
-    // Not a grant: only those are `workflow_claim`, and their ids are tokens.
+    // This is no grant: the ids of `workflow_claim` events are tokens, and the
+    // token stays.
     granted(draft.move_run(Action::WorkflowHeartbeat, run, after, Some(agent_id)))
 }
 

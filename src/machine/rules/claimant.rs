@@ -1,24 +1,25 @@
-//! The guard of a run: who may move it on. Shared by all that a claimant does.
+//! Claimants: who may change a run. Every command of a claimant checks this.
 
 use crate::machine::command::Claimant;
 use crate::machine::describe;
 use crate::machine::row::RunRow;
 use crate::machine::value::Text;
 
-/// Why `claimant` may not act on `run`, if so.
+/// The reason why `claimant` may not change `run`, if there is one.
 ///
-/// A claim that has lapsed still counts here: until another agent takes over,
-/// its holder may go on. Where neither agent nor token is given anyone may
-/// act, as in the reference.
+/// A claim that has lapsed still counts: until another agent takes over, its
+/// holder may go on. Where neither agent nor token is given anyone may act, as
+/// with the Python reference.
 pub fn objection(run: &RunRow, claimant: &Claimant) -> Option<Text> {
     if run.is_over() {
         return Some(describe::taken(run));
     }
-    stranger(run, claimant)
+    mismatch(run, claimant)
 }
 
-/// Why `claimant` is not the one who holds `run` or ended it, if so.
-pub fn stranger(run: &RunRow, claimant: &Claimant) -> Option<Text> {
+/// The reason why `claimant` is not the one who holds or has ended `run`, if
+/// there is one.
+pub fn mismatch(run: &RunRow, claimant: &Claimant) -> Option<Text> {
     let current = run.claim.as_ref().map(|claim| claim.token);
     if let Some(token) = claimant.claim_token
         && current != Some(token)

@@ -1,18 +1,23 @@
-//! Creating runs. Their ids are made from the command's `chance`.
+//! Creating runs. Their ids follow from the command's random number, so that every
+//! replica gives a run the same id.
 
-use super::{no_such_run, refuse};
+use super::outcome::{no_such_run, refuse};
 use crate::machine::command::Create;
 use crate::machine::describe;
-use crate::machine::draft::{Draft, run_subject};
+use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::lookup::{DEPTH_MAX, Trees};
+use crate::machine::lookup::{CancelledTrees, DEPTH_MAX};
+use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{RowId, RunRow, Status};
+use crate::machine::row::RunRow;
+use crate::machine::row_id::RowId;
+use crate::machine::status::Status;
+use crate::machine::subject::run_subject;
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
-/// Ids to try before giving up. With a million runs one try in 300 million
-/// meets an id in use, so that three in a row never do.
+/// The ids to try before giving up. With a million runs one id in 300 million is
+/// in use, so three in a row never are.
 const ID_TRIES: usize = 3;
 
 pub fn create<V: View>(
@@ -34,10 +39,10 @@ pub fn create<V: View>(
     Ok(Reply::Created { run_id, name: command.name.clone() })
 }
 
-/// The ids that a run made with this `chance` may get, in order of preference:
-/// `wf-` and 12 hexadecimal digits.
+/// The ids that a run created with this random number may get, in order of
+/// preference: `wf-` and 12 hexadecimal digits.
 pub fn run_ids(random: u64) -> Vec<Text> {
-    let draws = std::iter::successors(Some(random), |draw| Some(mix(*draw)));
+    let draws = std::iter::successors(Some(random), |draw| Some(splitmix64(*draw)));
     draws.take(ID_TRIES).map(|draw| format!("wf-{:012x}", draw & 0xffff_ffff_ffff).into()).collect()
 }
 
@@ -46,9 +51,9 @@ fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<R
     let Some(parent) = draft.run(parent_run_id)? else {
         return Ok(Some(no_such_run(parent_run_id)));
     };
-    // Or a cancel would miss a child that was under way.
-    let cancelled =
-        parent.status == Status::Cancelled || Trees::of(draft)?.is_below_cancelled(&parent)?;
+    // The sweep may have passed the parent already and would miss the child.
+    let cancelled = parent.status == Status::Cancelled
+        || CancelledTrees::of(draft)?.is_below_cancelled(&parent)?;
     let why = if cancelled {
         "is cancelled".to_owned()
     } else if draft.is_stepwise() && parent.depth >= DEPTH_MAX {
@@ -60,7 +65,7 @@ fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<R
     Ok(Some(refuse(RefusalCode::InvalidArgument, message)))
 }
 
-/// How many runs are above a child of this one. The first rules did not count.
+/// The number of ancestors of the new run. The first rules did not count them.
 fn depth<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<u32, V::Error> {
     let parent = command.parent_run_id.as_ref().filter(|_| draft.is_stepwise());
     let parent = parent.map(|run_id| draft.run(run_id)).transpose()?.flatten();
@@ -100,14 +105,6 @@ fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> Run
         promoted: false,
         depth: 0,
     }
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

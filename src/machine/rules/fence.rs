@@ -1,5 +1,5 @@
-//! Fences: a write that is to happen only while a lease is held. Checked with
-//! the write, so that a holder that was long away cannot undo what its
+//! Fences: conditions that a lease is held. They are checked together with the
+//! write, so that a holder that was away for long cannot overwrite what its
 //! successor did (Kleppmann, "How to do distributed locking", 2016).
 
 use crate::machine::command::Fence;
@@ -7,7 +7,7 @@ use crate::machine::draft::Draft;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
-/// Why the fence forbids the write, if it does.
+/// The reason why the fence forbids the write, if it does.
 pub fn objection<V: View>(
     draft: &Draft<'_, V>,
     fence: Option<&Fence>,

@@ -1,27 +1,28 @@
-//! Endings by whoever works on a run: it is done, has failed, or goes back for
-//! another attempt.
+//! How an agent ends its work on a run: the run is done, has failed, or goes back
+//! for another attempt.
 
-use super::heartbeat::moved;
-use super::{claimant, no_such_run};
+use super::claimant;
+use super::outcome::{moved, no_such_run};
 use crate::machine::command::{Complete, Fail};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::Reply;
-use crate::machine::row::{RunRow, Status};
+use crate::machine::row::RunRow;
+use crate::machine::status::Status;
 use crate::machine::view::View;
 
 /// The pause after a first failed attempt; it doubles with each further one.
 const BACKOFF_MS: u64 = 1_000;
 
-/// The longest pause. Longer ones would look like a run that is stuck.
+/// The longest pause. With a longer one a run would look stuck.
 const BACKOFF_MS_MAX: u64 = 300_000;
 
 pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result<Reply, V::Error> {
     let Some(run) = draft.run(&command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
-    // Asked again: the agent may not have seen the answer.
-    if run.status == Status::Done && claimant::stranger(&run, &command.claimant).is_none() {
+    // The agent may ask again because it has not seen the reply.
+    if run.status == Status::Done && claimant::mismatch(&run, &command.claimant).is_none() {
         return Ok(moved(&run, None));
     }
     if let Some(reason) = claimant::objection(&run, &command.claimant) {
@@ -46,8 +47,8 @@ pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, 
     if let Some(reason) = claimant::objection(&run, &command.claimant) {
         return Ok(moved(&run, Some(reason)));
     }
-    // Work that nobody claimed was an attempt too, or such a run could fail
-    // for ever.
+    // Work that nobody claimed counts as an attempt too. Otherwise such a run
+    // could fail and be retried for ever.
     let unclaimed = u32::from(run.claim.is_none());
     let failed = RunRow {
         attempts: run.attempts.saturating_add(unclaimed),
@@ -66,7 +67,7 @@ pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, 
     Ok(moved(&after, None))
 }
 
-/// How long a run waits after its `attempts`th failure.
+/// How long a run waits after the failure of its attempt number `attempts`.
 fn backoff_ms(attempts: u32) -> u64 {
     let doublings = attempts.saturating_sub(1);
     let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);

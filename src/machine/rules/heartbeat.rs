@@ -1,22 +1,25 @@
-//! Signs of life of a claim's holder, and giving the run back.
+//! Heartbeats, by which the holder of a claim shows that it is alive, and giving
+//! the run back.
 
-use super::{claimant, no_such_run};
-use crate::machine::command::{Claimant, Held};
+use super::claimant;
+use super::outcome::{moved, no_such_run};
+use crate::machine::command::{Claimant, HeldClaim};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::reply::{Moved, Reply};
-use crate::machine::row::{ClaimRow, RunRow, Status};
-use crate::machine::value::{ClusterMs, Text};
+use crate::machine::reply::Reply;
+use crate::machine::row::RunRow;
+use crate::machine::status::Status;
+use crate::machine::value::ClusterMs;
 use crate::machine::view::View;
 
-pub fn heartbeat<V: View>(draft: &mut Draft<'_, V>, held: &Held) -> Result<Reply, V::Error> {
+pub fn heartbeat<V: View>(draft: &mut Draft<'_, V>, held: &HeldClaim) -> Result<Reply, V::Error> {
     move_held(draft, held, Action::WorkflowHeartbeat, |run, now| RunRow {
-        claim: prolonged(run, now),
+        claim: run.claim.as_ref().map(|claim| claim.renewed(now)),
         ..run.clone()
     })
 }
 
-pub fn release<V: View>(draft: &mut Draft<'_, V>, held: &Held) -> Result<Reply, V::Error> {
+pub fn release<V: View>(draft: &mut Draft<'_, V>, held: &HeldClaim) -> Result<Reply, V::Error> {
     move_held(draft, held, Action::WorkflowRelease, |run, _| RunRow {
         status: Status::Created,
         ready_at: None,
@@ -26,26 +29,10 @@ pub fn release<V: View>(draft: &mut Draft<'_, V>, held: &Held) -> Result<Reply, 
     })
 }
 
-/// The run's claim after a sign of life at `now`.
-pub fn prolonged(run: &RunRow, now: ClusterMs) -> Option<ClaimRow> {
-    run.claim.as_ref().map(|claim| ClaimRow { expires_at: now.plus(claim.ttl_ms), ..claim.clone() })
-}
-
-/// The answer to a move that was made or, with a reason, was not.
-pub fn moved(run: &RunRow, reason: Option<Text>) -> Reply {
-    let claim = run.claim.as_ref().filter(|_| !run.is_over() && reason.is_none());
-    Reply::Moved(Moved {
-        ok: reason.is_none(),
-        run_id: run.run_id.clone(),
-        status: run.status,
-        reason,
-        claim_expires_at: claim.map(|claim| claim.expires_at),
-    })
-}
-
+/// Changes a run on behalf of the agent that holds the claim.
 fn move_held<V: View>(
     draft: &mut Draft<'_, V>,
-    held: &Held,
+    held: &HeldClaim,
     action: Action,
     change: impl FnOnce(&RunRow, ClusterMs) -> RunRow,
 ) -> Result<Reply, V::Error> {

@@ -1,4 +1,4 @@
-//! Keys: set and delete, on conditions.
+//! Keys: setting and deleting them, on conditions.
 
 use super::fence;
 use crate::machine::command::{Delete, Fence, Set};
@@ -6,7 +6,8 @@ use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::{Reply, Written};
-use crate::machine::row::{KeyRow, Row, RowId};
+use crate::machine::row::{KeyRow, Row};
+use crate::machine::row_id::RowId;
 use crate::machine::value::{Json, Revision, Text};
 use crate::machine::view::View;
 
@@ -35,7 +36,7 @@ pub fn delete<V: View>(draft: &mut Draft<'_, V>, delete: &Delete) -> Result<Repl
     Ok(Reply::Deleted(Written { ok: true, revision, reason: None }))
 }
 
-/// Writes a key whatever it was before.
+/// Writes a key, whatever its value was.
 pub fn write<V: View>(
     draft: &mut Draft<'_, V>,
     key: &Text,
@@ -54,20 +55,18 @@ pub fn write<V: View>(
     revision
 }
 
-/// Removes a key that is there.
+/// Removes a key that exists.
 pub fn remove<V: View>(
     draft: &mut Draft<'_, V>,
     key: &Text,
     current: KeyRow,
     agent_id: Option<&Text>,
 ) -> Revision {
-    let previous = Some(current.value);
-    let revision = draft.record(Action::StateDelete, key.clone(), None, previous, agent_id);
-    draft.remove(RowId::Key(key.clone()));
-    revision
+    let id = RowId::Key(key.clone());
+    draft.remove_recorded(Action::StateDelete, id, key.clone(), Some(current.value), agent_id)
 }
 
-/// The revision by which conditions know a key: zero where it is absent.
+/// The revision that conditions compare with: zero where the key does not exist.
 pub fn revision_of(current: Option<&KeyRow>) -> Revision {
     current.map_or(Revision::ZERO, |row| row.revision)
 }

@@ -1,12 +1,14 @@
-//! Leases: who holds a resource, until when. The revision of a grant is its
-//! fencing token. Waking those who wait is the service's.
+//! Leases: who holds a resource, and until when. The revision of a grant is its
+//! fencing token. Waking those who wait is the service's job.
 
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::describe;
-use crate::machine::draft::{Draft, lease_subject};
+use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::{Acquired, Renewed, Reply};
-use crate::machine::row::{LeaseRow, Row, RowId};
+use crate::machine::row::{LeaseRow, Row};
+use crate::machine::row_id::RowId;
+use crate::machine::subject::lease_subject;
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
@@ -14,22 +16,25 @@ pub fn acquire<V: View>(draft: &mut Draft<'_, V>, command: &Acquire) -> Result<R
     let Acquire { resource_id, holder_id, ttl_ms } = command;
     Ok(match draft.lease(resource_id)? {
         None => {
-            // Whoever decides by the first rules does not know of the word.
+            // Nodes that decide by the first rules do not know this field.
             let granted = draft.is_stepwise();
             acquired(resource_id, grant(draft, resource_id, holder_id, *ttl_ms), granted)
         }
-        // The holder may not have seen the answer, so it keeps its token.
+        // The holder may have missed the reply to its first call, so it keeps its
+        // token.
         Some(lease) if lease.holder_id == *holder_id => {
-            acquired(resource_id, prolong(draft, resource_id, &lease, *ttl_ms), false)
+            acquired(resource_id, extend(draft, resource_id, &lease, *ttl_ms), false)
         }
-        Some(lease) => Reply::Acquired(Acquired::held(resource_id, &lease)),
+        Some(lease) => {
+            Reply::Acquired(Acquired::held(resource_id, &lease.holder_id, lease.expires_at))
+        }
     })
 }
 
 pub fn renew<V: View>(draft: &mut Draft<'_, V>, command: &Renew) -> Result<Reply, V::Error> {
     let Renew { resource_id, holder_id, ttl_ms, fencing_token } = command;
     let renewed = held(draft, resource_id, holder_id, *fencing_token)?
-        .map(|lease| prolong(draft, resource_id, &lease, *ttl_ms));
+        .map(|lease| extend(draft, resource_id, &lease, *ttl_ms));
     Ok(Reply::Renewed(Renewed {
         renewed: renewed.is_some(),
         resource_id: resource_id.clone(),
@@ -45,15 +50,15 @@ pub fn release<V: View>(
     let ReleaseLease { resource_id, holder_id, fencing_token } = command;
     let held = held(draft, resource_id, holder_id, *fencing_token)?;
     if let Some(lease) = &held {
-        let previous = Some(describe::lease(lease));
-        let subject = lease_subject(resource_id);
-        draft.record(Action::LeaseRelease, subject, None, previous, Some(holder_id));
-        draft.remove(RowId::Lease(resource_id.clone()));
+        let (subject, previous) = (lease_subject(resource_id), Some(describe::lease(lease)));
+        let id = RowId::Lease(resource_id.clone());
+        draft.remove_recorded(Action::LeaseRelease, id, subject, previous, Some(holder_id));
     }
     Ok(Reply::LeaseReleased { released: held.is_some(), resource_id: resource_id.clone() })
 }
 
-/// The lease, if this holder has it now, with this token where one is given.
+/// The lease, if this holder has it now and its token is `token`, where one is
+/// given.
 fn held<V: View>(
     draft: &Draft<'_, V>,
     resource_id: &Text,
@@ -81,7 +86,7 @@ fn grant<V: View>(
     lease
 }
 
-fn prolong<V: View>(
+fn extend<V: View>(
     draft: &mut Draft<'_, V>,
     resource_id: &Text,
     before: &LeaseRow,

@@ -1,5 +1,5 @@
-//! Reset: everything is gone but what makes tokens rise and requests repeat
-//! safely: revisions, clocks and remembered answers.
+//! Reset: removes everything except what keeps tokens rising and makes repeated
+//! requests safe: the revision, the clocks and the remembered answers.
 
 use crate::machine::describe;
 use crate::machine::draft::Draft;
@@ -11,7 +11,8 @@ use crate::machine::view::View;
 pub fn reset<V: View>(draft: &mut Draft<'_, V>) -> Result<Reply, V::Error> {
     let looks = if draft.is_stepwise() { lookup::UNCOUNTED_MAX } else { usize::MAX };
     let counts = lookup::counts(draft, draft.now(), looks)?;
-    // As the reference counts: rows of every kind and what it had logged.
+    // The Python reference counts the rows of every kind and the sets that it has
+    // logged.
     let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;
     let cleared = rows + draft.meta()?.sets;
     let new = Some(describe::reset(cleared));

@@ -1,12 +1,14 @@
-//! Sessions: the context that an agent keeps from one run of itself to the
-//! next. They have no deadline.
+//! Sessions: the context that an agent keeps across its restarts. They do not
+//! expire.
 
 use super::fence;
 use crate::machine::command::{DeleteSession, SaveSession};
-use crate::machine::draft::{Draft, session_subject};
+use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::Reply;
-use crate::machine::row::{Row, RowId, SessionRow};
+use crate::machine::row::{Row, SessionRow};
+use crate::machine::row_id::RowId;
+use crate::machine::subject::session_subject;
 use crate::machine::value::Revision;
 use crate::machine::view::View;
 
@@ -38,9 +40,9 @@ pub fn delete<V: View>(
     let current = draft.session(session_id)?;
     let ok = current.is_some();
     if let Some(row) = current {
-        let (subject, previous) = (session_subject(session_id), Some(row.context));
-        draft.record(Action::SessionDelete, subject, None, previous, agent_id.as_ref());
-        draft.remove(RowId::Session(session_id.clone()));
+        let (id, subject) = (RowId::Session(session_id.clone()), session_subject(session_id));
+        let (previous, agent_id) = (Some(row.context), agent_id.as_ref());
+        draft.remove_recorded(Action::SessionDelete, id, subject, previous, agent_id);
     }
     Ok(Reply::SessionDeleted { ok, session_id: session_id.clone() })
 }

@@ -1,23 +1,25 @@
-//! The sweep: carries on what time calls for and what commands have left, a
-//! bounded piece at a time: removes what nobody can see any more, lists runs
-//! whose time has come among those that can be claimed at once, and cancels below
-//! cancelled runs. Nobody sees a difference but that look-ups stay short.
+//! The sweep: does what the passing of time calls for and what commands have left
+//! to do, a bounded amount at a time. It removes expired rows, promotes runs whose
+//! time has come, and cancels the descendants of cancelled runs. Nobody can see
+//! the difference, except that look-ups stay short.
 
 use super::cancel;
 use crate::machine::describe;
-use crate::machine::draft::{Draft, lease_subject};
+use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
 use crate::machine::reply::Reply;
-use crate::machine::row::{Row, RowId};
+use crate::machine::row_id::RowId;
+use crate::machine::subject::lease_subject;
 use crate::machine::value::Text;
-use crate::machine::view::{ClaimFilter, View};
+use crate::machine::view::View;
 
-/// Most rows that one sweep changes, whatever it asks for: a replica applies
-/// that many in a few milliseconds.
+/// The most rows that one sweep changes, whatever limit it asks for. A replica
+/// applies that many in a few milliseconds.
 const SWEEP_MAX: u32 = 1_000;
 
-/// The same by the first rules.
+/// The most rows that a sweep changes by the first rules.
 const SWEEP_WHOLE_MAX: u32 = 10_000;
 
 pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::Error> {
@@ -32,7 +34,8 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
             RowId::Key(key) => expire_key(draft, key)?,
             RowId::Lease(resource_id) => expire_lease(draft, resource_id)?,
             RowId::Origin(session) => {
-                // Also where the node that proposed the sweep begins it anew.
+                // The node that proposed this very sweep may begin the session
+                // anew, and must not find its old answers.
                 draft.drop_answers_below(session, u64::MAX);
                 draft.remove(RowId::Origin(session));
             }
@@ -58,18 +61,13 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
 
 fn expire_key<V: View>(draft: &mut Draft<'_, V>, key: Text) -> Result<(), V::Error> {
     let previous = lookup::key(draft, &key)?.map(|row| row.value);
-    draft.record(Action::StateExpire, key.clone(), None, previous, None);
-    draft.remove(RowId::Key(key));
+    draft.remove_recorded(Action::StateExpire, RowId::Key(key.clone()), key, previous, None);
     Ok(())
 }
 
 fn expire_lease<V: View>(draft: &mut Draft<'_, V>, resource_id: Text) -> Result<(), V::Error> {
-    let lease = draft.row(&RowId::Lease(resource_id.clone()))?;
-    let previous = match lease.as_deref() {
-        Some(Row::Lease(_, lease)) => Some(describe::lease(lease)),
-        Some(_) | None => None,
-    };
-    draft.record(Action::LeaseExpire, lease_subject(&resource_id), None, previous, None);
-    draft.remove(RowId::Lease(resource_id));
+    let previous = lookup::lease(draft, &resource_id)?.map(|lease| describe::lease(&lease));
+    let subject = lease_subject(&resource_id);
+    draft.remove_recorded(Action::LeaseExpire, RowId::Lease(resource_id), subject, previous, None);
     Ok(())
 }

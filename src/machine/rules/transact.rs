@@ -1,5 +1,6 @@
-//! Transactions over keys: comparisons, then one of two lists of operations,
-//! all or nothing, each reading what those before it wrote.
+//! Transactions over keys: comparisons, then one of two lists of operations. All
+//! of a list is carried out or none, and each operation sees the writes of those
+//! before it.
 
 use super::{fence, kv};
 use crate::machine::command::{Compare, Condition, Operation, Transact};

@@ -14,10 +14,11 @@ use super::group::Turn;
 use super::line::WaitingLine;
 use super::local_reads::{RETRY_PAUSE, ask_local, read_events, unexpected_answer};
 use super::wanted::Wanted;
-use crate::machine::draft::run_or_lease;
+use crate::machine::filter::{ChangeFilter, ClaimFilter};
 use crate::machine::query::Answer;
+use crate::machine::query::Candidate;
 use crate::machine::row::LeaseRow;
-use crate::machine::view::{Candidate, ChangeFilter, ClaimFilter};
+use crate::machine::subject::run_or_lease;
 use crate::machine::{Action, ClusterMs, Event, Question, Revision, Text};
 use crate::store::StoreError;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::wanted::Wanted;
 use crate::machine::Text;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::row::RunRow;
-use crate::machine::view::ClaimFilter;
 
 /// One condition of a claim's filter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

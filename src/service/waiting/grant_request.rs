@@ -3,10 +3,11 @@
 use super::wanted::Wanted;
 use crate::error::ServiceError;
 use crate::machine::command::{Acquire, ClaimNext, Rank};
+use crate::machine::filter::ClaimFilter;
 use crate::machine::query::Answer;
+use crate::machine::query::Candidate;
 use crate::machine::reply::{Acquired, Claimed};
 use crate::machine::row::RunRow;
-use crate::machine::view::{Candidate, ClaimFilter};
 use crate::machine::{Command, Question, Reply, Text};
 
 /// What a call asks to be granted.
@@ -73,7 +74,8 @@ impl GrantRequest {
             },
             (GrantRequest::Lease(acquire), Answer::Lease(lease)) => match lease {
                 Some(lease) if lease.holder_id != acquire.holder_id => {
-                    let held = Acquired::held(&acquire.resource_id, &lease);
+                    let held =
+                        Acquired::held(&acquire.resource_id, &lease.holder_id, lease.expires_at);
                     GrantState::Nothing(Reply::Acquired(held))
                 }
                 Some(_) => GrantState::AlreadyHeld,

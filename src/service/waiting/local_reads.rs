@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::machine::filter::ChangeFilter;
+use crate::machine::page::Page;
 use crate::machine::query::Answer;
-use crate::machine::view::{ChangeFilter, Page};
 use crate::machine::{Event, Question, Revision};
 use crate::store::{Consistency, Store, StoreError};
 

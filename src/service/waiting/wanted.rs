@@ -1,7 +1,7 @@
 //! What is waited for. Callers that wait for the same thing form one group.
 
 use crate::machine::Text;
-use crate::machine::view::ClaimFilter;
+use crate::machine::filter::ClaimFilter;
 
 /// What a group of callers waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

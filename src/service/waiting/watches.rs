@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::local_reads::{RETRY_PAUSE, read_events};
-use crate::machine::view::ChangeFilter;
+use crate::machine::filter::ChangeFilter;
 use crate::machine::{Event, Revision, Text};
 use crate::store::{Store, StoreError};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::machine::row::Status;
+use crate::machine::status::Status;
 use crate::machine::{Json, Text};
 
 /// How many characters of foreign text a message shows: enough to find it.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::row::Status;
+use crate::machine::status::Status;
 use crate::machine::{Event, Json, Meta, Row, Text};
 
 /// The reference's version whose data is migrated.

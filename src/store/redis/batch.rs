@@ -3,7 +3,7 @@
 use super::read_set::ReadResult;
 use super::working_set::{Missing, WorkingSet};
 use super::writes::RedisWrites;
-use crate::machine::view::ClaimFilter;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::{Command, Envelope, Meta, Reply, decide};
 use crate::store::request::Request;
 

@@ -9,8 +9,10 @@ use super::error::RedisFault;
 use super::event_entry::{EventProperty, revision_decimal};
 use super::layout::RedisKey;
 use crate::codec::{self, StateRecord};
-use crate::machine::index::{self, LOOKS_MAX, Search};
-use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::index;
+use crate::machine::page::Page;
+use crate::machine::search::{SEEKS_MAX, Search};
 use crate::machine::{ClusterMs, Event, Meta, Revision, Row, RowId, Text};
 
 /// A placeholder for the time of the fetch, which is not known when a search is
@@ -71,7 +73,7 @@ impl Fetch {
             RedisKey::KeptEntry => (RedisKey::Kept, RedisKey::KeptEntry),
             entries => (RedisKey::Row, entries),
         };
-        let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(LOOKS_MAX);
+        let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(SEEKS_MAX);
         self.walk([rows, entries], search, looks, page);
     }
 

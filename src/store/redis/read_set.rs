@@ -11,10 +11,12 @@ use redis::Value;
 use super::error::RedisFault;
 use super::fetch::{Fetch, Fetched, fixed, list, row, unexpected};
 use super::layout::RedisKey;
+use crate::machine::entry::end_of;
 use crate::machine::footprint::{Footprint, footprint, of_question};
-use crate::machine::index::{self, Search, end_of};
+use crate::machine::index;
+use crate::machine::page::{Page, Range};
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
-use crate::machine::view::{Page, Range};
+use crate::machine::search::Search;
 use crate::machine::{ClusterMs, Command, Envelope, Question, Row, RowId};
 
 /// The maximum number of round trips for one question or batch. Walking up from a
@@ -245,7 +247,7 @@ pub fn of_range(range: &Range, page: Page) -> Search {
         Range::Sessions(scan) => RowId::Session(scan.prefix.clone()).to_bytes(),
         Range::Steps(..) => start[..start.len() - STEP_BYTES].to_vec(),
     };
-    let is_behind = range.begins_behind(&range.start());
+    let is_behind = range.begins_after(&range.start());
     let from = if is_behind { successor(&start) } else { start };
     let (prefixes, until) = (vec![Vec::new()], Some(end_of(&beginning)));
     Search { prefixes, rank_bytes: 0, from, until, reverse: false, limit: page.rows }

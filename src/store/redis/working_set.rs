@@ -14,8 +14,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::read_set::{ReadResult, ReadSet, SearchedRange, of_range};
-use crate::machine::index::{self, Entry, Search, Searched};
-use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView, Page, Range};
+use crate::machine::entry::IndexEntry;
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::index;
+use crate::machine::page::{Page, Range};
+use crate::machine::search::{Search, Searched};
+use crate::machine::view::HistoryView;
 use crate::machine::{Change, Decision, Event, Meta, Revision, Row, RowId, View, size};
 
 /// The known part of a state, and what was changed since it was read.
@@ -25,8 +29,8 @@ pub struct WorkingSet<'a> {
     pub meta: Meta,
     /// The rows that were changed. `None` means that the row was removed.
     pub rows: BTreeMap<RowId, Option<Arc<Row>>>,
-    pub listed: BTreeSet<Entry>,
-    pub unlisted: BTreeSet<Entry>,
+    pub listed: BTreeSet<IndexEntry>,
+    pub unlisted: BTreeSet<IndexEntry>,
     pub is_cleared: bool,
     pub events: Vec<Event>,
     missing: RefCell<ReadSet>,
@@ -182,7 +186,7 @@ impl<'a> WorkingSet<'a> {
             let entries = with_prefix(&self.listed, prefix);
             places.extend(entries.map(|entry| entry[prefix.len()..].to_vec()));
         }
-        let has = |entries: &BTreeSet<Entry>, prefix: &[u8], place: &[u8]| {
+        let has = |entries: &BTreeSet<IndexEntry>, prefix: &[u8], place: &[u8]| {
             entries.contains(&[prefix, place].concat()[..])
         };
         let is_listed = |place: &Vec<u8>| {
@@ -224,7 +228,7 @@ impl View for WorkingSet<'_> {
     }
 
     fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, Infallible> {
-        if self.is_cleared || self.rows.keys().any(|id| range.holds(id)) {
+        if self.is_cleared || self.rows.keys().any(|id| range.contains(id)) {
             self.is_unclear.set(true);
             return Ok(Vec::new());
         }
@@ -251,9 +255,9 @@ impl View for WorkingSet<'_> {
 
 /// The entries that begin with `prefix`.
 fn with_prefix<'e>(
-    entries: &'e BTreeSet<Entry>,
+    entries: &'e BTreeSet<IndexEntry>,
     prefix: &'e [u8],
-) -> impl Iterator<Item = &'e Entry> {
+) -> impl Iterator<Item = &'e IndexEntry> {
     let from = entries.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
     from.take_while(move |entry| entry.starts_with(prefix))
 }

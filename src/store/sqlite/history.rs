@@ -6,7 +6,9 @@ use rusqlite::{Result, params_from_iter};
 
 use super::table::{EVENT, bound};
 use super::view::TransactionView;
-use crate::machine::view::{ChangeFilter, HistoryFilter, HistoryView, Page};
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::page::Page;
+use crate::machine::view::HistoryView;
 use crate::machine::{Event, Revision};
 
 impl HistoryView for TransactionView<'_> {

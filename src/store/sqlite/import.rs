@@ -13,7 +13,7 @@ use super::open::open;
 use super::view::TransactionView;
 use super::{batch, reclaim, schema, write};
 use crate::machine::Meta;
-use crate::machine::row::Counts;
+use crate::machine::meta::Counts;
 use crate::store::error::StoreError;
 use crate::store::export::{NotEmpty, Part, StoreImport};
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::schema;
 use super::table::bound;
 use super::view::TransactionView;
-use crate::machine::row::Counts;
+use crate::machine::meta::Counts;
 
 /// A state up to this size is deleted immediately, which takes a few milliseconds.
 /// Renaming the tables takes about as long and makes every process prepare its

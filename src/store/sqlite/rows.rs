@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use crate::codec;
 use crate::machine::command::Rules;
 use crate::machine::event::Event;
+use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    Anchor, CancellationRow, ClaimRow, Counts, KeyRow, LeaseRow, Meta, RequestRow, Row, RunRow,
-    SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, Row, RunRow, SessionRow, StepRow,
 };
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 

@@ -20,7 +20,8 @@ use super::view::TransactionView;
 use super::{Options, SqliteStore, reclaim, schema};
 use crate::machine::command::Rank;
 use crate::machine::index::{self, Index};
-use crate::machine::view::{HistoryView, Page, Range, View};
+use crate::machine::page::{Page, Range};
+use crate::machine::view::{HistoryView, View};
 use crate::machine::{
     Action, Answer, ClusterMs, Command, Decision, Envelope, Question, Reply, Revision, Row, Rules,
     WallMs, decide, lookup,
@@ -131,8 +132,8 @@ fn compare(
     let (filter, runs) = (draw.claim_filter(), draw.run_filter());
     let after = before.map(|created_revision| Rank { priority: 0, created_revision });
     let searches = [
-        index::over(Index::Deadline, now, limit),
-        index::over(Index::Request, now, limit),
+        index::expired(Index::Deadline, now, limit),
+        index::expired(Index::Request, now, limit),
         index::ready(&filter, after, limit),
         index::waiting(&filter, Some(clock), None, limit),
         index::waiting(&filter, None, Some(now), limit),

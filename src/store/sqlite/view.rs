@@ -7,8 +7,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
 use super::table::{self, bound};
-use crate::machine::index::{self, Entry, Search, Searched};
-use crate::machine::view::{Page, Range};
+use crate::machine::entry::IndexEntry;
+use crate::machine::index;
+use crate::machine::page::{Page, Range};
+use crate::machine::search::{Search, Searched};
 use crate::machine::{Meta, Row, RowId, View, size};
 
 /// Selects entries of the state, entries that outlive a reset, and the same two in
@@ -57,8 +59,8 @@ impl View for TransactionView<'_> {
         let found = statement.query_map(params_from_iter(start), table.read)?;
         // The start of a range is the row that it continues after.
         let found = found
-            .skip_while(|row| row.as_ref().is_ok_and(|row| range.begins_behind(&row.id())))
-            .take_while(|row| row.as_ref().map_or(true, |row| range.holds(&row.id())))
+            .skip_while(|row| row.as_ref().is_ok_and(|row| range.begins_after(&row.id())))
+            .take_while(|row| row.as_ref().map_or(true, |row| range.contains(&row.id())))
             .map(|row| row.map(Arc::new));
         page.read(found, |row| size::bytes(row) as usize)
     }
@@ -69,7 +71,7 @@ impl View for TransactionView<'_> {
             let sql = ENTRIES[2 * usize::from(reverse) + kept];
             let mut statement = self.conn.prepare_cached(sql)?;
             let found = statement.query_map(params![start, end, bound(limit as u64)], |row| {
-                Ok(Entry::from(row.get_ref(0)?.as_blob()?))
+                Ok(IndexEntry::from(row.get_ref(0)?.as_blob()?))
             })?;
             found.collect()
         })

@@ -1,6 +1,8 @@
 //! Runs: created, claimed, moved on, given back and completed.
 
-use mcp_state_sidecar::machine::command::{Checkpoint, Claim, Claimant, Complete, Create, Held};
+use mcp_state_sidecar::machine::command::{
+    Checkpoint, Claim, Claimant, Complete, Create, HeldClaim,
+};
 use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use rand::RngExt;
 
@@ -108,7 +110,7 @@ impl Worker {
     }
 
     async fn release_run(&mut self, run: &str, token: u64) {
-        let command = Command::Release(Held {
+        let command = Command::Release(HeldClaim {
             run_id: run.into(),
             agent_id: self.name.as_str().into(),
             claim_token: Revision(token),

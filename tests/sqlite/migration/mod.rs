@@ -7,8 +7,8 @@ mod killed;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 
-use mcp_state_sidecar::machine::row::Status;
-use mcp_state_sidecar::machine::view::{Page, Scan};
+use mcp_state_sidecar::machine::page::{Page, Scan};
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::{Answer, ClusterMs, Question, Revision, WallMs};
 use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore};
 use mcp_state_sidecar::store::{Store, clock};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use mcp_state_sidecar::machine::command::{
     Acquire, Checkpoint, Claim, Claimant, Complete, Create, Delete, Idempotency, SaveSession, Set,
 };
-use mcp_state_sidecar::machine::view::{HistoryFilter, Page};
+use mcp_state_sidecar::machine::filter::HistoryFilter;
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::{
     Answer, Chain, Command, Event, Json, Question, Reply, Revision, Text,
 };

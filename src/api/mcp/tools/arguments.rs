@@ -12,7 +12,7 @@ use super::field::{CONSISTENCY, Field};
 use super::page::{PAGE_BYTES, PAGE_BYTES_ASKED, PAGE_ROWS};
 use crate::limits::{ATTEMPTS_MAX, ArgumentError, TTL_SECONDS_MAX};
 use crate::machine::command::Fence;
-use crate::machine::view::{Page, Scan};
+use crate::machine::page::{Page, Scan};
 use crate::machine::{Json, Revision, Text};
 use crate::nearest::nearest;
 use crate::service::ServiceError;

@@ -9,7 +9,7 @@ use super::json_object::JsonObject;
 use super::run::{run_field, status_field};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
-    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, Held,
+    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, HeldClaim,
 };
 use crate::machine::reply::Claimed;
 use crate::machine::{Command, Reply, Text};
@@ -179,8 +179,8 @@ async fn moved(call: &mut ToolCall<'_>, command: Command) -> Result<JsonObject, 
     }
 }
 
-fn held_claim(call: &mut ToolCall<'_>) -> Result<Held, ServiceError> {
-    Ok(Held {
+fn held_claim(call: &mut ToolCall<'_>) -> Result<HeldClaim, ServiceError> {
+    Ok(HeldClaim {
         run_id: call.args.text("run_id")?,
         agent_id: call.args.text("agent_id")?,
         claim_token: call.args.revision("claim_token")?,

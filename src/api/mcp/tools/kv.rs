@@ -12,10 +12,10 @@ use super::json_object::{JsonObject, push_string};
 use super::page::whole_rows;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
+use crate::machine::filter::ChangeFilter;
 use crate::machine::query::Answer;
 use crate::machine::reply::{OperationResult, Transacted, Written};
 use crate::machine::row::KeyRow;
-use crate::machine::view::ChangeFilter;
 use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 

@@ -1,7 +1,7 @@
 //! How much of a list a tool gives.
 
+use crate::machine::page::Page;
 use crate::machine::query::PAGE_BYTES_MAX;
-use crate::machine::view::Page;
 
 /// What a page holds if an agent does not ask for more: as much as fits into
 /// its context beside its other work. The cursor leads on to the rest.

@@ -8,9 +8,10 @@ use super::json_object::JsonObject;
 use super::page::whole_rows;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::Create;
+use crate::machine::filter::RunFilter;
 use crate::machine::query::Answer;
-use crate::machine::row::{RunRow, Status, StepRow};
-use crate::machine::view::RunFilter;
+use crate::machine::row::{RunRow, StepRow};
+use crate::machine::status::Status;
 use crate::machine::{Command, Json, Question, Reply};
 use crate::service::ServiceError;
 

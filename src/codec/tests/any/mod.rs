@@ -113,8 +113,8 @@ impl Any {
         Claimant { agent_id: self.opt(Any::text), claim_token: self.opt(Any::revision) }
     }
 
-    fn held(&mut self) -> Held {
-        Held { run_id: self.text(), agent_id: self.text(), claim_token: self.revision() }
+    fn held(&mut self) -> HeldClaim {
+        HeldClaim { run_id: self.text(), agent_id: self.text(), claim_token: self.revision() }
     }
 
     fn condition(&mut self) -> Condition {

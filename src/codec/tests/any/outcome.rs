@@ -7,12 +7,14 @@ use crate::codec::StateRecord;
 use crate::machine::Row;
 use crate::machine::command::Rules;
 use crate::machine::event::{Action, Event};
+use crate::machine::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter};
+use crate::machine::meta::*;
+use crate::machine::page::{Page, Scan};
+use crate::machine::query::Candidate;
 use crate::machine::query::{Answer, Question, Resumed};
 use crate::machine::reply::*;
 use crate::machine::row::*;
-use crate::machine::view::{
-    Candidate, ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan,
-};
+use crate::machine::status::*;
 
 impl Any {
     fn written(&mut self) -> Written {

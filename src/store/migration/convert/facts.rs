@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::builder::{StateBuilder, ms};
 use super::run::{RunWithSteps, runs_with_steps};
-use crate::machine::draft::{lease_subject, session_subject};
 use crate::machine::row::{KeyRow, LeaseRow, RunRow, SessionRow};
+use crate::machine::subject::{lease_subject, session_subject};
 use crate::machine::{Action, ClusterMs, Json, Revision, Row, Text, WallMs, describe};
 use crate::store::migration::model::{
     Converted, Reference, ReferenceKey, ReferenceLease, ReferenceSession, ReferenceSet,

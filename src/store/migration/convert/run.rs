@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::builder::{StateBuilder, ms};
 use crate::machine::command::CLAIM_TTL_MS_DEFAULT;
-use crate::machine::draft::run_subject;
-use crate::machine::row::{ClaimRow, RunRow, Status, StepRow};
+use crate::machine::row::{ClaimRow, RunRow, StepRow};
+use crate::machine::status::Status;
+use crate::machine::subject::run_subject;
 use crate::machine::{Action, Json, Revision, Row, WallMs, describe};
 use crate::store::migration::model::{ReferenceRun, ReferenceStep};
 

@@ -5,7 +5,7 @@ use serde_json::Value as Recorded;
 
 use super::items::*;
 use crate::machine::ClusterMs;
-use crate::machine::row::Status;
+use crate::machine::status::Status;
 use crate::store::migration::convert;
 
 const NOW: ClusterMs = ClusterMs(1_795_356_500_000);

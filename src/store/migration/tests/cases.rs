@@ -2,7 +2,8 @@
 
 use super::examples::{NOW, key, run, set, step};
 use super::properties::converted;
-use crate::machine::row::{RunRow, Status};
+use crate::machine::row::RunRow;
+use crate::machine::status::Status;
 use crate::machine::{ClusterMs, Event, Json, Revision, WallMs};
 use crate::store::migration::{Reference, ReferenceRun};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::row::Status;
+use crate::machine::status::Status;
 use crate::machine::{ClusterMs, Json};
 use crate::store::migration::{ReferenceKey, ReferenceRun, ReferenceSet, ReferenceStep};
 

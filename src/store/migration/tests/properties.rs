@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::examples::NOW;
-use crate::machine::draft::{lease_subject, run_subject, session_subject};
 use crate::machine::invariant::{self, Rows};
-use crate::machine::row::Status;
+use crate::machine::status::Status;
+use crate::machine::subject::{lease_subject, run_subject, session_subject};
 use crate::machine::{Action, Chain, Event, Revision, Text, WallMs};
 use crate::store::migration::{Converted, Reference, convert};
 use crate::store::tables::Tables;

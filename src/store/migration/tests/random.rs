@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::examples::{run, step};
 use super::properties::converted;
-use crate::machine::row::Status;
+use crate::machine::status::Status;
 use crate::machine::{Json, Text};
 use crate::store::migration::{
     Reference, ReferenceKey, ReferenceLease, ReferenceRun, ReferenceSession, ReferenceSet,

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::command::{Acquire, ClaimNext};
+use crate::machine::filter::ClaimFilter;
+use crate::machine::query::Candidate;
 use crate::machine::reply::{Acquired, Claimed};
-use crate::machine::view::{Candidate, ClaimFilter, View};
+use crate::machine::view::View;
 use crate::machine::{ClusterMs, Command, Reply, Row, RowId, index, lookup};
 use crate::store::tables::Tables;
 
@@ -83,7 +85,7 @@ impl Prechecks {
                 match lease.holder_id == acquire.holder_id {
                     true => Ok(None),
                     false => {
-                        let held = Acquired::held(resource_id, lease);
+                        let held = Acquired::held(resource_id, &lease.holder_id, lease.expires_at);
                         Err(Box::new(Reply::Acquired(held)))
                     }
                 }
@@ -125,7 +127,7 @@ mod tests {
     use crate::machine::command::Create;
     use crate::machine::command::Envelope;
     use crate::machine::decide;
-    use crate::machine::index::LOOKS_MAX;
+    use crate::machine::search::SEEKS_MAX;
     use crate::machine::{Rules, Text, WallMs};
 
     const NOW: ClusterMs = ClusterMs(1_000);
@@ -163,7 +165,7 @@ mod tests {
     fn a_refused_claim_learns_where_the_search_stopped() {
         let mut tables = Tables::default();
         // The two kinds alternate, so that a search by either index has to pass all of them.
-        for n in 0..LOOKS_MAX as u64 {
+        for n in 0..SEEKS_MAX as u64 {
             create(&mut tables, 2 * n, "wanted", "other");
             create(&mut tables, 2 * n + 1, "other", "wanted");
         }

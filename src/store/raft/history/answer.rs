@@ -3,8 +3,9 @@
 
 use super::archive::{Archive, ArchiveError, RevisionSpan};
 use super::source::PeerQuestion;
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::page::Page;
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
-use crate::machine::view::{ChangeFilter, HistoryFilter, Page};
 use crate::machine::{Answer, Event, HistoryView, Meta, Question, Revision};
 use crate::store::window::Window;
 

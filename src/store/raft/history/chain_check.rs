@@ -1,7 +1,7 @@
 //! Checks a history that is read from its anchor upwards: no event is missing, each
 //! follows from the one before, and the last one leads to the state.
 
-use crate::machine::row::Anchor;
+use crate::machine::meta::Anchor;
 use crate::machine::{Chain, Event, Meta, Revision};
 use crate::store::StoreError;
 

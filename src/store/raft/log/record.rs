@@ -15,6 +15,7 @@
 //! all before it, so a missing, doubled or swapped record is noticed.
 
 use super::numbers::RecordNumber;
+use crate::machine::random::{SPLITMIX64_STEP, splitmix64};
 
 /// The bytes of a header.
 pub(super) const HEADER_BYTES: usize = 40;
@@ -199,12 +200,10 @@ impl RecordEncoder {
         self.chain = header.checksum;
     }
 
-    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators).
     fn next_mask(&mut self) -> u64 {
-        self.masks = self.masks.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.masks ^ (self.masks >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let mask = splitmix64(self.masks);
+        self.masks = self.masks.wrapping_add(SPLITMIX64_STEP);
+        mask
     }
 }
 

@@ -16,7 +16,7 @@ use prost::Message;
 
 use super::file::{SnapshotFile, SnapshotWriter};
 use crate::codec::{self, StateRecord};
-use crate::machine::row::Counts;
+use crate::machine::meta::Counts;
 use crate::machine::{self, Row};
 use crate::proto::record;
 use crate::store::raft::consensus::applied::AppliedState;

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition, Create,
-    Delete, DeleteSession, Fail, Fence, Held, Idempotency, Operation, ReleaseLease, Renew,
+    Delete, DeleteSession, Fail, Fence, HeldClaim, Idempotency, Operation, ReleaseLease, Renew,
     SaveSession, Set, Transact,
 };
+use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::row::RunRow;
-use mcp_state_sidecar::machine::view::{ClaimFilter, Page, RunFilter};
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text, lookup};
 use mcp_state_sidecar::store::tables::Tables;
 
@@ -105,19 +106,19 @@ impl<'a> Draw<'a> {
     }
 
     /// Who says to hold the run: often who does.
-    fn held(&mut self, state: &Tables) -> Held {
+    fn held(&mut self, state: &Tables) -> HeldClaim {
         let run = self.run(state);
         let right = self.percent(80);
         let token = run.as_ref().and_then(|run| run.claim.as_ref()).map(|claim| claim.token);
         let holder = run.as_ref().and_then(|run| run.agent_id.clone());
-        Held {
+        HeldClaim {
             run_id: run.map_or_else(|| "wf-none".into(), |run| run.run_id),
             agent_id: holder.filter(|_| right).unwrap_or_else(|| self.agent()),
             claim_token: token.filter(|_| right).unwrap_or(Revision(3)),
         }
     }
 
-    fn claimant(&mut self, held: &Held) -> Claimant {
+    fn claimant(&mut self, held: &HeldClaim) -> Claimant {
         Claimant {
             agent_id: self.percent(70).then(|| held.agent_id.clone()),
             claim_token: self.percent(70).then_some(held.claim_token),

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mcp_state_sidecar::machine::row::Status;
-use mcp_state_sidecar::machine::view::{
-    ChangeFilter, ClaimFilter, HistoryFilter, Page, RunFilter, Scan,
-};
+use mcp_state_sidecar::machine::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter};
+use mcp_state_sidecar::machine::page::{Page, Scan};
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::{Action, Question, Revision, Text};
 use mcp_state_sidecar::store::Consistency;
 use mcp_state_sidecar::store::tables::Tables;

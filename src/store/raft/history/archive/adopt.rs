@@ -4,7 +4,7 @@
 use super::reader::BlockReader;
 use super::worker::{ArchiveWorker, JobFailure};
 use super::{RevisionSpan, StatePosition};
-use crate::machine::row::Anchor;
+use crate::machine::meta::Anchor;
 use crate::machine::{Chain, Revision};
 use crate::store::raft::host::DatabaseFault;
 

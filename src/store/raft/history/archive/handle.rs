@@ -13,8 +13,8 @@ use super::types::{
 };
 use super::worker::{ArchiveSignals, ArchiveWorker};
 use crate::machine::Revision;
-use crate::machine::row::Anchor;
-use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
+use crate::machine::meta::Anchor;
 use crate::store::raft::host::{DatabaseFault, Environment};
 
 /// The archive of one node. Clones share it.

@@ -12,7 +12,7 @@ use super::ranges::RevisionRanges;
 use super::reader::BlockReader;
 use super::{EventRun, RevisionSpan};
 use crate::machine::Event;
-use crate::machine::view::{ChangeFilter, HistoryFilter};
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
 use crate::store::raft::host::DatabaseFault;
 
 /// How many records one turn may read. The thread is shared, and a search for a

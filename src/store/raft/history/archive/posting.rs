@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::format::{seal, span_of, take, unseal};
 use crate::machine::Event;
-use crate::machine::view::HistoryFilter;
+use crate::machine::filter::HistoryFilter;
 use crate::store::raft::host::DatabaseRecord;
 
 const POSTING_TAG: u8 = b'p';

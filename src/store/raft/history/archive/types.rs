@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::machine::row::Anchor;
+use crate::machine::meta::Anchor;
 use crate::machine::value::Json;
 use crate::machine::{Chain, Event, Revision};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 
 use super::error::RecoverError;
-use crate::machine::row::Anchor;
+use crate::machine::meta::Anchor;
 use crate::machine::{Meta, Revision};
 use crate::store::StoreError;
 use crate::store::raft::history::archive::{

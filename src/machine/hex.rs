@@ -1,13 +1,15 @@
 //! Bytes as hexadecimal digits, in the one form that we write: lower case.
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+/// The hexadecimal digits of `bytes`.
+pub fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Nothing where it is anything else than pairs of lower-case digits.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+/// The bytes that `text` spells, unless it holds anything else than pairs of
+/// lower-case digits.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -17,8 +19,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect()
 }
 
-/// As [`decode`], of one length.
-pub(super) fn decode_hash(text: &str) -> Option<[u8; 32]> {
+/// The 32 bytes that `text` spells, as [`decode`] reads them.
+pub fn decode_hash(text: &str) -> Option<[u8; 32]> {
     decode(text)?.try_into().ok()
 }
 

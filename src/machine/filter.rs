@@ -1,0 +1,105 @@
+//! Filters: which runs and which events a caller wants.
+
+use std::collections::BTreeMap;
+
+use super::event::{Action, Event};
+use super::row::RunRow;
+use super::status::Status;
+use super::value::{ClusterMs, Text};
+
+/// Which runs a list holds. All conditions must be met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    pub tags: BTreeMap<Text, Text>,
+    pub status: Option<Status>,
+    /// Only runs that can, or cannot, be claimed now.
+    pub claimable: Option<bool>,
+}
+
+/// Which runs `workflow_claim_next` may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClaimFilter {
+    pub name: Option<Text>,
+    pub tags: BTreeMap<Text, Text>,
+}
+
+/// Which events a history lists. All conditions must be met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    pub subject: Option<Text>,
+    pub action: Option<Action>,
+    pub actor: Option<Text>,
+}
+
+/// Which changes a caller waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeFilter {
+    /// Changes of one key.
+    Key(Text),
+    /// Changes of keys that begin with this text.
+    Prefix(Text),
+    /// Changes of runs and leases that may let a waiting caller claim a run or
+    /// take a lease. Only a node itself asks for them.
+    Grants,
+}
+
+impl RunFilter {
+    /// Whether `run` fits at `now`.
+    pub fn admits(&self, run: &RunRow, now: ClusterMs) -> bool {
+        self.status.is_none_or(|status| run.status == status)
+            && self.claimable.is_none_or(|claimable| run.is_claimable(now) == claimable)
+            && has_tags(run, &self.tags)
+    }
+}
+
+impl ClaimFilter {
+    /// Whether the name and tags of `run` fit; its status is not considered.
+    pub fn admits(&self, run: &RunRow) -> bool {
+        self.name.as_ref().is_none_or(|name| run.name == *name) && has_tags(run, &self.tags)
+    }
+}
+
+impl HistoryFilter {
+    /// Whether `event` fits.
+    pub fn admits(&self, event: &Event) -> bool {
+        self.subject.as_ref().is_none_or(|subject| event.subject == *subject)
+            && self.action.is_none_or(|action| event.action == action)
+            && self.actor.as_ref().is_none_or(|actor| event.actor.as_ref() == Some(actor))
+    }
+}
+
+impl ChangeFilter {
+    /// Whether `event` is one of the changes.
+    pub fn admits(&self, event: &Event) -> bool {
+        self.actions().contains(&event.action)
+            && match self {
+                ChangeFilter::Key(key) => event.subject == *key,
+                ChangeFilter::Prefix(prefix) => event.subject.starts_with(&**prefix),
+                ChangeFilter::Grants => true,
+            }
+    }
+
+    /// The actions that such events can have.
+    pub fn actions(&self) -> &'static [Action] {
+        match self {
+            ChangeFilter::Key(_) | ChangeFilter::Prefix(_) => {
+                &[Action::StateSet, Action::StateDelete, Action::StateExpire]
+            }
+            ChangeFilter::Grants => &[
+                Action::WorkflowCreate,
+                Action::WorkflowClaim,
+                Action::WorkflowRelease,
+                Action::WorkflowRetry,
+                Action::LeaseAcquire,
+                Action::LeaseRenew,
+                Action::LeaseRelease,
+                Action::LeaseExpire,
+                Action::SidecarReset,
+            ],
+        }
+    }
+}
+
+fn has_tags(run: &RunRow, wanted: &BTreeMap<Text, Text>) -> bool {
+    wanted.iter().all(|(name, value)| run.tags.get(name) == Some(value))
+}

@@ -1,0 +1,248 @@
+//! Invariants of every transition from one state to the next.
+
+use super::rows::Rows;
+use super::violation::ensure;
+use crate::machine::change::{Change, Decision};
+use crate::machine::command::Envelope;
+use crate::machine::reply::Reply;
+use crate::machine::row::{LeaseRow, Row, RunRow};
+use crate::machine::row_id::RowId;
+use crate::machine::subject::{lease_subject, run_subject, session_subject};
+use crate::machine::value::{Revision, Text};
+
+type TransitionCheck = fn(&Transition<'_>) -> Result<(), String>;
+
+/// One command and what it did.
+pub struct Transition<'a> {
+    pub before: &'a Rows,
+    pub envelope: &'a Envelope,
+    pub decision: &'a Decision,
+    pub after: &'a Rows,
+}
+
+/// Every invariant of a transition, by name.
+pub const ALL: &[(&str, TransitionCheck)] = &[
+    ("the revision grows by the number of events", revision_counts_events),
+    ("each event is chained to the one before", chain_links),
+    ("clocks never fall", clocks_never_fall),
+    ("a refused command changes nothing", refused_changes_nothing),
+    ("every change of state has its event", changes_have_events),
+    ("what was asked before changes nothing", repeated_changes_nothing),
+    ("runs that are over stay as they are", over_stays_over),
+    ("stored steps are kept", steps_are_kept),
+    ("tokens of one resource only rise", tokens_rise),
+    ("nobody loses what is still theirs", holders_are_safe),
+];
+
+fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
+    let mut revision = transition.before.meta.revision;
+    for event in &transition.decision.events {
+        revision = revision.next();
+        ensure(event.revision == revision, || {
+            format!("event {} where {revision} was due", event.revision)
+        })?;
+    }
+    let after = transition.after.meta.revision;
+    ensure(after == revision, || format!("{after} after events up to {revision}"))
+}
+
+fn chain_links(transition: &Transition<'_>) -> Result<(), String> {
+    let mut chain = transition.before.meta.chain;
+    for event in &transition.decision.events {
+        ensure(event.follows(chain), || format!("{event:?} does not follow {chain}"))?;
+        chain = event.chain;
+    }
+    let after = transition.after.meta.chain;
+    ensure(after == chain, || format!("head {after} after events up to {chain}"))
+}
+
+/// They are those of the command, unless the state is ahead of it.
+fn clocks_never_fall(transition: &Transition<'_>) -> Result<(), String> {
+    let (before, after) = (&transition.before.meta, &transition.after.meta);
+    let clock = before.clock.max(transition.envelope.clock);
+    let wall = before.wall.max(transition.envelope.wall);
+    ensure((after.clock, after.wall) == (clock, wall), || {
+        format!("{:?} {:?} where {clock:?} {wall:?} were due", after.clock, after.wall)
+    })?;
+    let stray = transition.decision.events.iter().find(|event| event.at != wall);
+    ensure(stray.is_none(), || format!("{stray:?} at another time than {wall:?}"))
+}
+
+/// The clocks may advance, and the answer to a node is remembered; nothing else
+/// changes.
+fn refused_changes_nothing(transition: &Transition<'_>) -> Result<(), String> {
+    if !matches!(transition.decision.reply, Reply::Refused(_)) {
+        return Ok(());
+    }
+    unchanged(transition)?;
+    ensure(transition.before.requests == transition.after.requests, || {
+        "a refusal was remembered".into()
+    })
+}
+
+/// A changed row carries the revision of an event about it. Promotions have no
+/// event, because nobody can see them.
+fn changes_have_events(transition: &Transition<'_>) -> Result<(), String> {
+    for change in &transition.decision.changes {
+        let Some((subject, revision)) = about(change) else { continue };
+        if is_promotion(transition, change) {
+            continue;
+        }
+        let mut events = transition.decision.events.iter().filter(|event| event.subject == subject);
+        let found = match revision {
+            Some(revision) => events.any(|event| event.revision == revision),
+            None => events.any(|event| event.new.is_none()),
+        };
+        ensure(found, || format!("{change:?} without its event"))?;
+    }
+    Ok(())
+}
+
+fn repeated_changes_nothing(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(origin) = &transition.envelope.origin else { return Ok(()) };
+    let at = (origin.session, origin.sequence);
+    match transition.before.answers.get(&at) {
+        Some(reply) => {
+            ensure(transition.decision.reply == *reply, || format!("{reply:?} became another"))?;
+            unchanged(transition)
+        }
+        None => {
+            let lowest = transition.before.origins.get(&origin.session).map_or(0, |row| row.lowest);
+            let known = transition.after.answers.get(&at) == Some(&transition.decision.reply);
+            // A sequence below the lowest was answered before and is refused. A
+            // rule that panicked changes nothing, so its reply is not remembered.
+            let dropped = origin.sequence < lowest || transition.decision.changes.is_empty();
+            ensure(known || dropped, || format!("answer {at:?} was not remembered"))
+        }
+    }
+}
+
+fn over_stays_over(transition: &Transition<'_>) -> Result<(), String> {
+    if was_reset(transition) {
+        return Ok(());
+    }
+    transition.before.runs.iter().filter(|(_, run)| run.is_over()).try_for_each(
+        |(run_id, before)| {
+            let after = transition.after.runs.get(run_id);
+            ensure(after == Some(before), || format!("{before:?} became {after:?}"))
+        },
+    )
+}
+
+fn steps_are_kept(transition: &Transition<'_>) -> Result<(), String> {
+    if was_reset(transition) {
+        return Ok(());
+    }
+    transition.before.steps.keys().try_for_each(|at| {
+        ensure(transition.after.steps.contains_key(at), || format!("step {at:?} is gone"))
+    })
+}
+
+/// A token is either unchanged or newer than every revision before the command.
+/// Since tokens are revisions, those of one resource therefore never fall.
+fn tokens_rise(transition: &Transition<'_>) -> Result<(), String> {
+    let newest = transition.before.meta.revision;
+    let rises = |name: &Text, before: Option<Revision>, after: Revision| {
+        ensure(before == Some(after) || after > newest, || {
+            format!("'{name}': token {before:?}, then {after}, at revision {newest}")
+        })
+    };
+    for (id, lease) in &transition.after.leases {
+        rises(id, transition.before.leases.get(id).map(|lease| lease.token), lease.token)?;
+    }
+    for (id, run) in &transition.after.runs {
+        let Some(after) = claim_token(run) else { continue };
+        rises(id, transition.before.runs.get(id).and_then(claim_token), after)?;
+    }
+    Ok(())
+}
+
+/// A lease or a claim passes to another holder only after it has expired, and
+/// always under a new token.
+fn holders_are_safe(transition: &Transition<'_>) -> Result<(), String> {
+    let now = transition.after.meta.clock;
+    for (id, before) in &transition.before.leases {
+        let Some(after) = transition.after.leases.get(id) else { continue };
+        let safe =
+            same_lease(before, after) || (!before.lives_at(now) && after.token > before.token);
+        ensure(safe, || format!("lease '{id}' at {now:?}: {before:?}, then {after:?}"))?;
+    }
+    for (id, before) in &transition.before.runs {
+        let (Some(claim), Some(after)) = (&before.claim, transition.after.runs.get(id)) else {
+            continue;
+        };
+        let same = before.agent_id == after.agent_id && claim_token(before) == claim_token(after);
+        let given_back = after.claim.is_none();
+        let lapsed = !claim.lives_at(now) && claim_token(after) > claim_token(before);
+        ensure(same || given_back || lapsed, || {
+            format!("run '{id}' at {now:?}: {before:?}, then {after:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
+    before.holder_id == after.holder_id && before.token == after.token
+}
+
+fn claim_token(run: &RunRow) -> Option<Revision> {
+    run.claim.as_ref().map(|claim| claim.token)
+}
+
+fn was_reset(transition: &Transition<'_>) -> bool {
+    transition.decision.changes.contains(&Change::Clear)
+}
+
+/// Nothing has changed, except for clocks and remembered answers.
+fn unchanged(transition: &Transition<'_>) -> Result<(), String> {
+    let state = |rows: &Rows| {
+        let Rows { meta, keys, leases, mut runs, steps, sessions, cancellations, .. } =
+            rows.clone();
+        // A refused claim may have promoted runs.
+        runs.values_mut().for_each(|run| run.promoted = false);
+        let position = (meta.revision, meta.chain, meta.anchor, meta.sets);
+        (position, keys, leases, runs, steps, sessions, cancellations)
+    };
+    ensure(state(transition.before) == state(transition.after), || {
+        format!("{:?} changed the state", transition.envelope.command)
+    })
+}
+
+/// Whether the change only lists a run among those that can be claimed at once.
+fn is_promotion(transition: &Transition<'_>, change: &Change) -> bool {
+    let Change::Put(row) = change else { return false };
+    let Row::Run(run) = &**row else { return false };
+    let before = transition.before.runs.get(&run.run_id);
+    before.is_some_and(|before| RunRow { promoted: run.promoted, ..before.clone() } == **run)
+        && run.promoted
+        && run.is_claimable(transition.after.meta.clock)
+}
+
+/// The subject of a change and the revision of the row that it puts, if rows of
+/// that kind have events.
+fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
+    let named = |id: &RowId| match id {
+        RowId::Key(key) => Some(key.clone()),
+        RowId::Lease(id) => Some(lease_subject(id)),
+        RowId::Run(run_id) | RowId::Step(run_id, _) => Some(run_subject(run_id)),
+        RowId::Session(id) => Some(session_subject(id)),
+        RowId::Cancellation(_) | RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => None,
+    };
+    match change {
+        Change::Put(row) => {
+            let revision = match &**row {
+                Row::Key(_, row) => row.revision,
+                Row::Lease(_, row) => row.revision,
+                Row::Run(row) => row.revision,
+                Row::Step(_, _, row) => row.revision,
+                Row::Session(_, row) => row.revision,
+                Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => {
+                    return None;
+                }
+            };
+            Some((named(&row.id())?, Some(revision)))
+        }
+        Change::Drop(id) => Some((named(id)?, None)),
+        Change::List(_) | Change::Unlist(_) | Change::DropAnswersBelow(..) | Change::Clear => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! What the passing of time calls for: rows to remove, the next deadline, and
+//! counts without the rows that nobody can see any more.
+
+use crate::machine::filter::ClaimFilter;
+use crate::machine::index::{self, Index};
+use crate::machine::meta::Counts;
+use crate::machine::row_id::RowId;
+use crate::machine::value::{ClusterMs, Text};
+use crate::machine::view::View;
+
+/// The most expired rows that counts leave out. Others count until the sweep has
+/// removed them.
+pub const UNCOUNTED_MAX: usize = 1_000;
+
+/// Rows that have expired at `now` or have been remembered for long enough,
+/// earliest first.
+pub fn due_rows<V: View>(view: &V, now: ClusterMs, limit: usize) -> Result<Vec<RowId>, V::Error> {
+    let mut due = Vec::new();
+    for index in [Index::Deadline, Index::Request, Index::Origin] {
+        let search = index::expired(index, now, limit);
+        for place in view.search(&search)?.found {
+            due.extend(index::time_of(&place).zip(search.id(&place)));
+        }
+    }
+    due.sort();
+    due.truncate(limit);
+    Ok(due.into_iter().map(|(_, id)| id).collect())
+}
+
+/// Whether a sweep would have something to do at `now`.
+pub fn is_due<V: View>(view: &V, now: ClusterMs) -> Result<bool, V::Error> {
+    let any = ClaimFilter::default();
+    Ok(view.meta()?.counts.cancellations > 0
+        || !due_rows(view, now, 1)?.is_empty()
+        || !view.search(&index::waiting(&any, None, Some(now), 1))?.found.is_empty())
+}
+
+/// The earliest time after `after` at which the passing of time alone would
+/// change an answer: the deadline of a key, a lease or a claim, or the end of a
+/// run's delay.
+pub fn next_deadline<V: View>(view: &V, after: ClusterMs) -> Result<Option<ClusterMs>, V::Error> {
+    let mut next = None;
+    for search in index::deadlines(after) {
+        let searched = view.search(&search)?;
+        let at = searched.found.first().and_then(|place| index::time_of(place));
+        // A search after the last time of all begins with that time itself.
+        next = next.into_iter().chain(at).filter(|at| *at > after).min();
+    }
+    Ok(next)
+}
+
+/// The idempotency key of the oldest remembered request.
+pub fn oldest_request<V: View>(view: &V) -> Result<Option<Text>, V::Error> {
+    let search = index::remembered(1);
+    let found = view.search(&search)?.found;
+    Ok(found.first().and_then(|place| match search.id(place)? {
+        RowId::Request(key) => Some(key),
+        _ => None,
+    }))
+}
+
+/// The number of rows of each kind at `now`, without the expired ones as far as
+/// `uncounted_max` of them.
+pub fn counts<V: View>(view: &V, now: ClusterMs, uncounted_max: usize) -> Result<Counts, V::Error> {
+    let mut counts = view.meta()?.counts;
+    let search = index::expired(Index::Deadline, now, uncounted_max);
+    for place in view.search(&search)?.found {
+        match search.id(&place) {
+            Some(RowId::Key(_)) => counts.keys -= 1,
+            Some(RowId::Lease(_)) => counts.leases -= 1,
+            _ => {}
+        }
+    }
+    Ok(counts)
+}

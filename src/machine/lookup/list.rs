@@ -1,0 +1,153 @@
+//! Lists: pages of runs, of rows with a name, and of a run's steps. A page that
+//! passes over too many rows ends early and says where the next one begins.
+
+use std::sync::Arc;
+
+use super::cancelled::CancelledTrees;
+use super::claim::due_runs;
+use super::stored::{SKIPPED_MAX, stored_run};
+use crate::machine::filter::{ClaimFilter, RunFilter};
+use crate::machine::index;
+use crate::machine::page::{Page, Range, Scan};
+use crate::machine::row::{Row, RunRow, StepRow};
+use crate::machine::row_id::RowId;
+use crate::machine::size;
+use crate::machine::value::{ClusterMs, Revision, Text};
+use crate::machine::view::View;
+
+/// The most rows that a list reads at once.
+const CHUNK: usize = 100;
+
+/// Rows with the key that orders them, and where the next page begins if there
+/// may be more.
+type Listed<K, T> = (Vec<(K, T)>, Option<K>);
+
+/// One page of runs, newest first, and the revision before which the next page
+/// begins, if there may be more.
+pub fn runs<V: View>(
+    view: &V,
+    filter: &RunFilter,
+    before: Option<Revision>,
+    now: ClusterMs,
+    page: Page,
+) -> Result<(Vec<RunRow>, Option<Revision>), V::Error> {
+    let mut trees = CancelledTrees::of(view)?;
+    let ready = filter.claimable == Some(true);
+    let mut due = if ready { due_for_list(view, filter, before, now)? } else { Vec::new() };
+    let chunk = CHUNK.min(page.rows.saturating_add(1));
+    let (mut listed, mut bytes, mut skipped, mut before) = (Vec::new(), 0, 0, before);
+    loop {
+        let search = index::runs(filter, ready, before, chunk);
+        let searched = view.search(&search)?;
+        let is_last = searched.found.len() < chunk && searched.stopped.is_none();
+        let mut places = searched.found.iter().peekable();
+        loop {
+            let next = places.peek().and_then(|place| index::revision_of(place));
+            let run = match due.pop_if(|due| next.map_or(is_last, |at| due.created_revision > at)) {
+                Some(run) => run,
+                None => match places.next().and_then(|place| search.id(place)) {
+                    Some(RowId::Run(run_id)) => match stored_run(view, &run_id)? {
+                        Some(run) => run,
+                        None => continue,
+                    },
+                    Some(_) | None => break,
+                },
+            };
+            let created_revision = run.created_revision;
+            let run = trees.effective(run)?;
+            if filter.admits(&run, now) {
+                let more = size::run_bytes(&run);
+                let full = listed.len() == page.rows || bytes + more > page.bytes;
+                if full && !listed.is_empty() {
+                    return Ok((listed, before));
+                }
+                bytes += more;
+                listed.push(run);
+            } else {
+                skipped += 1;
+            }
+            before = Some(created_revision);
+        }
+        let stopped = searched.stopped.and_then(|place| index::revision_of(&place));
+        match stopped {
+            Some(stopped) => return Ok((listed, Some(stopped))),
+            None if is_last => return Ok((listed, None)),
+            None if skipped >= SKIPPED_MAX => return Ok((listed, before)),
+            None => {}
+        }
+    }
+}
+
+/// Runs that belong in a list of claimable runs although they are not promoted
+/// yet, newest last. Where there are very many, some are missing until the sweep
+/// has promoted them.
+fn due_for_list<V: View>(
+    view: &V,
+    filter: &RunFilter,
+    before: Option<Revision>,
+    now: ClusterMs,
+) -> Result<Vec<RunRow>, V::Error> {
+    let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
+    let mut due = due_runs(view, &claim, now, SKIPPED_MAX)?;
+    due.retain(|run| before.is_none_or(|before| run.created_revision < before));
+    due.sort_by_key(|run| run.created_revision);
+    Ok(due)
+}
+
+/// One page of rows with a name for which `live` gives a value, in byte order,
+/// and the name after which the next page begins, if there may be more.
+pub fn names<V: View, T>(
+    view: &V,
+    scan: &Scan,
+    range: fn(Scan) -> Range,
+    page: Page,
+    live: impl Fn(&Row) -> Option<(Text, T)>,
+) -> Result<Listed<Text, T>, V::Error> {
+    let (mut listed, mut skipped, mut bytes) = (Vec::new(), 0, 0);
+    let mut scan = scan.clone();
+    loop {
+        let rows = CHUNK.min((page.rows - listed.len()).saturating_add(1));
+        let wanted = Page { rows, bytes: page.bytes.saturating_sub(bytes) };
+        let rows = view.rows(&range(scan.clone()), wanted)?;
+        if rows.is_empty() {
+            return Ok((listed, None));
+        }
+        for row in rows {
+            if let Some(live) = live(&row) {
+                let more = size::bytes(&row) as usize;
+                let full = listed.len() == page.rows || bytes + more > page.bytes;
+                if let Some((last, _)) = listed.last().filter(|_| full) {
+                    let last = last.clone();
+                    return Ok((listed, Some(last)));
+                }
+                bytes += more;
+                listed.push(live);
+            } else {
+                skipped += 1;
+            }
+            scan.after = row.id().name().cloned();
+        }
+        if skipped >= SKIPPED_MAX {
+            return Ok((listed, scan.after));
+        }
+    }
+}
+
+/// One page of a run's steps from the step `from` on, in order, and the step
+/// with which the next page begins, if there are more.
+pub fn steps<V: View>(
+    view: &V,
+    run_id: &Text,
+    from: u64,
+    page: Page,
+) -> Result<Listed<u64, StepRow>, V::Error> {
+    let mut rows = view.rows(&Range::Steps(run_id.clone(), from), page.and_one())?;
+    let step = |row: &Arc<Row>| match &**row {
+        Row::Step(_, step, row) => Some((*step, row.clone())),
+        _ => None,
+    };
+    let last = rows.last().and_then(step);
+    let is_cut = page.cut(&mut rows, |row| size::bytes(row) as usize);
+    let next = last.filter(|_| is_cut).map(|(step, _)| step);
+    Ok((rows.iter().filter_map(step).collect(), next))
+}

@@ -1,0 +1,40 @@
+//! Hands each command to the rule that carries it out.
+
+use super::{
+    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, reset, session, sweep,
+    transact,
+};
+use crate::machine::command::Command;
+use crate::machine::draft::Draft;
+use crate::machine::reply::Reply;
+use crate::machine::view::View;
+
+/// Carries out `command` on `draft`. The caller must discard the draft where the
+/// reply is [`Reply::Refused`], because the rule may have written part of it.
+pub fn carry_out<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &Command,
+    random: u64,
+) -> Result<Reply, V::Error> {
+    match command {
+        Command::Set(set) => kv::set(draft, set),
+        Command::Delete(delete) => kv::delete(draft, delete),
+        Command::Transact(transact) => transact::transact(draft, transact),
+        Command::Create(create) => create::create(draft, create, random),
+        Command::Claim(claim) => claim::claim(draft, claim),
+        Command::ClaimNext(claim) => claim::claim_next(draft, claim),
+        Command::Heartbeat(claim) => heartbeat::heartbeat(draft, claim),
+        Command::Release(claim) => heartbeat::release(draft, claim),
+        Command::Checkpoint(checkpoint) => checkpoint::checkpoint(draft, checkpoint),
+        Command::Complete(complete) => finish::complete(draft, complete),
+        Command::Fail(fail) => finish::fail(draft, fail),
+        Command::Cancel(cancel) => cancel::cancel(draft, cancel),
+        Command::Acquire(acquire) => lease::acquire(draft, acquire),
+        Command::Renew(renew) => lease::renew(draft, renew),
+        Command::ReleaseLease(release) => lease::release(draft, release),
+        Command::SaveSession(save) => session::save(draft, save),
+        Command::DeleteSession(delete) => session::delete(draft, delete),
+        Command::Reset => reset::reset(draft),
+        Command::Sweep { limit } => sweep::sweep(draft, *limit),
+    }
+}

@@ -1,0 +1,26 @@
+//! Replies that several rules give.
+
+use crate::machine::describe;
+use crate::machine::reply::{Moved, Refusal, RefusalCode, Reply};
+use crate::machine::row::RunRow;
+use crate::machine::value::Text;
+
+pub fn refuse(code: RefusalCode, message: impl Into<Text>) -> Reply {
+    Reply::Refused(Refusal { code, message: message.into() })
+}
+
+pub fn no_such_run(run_id: &str) -> Reply {
+    refuse(RefusalCode::NotFound, describe::no_such_run(run_id))
+}
+
+/// The reply to a change of a run that was made or, with a reason, was not.
+pub fn moved(run: &RunRow, reason: Option<Text>) -> Reply {
+    let claim = run.claim.as_ref().filter(|_| !run.is_over() && reason.is_none());
+    Reply::Moved(Moved {
+        ok: reason.is_none(),
+        run_id: run.run_id.clone(),
+        status: run.status,
+        reason,
+        claim_expires_at: claim.map(|claim| claim.expires_at),
+    })
+}
