@@ -19,7 +19,7 @@ use super::output::state_summary;
 use super::progress::Progress;
 use super::runtime::block_on;
 use crate::config::{Backend, Config, ResolvedConfig};
-use crate::export::{ExportCounts, Header, Origin, Reader, encode};
+use crate::export::{ExportCounts, ExportDecoder, ExportHeader, ExportOrigin, encode};
 use crate::proto::sidecar::ExportRequest;
 use crate::server::export_import;
 use crate::server::signals::StopSignals;
@@ -112,7 +112,7 @@ async fn from_node(node: &str, token: &BearerToken) -> Result<ExportBytes, Strin
 
 async fn from_settings(config: &Config) -> Result<ExportBytes, CommandFailure> {
     let export = export_import::begin_export(config, Instant::now() + BEGIN_TIMEOUT).await?;
-    let bytes = encode(export, Origin::here(config.state_backend.as_str()));
+    let bytes = encode(export, ExportOrigin::here(config.state_backend.as_str()));
     Ok(bytes.map(|bytes| bytes.map_err(|error| error.to_string())).boxed())
 }
 
@@ -151,8 +151,8 @@ async fn export(
 async fn write(
     mut stream: ExportBytes,
     sink: &mut ByteSink,
-) -> Result<(Header, ExportCounts), String> {
-    let mut reader = Reader::new();
+) -> Result<(ExportHeader, ExportCounts), String> {
+    let mut reader = ExportDecoder::new();
     let mut parts = Vec::new();
     let progress = Progress::of_number("exporting, events");
     while let Some(bytes) = stream.next().await {
@@ -161,7 +161,7 @@ async fn write(
         parts.clear();
         if let Some(header) = reader.header() {
             progress.set_total(header.meta.revision.0 - header.meta.anchor.revision.0);
-            progress.set(reader.tally().events);
+            progress.set(reader.counts().events);
         }
         sink.write(bytes).await?;
     }

@@ -11,7 +11,7 @@ use super::output::state_summary;
 use super::progress::Progress;
 use super::runtime::block_on;
 use crate::config::Config;
-use crate::export::{ExportCounts, Header, Reader};
+use crate::export::{ExportCounts, ExportDecoder, ExportHeader};
 use crate::server::export_import;
 use crate::store::export::StoreImport;
 
@@ -69,11 +69,11 @@ async fn import(file: PathBuf, target: Option<ImportTarget>) -> Result<ExitCode,
 async fn read(
     file: &Path,
     target: Option<&ImportTarget>,
-) -> Result<(Header, ExportCounts), CommandFailure> {
+) -> Result<(ExportHeader, ExportCounts), CommandFailure> {
     let mut source = ByteSource::open(file).map_err(CommandFailure::run)?;
     let name = source.name.clone();
     let refused = |error| CommandFailure::run(format!("{name}: {error}"));
-    let mut reader = Reader::new();
+    let mut reader = ExportDecoder::new();
     let mut import: Option<Box<dyn StoreImport>> = None;
     let what = if target.is_some() { "importing" } else { "checking" };
     let progress = Progress::of_bytes(what, source.size);

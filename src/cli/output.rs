@@ -1,10 +1,10 @@
 //! What several commands print.
 
-use crate::export::{ExportCounts, Header};
+use crate::export::{ExportCounts, ExportHeader};
 
 /// Describes a state that was exported or imported, in one line.
-pub fn state_summary(header: &Header, counts: &ExportCounts) -> String {
-    let Header { origin, meta } = header;
+pub fn state_summary(header: &ExportHeader, counts: &ExportCounts) -> String {
+    let ExportHeader { origin, meta } = header;
     format!(
         "revision {}, chain {}, from {} {}: {counts}",
         meta.revision, meta.chain, origin.backend, origin.release

@@ -1,6 +1,6 @@
 //! Answers, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::row::*;
 use super::value::*;
 use crate::machine::ClusterMs;

@@ -1,9 +1,8 @@
 //! Commands, to and from `proto/state.proto`.
 
-use super::CodecError;
-use super::value::*;
-use crate::machine::command::*;
-use crate::machine::{Json, Revision};
+use super::error::CodecError;
+use super::value::required;
+use crate::machine::command::Command;
 use crate::proto::state as proto;
 use proto::command::Command as Form;
 
@@ -16,8 +15,8 @@ impl From<&Command> for proto::Command {
             Command::Create(create) => Form::Create(create.into()),
             Command::Claim(claim) => Form::Claim(claim.into()),
             Command::ClaimNext(next) => Form::ClaimNext(next.into()),
-            Command::Heartbeat(held) => Form::Heartbeat(held.into()),
-            Command::Release(held) => Form::Release(held.into()),
+            Command::Heartbeat(claim) => Form::Heartbeat(claim.into()),
+            Command::Release(claim) => Form::Release(claim.into()),
             Command::Checkpoint(checkpoint) => Form::Checkpoint(checkpoint.into()),
             Command::Complete(complete) => Form::Complete(complete.into()),
             Command::Fail(fail) => Form::Fail(fail.into()),
@@ -45,8 +44,8 @@ impl TryFrom<proto::Command> for Command {
             Form::Create(create) => Command::Create(create.try_into()?),
             Form::Claim(claim) => Command::Claim(claim.into()),
             Form::ClaimNext(next) => Command::ClaimNext(next.try_into()?),
-            Form::Heartbeat(held) => Command::Heartbeat(held.into()),
-            Form::Release(held) => Command::Release(held.into()),
+            Form::Heartbeat(claim) => Command::Heartbeat(claim.into()),
+            Form::Release(claim) => Command::Release(claim.into()),
             Form::Checkpoint(checkpoint) => Command::Checkpoint(checkpoint.into()),
             Form::Complete(complete) => Command::Complete(complete.into()),
             Form::Fail(fail) => Command::Fail(fail.into()),
@@ -60,191 +59,4 @@ impl TryFrom<proto::Command> for Command {
             Form::Sweep(proto::Sweep { limit }) => Command::Sweep { limit },
         })
     }
-}
-
-impl From<&Create> for proto::Create {
-    fn from(create: &Create) -> Self {
-        proto::Create {
-            name: text(&create.name),
-            tags: tags(&create.tags),
-            input: json_opt(&create.input),
-            priority: create.priority,
-            delay_ms: create.delay_ms,
-            max_attempts: create.max_attempts,
-            parent_run_id: text_opt(&create.parent_run_id),
-        }
-    }
-}
-
-impl TryFrom<proto::Create> for Create {
-    type Error = CodecError;
-
-    fn try_from(create: proto::Create) -> Result<Self, CodecError> {
-        Ok(Create {
-            name: create.name.into(),
-            tags: to_tags("Create", create.tags)?,
-            input: to_json_opt(create.input),
-            priority: create.priority,
-            delay_ms: create.delay_ms,
-            max_attempts: create.max_attempts,
-            parent_run_id: to_text_opt(create.parent_run_id),
-        })
-    }
-}
-
-impl From<&Claim> for proto::Claim {
-    fn from(claim: &Claim) -> Self {
-        proto::Claim {
-            run_id: text(&claim.run_id),
-            agent_id: text(&claim.agent_id),
-            claim_ttl_ms: claim.claim_ttl_ms,
-        }
-    }
-}
-
-impl From<proto::Claim> for Claim {
-    fn from(claim: proto::Claim) -> Self {
-        Claim {
-            run_id: claim.run_id.into(),
-            agent_id: claim.agent_id.into(),
-            claim_ttl_ms: claim.claim_ttl_ms,
-        }
-    }
-}
-
-impl From<&ClaimNext> for proto::ClaimNext {
-    fn from(next: &ClaimNext) -> Self {
-        proto::ClaimNext {
-            agent_id: text(&next.agent_id),
-            name: text_opt(&next.name),
-            tags: tags(&next.tags),
-            claim_ttl_ms: next.claim_ttl_ms,
-            after: next.after.map(rank),
-        }
-    }
-}
-
-impl TryFrom<proto::ClaimNext> for ClaimNext {
-    type Error = CodecError;
-
-    fn try_from(next: proto::ClaimNext) -> Result<Self, CodecError> {
-        Ok(ClaimNext {
-            agent_id: next.agent_id.into(),
-            name: to_text_opt(next.name),
-            after: next.after.map(to_rank),
-            tags: to_tags("ClaimNext", next.tags)?,
-            claim_ttl_ms: next.claim_ttl_ms,
-        })
-    }
-}
-
-impl From<&HeldClaim> for proto::Held {
-    fn from(held: &HeldClaim) -> Self {
-        proto::Held {
-            run_id: text(&held.run_id),
-            agent_id: text(&held.agent_id),
-            claim_token: held.claim_token.0,
-        }
-    }
-}
-
-impl From<proto::Held> for HeldClaim {
-    fn from(held: proto::Held) -> Self {
-        HeldClaim {
-            run_id: held.run_id.into(),
-            agent_id: held.agent_id.into(),
-            claim_token: Revision(held.claim_token),
-        }
-    }
-}
-
-impl From<&Checkpoint> for proto::Checkpoint {
-    fn from(checkpoint: &Checkpoint) -> Self {
-        proto::Checkpoint {
-            run_id: text(&checkpoint.run_id),
-            step: checkpoint.step,
-            output: json(&checkpoint.output),
-            agent_id: text_opt(&checkpoint.claimant.agent_id),
-            claim_token: revision_opt(checkpoint.claimant.claim_token),
-        }
-    }
-}
-
-impl From<proto::Checkpoint> for Checkpoint {
-    fn from(checkpoint: proto::Checkpoint) -> Self {
-        Checkpoint {
-            run_id: checkpoint.run_id.into(),
-            step: checkpoint.step,
-            output: Json::new(checkpoint.output),
-            claimant: claimant(checkpoint.agent_id, checkpoint.claim_token),
-        }
-    }
-}
-
-impl From<&Complete> for proto::Complete {
-    fn from(complete: &Complete) -> Self {
-        proto::Complete {
-            run_id: text(&complete.run_id),
-            result: json_opt(&complete.result),
-            agent_id: text_opt(&complete.claimant.agent_id),
-            claim_token: revision_opt(complete.claimant.claim_token),
-        }
-    }
-}
-
-impl From<proto::Complete> for Complete {
-    fn from(complete: proto::Complete) -> Self {
-        Complete {
-            run_id: complete.run_id.into(),
-            result: to_json_opt(complete.result),
-            claimant: claimant(complete.agent_id, complete.claim_token),
-        }
-    }
-}
-
-impl From<&Fail> for proto::Fail {
-    fn from(fail: &Fail) -> Self {
-        proto::Fail {
-            run_id: text(&fail.run_id),
-            error: text(&fail.error),
-            retry: Some(fail.retry),
-            agent_id: text_opt(&fail.claimant.agent_id),
-            claim_token: revision_opt(fail.claimant.claim_token),
-        }
-    }
-}
-
-impl From<proto::Fail> for Fail {
-    fn from(fail: proto::Fail) -> Self {
-        Fail {
-            run_id: fail.run_id.into(),
-            error: fail.error.into(),
-            retry: fail.retry.unwrap_or(true),
-            claimant: claimant(fail.agent_id, fail.claim_token),
-        }
-    }
-}
-
-impl From<&Cancel> for proto::Cancel {
-    fn from(cancel: &Cancel) -> Self {
-        proto::Cancel {
-            run_id: text(&cancel.run_id),
-            reason: text_opt(&cancel.reason),
-            agent_id: text_opt(&cancel.agent_id),
-        }
-    }
-}
-
-impl From<proto::Cancel> for Cancel {
-    fn from(cancel: proto::Cancel) -> Self {
-        Cancel {
-            run_id: cancel.run_id.into(),
-            reason: to_text_opt(cancel.reason),
-            agent_id: to_text_opt(cancel.agent_id),
-        }
-    }
-}
-
-fn claimant(agent_id: Option<String>, claim_token: Option<u64>) -> Claimant {
-    Claimant { agent_id: to_text_opt(agent_id), claim_token: to_revision_opt(claim_token) }
 }

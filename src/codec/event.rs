@@ -1,6 +1,6 @@
 //! Events, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::value::*;
 use crate::machine::event::{Action, Event};
 use crate::machine::{Revision, WallMs};

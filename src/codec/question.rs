@@ -1,6 +1,6 @@
 //! Questions, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::event::{action, to_action};
 use super::row::{status, to_status};
 use super::value::*;
@@ -178,7 +178,7 @@ fn to_history(question: proto::HistoryQuestion) -> Result<Question, CodecError> 
     Ok(Question::History { filter, before: to_revision_opt(question.before), page })
 }
 
-/// Left out where there is no bound, as by programs that do not know of it.
+/// A page without a bound leaves the field out, as do clients that do not know it.
 fn bytes(page: Page) -> Option<u64> {
     (page.bytes != usize::MAX).then_some(page.bytes as u64)
 }

@@ -1,6 +1,6 @@
 //! Replies, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::value::*;
 use crate::machine::reply::*;
 use crate::machine::{Json, Revision};

@@ -1,6 +1,6 @@
-//! Rows that programs see too, to and from `proto/state.proto`.
+//! Rows that clients see too, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::value::*;
 use crate::machine::row::*;
 use crate::machine::status::*;

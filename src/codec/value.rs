@@ -1,12 +1,11 @@
-//! The small conversions that all messages share: text, tags, digests and the
-//! fields that must be there.
+//! Conversions that many messages share: text, tags, hashes and required fields.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::CodecError;
-use crate::machine::command::{Fence, Rank};
+use super::error::CodecError;
+use crate::machine::command::{Fence, Rank, Rules};
 use crate::machine::event::Chain;
 use crate::machine::{ClusterMs, Json, Revision, Text};
 use crate::proto::state as proto;
@@ -47,7 +46,7 @@ pub(super) fn tags(tags: &BTreeMap<Text, Text>) -> Vec<proto::Tag> {
     tags.iter().map(|(name, value)| proto::Tag { name: text(name), value: text(value) }).collect()
 }
 
-/// Refuses a name that occurs twice: which of the values was meant is unknown.
+/// Refuses a name that occurs twice, because it is unknown which value is meant.
 pub(super) fn to_tags(
     message: &'static str,
     tags: Vec<proto::Tag>,
@@ -100,8 +99,8 @@ pub(super) fn to_chain(
     to_hash(message, field, bytes).map(Chain)
 }
 
-/// A field that must be there. Of a `oneof`, a kind that this version does not
-/// know reads as missing too.
+/// The value of a required field. A kind of a `oneof` that this version does not know
+/// counts as missing, too.
 pub(super) fn required<T>(
     message: &'static str,
     field: &'static str,
@@ -126,10 +125,25 @@ pub(super) fn to_clock_opt(opt: Option<u64>) -> Option<ClusterMs> {
     opt.map(ClusterMs)
 }
 
-/// Every element of a list, or the first thing wrong with one.
+/// Converts every element of a list, or returns the first error.
 pub(super) fn all<P, T>(list: Vec<P>) -> Result<Vec<T>, CodecError>
 where
     T: TryFrom<P, Error = CodecError>,
 {
     list.into_iter().map(T::try_from).collect()
+}
+
+pub(super) fn rules(rules: Rules) -> u32 {
+    match rules {
+        Rules::Whole => 0,
+        Rules::Stepwise => 1,
+    }
+}
+
+pub(super) fn to_rules(message: &'static str, rules: u32) -> Result<Rules, CodecError> {
+    match rules {
+        0 => Ok(Rules::Whole),
+        1 => Ok(Rules::Stepwise),
+        other => Err(CodecError::Range { message, field: "rules", found: other.into() }),
+    }
 }

@@ -1,11 +1,11 @@
-//! What a stream held, counted by kind.
+//! Counts: how many rows and events of each kind a stream holds.
 
 use std::fmt;
 
 use crate::machine::Row;
 use crate::store::export::Part;
 
-/// Rows and events that went by.
+/// The number of rows and events of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExportCounts {
     pub keys: u64,
@@ -13,7 +13,7 @@ pub struct ExportCounts {
     pub runs: u64,
     pub steps: u64,
     pub sessions: u64,
-    /// Cancelled trees that the sweep is still at.
+    /// Cancelled trees that the sweep has not finished.
     pub cancellations: u64,
     /// Remembered requests.
     pub requests: u64,
@@ -21,7 +21,7 @@ pub struct ExportCounts {
 }
 
 impl ExportCounts {
-    /// Counts one more. What a node keeps for itself is never exported.
+    /// Counts one part. Rows that a node keeps for itself are never exported.
     pub fn count(&mut self, part: &Part) {
         let place = match part {
             Part::Row(Row::Key(..)) => &mut self.keys,
@@ -37,7 +37,7 @@ impl ExportCounts {
         *place += 1;
     }
 
-    /// All rows.
+    /// The number of rows of all kinds.
     pub fn rows(&self) -> u64 {
         self.keys
             + self.leases

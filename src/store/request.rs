@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::machine::command::Idempotency;
+use crate::codec::ForwardedRequest;
+use crate::machine::command::{Idempotency, Origin};
 use crate::machine::{Answer, ClusterMs, Command, Envelope, Revision, Rules, Text, WallMs};
 
 /// A command that no store has stamped with its time yet.
@@ -29,20 +30,14 @@ impl Request {
     /// The command as a store with a single clock decides it at `now`, with
     /// `state_bytes_max` as the limit to the size of the state.
     pub(super) fn stamped(self, now: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
-        let Request { command, idempotency, actor, random, attempt: _ } = self;
-        let (origin, wall, clock) = (None, WallMs(now.0), now);
-        let rules = Rules::Stepwise;
-        Envelope {
-            origin,
-            idempotency,
-            actor,
-            random,
-            wall,
-            clock,
-            state_bytes_max,
-            rules,
-            command,
-        }
+        self.under(None).stamp(WallMs(now.0), now, state_bytes_max, Rules::Stepwise)
+    }
+
+    /// The command as a node forwards it to the leader, under the number by which
+    /// the node can repeat it.
+    pub(super) fn under(self, origin: Option<Origin>) -> ForwardedRequest {
+        let Request { command, idempotency, actor, random, attempt } = self;
+        ForwardedRequest { origin, idempotency, actor, random, attempt, command }
     }
 }
 

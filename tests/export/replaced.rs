@@ -1,6 +1,6 @@
 //! The target: empty, or given up; else it stays as it was.
 
-use mcp_state_sidecar::export::Origin;
+use mcp_state_sidecar::export::ExportOrigin;
 use mcp_state_sidecar::machine::Command;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
@@ -154,7 +154,7 @@ async fn a_nodes_own_rows_are_not_taken() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     let (header, ..) = read(&other().await).unwrap();
-    assert_eq!(header.origin, Origin::here("memory"));
+    assert_eq!(header.origin, ExportOrigin::here("memory"));
     let mut import = SqliteImport::begin(&file, header.meta, false).unwrap();
     let row = mcp_state_sidecar::machine::row::OriginRow { lowest: 0, seen_at: Default::default() };
     let part = Part::Row(mcp_state_sidecar::machine::Row::Origin(1, row));

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use mcp_state_sidecar::codec;
-use mcp_state_sidecar::export::{ExportCounts, Header, Origin, ReadError, Reader, encode};
+use mcp_state_sidecar::export::{
+    ExportCounts, ExportDecodeError, ExportDecoder, ExportHeader, ExportOrigin, encode,
+};
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use mcp_state_sidecar::store::clock::ManualClock;
@@ -179,14 +181,14 @@ async fn fill_runs(store: &dyn Store, clock: &ManualClock) {
 pub async fn export(store: &dyn Store) -> Vec<u8> {
     let backend = store.health().await.backend;
     let export = store.export(soon()).await.unwrap();
-    let bytes = encode(export, Origin::here(backend));
+    let bytes = encode(export, ExportOrigin::here(backend));
     let bytes: Vec<_> = bytes.map(|bytes| bytes.unwrap()).collect().await;
     bytes.concat()
 }
 
 /// Reads a stream, a few bytes at a time.
-pub fn read(bytes: &[u8]) -> Result<(Header, ExportCounts, Vec<Part>), ReadError> {
-    let (mut reader, mut parts) = (Reader::new(), Vec::new());
+pub fn read(bytes: &[u8]) -> Result<(ExportHeader, ExportCounts, Vec<Part>), ExportDecodeError> {
+    let (mut reader, mut parts) = (ExportDecoder::new(), Vec::new());
     for piece in bytes.chunks(1_000) {
         reader.feed(piece, &mut parts)?;
     }

@@ -1,6 +1,6 @@
 //! The stream by itself: whatever is done to it, it is refused, and says where.
 
-use mcp_state_sidecar::export::{ReadError, Reader};
+use mcp_state_sidecar::export::{ExportDecodeError, ExportDecoder};
 use sha2::{Digest, Sha256};
 
 use crate::state::*;
@@ -60,10 +60,10 @@ async fn every_missing_end_is_seen() {
         for cut in [at, at + 1, at + 20].into_iter().filter(|cut| *cut < stream.len()) {
             let error = read(&stream[..cut]).expect_err("cut short");
             let lines = stream[..cut].iter().filter(|byte| **byte == b'\n').count() as u64;
-            assert_eq!(error, ReadError::CutShort { lines }, "at {cut}");
+            assert_eq!(error, ExportDecodeError::CutShort { lines }, "at {cut}");
         }
     }
-    assert_eq!(read(&[]).unwrap_err(), ReadError::NotAnExport);
+    assert_eq!(read(&[]).unwrap_err(), ExportDecodeError::NotAnExport);
     let more = [&stream[..], b"\n"].concat();
     assert!(refused(&more).ends_with("it goes on after its end"));
     assert!(refused(&[&stream[..], b"{"].concat()).ends_with("it goes on after its end"));
@@ -73,7 +73,7 @@ async fn every_missing_end_is_seen() {
 #[tokio::test]
 async fn what_is_no_export_is_told_from_a_newer_one() {
     for other in ["{}\n", "hello\n", "{\"format\":\"other\",\"version\":1}\n", "\n", "x"] {
-        assert_eq!(read(other.as_bytes()).unwrap_err(), ReadError::NotAnExport, "{other}");
+        assert_eq!(read(other.as_bytes()).unwrap_err(), ExportDecodeError::NotAnExport, "{other}");
     }
     let mut newer = lines(&small().await);
     newer[0] = newer[0].replace("\"version\":1,", "\"version\":2,\"how\":{\"new\":[]},");
@@ -143,7 +143,7 @@ async fn what_does_not_hang_together_is_refused_with_its_line() {
 async fn pieces_of_any_size_read_alike() {
     let stream = small().await;
     for size in [1, 2, 3, 100, stream.len()] {
-        let (mut reader, mut parts) = (Reader::new(), Vec::new());
+        let (mut reader, mut parts) = (ExportDecoder::new(), Vec::new());
         for piece in stream.chunks(size) {
             reader.feed(piece, &mut parts).unwrap();
         }

@@ -20,7 +20,7 @@ const SESSION: u64 = 77;
 /// A command as a node with this session forwards it.
 fn forwarded(sequence: u64, lowest: u64, value: &str) -> Bytes {
     let request = set("k", value);
-    codec::encode_request(&codec::Request {
+    codec::encode_forwarded(&codec::ForwardedRequest {
         attempt: false,
         origin: Some(Origin { session: SESSION, sequence, lowest }),
         idempotency: None,

@@ -7,7 +7,7 @@ use tonic::Status;
 use super::{error, permission, request};
 use crate::access::Caller;
 use crate::api::observed::observed;
-use crate::export::{self, Origin, WriteError};
+use crate::export::{self, ExportEncodeError, ExportOrigin};
 use crate::proto::sidecar as proto;
 use crate::service::{Service, ServiceError};
 
@@ -35,7 +35,7 @@ async fn chunks(
     let timeout = request::timeout(request.timeout_ms)?;
     let backend = service.health().await.backend;
     let export = service.export(timeout).await?;
-    let bytes = Box::pin(export::encode(export, Origin::here(backend)));
+    let bytes = Box::pin(export::encode(export, ExportOrigin::here(backend)));
     Ok(stream::try_unfold((bytes, stop), |(mut bytes, stop)| async move {
         let stopping = || ServiceError::unavailable("unavailable: the server is stopping");
         let next = stop.run_until_cancelled(bytes.next()).await;
@@ -45,9 +45,9 @@ async fn chunks(
     }))
 }
 
-fn failed(error: WriteError) -> ServiceError {
+fn failed(error: ExportEncodeError) -> ServiceError {
     match error {
-        WriteError::Store(error) => error.into(),
-        WriteError::Broken(_) => ServiceError::internal(error.to_string()),
+        ExportEncodeError::Store(error) => error.into(),
+        ExportEncodeError::Broken(_) => ServiceError::internal(error.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! Golden bytes. Logs and snapshots of this form exist: should a test here
-//! fail, what changed is the form, and [`FORMAT`] must grow with it.
+//! Golden bytes. Logs and snapshots of this form exist. If a test here fails, the form
+//! has changed, and [`FORMAT`] must be raised with it.
 
 use super::*;
 use crate::machine::command::*;
@@ -56,7 +56,7 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         agent_id: "w".into(),
         claim_ttl_ms: 300_000,
     });
-    let request = Request {
+    let request = ForwardedRequest {
         origin: None,
         idempotency: None,
         actor: None,
@@ -64,8 +64,8 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         attempt: false,
         command,
     };
-    same(encode_request(&request), "012a0f2a0d0a0477662d3112017718e0a712");
-    let request = Request {
+    same(encode_forwarded(&request), "012a0f2a0d0a0477662d3112017718e0a712");
+    let request = ForwardedRequest {
         origin: None,
         idempotency: None,
         actor: None,
@@ -73,7 +73,7 @@ fn a_request_that_sets_nothing_more_than_it_must() {
         attempt: false,
         command: Command::Reset,
     };
-    same(encode_request(&request), "012a03920100");
+    same(encode_forwarded(&request), "012a03920100");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The byte form: every value comes back, nothing else gets in, and it cannot
-//! change unnoticed.
+//! The byte form: every value reads back, nothing else does, and a change of the
+//! form fails a test.
 
 mod any;
 mod golden;
@@ -9,11 +9,13 @@ use std::fmt::Debug;
 use std::mem::{Discriminant, discriminant};
 
 use self::any::{Any, Fill};
-use super::*;
-use crate::machine::Row;
+use bytes::Bytes;
 
-/// One record of any kind, with the function that reads it back and writes it
-/// again.
+use super::encoding::encode;
+use super::*;
+use crate::machine::{Answer, Command, Event, Question, Reply, Row};
+
+/// A record of any kind, with the function that decodes it and encodes it again.
 struct Sample {
     name: String,
     bytes: Bytes,
@@ -27,15 +29,15 @@ fn seed() -> u64 {
     seed
 }
 
-/// One of every kind of record, checked to come back as it was.
+/// One record of every kind, each checked to read back unchanged.
 fn samples(any: &mut Any) -> Vec<Sample> {
     let mut samples = Vec::new();
     for command in any.commands() {
         check(encode_envelope, decode_envelope, any.envelope(command.clone()), &mut samples, |b| {
             decode_envelope(b).map(|v| encode_envelope(&v))
         });
-        check(encode_request, decode_request, any.request(command), &mut samples, |b| {
-            decode_request(b).map(|v| encode_request(&v))
+        check(encode_forwarded, decode_forwarded, any.forwarded(command), &mut samples, |b| {
+            decode_forwarded(b).map(|v| encode_forwarded(&v))
         });
     }
     for reply in any.replies() {
@@ -73,14 +75,14 @@ fn check<T: PartialEq + Debug>(
 ) {
     let bytes = encode(&value);
     match decode(&bytes) {
-        Ok(read) => assert_eq!(read, value, "came back changed"),
+        Ok(read) => assert_eq!(read, value, "read back changed"),
         Err(error) => panic!("{value:?} cannot be read back: {error}"),
     }
     samples.push(Sample { name: format!("{value:?}"), bytes, again });
 }
 
 #[test]
-fn every_kind_of_value_comes_back_as_it_was() {
+fn every_kind_of_value_reads_back_unchanged() {
     let seed = seed();
     for fill in [Fill::Bare, Fill::Full] {
         samples(&mut Any::new(seed, fill));
@@ -101,8 +103,8 @@ fn equal_values_have_equal_bytes() {
     }
 }
 
-/// Of a list that is to hold one of every kind: that no kind occurs twice.
-/// Together with a length this says that every kind is there.
+/// Asserts that no kind occurs twice in a list, and returns its length. A length of
+/// all kinds then says that every kind is there.
 fn kinds<T>(list: &[T]) -> usize {
     let mut seen: Vec<Discriminant<T>> = Vec::new();
     for value in list {
@@ -115,8 +117,8 @@ fn kinds<T>(list: &[T]) -> usize {
 #[test]
 fn the_generator_leaves_no_kind_out() {
     let mut any = Any::new(1, Fill::Full);
-    // As many as the enums have variants; the forms are matched by name, so a
-    // new variant stops the build there and leads here.
+    // The numbers of variants. The codec matches variants by name, so a new one breaks
+    // the build there and leads here.
     assert_eq!(kinds(&any.commands()), 19);
     assert_eq!(kinds(&any.replies()), 15);
     let row = |record| match record {

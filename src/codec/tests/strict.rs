@@ -1,4 +1,4 @@
-//! What is not a whole, known record is refused and never panics.
+//! Bytes that are not one whole, known record are refused and cause no panic.
 
 use bytes::Bytes;
 use prost::Message;
@@ -111,7 +111,7 @@ fn a_missing_field_is_named() {
         ..Default::default()
     };
     assert_eq!(
-        missing(decode_request(&encode(&empty)).unwrap_err()),
+        missing(decode_forwarded(&encode(&empty)).unwrap_err()),
         "Command.command is missing or of an unknown kind"
     );
     let reply = encode(&state::Reply::default());

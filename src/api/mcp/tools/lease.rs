@@ -7,7 +7,6 @@ use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
-use crate::machine::page::Scan;
 use crate::machine::query::Answer;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;

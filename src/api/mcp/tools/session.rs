@@ -6,7 +6,6 @@ use super::json_object::JsonObject;
 use super::page::whole_rows;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{DeleteSession, SaveSession};
-use crate::machine::page::Scan;
 use crate::machine::query::Answer;
 use crate::machine::{Command, Question, Reply};
 use crate::service::ServiceError;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::codec::Request;
+use crate::codec::ForwardedRequest;
 use crate::machine::command::*;
 use crate::machine::event::Chain;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
@@ -255,8 +255,8 @@ impl Any {
         Idempotency { key: self.text(), digest: self.rng.random() }
     }
 
-    pub fn request(&mut self, command: Command) -> Request {
-        Request {
+    pub fn forwarded(&mut self, command: Command) -> ForwardedRequest {
+        ForwardedRequest {
             origin: self.opt(Any::origin),
             idempotency: self.opt(Any::idempotency),
             actor: self.opt(Any::text),
@@ -270,6 +270,6 @@ impl Any {
         let (wall, clock) = (self.wall(), self.clock());
         let state_bytes_max = Some(self.number()).filter(|bytes| bytes % 2 == 0);
         let rules = self.pick(&[Rules::Whole, Rules::Stepwise]);
-        self.request(command).stamp(wall, clock, state_bytes_max, rules)
+        self.forwarded(command).stamp(wall, clock, state_bytes_max, rules)
     }
 }

@@ -15,7 +15,7 @@ use super::leadership::{Leader, Leadership, RaftHandle};
 use super::precheck::Prechecks;
 use super::session::ProposerSession;
 use super::types::Proposal;
-use crate::codec;
+use crate::codec::{self, ForwardedRequest};
 use crate::machine::{Command, Reply, Rules};
 use crate::store::raft::clock::cluster_clock::ClusterClock;
 use crate::store::raft::clock::peer_status::PeerStatuses;
@@ -54,11 +54,9 @@ impl Proposer {
     /// Commits `request`, by `deadline`.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
         let ticket = self.session.ticket();
-        let Request { command, idempotency, actor, random, attempt } = request;
-        let origin = Some(ticket.origin);
         // A leader of the previous version would not understand an attempt.
-        let attempt = attempt && self.rules() >= Rules::Stepwise;
-        let request = codec::Request { origin, idempotency, actor, random, attempt, command };
+        let attempt = request.attempt && self.rules() >= Rules::Stepwise;
+        let request = Request { attempt, ..request }.under(Some(ticket.origin));
         let mut leadership = self.leadership.clone();
         let mut maybe_logged = None;
         let mut encoded: Option<Bytes> = None;
@@ -67,7 +65,7 @@ impl Proposer {
             let outcome = match &leader {
                 Leader::Me { term } => self.propose(&request, *term, deadline).await,
                 Leader::Peer { id, peer } => {
-                    let bytes = encoded.get_or_insert_with(|| codec::encode_request(&request));
+                    let bytes = encoded.get_or_insert_with(|| codec::encode_forwarded(&request));
                     let forwarded = self.forwarder.submit(*id, peer, bytes.clone(), deadline);
                     tokio::select! {
                         answered = forwarded => outcome_of(answered),
@@ -103,7 +101,7 @@ impl Proposer {
     /// necessary, so this is a single attempt.
     pub async fn propose_forwarded(
         &self,
-        request: codec::Request,
+        request: ForwardedRequest,
         deadline: Instant,
     ) -> Result<Reply, ProposeError> {
         let term = match self.leadership.current() {
@@ -125,7 +123,7 @@ impl Proposer {
 
     async fn propose(
         &self,
-        request: &codec::Request,
+        request: &ForwardedRequest,
         term: u64,
         deadline: Instant,
     ) -> ProposalOutcome {

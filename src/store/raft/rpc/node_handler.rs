@@ -44,7 +44,7 @@ impl PeerHandler for NodeHandler {
         proposal: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, PeerRefusal> {
-        let request = codec::decode_request(&proposal)
+        let request = codec::decode_forwarded(&proposal)
             .map_err(|error| PeerRefusal::refused(PeerRefusalCode::Invalid, error.to_string()))?;
         match self.proposer.propose_forwarded(request, deadline).await {
             Ok(reply) => Ok(codec::encode_reply(&reply)),

@@ -1,22 +1,23 @@
-//! Rows and events out of the lines that hold them, and what of a line can be
-//! judged without the others.
+//! Lines into rows and events, with every check that needs one line alone.
 
 use serde::de::IgnoredAny;
 
-use super::line::{Cancellation, EventLine, FirstLine, Key, Lease, Request, Run, Session, Step};
-use super::{Header, Origin};
+use super::form::{
+    CancellationLine, EventLine, FirstLine, KeyLine, LeaseLine, RequestLine, RunLine, SessionLine,
+    StepLine,
+};
 use crate::codec;
-use crate::machine::hex;
+use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
     CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
 };
-use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs};
+use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
 
 impl FirstLine<Text> {
-    pub(super) fn into_header(self) -> Result<Header, String> {
-        Ok(Header {
-            origin: Origin { backend: self.backend, release: self.release },
+    pub fn into_header(self) -> Result<ExportHeader, String> {
+        Ok(ExportHeader {
+            origin: ExportOrigin { backend: self.backend, release: self.release },
             meta: Meta {
                 revision: Revision(self.revision),
                 chain: chain("chain", &self.chain)?,
@@ -27,15 +28,15 @@ impl FirstLine<Text> {
                     chain: chain("anchor_chain", &self.anchor_chain)?,
                 },
                 sets: self.sets,
-                // Whoever takes the rows in counts them.
+                // The store that imports the rows counts them.
                 ..Meta::default()
             },
         })
     }
 }
 
-impl Key<Text> {
-    pub(super) fn into_row(self) -> Result<Row, String> {
+impl KeyLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
         let row = KeyRow {
             value: json("value", self.value)?,
             revision: Revision(self.revision),
@@ -45,8 +46,8 @@ impl Key<Text> {
     }
 }
 
-impl Lease<Text> {
-    pub(super) fn into_row(self) -> Row {
+impl LeaseLine<Text> {
+    pub fn into_row(self) -> Row {
         let row = LeaseRow {
             holder_id: self.holder_id,
             token: Revision(self.token),
@@ -57,8 +58,8 @@ impl Lease<Text> {
     }
 }
 
-impl Run<Text> {
-    pub(super) fn into_row(self) -> Result<Row, String> {
+impl RunLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
         let status = self.status.parse();
         Ok(Row::Run(Box::new(RunRow {
             status: status.map_err(|()| format!("status: got {:?}, which is none", self.status))?,
@@ -90,16 +91,16 @@ impl Run<Text> {
     }
 }
 
-impl Step<Text> {
-    pub(super) fn into_row(self) -> Result<Row, String> {
+impl StepLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
         let output = json("output", self.output)?;
         let row = StepRow { output, revision: Revision(self.revision) };
         Ok(Row::Step(self.run_id, self.step, row))
     }
 }
 
-impl Session<Text> {
-    pub(super) fn into_row(self) -> Result<Row, String> {
+impl SessionLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
         let row = SessionRow {
             context: json("context", self.context)?,
             revision: Revision(self.revision),
@@ -110,8 +111,8 @@ impl Session<Text> {
     }
 }
 
-impl Cancellation<Text> {
-    pub(super) fn into_row(self) -> Row {
+impl CancellationLine<Text> {
+    pub fn into_row(self) -> Row {
         let frames = self.frames.into_iter();
         let row = CancellationRow {
             revision: Revision(self.revision),
@@ -123,8 +124,8 @@ impl Cancellation<Text> {
     }
 }
 
-impl Request<Text> {
-    pub(super) fn into_row(self) -> Result<Row, String> {
+impl RequestLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
         let digest = hex::decode_hash(&self.digest);
         let digest = digest.ok_or("digest: takes 64 hexadecimal digits")?;
         let reply = hex::decode(&self.reply).ok_or("reply: takes hexadecimal digits")?;
@@ -136,7 +137,7 @@ impl Request<Text> {
 }
 
 impl EventLine<Text> {
-    pub(super) fn into_event(self) -> Result<Event, String> {
+    pub fn into_event(self) -> Result<Event, String> {
         let action = self.action.parse();
         Ok(Event {
             revision: Revision(self.revision),
@@ -151,7 +152,7 @@ impl EventLine<Text> {
     }
 }
 
-/// The rules never parse JSON, so here is where it must be some.
+/// The rules never parse JSON, so it must be checked here.
 fn json(field: &str, text: Text) -> Result<Json, String> {
     match serde_json::from_str::<IgnoredAny>(&text) {
         Ok(IgnoredAny) => Ok(Json::new(text)),

@@ -1,156 +1,19 @@
-//! What rests in logs and snapshots and travels between nodes, to and from
-//! `proto/record.proto`.
+//! The records of snapshots, to and from `proto/record.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::row::*;
 use super::value::*;
-use crate::machine::command::{Envelope, Idempotency, Origin, Rules};
-use crate::machine::meta::*;
+use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::*;
 use crate::machine::{ClusterMs, Reply, Revision, Text, WallMs};
 use crate::proto::record as proto;
 use proto::state_record::Record as Form;
-
-/// A command on its way to whoever orders it: an [`Envelope`] without clocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// As in an [`Envelope`].
-    pub origin: Option<Origin>,
-    /// As in an [`Envelope`].
-    pub idempotency: Option<Idempotency>,
-    /// As in an [`Envelope`].
-    pub actor: Option<Text>,
-    /// As in an [`Envelope`].
-    pub random: u64,
-    /// Nothing is ordered where it would come to nothing; that is the reply then.
-    pub attempt: bool,
-    /// What is to be done.
-    pub command: crate::machine::Command,
-}
 
 /// The position of a state, or one of its rows: the unit of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateRecord {
     Meta(Meta),
     Row(Row),
-}
-
-impl Request {
-    /// The command as it is ordered, with the clocks, the limit and the rules of
-    /// whoever orders it.
-    pub fn stamp(
-        self,
-        wall: WallMs,
-        clock: ClusterMs,
-        state_bytes_max: Option<u64>,
-        rules: Rules,
-    ) -> Envelope {
-        let Request { origin, idempotency, actor, random, attempt: _, command } = self;
-        Envelope {
-            origin,
-            idempotency,
-            actor,
-            random,
-            wall,
-            clock,
-            state_bytes_max,
-            rules,
-            command,
-        }
-    }
-}
-
-impl From<&Envelope> for proto::Envelope {
-    fn from(envelope: &Envelope) -> Self {
-        proto::Envelope {
-            origin: envelope.origin.as_ref().map(Into::into),
-            idempotency: envelope.idempotency.as_ref().map(Into::into),
-            actor: text_opt(&envelope.actor),
-            random: envelope.random,
-            wall_ms: envelope.wall.0,
-            clock_ms: envelope.clock.0,
-            command: Some((&envelope.command).into()),
-            state_bytes_max: envelope.state_bytes_max,
-            rules: rules(envelope.rules),
-        }
-    }
-}
-
-impl TryFrom<proto::Envelope> for Envelope {
-    type Error = CodecError;
-
-    fn try_from(envelope: proto::Envelope) -> Result<Self, CodecError> {
-        Ok(Envelope {
-            origin: envelope.origin.map(Into::into),
-            idempotency: envelope.idempotency.map(TryInto::try_into).transpose()?,
-            actor: to_text_opt(envelope.actor),
-            random: envelope.random,
-            wall: WallMs(envelope.wall_ms),
-            clock: ClusterMs(envelope.clock_ms),
-            state_bytes_max: envelope.state_bytes_max,
-            rules: to_rules("Envelope", envelope.rules)?,
-            command: required("Envelope", "command", envelope.command)?.try_into()?,
-        })
-    }
-}
-
-impl From<&Request> for proto::Request {
-    fn from(request: &Request) -> Self {
-        proto::Request {
-            origin: request.origin.as_ref().map(Into::into),
-            idempotency: request.idempotency.as_ref().map(Into::into),
-            actor: text_opt(&request.actor),
-            random: request.random,
-            command: Some((&request.command).into()),
-            attempt: request.attempt,
-        }
-    }
-}
-
-impl TryFrom<proto::Request> for Request {
-    type Error = CodecError;
-
-    fn try_from(request: proto::Request) -> Result<Self, CodecError> {
-        Ok(Request {
-            origin: request.origin.map(Into::into),
-            idempotency: request.idempotency.map(TryInto::try_into).transpose()?,
-            actor: to_text_opt(request.actor),
-            random: request.random,
-            attempt: request.attempt,
-            command: required("Request", "command", request.command)?.try_into()?,
-        })
-    }
-}
-
-impl From<&Origin> for proto::Origin {
-    fn from(origin: &Origin) -> Self {
-        let Origin { session, sequence, lowest } = *origin;
-        proto::Origin { session, sequence, lowest }
-    }
-}
-
-impl From<proto::Origin> for Origin {
-    fn from(origin: proto::Origin) -> Self {
-        let proto::Origin { session, sequence, lowest } = origin;
-        Origin { session, sequence, lowest }
-    }
-}
-
-impl From<&Idempotency> for proto::Idempotency {
-    fn from(idempotency: &Idempotency) -> Self {
-        proto::Idempotency { key: text(&idempotency.key), digest: hash(&idempotency.digest) }
-    }
-}
-
-impl TryFrom<proto::Idempotency> for Idempotency {
-    type Error = CodecError;
-
-    fn try_from(idempotency: proto::Idempotency) -> Result<Self, CodecError> {
-        Ok(Idempotency {
-            key: idempotency.key.into(),
-            digest: to_hash("Idempotency", "digest", &idempotency.digest)?,
-        })
-    }
 }
 
 impl From<&StateRecord> for proto::StateRecord {
@@ -163,7 +26,7 @@ impl From<&StateRecord> for proto::StateRecord {
     }
 }
 
-pub(super) fn row_form(row: &Row) -> Form {
+fn row_form(row: &Row) -> Form {
     match row {
         Row::Key(key, row) => Form::Key(key_entry(key, row)),
         Row::Lease(resource_id, row) => Form::Lease(lease_entry(resource_id, row)),
@@ -243,29 +106,6 @@ impl TryFrom<proto::StateRecord> for StateRecord {
     }
 }
 
-fn frame((run_id, after): &(Text, Revision)) -> proto::Frame {
-    proto::Frame { run_id: text(run_id), after: after.0 }
-}
-
-fn to_frame(frame: proto::Frame) -> (Text, Revision) {
-    (frame.run_id.into(), Revision(frame.after))
-}
-
-fn rules(rules: Rules) -> u32 {
-    match rules {
-        Rules::Whole => 0,
-        Rules::Stepwise => 1,
-    }
-}
-
-fn to_rules(message: &'static str, rules: u32) -> Result<Rules, CodecError> {
-    match rules {
-        0 => Ok(Rules::Whole),
-        1 => Ok(Rules::Stepwise),
-        other => Err(CodecError::Range { message, field: "rules", found: other.into() }),
-    }
-}
-
 impl From<&Meta> for proto::Meta {
     fn from(meta: &Meta) -> Self {
         proto::Meta {
@@ -316,4 +156,12 @@ impl TryFrom<proto::Meta> for Meta {
             rules: to_rules("Meta", meta.rules)?,
         })
     }
+}
+
+fn frame((run_id, after): &(Text, Revision)) -> proto::Frame {
+    proto::Frame { run_id: text(run_id), after: after.0 }
+}
+
+fn to_frame(frame: proto::Frame) -> (Text, Revision) {
+    (frame.run_id.into(), Revision(frame.after))
 }

@@ -1,6 +1,6 @@
 //! Replies about runs and leases, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::row::{status, to_status};
 use super::value::*;
 use crate::machine::reply::*;

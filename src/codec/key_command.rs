@@ -1,6 +1,6 @@
 //! Commands on keys, leases and sessions, to and from `proto/state.proto`.
 
-use super::CodecError;
+use super::error::CodecError;
 use super::value::*;
 use crate::machine::command::*;
 use crate::machine::{Json, Revision};

@@ -1,0 +1,151 @@
+//! Rows and events into lines.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::form::{
+    CancellationLine, ClaimLine, EventLine, FirstLine, KeyLine, LastLine, LeaseLine, Line,
+    RequestLine, RunLine, SessionLine, StepLine,
+};
+use crate::codec;
+use crate::export::counts::ExportCounts;
+use crate::export::header::{ExportHeader, FORMAT, VERSION};
+use crate::machine::hex;
+use crate::machine::row::RunRow;
+use crate::machine::{Event, Json, Row};
+use crate::store::export::Part;
+
+impl<'a> FirstLine<&'a str> {
+    pub fn of(header: &'a ExportHeader) -> FirstLine<&'a str> {
+        let ExportHeader { origin, meta } = header;
+        FirstLine {
+            format: FORMAT,
+            version: VERSION,
+            release: &origin.release,
+            backend: &origin.backend,
+            revision: meta.revision.0,
+            chain: hex::encode(&meta.chain.0),
+            clock_ms: meta.clock.0,
+            wall_ms: meta.wall.0,
+            anchor_revision: meta.anchor.revision.0,
+            anchor_chain: hex::encode(&meta.anchor.chain.0),
+            sets: meta.sets,
+        }
+    }
+}
+
+impl<'a> Line<&'a str> {
+    /// The line of a row or an event, unless the row is one that a node keeps for
+    /// itself.
+    pub fn of(part: &'a Part) -> Option<Line<&'a str>> {
+        Some(match part {
+            Part::Row(Row::Key(key, row)) => Line::Key(KeyLine {
+                key,
+                value: row.value.as_str(),
+                revision: row.revision.0,
+                expires_at_ms: row.expires_at.map(|at| at.0),
+            }),
+            Part::Row(Row::Lease(resource_id, row)) => Line::Lease(LeaseLine {
+                resource_id,
+                holder_id: &row.holder_id,
+                token: row.token.0,
+                revision: row.revision.0,
+                expires_at_ms: row.expires_at.0,
+            }),
+            Part::Row(Row::Run(row)) => Line::Run(RunLine::of(row)),
+            Part::Row(Row::Step(run_id, step, row)) => Line::Step(StepLine {
+                run_id,
+                step: *step,
+                output: row.output.as_str(),
+                revision: row.revision.0,
+            }),
+            Part::Row(Row::Session(session_id, row)) => Line::Session(SessionLine {
+                session_id,
+                context: row.context.as_str(),
+                revision: row.revision.0,
+                saved_at_ms: row.saved_at.0,
+                updated_at_ms: row.updated_at.0,
+            }),
+            Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(CancellationLine {
+                run_id,
+                revision: row.revision.0,
+                actor: row.actor.as_deref(),
+                reason: row.reason.as_deref(),
+                frames: row.frames.iter().map(|(run_id, after)| (&**run_id, after.0)).collect(),
+            }),
+            Part::Row(Row::Request(key, row)) => Line::Request(RequestLine {
+                key,
+                digest: hex::encode(&row.digest),
+                reply: hex::encode(&codec::encode_reply(&row.reply)),
+                at_ms: row.at.0,
+            }),
+            Part::Event(event) => Line::Event(EventLine::of(event)),
+            Part::Row(Row::Origin(..) | Row::Answer(..)) => {
+                return None;
+            }
+        })
+    }
+}
+
+impl<'a> RunLine<&'a str> {
+    fn of(row: &'a RunRow) -> RunLine<&'a str> {
+        RunLine {
+            run_id: &row.run_id,
+            name: &row.name,
+            status: row.status.as_str(),
+            tags: row.tags.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            input: row.input.as_ref().map(Json::as_str),
+            priority: row.priority,
+            parent_run_id: row.parent_run_id.as_deref(),
+            created_revision: row.created_revision.0,
+            revision: row.revision.0,
+            created_at_ms: row.created_at.0,
+            updated_at_ms: row.updated_at.0,
+            last_step: row.last_step,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            ready_at_ms: row.ready_at.map(|at| at.0),
+            agent_id: row.agent_id.as_deref(),
+            claim: row.claim.as_ref().map(|claim| ClaimLine {
+                token: claim.token.0,
+                ttl_ms: claim.ttl_ms,
+                expires_at_ms: claim.expires_at.0,
+            }),
+            result: row.result.as_ref().map(Json::as_str),
+            error: row.error.as_deref(),
+            promoted: row.promoted,
+            depth: row.depth,
+        }
+    }
+}
+
+impl<'a> EventLine<&'a str> {
+    fn of(event: &'a Event) -> EventLine<&'a str> {
+        EventLine {
+            revision: event.revision.0,
+            at_ms: event.at.0,
+            actor: event.actor.as_deref(),
+            action: event.action.as_str(),
+            subject: &event.subject,
+            new: event.new.as_ref().map(Json::as_str),
+            previous: event.previous.as_ref().map(Json::as_str),
+            chain: hex::encode(&event.chain.0),
+        }
+    }
+}
+
+/// The last line, where `hash` has seen all lines before it.
+pub fn end_line(counts: &ExportCounts, hash: Sha256) -> Vec<u8> {
+    let sha256 = hex::encode(&hash.finalize());
+    let end = LastLine { rows: counts.rows(), events: counts.events, sha256 };
+    let mut line = Vec::new();
+    push(&mut line, &Line::<&str>::End(end));
+    line
+}
+
+/// Adds one line with its line break.
+pub fn push(lines: &mut Vec<u8>, line: &impl Serialize) {
+    serde_json::to_writer(&mut *lines, line)
+        .expect("text and numbers always have a JSON form, and a Vec takes every byte");
+    lines.push(b'\n');
+}

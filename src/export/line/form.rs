@@ -1,0 +1,186 @@
+//! The JSON objects of the lines. Their fields and names are the format.
+//!
+//! `S` is text: borrowed where it is written, owned where it is read. Unknown
+//! kinds and fields are refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Every line but the first.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line<S: Ord> {
+    Key(KeyLine<S>),
+    Lease(LeaseLine<S>),
+    Run(RunLine<S>),
+    Step(StepLine<S>),
+    Session(SessionLine<S>),
+    Cancellation(CancellationLine<S>),
+    Request(RequestLine<S>),
+    Event(EventLine<S>),
+    End(LastLine),
+}
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstLine<S> {
+    pub format: S,
+    pub version: u32,
+    pub release: S,
+    pub backend: S,
+    pub revision: u64,
+    pub chain: String,
+    pub clock_ms: u64,
+    pub wall_ms: u64,
+    pub anchor_revision: u64,
+    pub anchor_chain: String,
+    pub sets: u64,
+}
+
+/// The fields of the first line that every version has.
+#[derive(Deserialize)]
+pub struct TitleLine {
+    pub format: String,
+    pub version: u32,
+}
+
+/// The last line.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastLine {
+    pub rows: u64,
+    pub events: u64,
+    /// The hash of all bytes before this line.
+    pub sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLine<S> {
+    pub key: S,
+    pub value: S,
+    pub revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseLine<S> {
+    pub resource_id: S,
+    pub holder_id: S,
+    pub token: u64,
+    pub revision: u64,
+    pub expires_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunLine<S: Ord> {
+    pub run_id: S,
+    pub name: S,
+    pub status: S,
+    pub tags: BTreeMap<S, S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub input: Option<S>,
+    pub priority: i64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub parent_run_id: Option<S>,
+    pub created_revision: u64,
+    pub revision: u64,
+    pub created_at_ms: u64,
+    pub updated_at_ms: u64,
+    pub last_step: u64,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at_ms: Option<u64>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<S>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimLine>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub result: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub error: Option<S>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub promoted: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub depth: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimLine {
+    pub token: u64,
+    pub ttl_ms: u64,
+    pub expires_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepLine<S> {
+    pub run_id: S,
+    pub step: u64,
+    pub output: S,
+    pub revision: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionLine<S> {
+    pub session_id: S,
+    pub context: S,
+    pub revision: u64,
+    pub saved_at_ms: u64,
+    pub updated_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancellationLine<S> {
+    pub run_id: S,
+    pub revision: u64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub reason: Option<S>,
+    /// Runs, each with the revision after which its remaining children were created.
+    pub frames: Vec<(S, u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestLine<S> {
+    pub key: S,
+    pub digest: String,
+    pub reply: String,
+    pub at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventLine<S> {
+    pub revision: u64,
+    pub at_ms: u64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<S>,
+    pub action: S,
+    pub subject: S,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub new: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub previous: Option<S>,
+    pub chain: String,
+}
+
+/// `Option::default` would ask for text that has a default.
+fn none<S>() -> Option<S> {
+    None
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
