@@ -92,8 +92,6 @@ impl Database for OpenMap {
     }
 
     fn close(self: Box<Self>) {}
-
-    fn abandon(self: Box<Self>) {}
 }
 
 fn between<'a>(low: &'a [u8], high: &'a [u8]) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {

@@ -34,7 +34,8 @@ pub trait Databases: fmt::Debug + Send + Sync + 'static {
     fn discard(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// An open database. Bounds of ranges are included.
+/// An open database. Bounds of ranges are included. To drop it is to let go of it
+/// after a fault: that neither waits nor panics.
 pub trait Database: Send + 'static {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseFault>;
@@ -62,9 +63,6 @@ pub trait Database: Send + 'static {
 
     /// Closes it in order.
     fn close(self: Box<Self>);
-
-    /// Lets go of a database that had a fault, without waiting for it.
-    fn abandon(self: Box<Self>);
 }
 
 impl From<io::Error> for DatabaseFault {

@@ -61,9 +61,27 @@ impl Databases for SledDatabases {
     }
 }
 
-/// An open sled.
+/// An open sled that is dropped on a thread of its own: its drop writes once more,
+/// panics where the disk refuses that, and may wait for a thread that died.
+struct Sled(Option<sled::Db>);
+
+impl Sled {
+    fn db(&self) -> &sled::Db {
+        self.0.as_ref().expect("only a drop takes it")
+    }
+}
+
+impl Drop for Sled {
+    fn drop(&mut self) {
+        let Some(sled) = self.0.take() else { return };
+        // Where no thread can be had the drop happens here.
+        let _ = std::thread::Builder::new().name("archive-drop".into()).spawn(move || drop(sled));
+    }
+}
+
+/// An open database.
 struct SledDatabase {
-    sled: sled::Db,
+    sled: Sled,
     /// Sled's file, opened once more to sync it.
     file: File,
 }
@@ -76,7 +94,7 @@ impl SledDatabase {
             .path(folder)
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let sled = open_unlocked(&config)?;
+        let sled = Sled(Some(open_unlocked(&config)?));
         // Sled syncs neither of these.
         for name in ["conf", "db", "."] {
             File::open(folder.join(name))?.sync_all()?;
@@ -91,11 +109,11 @@ impl SledDatabase {
 
 impl Database for SledDatabase {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseFault> {
-        Ok(caught(|| self.sled.get(key))?.map(|value| value.to_vec()))
+        Ok(caught(|| self.sled.db().get(key))?.map(|value| value.to_vec()))
     }
 
     fn last(&self, low: &[u8], high: &[u8]) -> Result<Option<DatabaseRecord>, DatabaseFault> {
-        let found = caught(|| self.sled.range(low..=high).next_back().transpose())?;
+        let found = caught(|| self.sled.db().range(low..=high).next_back().transpose())?;
         Ok(found.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 
@@ -106,7 +124,7 @@ impl Database for SledDatabase {
         limit: usize,
     ) -> Result<Vec<DatabaseRecord>, DatabaseFault> {
         caught(|| {
-            let records = self.sled.range(low..=high).take(limit);
+            let records = self.sled.db().range(low..=high).take(limit);
             records.map(|r| r.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
         })
     }
@@ -120,8 +138,8 @@ impl Database for SledDatabase {
         puts.into_iter().for_each(|(key, value)| batch.insert(key, value));
         removals.into_iter().for_each(|key| batch.remove(key));
         caught(|| {
-            self.sled.apply_batch(batch)?;
-            self.sled.flush().map(drop)
+            self.sled.db().apply_batch(batch)?;
+            self.sled.db().flush().map(drop)
         })?;
         self.file.sync_data()?;
         Ok(())
@@ -132,20 +150,16 @@ impl Database for SledDatabase {
     }
 
     /// Gives up waiting where sled does not come to an end.
-    fn close(self: Box<Self>) {
+    fn close(mut self: Box<Self>) {
+        let sled = self.sled.0.take();
         let (done, closed) = std::sync::mpsc::channel();
         let spawned = std::thread::Builder::new().name("archive-close".into()).spawn(move || {
-            drop(self);
+            drop(sled);
             let _ = done.send(());
         });
         if spawned.is_ok() && closed.recv_timeout(CLOSE_WAIT).is_err() {
             tracing::warn!("the archive's database did not close in time");
         }
-    }
-
-    fn abandon(self: Box<Self>) {
-        // Where no thread can be had the drop happens here.
-        let _ = std::thread::Builder::new().name("archive-drop".into()).spawn(move || drop(self));
     }
 }
 

@@ -79,10 +79,6 @@ impl ArchiveDatabase {
         self.database.close();
     }
 
-    pub(super) fn abandon(self) {
-        self.database.abandon();
-    }
-
     fn count(&self, records: u64) {
         self.reads.set(self.reads.get() + records);
         self.reads_total.fetch_add(records, Ordering::Relaxed);

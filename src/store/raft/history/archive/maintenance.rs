@@ -63,10 +63,7 @@ impl ArchiveWorker {
     fn stop(&mut self, reason: String) {
         tracing::error!(reason, "the archive stopped and will be opened again");
         let retry_at = Instant::now() + self.options.retry;
-        let state = std::mem::replace(&mut self.state, ArchiveState::Stopped(reason, retry_at));
-        if let ArchiveState::Open(database) = state {
-            database.abandon();
-        }
+        self.state = ArchiveState::Stopped(reason, retry_at);
         self.tail = None;
         self.proof = VerifyProgress::default();
         self.signals.hole.send_replace(None);
@@ -91,10 +88,7 @@ impl ArchiveWorker {
     }
 
     fn forget(&mut self) {
-        let anew = ArchiveState::Stopped("it begins anew".into(), Instant::now());
-        if let ArchiveState::Open(database) = std::mem::replace(&mut self.state, anew) {
-            database.abandon();
-        }
+        self.state = ArchiveState::Stopped("it begins anew".into(), Instant::now());
         self.held = RevisionRanges::default();
         self.tail = None;
         self.publish();
