@@ -1,41 +1,21 @@
-//! Messages generated from `proto/`. Their meaning is documented there.
+//! Protobuf messages and services of this program. The `.proto` files say what
+//! each of them means.
 //!
-//! The modules follow the packages, because generated code refers from one to
-//! the other by path.
+//! | module | from | holds |
+//! |---|---|---|
+//! | [`state`] | `proto/state.proto` | commands, replies, rows and questions |
+//! | [`record`] | `proto/record.proto` | what the log and the network carry; uses `state` |
+//! | [`peer`] | `proto/peer.proto` | how the nodes of one cluster talk to each other; uses `record` |
+//! | [`sidecar`] | `proto/sidecar.proto` | the public API with its client and server; uses `state` |
+//! | [`strict`] | written by hand | the codec of the public API, which refuses unknown fields |
+//!
+//! The first four are generated, and the code is checked in. To change one, edit
+//! its `.proto` file and then follow the instructions in `generated/mod.rs`.
 
-/// What the log and the network carry: `proto/record.proto`.
-pub mod record {
-    pub use v1::*;
-
-    /// Version 1.
-    pub mod v1 {
-        tonic::include_proto!("sidecar.record.v1");
-    }
-}
-
-/// Commands, replies, rows, questions: `proto/state.proto`.
-pub mod state {
-    pub use v1::*;
-
-    /// Version 1.
-    pub mod v1 {
-        tonic::include_proto!("sidecar.state.v1");
-    }
-}
-
-/// How nodes of one cluster talk to each other: `proto/peer.proto`.
-pub mod peer {
-    pub use v1::*;
-
-    /// Version 1.
-    pub mod v1 {
-        tonic::include_proto!("sidecar.peer.v1");
-    }
-}
-
-/// The public API: `proto/sidecar.proto`, with its client and server.
-pub mod sidecar {
-    tonic::include_proto!("sidecar.v1");
-}
-
+// Generated code follows the style of its generator, not ours.
+#[rustfmt::skip]
+#[allow(clippy::all, clippy::pedantic, rustdoc::all)]
+mod generated;
 pub mod strict;
+
+pub use generated::{peer, record, sidecar, state};
