@@ -1,15 +1,8 @@
-//! Rust code that `tests/proto.rs` generates from the `.proto` files.
+//! Rust code that `proto/codegen` generates from the `.proto` files. After a
+//! change of one of them, `cargo run -p proto-codegen` writes it anew.
 //!
 //! It is checked in, so that building the program needs neither a Protobuf
-//! compiler nor the crates that replace one. A test compares it with the
-//! `.proto` files and fails when it is out of date. To bring it up to date, run
-//!
-//! ```text
-//! UPDATE_GENERATED=1 cargo test --test proto
-//! ```
-//!
-//! directly after editing a `.proto` file: the test is compiled together with
-//! this crate, so the crate must still compile at that moment.
+//! compiler nor the crates that replace one.
 
 pub mod peer;
 pub mod record;
