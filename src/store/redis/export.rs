@@ -49,7 +49,7 @@ pub(super) async fn export(
     deadline: Instant,
 ) -> Result<Export, StoreError> {
     let (connection, shared) = (connection.clone(), shared.clone());
-    let source = ExportSource { connection, shared, pages: ExportPages::new() };
+    let source = RedisExportSource { connection, shared, pages: ExportPages::new() };
     let mut first_deadline = Some(deadline);
     for _ in 0..RESETS_MAX {
         if let Some((meta, rows)) = source.rows(first_deadline.take()).await? {
@@ -61,13 +61,13 @@ pub(super) async fn export(
 }
 
 /// Where the pages come from.
-struct ExportSource {
+struct RedisExportSource {
     connection: Arc<RedisConnection>,
     shared: Arc<RedisShared>,
     pages: ExportPages,
 }
 
-impl ExportSource {
+impl RedisExportSource {
     /// Every row, and the position of the state that they belong to. `None` if the
     /// state was reset meanwhile. The first page must be read before
     /// `first_deadline`.
@@ -143,7 +143,7 @@ impl RequestPass {
 }
 
 /// The parts of the export: rows from memory, then events from Redis.
-fn stream_parts(source: ExportSource, meta: Meta, rows: ExportedRows) -> Export {
+fn stream_parts(source: RedisExportSource, meta: Meta, rows: ExportedRows) -> Export {
     let reading = RunningExport {
         source,
         rows: rows.into_values().collect(),
@@ -163,7 +163,7 @@ fn stream_parts(source: ExportSource, meta: Meta, rows: ExportedRows) -> Export 
 
 /// An export whose rows have been read and whose events are being read.
 struct RunningExport {
-    source: ExportSource,
+    source: RedisExportSource,
     rows: VecDeque<SizedRow>,
     next: Revision,
     last: Revision,
@@ -178,7 +178,7 @@ impl RunningExport {
         if self.next > self.last {
             return Ok(Vec::new());
         }
-        let ExportSource { connection, shared, pages } = &self.source;
+        let RedisExportSource { connection, shared, pages } = &self.source;
         let read = || pages.events(connection, self.next);
         let mut events = read_until(shared, page_deadline(), read).await?.found;
         events.retain(|event| event.revision <= self.last);

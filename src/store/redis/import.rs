@@ -50,7 +50,7 @@ impl RedisImportError {
 
 /// What may be in the place of the imported state.
 #[derive(Clone, Debug)]
-enum ImportTarget {
+enum ExpectedTarget {
     /// Nothing.
     Empty,
     /// Another state, which is removed.
@@ -66,7 +66,7 @@ pub struct RedisImport {
     keys: Arc<RedisKeys>,
     staged: RedisKeys,
     meta: Meta,
-    target: ImportTarget,
+    target: ExpectedTarget,
     /// How many elements were sent to each key. Redis has fewer if a name was sent
     /// twice or something was lost.
     sent: BTreeMap<RedisKey, usize>,
@@ -101,22 +101,22 @@ impl RedisImport {
         if replace && sidecars > 0 {
             return Err(RedisImportError::InUse { place, prefix, sidecars });
         }
-        let target = if replace { ImportTarget::Any } else { ImportTarget::Empty };
+        let target = if replace { ExpectedTarget::Any } else { ExpectedTarget::Empty };
         Ok(RedisImport::new(&access, meta, target))
     }
 
     /// An import of migrated data into a place where no state was found.
     pub(in crate::store) fn for_migration(access: &RedisAccess, meta: Meta) -> RedisImport {
-        RedisImport::new(access, meta, ImportTarget::Empty)
+        RedisImport::new(access, meta, ExpectedTarget::Empty)
     }
 
     /// An import of a state's own rows in the current format.
     pub(super) fn for_upgrade(access: &RedisAccess, found: Fetched) -> RedisImport {
-        let target = ImportTarget::OldFormat(found.version, found.last_commit);
+        let target = ExpectedTarget::OldFormat(found.version, found.last_commit);
         RedisImport::new(access, found.meta, target)
     }
 
-    fn new(access: &RedisAccess, mut meta: Meta, target: ImportTarget) -> RedisImport {
+    fn new(access: &RedisAccess, mut meta: Meta, target: ExpectedTarget) -> RedisImport {
         // Adding the rows counts them again.
         meta.uncount_all();
         let id = format!("{:016x}", rand::random::<u64>());
@@ -166,9 +166,9 @@ impl RedisImport {
     /// Puts the imported state in its place, if nothing prevents that.
     async fn adopt(&mut self) -> Result<(), RedisFault> {
         let (target, version, last_commit) = match &self.target {
-            ImportTarget::Empty => ("empty", 0, ""),
-            ImportTarget::Any => ("any", 0, ""),
-            ImportTarget::OldFormat(version, last_commit) => {
+            ExpectedTarget::Empty => ("empty", 0, ""),
+            ExpectedTarget::Any => ("any", 0, ""),
+            ExpectedTarget::OldFormat(version, last_commit) => {
                 ("old format", *version, &**last_commit)
             }
         };

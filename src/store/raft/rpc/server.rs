@@ -35,7 +35,7 @@ const CONCURRENT_SNAPSHOTS_MAX: usize = 1;
 const HISTORY_EVENTS_MAX: usize = 1_024;
 const HISTORY_BYTES_MAX: usize = 1024 * 1024;
 
-type Reply<T> = Result<Response<T>, Status>;
+type RpcResult<T> = Result<Response<T>, Status>;
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The service behind its interceptor.
@@ -86,7 +86,7 @@ where
     type ForwardStream = Replies<peer::ForwardReplies>;
     type FetchHistoryStream = Replies<peer::HistoryChunk>;
 
-    async fn hello(&self, _: Request<peer::HelloRequest>) -> Reply<peer::HelloReply> {
+    async fn hello(&self, _: Request<peer::HelloRequest>) -> RpcResult<peer::HelloReply> {
         // Copy what is needed: while the metrics are borrowed, openraft cannot
         // publish new ones.
         let (leader, membership) = {
@@ -111,7 +111,7 @@ where
     async fn append(
         &self,
         request: Request<Streaming<peer::AppendRequest>>,
-    ) -> Reply<Self::AppendStream> {
+    ) -> RpcResult<Self::AppendStream> {
         authenticated_peer(&request)?;
         // Openraft's input cannot carry errors. So an error ends the input, and is
         // sent to the peer after the replies to the requests before it.
@@ -134,7 +134,7 @@ where
         Ok(Response::new(Box::pin(replies.chain(end.take(1)))))
     }
 
-    async fn heartbeat(&self, request: Request<peer::AppendRequest>) -> Reply<peer::AppendReply> {
+    async fn heartbeat(&self, request: Request<peer::AppendRequest>) -> RpcResult<peer::AppendReply> {
         authenticated_peer(&request)?;
         let request = conversion::decode_append(request.into_inner())?;
         // Use a stream of one request, because only a stream names the log id that
@@ -147,14 +147,14 @@ where
         }
     }
 
-    async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
+    async fn vote(&self, request: Request<peer::VoteRequest>) -> RpcResult<peer::VoteReply> {
         authenticated_peer(&request)?;
         let ask = conversion::decode_vote_request(request.into_inner())?;
         let reply = self.raft.vote(ask).await.map_err(stopped)?;
         Ok(Response::new(conversion::encode_vote_reply(&reply)))
     }
 
-    async fn pre_vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
+    async fn pre_vote(&self, request: Request<peer::VoteRequest>) -> RpcResult<peer::VoteReply> {
         authenticated_peer(&request)?;
         let ask = conversion::decode_vote_request(request.into_inner())?;
         let reply = self.raft.pre_vote(ask).await.map_err(stopped)?;
@@ -164,7 +164,7 @@ where
     async fn transfer_leader(
         &self,
         request: Request<peer::TransferLeaderRequest>,
-    ) -> Reply<peer::TransferLeaderReply> {
+    ) -> RpcResult<peer::TransferLeaderReply> {
         authenticated_peer(&request)?;
         let ask = conversion::decode_transfer(request.into_inner())?;
         let result = self.raft.handle_transfer_leader(ask).await;
@@ -175,7 +175,7 @@ where
     async fn install_snapshot(
         &self,
         request: Request<Streaming<peer::SnapshotPart>>,
-    ) -> Reply<peer::SnapshotReply> {
+    ) -> RpcResult<peer::SnapshotReply> {
         let from = authenticated_peer(&request)?;
         let Ok(_permit) = self.receiving.try_acquire() else {
             return Err(Status::resource_exhausted("another snapshot is being received"));
@@ -205,7 +205,7 @@ where
     async fn forward(
         &self,
         request: Request<Streaming<peer::ForwardBatch>>,
-    ) -> Reply<Self::ForwardStream> {
+    ) -> RpcResult<Self::ForwardStream> {
         let from = authenticated_peer(&request)?;
         let replies = forward_server::serve(self.handler.clone(), from, request.into_inner());
         Ok(Response::new(Box::pin(replies)))
@@ -214,7 +214,7 @@ where
     async fn read_index(
         &self,
         request: Request<peer::ReadIndexRequest>,
-    ) -> Reply<peer::ReadIndexReply> {
+    ) -> RpcResult<peer::ReadIndexReply> {
         authenticated_peer(&request)?;
         let index = self.handler.read_index().await;
         Ok(Response::new(conversion::encode_read_index(index)))
@@ -223,7 +223,7 @@ where
     async fn fetch_history(
         &self,
         request: Request<peer::HistoryRange>,
-    ) -> Reply<Self::FetchHistoryStream> {
+    ) -> RpcResult<Self::FetchHistoryStream> {
         authenticated_peer(&request)?;
         let range = request.into_inner();
         let events = self.handler.history(range.from, range.to).await;
@@ -235,7 +235,7 @@ where
     async fn ask_history(
         &self,
         request: Request<peer::HistoryQuestion>,
-    ) -> Reply<peer::HistoryAnswer> {
+    ) -> RpcResult<peer::HistoryAnswer> {
         authenticated_peer(&request)?;
         let answer = self.handler.ask_history(request.into_inner()).await.map_err(no_history)?;
         Ok(Response::new(peer::HistoryAnswer { answer }))
