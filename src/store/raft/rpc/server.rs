@@ -134,7 +134,10 @@ where
         Ok(Response::new(Box::pin(replies.chain(end.take(1)))))
     }
 
-    async fn heartbeat(&self, request: Request<peer::AppendRequest>) -> RpcResult<peer::AppendReply> {
+    async fn heartbeat(
+        &self,
+        request: Request<peer::AppendRequest>,
+    ) -> RpcResult<peer::AppendReply> {
         authenticated_peer(&request)?;
         let request = conversion::decode_append(request.into_inner())?;
         // Use a stream of one request, because only a stream names the log id that
