@@ -78,7 +78,7 @@ impl Counts {
     }
 }
 
-/// The approximate size of a run; see [`bytes`].
+/// The approximate size of a run; see [`bytes()`].
 pub fn run_bytes(run: &RunRow) -> usize {
     run_row_bytes(run) as usize
 }
