@@ -262,7 +262,10 @@ async fn missing_history_is_reported() {
     let first = output.split("history: from event ").nth(1).and_then(|rest| rest.split(' ').next());
     let first: u64 = first.expect("where it begins").parse().unwrap();
     assert!(1 < first && first < SETS, "{output}");
-    assert!(output.contains(&format!("{} older ones are not on this node", first - 1)), "{output}");
+    assert!(
+        output.contains(&format!("{} older events are not on this node", first - 1)),
+        "{output}"
+    );
     let whole = target.check_complete();
     assert!(whole.contains(&format!("{} events", SETS - first + 1)), "{whole}");
     assert!(whole.contains(&format!("revision {SETS},")), "{whole}");

@@ -40,11 +40,14 @@ async fn a_cluster_is_recovered_after_losing_its_majority() {
     let output =
         done(&[], &["recover", "--data-dir", path(&old.data_dir(1)), "--to-sqlite", path(&file)]);
     println!("{output}");
-    assert!(output.contains("node 2 of cluster 'old': a snapshot of index "), "{output}");
+    assert!(output.contains("node 2 of cluster 'old': a snapshot up to index "), "{output}");
     assert!(
         output.contains(&format!("state: revision {}, chain {}", answers.revision, answers.chain))
     );
-    assert!(output.contains(&format!("history: whole, {} events", answers.revision)), "{output}");
+    assert!(
+        output.contains(&format!("history: complete, {} events", answers.revision)),
+        "{output}"
+    );
     assert!(output.contains("later writes may be missing"), "{output}");
 
     let port = free_ports(1)[0];
