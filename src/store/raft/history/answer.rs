@@ -110,11 +110,15 @@ fn bounded(page: Page) -> Page {
 
 /// Rewrites the question so that a peer which is ahead of `meta` answers it as of
 /// `meta`. A question about changes has no upper end; [`check_peer_answer`] cuts
-/// its answer.
+/// its answer. It asks for one change too many, because a peer of the previous
+/// version does not say whether there are more.
 pub(crate) fn question_for_peer(question: &Question, meta: &Meta) -> PeerQuestion {
     let mut question = question.clone();
     if let Question::History { before, .. } = &mut question {
         *before = Some(end_of(*before, meta));
+    }
+    if let Question::Changes { page, .. } = &mut question {
+        *page = page.and_one();
     }
     // Peers of the previous version do not know this limit, and apply their own.
     if let Question::History { page, .. } | Question::Changes { page, .. } = &mut question {
@@ -158,11 +162,64 @@ pub(crate) fn check_peer_answer(
             let first = kept.max(*after).next();
             let fits = |event: &Event| filter.admits(event) && event.revision >= first;
             let fits = is_ordered && complete == (*after >= kept) && events.iter().all(fits);
-            // A peer of the previous version does not say that there is more.
-            more |= events.len() >= page.rows;
+            // No peer sends more than this, so a page of that size may be cut.
+            more |= events.len() >= PAGE_MAX;
             more |= bounded(*page).cut(&mut events, Event::bytes);
             fits.then_some(Answer::Changes { events, complete, more })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Action, Chain, WallMs};
+
+    const ROWS: usize = 3;
+
+    fn event(revision: u64) -> Event {
+        Event {
+            revision: Revision(revision),
+            at: WallMs(revision),
+            actor: None,
+            action: Action::StateSet,
+            subject: "k".into(),
+            new: None,
+            previous: None,
+            chain: Chain::default(),
+        }
+    }
+
+    /// The revisions that are taken, and whether there are more, when a node at
+    /// `revision` asks a peer that has `last` changes. Such a peer sends what fits on
+    /// the page; one of the previous version never says that there are more.
+    fn taken(revision: u64, last: u64, says_more: bool) -> (Vec<u64>, bool) {
+        let meta = Meta { revision: Revision(revision), ..Meta::default() };
+        let (filter, page) = (ChangeFilter::Key("k".into()), Page::of_rows(ROWS));
+        let question = Question::Changes { filter, after: Revision::ZERO, page };
+        let asked = question_for_peer(&question, &meta).question;
+        let Question::Changes { page, .. } = asked else { panic!("{asked:?}") };
+        let events: Vec<Event> = (1..=last).take(page.rows).map(event).collect();
+        let more = says_more && last > page.rows as u64;
+        let answer = Answer::Changes { events, complete: true, more };
+        match check_peer_answer(&question, answer, &meta) {
+            Some(Answer::Changes { events, more, .. }) => {
+                (events.iter().map(|event| event.revision.0).collect(), more)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whether_there_are_more_changes_is_exact_whatever_the_peer_says() {
+        for says_more in [false, true] {
+            assert_eq!(taken(9, 2, says_more), (vec![1, 2], false));
+            assert_eq!(taken(9, 3, says_more), (vec![1, 2, 3], false), "exactly a page");
+            assert_eq!(taken(9, 4, says_more), (vec![1, 2, 3], true));
+            assert_eq!(taken(9, 9, says_more), (vec![1, 2, 3], true));
+            assert_eq!(taken(3, 9, says_more), (vec![1, 2, 3], false), "the peer is ahead");
+            assert_eq!(taken(2, 9, says_more), (vec![1, 2], false), "the peer is ahead");
+        }
     }
 }
