@@ -19,4 +19,4 @@ pub mod mcp;
 mod observed;
 mod routes;
 
-pub use routes::routes;
+pub use routes::{routes, routes_with};

@@ -1,6 +1,7 @@
 //! Everything that is served over HTTP, on one listener.
 
 use axum::Router;
+use rmcp::ServerHandler;
 
 use super::{http, mcp};
 use crate::access::Access;
@@ -8,7 +9,20 @@ use crate::service::Service;
 
 /// The routes of MCP, of the metrics, and of the health checks.
 pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
-    let guarded = mcp::endpoint::routes(service.clone(), mcp)
+    routes_with(mcp::Handler::new(service.clone()), service, access, mcp)
+}
+
+/// The same routes, with a handler that may offer more over MCP than ours.
+pub fn routes_with<H>(
+    handler: H,
+    service: &Service,
+    access: Access,
+    mcp: mcp::endpoint::Options,
+) -> Router
+where
+    H: ServerHandler + Clone,
+{
+    let guarded = mcp::endpoint::routes(service.clone(), handler, mcp)
         .merge(http::metrics_routes(service.clone()))
         .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
     // Load balancers and supervisors hold no token. They learn nothing here but

@@ -13,13 +13,14 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt;
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{self, InFlightCalls, MessageKind};
-use super::{Handler, fast_path, malformed, too_deep};
+use super::{fast_path, malformed, too_deep};
 use crate::api::json_rpc;
 use crate::service::Service;
 
@@ -55,8 +56,12 @@ impl Default for Options {
 /// its connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The route `/mcp`. Expects a [`crate::access::Caller`] in each request.
-pub fn routes(service: Service, options: Options) -> Router {
+/// The route `/mcp`, served by `handler` and, for plain calls, by `service` alone.
+/// Expects a [`crate::access::Caller`] in each request.
+pub fn routes<H>(service: Service, handler: H, options: Options) -> Router
+where
+    H: ServerHandler + Clone,
+{
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -65,7 +70,6 @@ pub fn routes(service: Service, options: Options) -> Router {
         .disable_allowed_origins()
         .with_max_request_body_bytes(options.body_bytes_max)
         .with_cancellation_token(options.shutdown.clone());
-    let handler = Handler::new(service.clone());
     let rmcp = StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
@@ -74,19 +78,22 @@ pub fn routes(service: Service, options: Options) -> Router {
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
     let calls = InFlightCalls::default();
     let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, calls };
-    Router::new().route("/mcp", any(answer)).with_state(endpoint)
+    Router::new().route("/mcp", any(answer::<H>)).with_state(endpoint)
 }
 
 #[derive(Clone)]
-struct Endpoint {
+struct Endpoint<H> {
     service: Service,
-    rmcp: StreamableHttpService<Handler, NeverSessionManager>,
+    rmcp: StreamableHttpService<H, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
     calls: InFlightCalls,
 }
 
-async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
+async fn answer<H>(State(endpoint): State<Endpoint<H>>, request: Request) -> Response
+where
+    H: ServerHandler + Clone,
+{
     if request.method() != Method::POST {
         return endpoint.rmcp(request).await;
     }
@@ -139,7 +146,7 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     response
 }
 
-impl Endpoint {
+impl<H: ServerHandler + Clone> Endpoint<H> {
     /// Lets rmcp answer a message. If it is a call, another request may cancel it
     /// meanwhile.
     async fn call_rmcp(&self, mut parts: Parts, body: Bytes) -> Response {
