@@ -33,6 +33,7 @@ mod tables;
 use std::path::Path;
 
 use page::Page;
+use support::generated;
 
 /// The repository, in which all pages are.
 pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -97,7 +98,7 @@ fn the_glossary_has_every_noun_of_a_type() {
 
 #[test]
 fn the_table_of_settings_is_the_list_that_the_program_reads() {
-    tables::check("docs/configuration.md", "settings", &tables::settings());
+    generated::check("docs/configuration.md", "settings", &tables::settings());
     none(tables::irregular_settings());
 }
 
@@ -106,7 +107,7 @@ fn the_tables_of_tools_are_what_clients_are_told() {
     let tools = mcp::tools();
     let page = std::fs::read_to_string(Path::new(REPOSITORY).join("docs/tools.md")).unwrap();
     for group in tables::groups(&page) {
-        tables::check("docs/tools.md", &group, &tables::tools(&tools, &group));
+        generated::check("docs/tools.md", &group, &tables::tools(&tools, &group));
     }
     none(tables::tools_without_a_group(&tools, &page));
 }

@@ -4,40 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
 
 use mcp_state_sidecar::config::settings::{SETTINGS, Setting, SettingKind};
 use serde_json::Value;
-
-use crate::REPOSITORY;
 
 /// Arguments and results that mean the same for many tools. The page explains
 /// them once; each tool's table only says that it takes them.
 const SHARED_ARGUMENTS: &[&str] = &["consistency", "cursor", "fence", "idempotency_key", "limit"];
 const SHARED_RESULTS: &[&str] = &["age_seconds", "next_cursor"];
-
-/// Compares the table of `name` in `page` with what it must be, or writes it
-/// where the caller asks for that.
-pub fn check(page: &str, name: &str, table: &str) {
-    let path = Path::new(REPOSITORY).join(page);
-    let text = fs::read_to_string(&path).expect("a page");
-    let (start, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
-    let (before, rest) = text.split_once(&start).unwrap_or_else(|| panic!("{page}: no {start}"));
-    let (present, after) = rest.split_once(end).unwrap_or_else(|| panic!("{page}: no {end}"));
-    let table = format!("\n{table}\n");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, [before, &start, &table, end, after].concat()).expect("the page");
-        return;
-    }
-    let differs = || table.lines().zip(present.lines()).find(|(new, old)| new != old);
-    assert!(
-        present == table,
-        "{page}: the table of {name} is out of date; UPDATE_DOCS=1 cargo test --test docs \
-         writes it. The first difference (expected, present): {:?}",
-        differs()
-    );
-}
 
 /// The table of settings.
 pub fn settings() -> String {

@@ -14,6 +14,7 @@
 //! | `checker` | a checker of linearizability |
 //! | `chain` | the audit chain, read back and verified |
 //! | `draw` | commands drawn at random |
+//! | `generated` | the parts of pages that a test writes |
 //! | `recorded` | recorded answers of the Python reference |
 
 pub mod agent;
@@ -24,6 +25,7 @@ pub mod cluster;
 pub mod command_line;
 pub mod crash_disk;
 pub mod draw;
+pub mod generated;
 pub mod log_load;
 pub mod log_model;
 pub mod probe_store;
