@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore};
+use mcp_state_sidecar::store::sqlite::{Options, SqliteOpenError, SqliteStore, export_file};
 use mcp_state_sidecar::store::{Store, clock};
 use rusqlite::Connection;
 
@@ -158,10 +158,24 @@ fn names_of_no_file_are_refused() {
     for path in [Path::new(""), Path::new(":memory:"), folder.path()] {
         assert!(matches!(open(path), Some(SqliteOpenError::NotAFile(_))), "{path:?}");
     }
-    let lost = folder.path().join("no/such/folder/state.db");
-    assert!(matches!(open(&lost), Some(SqliteOpenError::NoFolder(_))));
     // No file can be made here, not even by root.
     let error = open(Path::new("/proc/state.db")).unwrap();
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
+}
+
+#[test]
+fn the_folder_is_created_for_a_state_and_not_to_read_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a/b/state.db");
+    let deadline = tokio::time::Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let read = runtime.block_on(export_file(&file, deadline));
+    assert!(read.is_err() && !folder.path().join("a").exists());
+    assert!(SqliteStore::open(&file, Options::default(), clock::system()).is_ok());
+    assert!(file.exists());
+    let below_a_file = SqliteStore::open(&file.join("c"), Options::default(), clock::system());
+    let error = below_a_file.err().expect("a file is where the folder should be");
+    assert!(matches!(&error, SqliteOpenError::NoFolder { path, .. } if *path == file), "{error}");
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
 }
 

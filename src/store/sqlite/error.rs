@@ -16,9 +16,9 @@ pub enum SqliteOpenError {
     /// There is no file to read.
     #[error("{0}: there is no such file")]
     NoFile(PathBuf),
-    /// The file cannot be created, because its folder does not exist.
-    #[error("{0}: the folder does not exist")]
-    NoFolder(PathBuf),
+    /// The folder of the file does not exist, and cannot be created.
+    #[error("folder {path}: {source}")]
+    NoFolder { path: PathBuf, source: std::io::Error },
     /// The file is not a database.
     #[error("{0}: not an SQLite database")]
     NotADatabase(PathBuf),

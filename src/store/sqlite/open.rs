@@ -2,6 +2,7 @@
 //! older version is upgraded ([`upgrade`]), and one of the Python reference is
 //! migrated ([`migrate`]). Anything else is refused and left as it was found.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(super) fn open(
     now: Option<ClusterMs>,
 ) -> Result<(PathBuf, Connection), SqliteOpenError> {
     let path = absolute(path)?;
+    create_folder(&path)?;
     refuse_foreign(&path)?;
     retry_until_free(path, |path| match (open_ours(path), now) {
         (Err(SqliteOpenError::Unconverted(_)), Some(now)) => {
@@ -84,6 +86,26 @@ fn absolute(path: &Path) -> Result<PathBuf, SqliteOpenError> {
         return Err(SqliteOpenError::NotAFile(path.to_owned()));
     }
     std::path::absolute(path).map_err(|error| SqliteOpenError::io(path, &error))
+}
+
+/// Creates the folder of the file where there is none, with the folders above it and with
+/// the usual permissions, as a cluster's node does with its data directory.
+fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
+    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+    let present = folder.ancestors().find(|folder| folder.is_dir());
+    let create = || {
+        std::fs::create_dir_all(folder)?;
+        // A power loss must not remove the folder of a file in which writes were
+        // acknowledged, so every folder above a new one is synced.
+        for above in folder.ancestors().skip(1) {
+            File::open(above)?.sync_all()?;
+            if Some(above) == present {
+                break;
+            }
+        }
+        Ok(())
+    };
+    create().map_err(|source| SqliteOpenError::NoFolder { path: folder.to_owned(), source })
 }
 
 /// Repeats `attempt` while other processes keep the file busy, for up to
@@ -181,12 +203,7 @@ fn refuse_foreign(path: &Path) -> Result<(), SqliteOpenError> {
         Ok(found) if found.is_dir() => return Err(SqliteOpenError::NotAFile(path.to_owned())),
         Ok(found) if found.len() == 0 => return Ok(()),
         Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return match path.parent().filter(|folder| !folder.is_dir()) {
-                Some(folder) => Err(SqliteOpenError::NoFolder(folder.to_owned())),
-                None => Ok(()),
-            };
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(SqliteOpenError::io(path, &error)),
     }
     match contents_without_log(path) {
