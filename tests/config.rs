@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use mcp_state_sidecar::config::settings::{SETTINGS, SettingKind, by_name};
 use mcp_state_sidecar::config::{
-    Backend, CONFIG_ENV, Config, ConfigError, LogFormat, ResolvedConfig, SettingSource, Sources,
+    Backend, CONFIG_ENV, Config, ConfigError, ConfigNote, LogFormat, ResolvedConfig, SettingSource,
+    Sources,
 };
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -243,16 +244,66 @@ fn wrong_values_of_every_setting_are_refused() {
 }
 
 #[test]
-fn unknown_names_are_refused_with_the_nearest() {
-    let line = Given::new().env("SIDECAR_MEMBER", "1=a:1").line();
-    assert_eq!(line, "SIDECAR_MEMBER: no such variable; did you mean SIDECAR_MEMBERS?");
-    let line = Given::new().env("SIDECAR_COLOUR_OF_THE_SKY", "blue").line();
-    assert!(line.contains("no such variable; --print-config lists"), "{line}");
+fn unknown_names_in_a_file_are_refused_with_the_nearest() {
     let given = Given::new().file("prot = 1");
     assert!(given.line().ends_with("prot: no such setting; did you mean port?"));
+    let given = Given::new().file("colour_of_the_sky = \"blue\"");
+    assert!(given.line().ends_with("no such setting; --print-config lists them all"));
     let given = Given::new().file("[port]\nx = 1");
     assert!(given.line().contains("got a TOML table"), "{}", given.line());
-    assert!(Given::new().env("SIDECARRIAGE", "1").env("PATH", "/bin").load().port == 8000);
+}
+
+#[test]
+fn unknown_variables_are_noted_with_the_nearest_and_stop_nothing() {
+    let given = Given::new()
+        .env("SIDECAR_MEMBER", "1=a:1")
+        .env("SIDECAR_COLOUR_OF_THE_SKY", "hunter2-hunter2")
+        .env("SIDECARRIAGE", "1")
+        .env("SIDECAR_CA_FILE", "ca.pem")
+        .env("PATH", "/bin");
+    let resolved = given.resolve();
+    let lines: Vec<String> = resolved.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "warning: SIDECAR_MEMBER: no such setting, ignored; did you mean SIDECAR_MEMBERS?",
+            "warning: SIDECAR_COLOUR_OF_THE_SKY: no such setting, ignored; --print-config lists \
+             them all",
+        ]
+    );
+    assert_eq!(given.load().port, 8000);
+    assert!(!format!("{resolved:?}").contains("hunter2"), "the value may be a secret");
+    let long = Given::new().env(&format!("SIDECAR_{}", "X".repeat(100_000)), "1").resolve();
+    assert!(long.notes[0].to_string().len() < 200);
+}
+
+#[test]
+fn what_kubernetes_says_of_services_is_no_setting() {
+    let of_services = [
+        ("SIDECAR_SERVICE_HOST", "10.0.0.1"),
+        ("SIDECAR_SERVICE_PORT", "8000"),
+        ("SIDECAR_SERVICE_PORT_HTTP", "8000"),
+        ("SIDECAR_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("SIDECAR_PORT_8000_TCP_PROTO", "tcp"),
+        ("SIDECAR_PORT_8000_TCP_PORT", "8000"),
+        ("SIDECAR_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("SIDECAR_REDIS_PORT", "tcp://10.0.0.2:6379"),
+        ("SIDECAR_NODE_0_SERVICE_HOST", "fd00::1"),
+    ];
+    for address in ["tcp://10.0.0.1:8000", "udp://10.0.0.1:8000", "tcp://[fd00::1]:8000"] {
+        let given = || {
+            let given = Given::new().env("SIDECAR_PORT", address);
+            of_services.iter().fold(given, |given, (name, value)| given.env(name, value))
+        };
+        let resolved = given().resolve();
+        assert_eq!(resolved.config.port, 8000, "the default counts");
+        let note = ConfigNote::Service { name: "SIDECAR_PORT", value: address.to_owned() };
+        assert_eq!(resolved.notes, [note]);
+        assert_eq!(given().file("port = 81").load().port, 81);
+        assert_eq!(given().flag("port", "82").load().port, 82);
+    }
+    let line = Given::new().env("SIDECAR_PORT", "tcp://example:8000").line();
+    assert!(line.starts_with("SIDECAR_PORT: got \"tcp://example:8000\""), "{line}");
 }
 
 #[test]
@@ -364,18 +415,75 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn a_secret_may_be_in_a_file_but_not_in_two_places() {
+fn a_secret_may_be_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "0123456789\r\n").unwrap();
     let given = || Given::new().flag("token_file", file.to_str().unwrap());
     assert_eq!(given().load().token.unwrap().expose(), "0123456789");
-    let line = given().env("SIDECAR_TOKEN", "12345678").line();
-    assert!(line.starts_with("SIDECAR_TOKEN_FILE: got") && line.contains("beside"), "{line}");
     std::fs::write(&file, "").unwrap();
     assert!(given().line().starts_with("SIDECAR_TOKEN_FILE: got"));
     std::fs::remove_file(&file).unwrap();
     assert!(given().line().contains("No such file"), "{}", given().line());
+}
+
+#[test]
+fn of_a_secret_and_its_file_the_stronger_source_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "from-the-file").unwrap();
+    let path = file.to_str().unwrap();
+    let read = |given: Given, name: &str| {
+        let config = given.resolve().config;
+        let secret = match name {
+            "token" => config.token,
+            "admin_token" => config.admin_token,
+            _ => config.cluster_secret,
+        };
+        secret.unwrap().expose().to_owned()
+    };
+    for name in ["token", "admin_token", "cluster_secret"] {
+        let (env, file_env) =
+            (by_name(name).unwrap().env, by_name(&format!("{name}_file")).unwrap().env);
+        let file_setting = format!("{name}_file");
+        // The weaker one is not even parsed or read.
+        for weaker in ["/nowhere/at-all", path] {
+            let given = Given::new().file(&format!("{file_setting} = {weaker:?}"));
+            assert_eq!(read(given.env(env, "from-the-env"), name), "from-the-env");
+        }
+        for weaker in ["short", "long-enough"] {
+            let given = Given::new().file(&format!("{name} = {weaker:?}")).env(file_env, path);
+            assert_eq!(read(given, name), "from-the-file");
+            let given = Given::new().env(env, weaker).flag(&file_setting, path);
+            assert_eq!(read(given, name), "from-the-file");
+        }
+        let both = Given::new().env(env, "from-the-env").env(file_env, path).line();
+        assert!(both.starts_with(&format!("{file_env}: set beside {env}")), "{both}");
+        let both = format!("{name} = \"long-enough\"\n{file_setting} = {path:?}\n");
+        let line = Given::new().file(&both).line();
+        assert!(line.starts_with(&format!("{file_setting} in ")), "{line}");
+        // A flag decides between two of a weaker source.
+        let given = Given::new().file(&both).flag(&file_setting, path);
+        assert_eq!(read(given, name), "from-the-file");
+        let printed = Given::new().env(env, "from-the-env").flag(&file_setting, path).resolve();
+        let printed = printed.to_string();
+        let line = printed.lines().find(|line| line.split(' ').next() == Some(env)).unwrap();
+        assert!(line.ends_with(&format!("environment, overridden by {file_env}")), "{line}");
+    }
+}
+
+#[test]
+fn addresses_of_nodes_may_be_written_as_urls() {
+    let members = "1=http://a:9000, 2=b:9000/mcp,3=http://[::1]:9002/";
+    let config = Given::new().flag("members", members).resolve().config;
+    let members: Vec<String> = config.members.values().map(ToString::to_string).collect();
+    assert_eq!(members, ["a:9000", "b:9000", "[::1]:9002"]);
+    let line = Given::new().flag("members", "1=https://a:9000").line();
+    assert!(line.contains("peers do not use TLS"), "{line}");
+    for url in ["a:8000", "http://a:8000", "http://a:8000/mcp", "http://a:8000/mcp/"] {
+        let config = Given::new().flag("advertise_url", url).load();
+        assert_eq!(config.advertise_url.as_deref(), Some("http://a:8000/mcp"), "{url}");
+    }
 }
 
 #[test]

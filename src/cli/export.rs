@@ -15,10 +15,11 @@ use super::bytes::ByteSink;
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
 use super::grpc_client::{self, BearerToken};
-use super::output::state_summary;
+use super::output::{print_notes, state_summary};
 use super::progress::Progress;
 use super::runtime::block_on;
-use crate::config::{Backend, Config, ResolvedConfig};
+use super::tls::TlsOptions;
+use crate::config::{Backend, Config, NodeAddress, ResolvedConfig};
 use crate::export::{ExportCounts, ExportDecoder, ExportHeader, ExportOrigin, encode};
 use crate::proto::sidecar::ExportRequest;
 use crate::server::export_import;
@@ -37,9 +38,11 @@ pub struct ExportArgs {
     /// The file to write; `-` means standard output
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// Export from a running node at this gRPC address; needs the token that allows administration
-    #[arg(long, value_name = "HOST:PORT")]
-    node: Option<String>,
+    /// Export from a running node at this gRPC address, HOST:PORT or a URL; needs the token that allows administration
+    #[arg(long, value_name = "ADDRESS")]
+    node: Option<NodeAddress>,
+    #[command(flatten)]
+    tls: TlsOptions,
     /// Compress with zstd; a FILE whose name ends with .zst is always compressed
     #[arg(long)]
     zstd: bool,
@@ -58,16 +61,20 @@ pub fn run(before: SettingFlags, args: ExportArgs) -> Result<ExitCode, CommandFa
         Some(node) => {
             // Only the token is needed, so settings that do not fit together do no harm.
             let resolved = ResolvedConfig::from_sources(&settings.into_sources());
-            let config = resolved.map_err(CommandFailure::usage)?.config;
+            let ResolvedConfig { config, notes, .. } = resolved.map_err(CommandFailure::usage)?;
+            print_notes(&notes);
             let token = BearerToken::new(config.admin_token.or(config.token));
             let token = token.map_err(CommandFailure::usage)?;
             block_on(async {
-                let stream = from_node(&node, &token).await.map_err(CommandFailure::run)?;
+                let stream =
+                    from_node(node, &args.tls, &token).await.map_err(CommandFailure::run)?;
                 export(stream, args.file, compressed).await
             })
         }
         None => {
-            let Some(config) = settings.resolve()? else { return Ok(ExitCode::SUCCESS) };
+            let Some(resolved) = settings.resolve()? else { return Ok(ExitCode::SUCCESS) };
+            print_notes(&resolved.notes);
+            let config = resolved.config;
             if config.state_backend == Backend::Sqlite && is_part_of(&config.db_path, &args.file) {
                 let file = args.file.display();
                 return Err(CommandFailure::usage(format!(
@@ -95,17 +102,25 @@ fn is_part_of(path: &Path, file: &Path) -> bool {
     ["", "-wal", "-shm"].into_iter().any(same)
 }
 
-async fn from_node(node: &str, token: &BearerToken) -> Result<ExportBytes, String> {
-    let addr = grpc_client::without_scheme(node).to_owned();
-    let mut client = grpc_client::connect(node).await?;
+async fn from_node(
+    node: NodeAddress,
+    tls: &TlsOptions,
+    token: &BearerToken,
+) -> Result<ExportBytes, String> {
+    let mut client = grpc_client::connect(&node, tls).await?;
     let timeout_ms = u32::try_from(BEGIN_TIMEOUT.as_millis()).ok();
     let request = token.request(ExportRequest { timeout_ms });
     let begun = timeout(BEGIN_TIMEOUT + grpc_client::NODE_TIMEOUT, client.export(request)).await;
-    let begun = begun.map_err(|_| format!("no answer from {addr} in time"))?;
-    let chunks = begun.map_err(|status| format!("{addr} refuses: {}", status.message()))?;
+    let begun = begun.map_err(|_| format!("no answer from {node} in time"))?;
+    let chunks = match begun {
+        Ok(chunks) => chunks,
+        Err(status) => return Err(grpc_client::call_failure(&node, tls, &status).await),
+    };
     let chunks = chunks.into_inner().map(move |chunk| match chunk {
         Ok(chunk) => Ok(chunk.data),
-        Err(status) => Err(format!("{addr} broke off the export: {}", status.message())),
+        Err(status) => {
+            Err(format!("the export broke off: {}", grpc_client::status_line(&node, &status)))
+        }
     });
     Ok(chunks.boxed())
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 
 use super::failure::CommandFailure;
+use super::output::print_notes;
 use crate::config::settings::{SETTINGS, Setting, SettingKind};
-use crate::config::{CONFIG_ENV, Config, ResolvedConfig, Sources};
+use crate::config::{CONFIG_ENV, ResolvedConfig, Sources};
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print_config";
@@ -44,15 +45,20 @@ impl SettingFlags {
     ///
     /// # Errors
     /// A setting is wrong, or does not fit another one.
-    pub fn resolve(self) -> Result<Option<Config>, CommandFailure> {
+    pub fn resolve(self) -> Result<Option<ResolvedConfig>, CommandFailure> {
         let print = self.print_config;
         let resolved =
             ResolvedConfig::from_sources(&self.into_sources()).map_err(CommandFailure::usage)?;
         if print {
             print!("{resolved}");
         }
-        resolved.config.check().map_err(CommandFailure::usage)?;
-        Ok((!print).then_some(resolved.config))
+        let checked = resolved.config.check();
+        // A setting that is missing may be there under a misspelt name.
+        if print || checked.is_err() {
+            print_notes(&resolved.notes);
+        }
+        checked.map_err(CommandFailure::usage)?;
+        Ok((!print).then_some(resolved))
     }
 
     /// Adds the environment of the process.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode, header};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 
+use super::tls::{find, tls_failure};
 use crate::access::Secret;
 
 /// The longest answer that is read. The longest page of a tool is far shorter.
@@ -18,14 +20,15 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The newest revision of MCP whose requests need no further headers.
 const PROTOCOL: &str = "2025-11-25";
 
-/// How long a connection may take. Nodes are near, so a slower one is most likely down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The header that names the tools from which a caller chooses.
+const TOOLS: &str = "x-mcp-toolsets";
 
 /// Calls nodes. It is cheap to clone, and keeps connections open.
 #[derive(Clone)]
 pub struct NodeClient {
-    http: Http<HttpConnector, Body>,
+    http: Http<HttpsConnector<HttpConnector>, Body>,
     token: Option<Secret>,
+    tools: Option<String>,
 }
 
 /// The answer of a tool.
@@ -43,6 +46,9 @@ pub enum ClientError {
     /// The request never reached a node, so it is safe to call another.
     #[error("cannot reach {url}: {cause}")]
     Unreachable { url: String, cause: String },
+    /// TLS fails with whoever answers there, and would fail again.
+    #[error("{url}: {cause}")]
+    Tls { url: String, cause: String },
     /// The connection broke, or the answer took too long, after the request was sent.
     #[error("no answer from {url}: {cause}")]
     Broken { url: String, cause: String },
@@ -59,11 +65,14 @@ pub enum ClientError {
 
 impl NodeClient {
     /// A client that sends `token`, if there is one.
-    pub fn new(token: Option<Secret>) -> NodeClient {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        NodeClient { http: Http::builder(TokioExecutor::new()).build(connector), token }
+    pub fn new(connector: HttpsConnector<HttpConnector>, token: Option<Secret>) -> NodeClient {
+        let http = Http::builder(TokioExecutor::new()).build(connector);
+        NodeClient { http, token, tools: None }
+    }
+
+    /// Chooses from these tools. Without a list the node decides which it offers.
+    pub fn with_tools(self, tools: Option<String>) -> NodeClient {
+        NodeClient { tools, ..self }
     }
 
     /// Sends `GET url`, and returns the answer whatever its status is.
@@ -121,7 +130,7 @@ impl NodeClient {
         let result = answer.get("result").ok_or_else(not_mcp)?;
         let is_error = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
         let structured = result.get("structuredContent").filter(|content| !content.is_null());
-        let content = structured.or_else(|| result.get("content")).cloned();
+        let content = structured.cloned().or_else(|| text_content(result.get("content")?));
         Ok(ToolAnswer { is_error, content: content.ok_or_else(not_mcp)? })
     }
 
@@ -133,9 +142,6 @@ impl NodeClient {
         body: Body,
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        if !url.starts_with("http://") {
-            return Err(ClientError::Invalid(format!("{url:?}: expected a URL with http://")));
-        }
         let mut request = Request::builder()
             .method(method)
             .uri(url)
@@ -147,18 +153,15 @@ impl NodeClient {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
+        if let Some(tools) = &self.tools {
+            request = request.header(TOOLS, tools);
+        }
         let request =
             request.body(body).map_err(|error| ClientError::Invalid(format!("{url}: {error}")))?;
         let broken = |cause: String| ClientError::Broken { url: url.to_owned(), cause };
         let answer = async {
-            let response = self.http.request(request).await.map_err(|error| {
-                let cause = root_cause(&error);
-                if error.is_connect() {
-                    ClientError::Unreachable { url: url.to_owned(), cause }
-                } else {
-                    broken(cause)
-                }
-            })?;
+            let response = self.http.request(request).await;
+            let response = response.map_err(|error| no_answer(url, &error))?;
             let status = response.status();
             let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_BYTES_MAX)
                 .await
@@ -170,6 +173,44 @@ impl NodeClient {
             Err(_) => Err(broken(format!("nothing within {} s", timeout.as_secs_f32()))),
         }
     }
+}
+
+/// The text of an answer that is not structured, as JSON where it is that.
+fn text_content(content: &Value) -> Option<Value> {
+    let parts = content.as_array()?.iter().filter_map(|part| part["text"].as_str());
+    let text = parts.collect::<Vec<_>>().join("\n");
+    Some(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// Why a request has no answer.
+fn no_answer(url: &str, error: &hyper_util::client::legacy::Error) -> ClientError {
+    let url = url.to_owned();
+    if let Some(cause) = tls_failure(error) {
+        return ClientError::Tls { url, cause };
+    }
+    if error.is_connect() {
+        return ClientError::Unreachable { url, cause: root_cause(error) };
+    }
+    if find::<hyper::Error>(error).is_some_and(is_foreign) {
+        let text = "it answers in another protocol; this may be its gRPC address, or it may need \
+                    https://"
+            .to_owned();
+        return ClientError::NotMcp { url, text };
+    }
+    ClientError::Broken { url, cause: root_cause(error) }
+}
+
+/// Whether the server does not speak HTTP/1.1: what it sent is something else, or it sent
+/// something before it was asked. The latter has no name in hyper, and unlike all others
+/// it has neither a predicate nor a cause.
+fn is_foreign(error: &hyper::Error) -> bool {
+    let has_name = error.is_closed()
+        || error.is_canceled()
+        || error.is_incomplete_message()
+        || error.is_user()
+        || error.is_timeout()
+        || error.is_shutdown();
+    error.is_parse() || (!has_name && std::error::Error::source(error).is_none())
 }
 
 /// The deepest cause of an error, which says what happened. The ones above it only say

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use super::bytes::ByteSource;
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
-use super::output::state_summary;
+use super::output::{print_notes, state_summary};
 use super::progress::Progress;
 use super::runtime::block_on;
-use crate::config::Config;
+use crate::config::{Config, ResolvedConfig};
 use crate::export::{ExportCounts, ExportDecoder, ExportHeader};
 use crate::server::export_import;
 use crate::store::export::StoreImport;
@@ -42,7 +42,11 @@ pub struct ImportArgs {
 
 /// Runs the command, with the settings that were given before it.
 pub fn run(before: SettingFlags, args: ImportArgs) -> Result<ExitCode, CommandFailure> {
-    let Some(config) = before.then(args.settings).resolve()? else { return Ok(ExitCode::SUCCESS) };
+    let resolved = before.then(args.settings).resolve()?;
+    let Some(ResolvedConfig { config, notes, .. }) = resolved else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    print_notes(&notes);
     let target = (!args.dry_run).then_some(ImportTarget { config, replace: args.replace });
     block_on(import(args.file, target))
 }

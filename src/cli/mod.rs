@@ -12,18 +12,20 @@
 //! | `node` | `stdio` and `serve`: this process is a node |
 //! | `dev` | `dev`: a cluster on this machine |
 //! | `connect` | `connect`: MCP on standard input and output, answered by nodes |
-//! | `call` | `call`: one tool call |
+//! | `call`, `call_arguments` | `call`: one tool call, and how its arguments are written |
 //! | `cluster` | `cluster`: the status of a cluster, and changes of it |
 //! | `export`, `import` | `export` and `import`: a whole state and a file |
 //! | `recover` | `recover`: a SQLite file from one surviving node |
 //! | `node_options` | which running node a command calls, and with which token |
 //! | `http_client`, `grpc_client` | clients of a running node |
+//! | `tls` | which authorities these clients trust, and why TLS fails |
 //! | `bytes` | files and standard streams, compressed or not |
 //! | `progress` | progress bars |
 //! | `output`, `failure`, `runtime` | what all commands print, why they fail, how they run |
 
 mod bytes;
 mod call;
+mod call_arguments;
 mod cluster;
 mod connect;
 mod dev;
@@ -40,5 +42,6 @@ mod program;
 mod progress;
 mod recover;
 mod runtime;
+mod tls;
 
 pub use program::{http_main, main};

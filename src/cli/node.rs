@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
 use super::runtime::block_on_threads;
-use crate::config::{Backend, Config, LogFormat};
+use crate::config::{Backend, Config, ConfigNote, LogFormat, ResolvedConfig};
 use crate::server::{self, ServeError};
 
 /// Speak MCP on standard input and output (the default)
@@ -31,13 +31,13 @@ pub struct ServeArgs {
 
 /// Speaks MCP on standard input and output until the client hangs up.
 pub fn stdio(flags: SettingFlags) -> Result<ExitCode, CommandFailure> {
-    let Some(config) = flags.resolve()? else { return Ok(ExitCode::SUCCESS) };
-    if config.state_backend == Backend::Raft {
+    let Some(resolved) = flags.resolve()? else { return Ok(ExitCode::SUCCESS) };
+    if resolved.config.state_backend == Backend::Raft {
         let text = "STATE_BACKEND: got \"raft\", which runs as `serve`; to reach a cluster from \
-                    standard input, use `connect URL…`";
+                    standard input, use `connect ADDRESS…`";
         return Err(CommandFailure::usage(text));
     }
-    run(config, server::stdio)
+    run(resolved, server::stdio)
 }
 
 /// Runs `serve`, with the settings that were given before the command.
@@ -45,16 +45,22 @@ pub fn serve(before: SettingFlags, args: ServeArgs) -> Result<ExitCode, CommandF
     if let Some(parent) = args.die_with {
         die_with(parent)?;
     }
-    let Some(config) = before.then(args.settings).resolve()? else { return Ok(ExitCode::SUCCESS) };
-    run(config, server::serve)
+    let resolved = before.then(args.settings).resolve()?;
+    let Some(resolved) = resolved else { return Ok(ExitCode::SUCCESS) };
+    run(resolved, server::serve)
 }
 
 /// Runs a node until it is told to stop.
-fn run<F>(config: Config, node: impl FnOnce(Config) -> F) -> Result<ExitCode, CommandFailure>
+fn run<F>(
+    resolved: ResolvedConfig,
+    node: impl FnOnce(Config) -> F,
+) -> Result<ExitCode, CommandFailure>
 where
     F: Future<Output = Result<(), ServeError>>,
 {
+    let ResolvedConfig { config, notes, .. } = resolved;
     start_logging(&config);
+    log_notes(&notes);
     block_on_threads(async {
         node(config).await.map(|()| ExitCode::SUCCESS).map_err(CommandFailure::run)
     })
@@ -71,6 +77,19 @@ fn start_logging(config: &Config) {
     match config.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+fn log_notes(notes: &[ConfigNote]) {
+    for note in notes {
+        match note {
+            ConfigNote::Unknown { name, nearest } => {
+                tracing::warn!(variable = name, did_you_mean = nearest, "no such setting; ignored");
+            }
+            ConfigNote::Service { name, value } => {
+                tracing::info!(variable = name, value, "describes a Kubernetes Service; ignored");
+            }
+        }
     }
 }
 

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::http_client::NodeClient;
+use super::tls::TlsOptions;
 use crate::access::Secret;
-use crate::cli::http_client::NodeClient;
+use crate::config::NodeAddress;
 
-/// The options of commands that call a running node.
+/// The options of commands that call a running node over MCP.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeOptions {
-    /// The node's MCP URL, or its start, such as http://host:8000
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
-    pub node: String,
+    /// The node's MCP address (SIDECAR_PORT), as HOST:PORT or as a URL with http:// or https://
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub node: NodeAddress,
     #[command(flatten)]
     pub credentials: Credentials,
     /// How long to wait for the answer
@@ -19,20 +21,18 @@ pub struct NodeOptions {
     pub timeout: u64,
 }
 
-/// How a command proves to a node that it may call.
+/// How a command proves to a node that it may call, and the node to the command that it is
+/// the right one.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Credentials {
     /// A file that contains the token [env: SIDECAR_TOKEN_FILE, or the token itself: SIDECAR_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 impl NodeOptions {
-    /// The URL of the node's MCP endpoint.
-    pub fn url(&self) -> String {
-        mcp_url(&self.node)
-    }
-
     /// How long one call may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
@@ -40,50 +40,45 @@ impl NodeOptions {
 }
 
 impl Credentials {
-    /// An HTTP client that sends the token, if one is set.
+    /// An HTTP client of `nodes` that sends the token, if one is set.
     ///
     /// # Errors
-    /// The file of the token cannot be read; the error is a line for the user.
-    pub fn client(&self) -> Result<NodeClient, String> {
-        self.token().map(NodeClient::new)
+    /// A file cannot be read; the error is a line for the user.
+    pub fn client(&self, nodes: &[NodeAddress]) -> Result<NodeClient, String> {
+        Ok(NodeClient::new(self.tls.http1(nodes)?, self.token()?))
     }
 
-    /// The token, if one is set.
+    /// The token, if one is set. The option wins over the environment.
     ///
     /// # Errors
-    /// The file of the token cannot be read; the error is a line for the user.
+    /// The file of the token cannot be read, or the environment contains two tokens; the
+    /// error is a line for the user.
     pub fn token(&self) -> Result<Option<Secret>, String> {
-        let file = self.token_file.clone();
-        let file = file.or_else(|| std::env::var_os("SIDECAR_TOKEN_FILE").map(PathBuf::from));
-        let token = match &file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| format!("--token-file: got {file:?} ({error})"))?;
-                Some(text.trim().to_owned())
-            }
-            None => std::env::var("SIDECAR_TOKEN").ok(),
+        let read = |name: &str, file: &PathBuf| {
+            let text = std::fs::read_to_string(file);
+            text.map_err(|error| format!("{name}: got {file:?} ({error})"))
         };
+        let token = std::env::var("SIDECAR_TOKEN").ok().filter(|token| !token.is_empty());
+        let token = match (&self.token_file, std::env::var_os("SIDECAR_TOKEN_FILE"), token) {
+            (Some(file), ..) => Some(read("--token-file", file)?),
+            (None, Some(_), Some(_)) => {
+                return Err("SIDECAR_TOKEN_FILE: set beside SIDECAR_TOKEN, which has the same \
+                            meaning, expected only one of them"
+                    .to_owned());
+            }
+            (None, Some(file), None) => Some(read("SIDECAR_TOKEN_FILE", &PathBuf::from(file))?),
+            (None, None, token) => token,
+        };
+        let token = token.map(|token| token.trim().to_owned());
         Ok(token.filter(|token| !token.is_empty()).map(Secret::new))
     }
 }
 
-/// The MCP endpoint at `host:8000` or `http://host:8000`. A URL with a path is complete.
-pub fn mcp_url(node: &str) -> String {
-    let node = node.trim_end_matches('/');
-    let url = if node.contains("://") { node.to_owned() } else { format!("http://{node}") };
-    let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-    if has_path { url } else { format!("{url}/mcp") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bare_address_means_its_mcp_endpoint() {
-        for node in ["h:8000", "http://h:8000", "http://h:8000/", "http://h:8000/mcp"] {
-            assert_eq!(mcp_url(node), "http://h:8000/mcp", "{node}");
-        }
-        assert_eq!(mcp_url("http://h/other"), "http://h/other");
+/// Parses a list of tools, which is sent as a header.
+pub fn tool_list(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-, ".contains(c);
+    if text.trim().is_empty() || !text.chars().all(fits) {
+        return Err("expected a profile such as worker, or names of tools with commas".to_owned());
     }
+    Ok(text.trim().to_owned())
 }

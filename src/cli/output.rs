@@ -1,5 +1,6 @@
 //! What several commands print.
 
+use crate::config::ConfigNote;
 use crate::export::{ExportCounts, ExportHeader};
 
 /// Describes a state that was exported or imported, in one line.
@@ -9,6 +10,13 @@ pub fn state_summary(header: &ExportHeader, counts: &ExportCounts) -> String {
         "revision {}, chain {}, from {} {}: {counts}",
         meta.revision, meta.chain, origin.backend, origin.release
     )
+}
+
+/// Prints remarks on the settings where nothing is logged.
+pub fn print_notes(notes: &[ConfigNote]) {
+    for note in notes {
+        eprintln!("mcp-state-sidecar: {note}");
+    }
 }
 
 /// Formats JSON for people.

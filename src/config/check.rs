@@ -79,10 +79,8 @@ fn read_secret(
     name: &str,
 ) -> Result<(), ConfigError> {
     let Some(file) = file else { return Ok(()) };
+    assert!(secret.is_none(), "{name} is set, so {file:?} was to be overridden or refused");
     let file_setting = format!("{name}_file");
-    if secret.is_some() {
-        return Err(invalid(&file_setting, &format!("got {file:?} beside {}", env(name))));
-    }
     let text = std::fs::read_to_string(file)
         .map_err(|error| invalid(&file_setting, &format!("got {file:?} ({error})")))?;
     *secret = parse::header_secret(text.trim_end_matches(['\r', '\n'])).map_err(|_| {

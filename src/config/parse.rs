@@ -2,11 +2,11 @@
 //! `check` judges them together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::host_port::HostPort;
+use super::host_port::{self, HostPort};
+use super::node_address::NodeAddress;
 use super::types::{Backend, LogFormat};
 use crate::access::Secret;
 use crate::store::redis::{self, MoveIn};
@@ -43,27 +43,12 @@ pub fn text(text: &str) -> Result<String, InvalidValue> {
 
 /// Parses a host name or address, without a port.
 pub fn host(text: &str) -> Result<String, InvalidValue> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    if bare.contains(':') && bare.parse::<IpAddr>().is_err() {
-        return Err("the port is a setting of its own".to_owned());
-    }
-    if bare.is_empty() || bare.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(InvalidValue::new());
-    }
-    Ok(bare.to_owned())
+    host_port::parse_host(text)
 }
 
-/// Parses `host:port`, where an IPv6 address is in brackets. The port may be 0 only where
-/// the program listens on any port that is free (`any_port`).
-pub fn host_port(text: &str, any_port: bool) -> Result<HostPort, InvalidValue> {
-    let (name, port) = text.rsplit_once(':').ok_or_else(|| "the port is missing".to_owned())?;
-    let ipv6_needs_brackets = name.contains(':') && !name.starts_with('[');
-    if ipv6_needs_brackets {
-        return Err("an IPv6 address needs brackets".to_owned());
-    }
-    let lowest = if any_port { 0 } else { 1 };
-    let port = number(port, lowest..=u64::from(u16::MAX))?;
-    Ok(HostPort { host: host(name)?, port: port as u16 })
+/// Parses an address to listen on. Port 0 means any port that is free.
+pub fn listen_addr(text: &str) -> Result<HostPort, InvalidValue> {
+    HostPort::parse(text)
 }
 
 /// Splits a text at its commas. An empty text gives an empty list.
@@ -80,7 +65,7 @@ pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidValue> {
         let (id, address) = entry.split_once('=').ok_or_else(|| format!("{entry:?} has no `=`"))?;
         let id = number(id.trim(), 1..=u64::MAX)
             .map_err(|_| format!("{id:?} is not the number of a node, 1 or more"))?;
-        let address = host_port(address.trim(), false)
+        let address = peer_addr(address)
             .map_err(|reason| format!("{address:?} is not host:port{}", in_brackets(&reason)))?;
         if !addresses.insert(address.clone()) {
             return Err(format!("{address} is listed twice"));
@@ -96,15 +81,19 @@ pub fn members(text: &str) -> Result<BTreeMap<u64, HostPort>, InvalidValue> {
     }
 }
 
-/// Accepts a URL with `http://` or `https://`.
-pub fn url(text: &str) -> Result<String, InvalidValue> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
-            Ok(text.trim_end_matches('/').to_owned())
-        }
-        _ => Err(InvalidValue::new()),
+/// Parses the address at which peers reach a node.
+pub fn peer_addr(text: &str) -> Result<HostPort, InvalidValue> {
+    let address: NodeAddress = text.parse()?;
+    if address.is_tls() {
+        return Err("peers do not use TLS".to_owned());
     }
+    let address = address.grpc_addr()?;
+    if address.port == 0 { Err("nobody listens on port 0".to_owned()) } else { Ok(address) }
+}
+
+/// Parses the address at which clients reach MCP on a node.
+pub fn mcp_url(text: &str) -> Result<String, InvalidValue> {
+    text.parse().map(|address: NodeAddress| address.mcp_url())
 }
 
 /// Parses the name of a store. Case does not matter, as in the Python reference.

@@ -17,7 +17,11 @@ impl fmt::Display for ResolvedConfig {
         let value_width = values.max().unwrap_or(0);
         for shown in &self.shown {
             let value = value_of(&shown.value);
-            writeln!(f, "{:name_width$}  {value:value_width$}  {}", shown.env, shown.source)?;
+            write!(f, "{:name_width$}  {value:value_width$}  {}", shown.env, shown.source)?;
+            if let Some(other) = shown.overridden_by {
+                write!(f, ", overridden by {other}")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: SettingKind::Plain,
         expects: "host:port",
         about: "Where the public gRPC service listens. It is off if this is not set; with raft it is also served at SIDECAR_RAFT_ADDR",
-        apply: |c, text| put(&mut c.grpc_addr, parse::host_port(text, true).map(Some)),
+        apply: |c, text| put(&mut c.grpc_addr, parse::listen_addr(text).map(Some)),
     },
     Setting {
         name: "token",
@@ -252,7 +252,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: SettingKind::Plain,
         expects: "host:port",
         about: "raft: where this node listens for its peers and for gRPC",
-        apply: |c, text| put(&mut c.raft_addr, parse::host_port(text, true)),
+        apply: |c, text| put(&mut c.raft_addr, parse::listen_addr(text)),
     },
     Setting {
         name: "advertise_url",
@@ -262,7 +262,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: SettingKind::Plain,
         expects: "a URL such as http://host:8000/mcp",
         about: "raft: the URL at which clients reach MCP on this node. The default is made from SIDECAR_MEMBERS or SIDECAR_RAFT_ADDR, and SIDECAR_PORT",
-        apply: |c, text| put(&mut c.advertise_url, parse::url(text).map(Some)),
+        apply: |c, text| put(&mut c.advertise_url, parse::mcp_url(text).map(Some)),
     },
     Setting {
         name: "data_dir",

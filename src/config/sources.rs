@@ -12,6 +12,10 @@ use crate::nearest::nearest;
 /// The environment variable that names the file of settings.
 pub const CONFIG_ENV: &str = "SIDECAR_CONFIG";
 
+/// The environment variable that names a file of authorities, for the commands that call
+/// nodes. It is no setting of a node.
+pub const CA_FILE_ENV: &str = "SIDECAR_CA_FILE";
+
 /// What the program was started with.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -23,8 +27,8 @@ pub struct Sources {
     pub flags: Vec<(&'static str, String)>,
 }
 
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a value came from, from the weakest source to the strongest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SettingSource {
     Default,
     File(PathBuf),
@@ -43,30 +47,6 @@ impl fmt::Display for SettingSource {
     }
 }
 
-/// Picks the variables that are settings. An unknown variable with the prefix `SIDECAR_`
-/// is a mistake. The variables of the Python reference have no prefix, so other programs
-/// may use names like them, and unknown ones are ignored.
-pub(super) fn read_environment(
-    all: &[(OsString, OsString)],
-) -> Result<BTreeMap<String, String>, ConfigError> {
-    let known = || SETTINGS.iter().map(|setting| setting.env).chain([CONFIG_ENV]);
-    let mut values = BTreeMap::new();
-    for (name, value) in all {
-        let Some(name) = name.to_str() else { continue };
-        if !known().any(|env| env == name) {
-            if name.starts_with("SIDECAR_") {
-                return Err(unknown(name, "variable", known()));
-            }
-            continue;
-        }
-        let value = value.to_str().ok_or_else(|| {
-            ConfigError(format!("{name}: got bytes that are not UTF-8, expected text"))
-        })?;
-        values.insert(name.to_owned(), value.to_owned());
-    }
-    Ok(values)
-}
-
 /// Reads the file's values as text, by name.
 pub(super) fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let shown = path.display();
@@ -77,8 +57,12 @@ pub(super) fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigE
     for (name, value) in table {
         let Some(setting) = settings::by_name(&name) else {
             let known = SETTINGS.iter().map(|setting| setting.name);
-            let ConfigError(line) = unknown(&name, "setting", known);
-            return Err(ConfigError(format!("{shown}: {line}")));
+            let near = nearest(&name, known);
+            let near = near.map_or_else(
+                || "--print-config lists them all".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            return Err(ConfigError(format!("{shown}: {name}: no such setting; {near}")));
         };
         let text = as_text(setting, &value).ok_or_else(|| {
             let (got, expects) = (value.type_str(), setting.expects);
@@ -114,15 +98,4 @@ fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);
     let message = error.message().replace('\n', ", ");
     ConfigError(format!("{}, line {line}: not TOML: {message}", path.display()))
-}
-
-fn unknown(
-    name: &str,
-    what: &str,
-    known: impl Iterator<Item = &'static str> + Clone,
-) -> ConfigError {
-    match nearest(name, known) {
-        Some(near) => ConfigError(format!("{name}: no such {what}; did you mean {near}?")),
-        None => ConfigError(format!("{name}: no such {what}; --print-config lists them all")),
-    }
 }

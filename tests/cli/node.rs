@@ -1,80 +1,16 @@
 //! A node on a pipe and over HTTP: it answers, and it stops in order.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use support::command_line::{HTTP_PROGRAM, PATIENCE, PROGRAM, Running, command, run, text};
 
-/// A client at the other end of a program's standard input and output.
-struct Pipe {
-    running: Running,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Pipe {
-    fn start(dir: &Path, args: &[&str]) -> Pipe {
-        let mut command = command(&PROGRAM, dir);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut running = Running::start(command);
-        let input = running.child.stdin.take();
-        let output = BufReader::new(running.child.stdout.take().unwrap());
-        Pipe { running, input, output }
-    }
-
-    fn send(&mut self, message: &Value) {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{message}").unwrap();
-        input.flush().unwrap();
-    }
-
-    /// Sends a request and waits for the answer to it.
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        self.send(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}));
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
-        assert_eq!(answer["id"], 7, "{answer}");
-        answer["result"].clone()
-    }
-
-    fn initialize(&mut self) {
-        let client = json!({"name": "test", "version": "1"});
-        let params =
-            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
-        let result = self.ask("initialize", params);
-        assert_eq!(result["serverInfo"]["name"], "mcp-state-sidecar", "{result}");
-        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-    }
-
-    fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        let result = self.ask("tools/call", json!({"name": tool, "arguments": arguments}));
-        assert_ne!(result["isError"], true, "{result}");
-        result["structuredContent"].clone()
-    }
-
-    /// The client hangs up.
-    fn hang_up(&mut self) -> Option<i32> {
-        self.input = None;
-        self.running.ended()
-    }
-}
-
-/// Runs `serve` on a free port.
-fn serve(program: &str, dir: &Path, env: &[(&str, &str)], args: &[&str]) -> (Running, u16) {
-    let mut command = command(program, dir);
-    command.envs(env.iter().copied()).args(args).stdout(Stdio::null());
-    command.env("SIDECAR_PORT", "0").env("SIDECAR_HOST", "127.0.0.1");
-    let mut running = Running::start(command);
-    let port = running.port();
-    (running, port)
-}
+use crate::pipe::{Pipe, serve};
 
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -1,6 +1,10 @@
 //! What the programs print: help, settings, and one line for each wrong usage.
 
-use support::command_line::{HTTP_PROGRAM, command, run, text};
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use support::command_line::{HTTP_PROGRAM, PROGRAM, command, run, text};
 
 /// One line on standard error, nothing on standard output, exit code 2.
 fn refused(env: &[(&str, &str)], args: &[&str]) -> String {
@@ -74,8 +78,6 @@ fn wrong_settings_stop_the_start_with_one_line() {
     assert!(line.contains("--port: got \"eighty\""), "{line}");
     let line = refused(&[("STATE_BACKEND", "redis"), ("REDIS_URL", "http://h")], &[]);
     assert!(line.contains("expected redis://"), "{line}");
-    let line = refused(&[("SIDECAR_PROT", "1")], &[]);
-    assert!(line.contains("did you mean SIDECAR_PORT?"), "{line}");
     let line = refused(&[], &["--config", "nowhere.toml"]);
     assert!(line.contains("nowhere.toml: cannot read"), "{line}");
     let cluster = [
@@ -88,8 +90,59 @@ fn wrong_settings_stop_the_start_with_one_line() {
     assert!(line.contains("runs as `serve`"), "{line}");
     let line = refused(&[], &["--port", "1", "dev"]);
     assert!(line.contains("dev: accepts no settings"), "{line}");
-    let line = refused(&[], &["call", "state_get", "[]"]);
-    assert!(line.contains("expected a JSON object"), "{line}");
+    let both = [("SIDECAR_TOKEN", "12345678"), ("SIDECAR_TOKEN_FILE", "token")];
+    for args in [&["serve"][..], &["call", "sidecar_health"]] {
+        let line = refused(&both, args);
+        assert!(line.contains("SIDECAR_TOKEN_FILE: set beside SIDECAR_TOKEN"), "{line}");
+    }
+}
+
+#[test]
+fn arguments_in_wrong_quotes_are_shown_with_the_right_ones() {
+    for (words, part) in [
+        (&["{key:a}"][..], "not JSON from `key:a}` on"),
+        (&["{'key':'a'}"], "JSON has double quotes"),
+        (&["{\"key\":\"a\""], "ends too early"),
+        (&["{key:", "a}"], "splits JSON"),
+        (&["[]"], "expected a JSON object"),
+        (&["key"], "NAME=TEXT"),
+        (&["limit:=ten"], "limit: got `ten`"),
+    ] {
+        let line = refused(&[], &[&["call", "state_get"], words].concat());
+        assert!(line.contains("arguments: ") && line.contains(part), "{words:?}: {line}");
+    }
+    let mut call = command(&PROGRAM, Path::new("/"));
+    call.args(["call", "state_get", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut call = call.spawn().unwrap();
+    call.stdin.take().unwrap().write_all(b"{key: 1}").unwrap();
+    let line = text(&call.wait_with_output().unwrap().stderr);
+    assert!(line.contains("standard input: got `{key: 1}`"), "{line}");
+}
+
+#[test]
+fn a_missing_setting_is_reported_with_the_misspelt_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = [("STATE_BACKEND", "raft"), ("SIDECAR_NODE", "1")];
+    let output = run(dir.path(), &env, &["serve"]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("SIDECAR_NODE: no such setting, ignored; did you mean"), "{errors}");
+    assert!(errors.contains("SIDECAR_NODE_ID: not set"), "{errors}");
+}
+
+#[test]
+fn print_config_tells_what_it_ignored_on_standard_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = [("SIDECAR_PROT", "1"), ("SIDECAR_PORT", "tcp://10.0.0.1:8000")];
+    let output = run(dir.path(), &env, &["--print-config"]);
+    assert_eq!(output.status.code(), Some(0));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("warning: SIDECAR_PROT: no such setting"), "{errors}");
+    assert!(errors.contains("did you mean SIDECAR_PORT?"), "{errors}");
+    assert!(errors.contains("note: SIDECAR_PORT: got \"tcp://10.0.0.1:8000\""), "{errors}");
+    let printed = text(&output.stdout);
+    let port = printed.lines().find(|line| line.starts_with("SIDECAR_PORT ")).unwrap();
+    assert!(port.contains("8000") && port.ends_with("default"), "{port}");
 }
 
 #[test]
@@ -98,10 +151,28 @@ fn a_node_that_cannot_be_reached_is_one_line_and_exit_code_1() {
     // Nobody can listen on port 0.
     for args in [
         &["call", "sidecar_health", "--node", "http://127.0.0.1:0"][..],
+        &["call", "sidecar_health", "--node", "127.0.0.1:0"],
         &["cluster", "status", "--node", "127.0.0.1:0"],
+        &["cluster", "snapshot", "--node", "http://127.0.0.1:0"],
+        &["cluster", "transfer", "--wait", "0", "--node", "127.0.0.1:0"],
     ] {
         let output = run(dir.path(), &[], args);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
-        assert_eq!(text(&output.stderr).trim_end().lines().count(), 1, "{args:?}");
+        let line = text(&output.stderr);
+        assert_eq!(line.trim_end().lines().count(), 1, "{args:?}");
+        assert!(line.contains("cannot reach") && line.contains("127.0.0.1:0"), "{line}");
+        assert!(!line.contains("transport error"), "{line}");
+    }
+    for args in [
+        &["call", "sidecar_health", "--node"][..],
+        &["connect"],
+        &["cluster", "status", "--node"],
+        &["cluster", "add", "4"],
+        &["export", "--node"],
+    ] {
+        let output = run(dir.path(), &[], &[args, &["::1:9000"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = text(&output.stderr);
+        assert!(errors.contains("an IPv6 address needs brackets"), "{args:?}: {errors}");
     }
 }

@@ -7,6 +7,7 @@ use super::leader::{LeaderCall, LeaderCallError, LeaderClient, LeaderOptions};
 use crate::cli::failure::CommandFailure;
 use crate::cli::grpc_client;
 use crate::cli::progress::Progress;
+use crate::config::{HostPort, peer_addr};
 use crate::proto::sidecar::{
     AddMemberRequest, RemoveMemberRequest, TakeSnapshotRequest, TransferLeadershipRequest,
 };
@@ -24,9 +25,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct AddArgs {
     /// The number of the node (SIDECAR_NODE_ID), which was never used before
     id: u64,
-    /// The gRPC address at which its peers reach it
-    #[arg(value_name = "HOST:PORT")]
-    addr: String,
+    /// The gRPC address at which its peers reach it, as HOST:PORT
+    #[arg(value_name = "ADDRESS", value_parser = peer_addr)]
+    addr: HostPort,
     #[command(flatten)]
     leader: LeaderOptions,
 }
@@ -47,9 +48,9 @@ pub struct ReplaceArgs {
     old: u64,
     /// The number of the new node; see `cluster add --help`
     new: u64,
-    /// The gRPC address of the new node
-    #[arg(value_name = "HOST:PORT")]
-    addr: String,
+    /// The gRPC address of the new node, as HOST:PORT
+    #[arg(value_name = "ADDRESS", value_parser = peer_addr)]
+    addr: HostPort,
     #[command(flatten)]
     leader: LeaderOptions,
 }
@@ -88,7 +89,7 @@ pub async fn replace(args: ReplaceArgs) -> Result<ExitCode, CommandFailure> {
 
 async fn add_voter(
     id: u64,
-    addr: String,
+    addr: HostPort,
     replaces: Option<u64>,
     options: LeaderOptions,
 ) -> Result<(), CommandFailure> {
@@ -96,7 +97,7 @@ async fn add_voter(
     let progress = Progress::of_lag("the new node");
     loop {
         let timeout_ms = Some(millis(CALL_TIMEOUT));
-        let request = AddMemberRequest { id, addr: addr.clone(), replaces, timeout_ms };
+        let request = AddMemberRequest { id, addr: addr.to_string(), replaces, timeout_ms };
         match leader.call(LeaderCall::Add(request)).await {
             Err(LeaderCallError::Unfinished(_)) if !leader.is_late() => {
                 if let Some(lag) = leader.lag_of(id).await {
@@ -143,11 +144,18 @@ pub async fn transfer(args: TransferArgs) -> Result<ExitCode, CommandFailure> {
 /// Runs `cluster snapshot`.
 pub async fn snapshot(args: SnapshotArgs) -> Result<ExitCode, CommandFailure> {
     let token = args.node.token()?;
-    let client = grpc_client::connect(&args.node.node).await;
+    let LeaderOptions { node, credentials, .. } = &args.node;
+    let client = grpc_client::connect(node, &credentials.tls).await;
     let mut client = client.map_err(CommandFailure::run)?;
     let timeout_ms = Some(millis(Duration::from_secs(args.node.wait)));
     let reply = client.take_snapshot(token.request(TakeSnapshotRequest { timeout_ms })).await;
-    let taken = reply.map_err(|status| CommandFailure::run(status.message()))?.into_inner();
+    let taken = match reply {
+        Ok(taken) => taken.into_inner(),
+        Err(status) => {
+            let why = grpc_client::call_failure(node, &credentials.tls, &status).await;
+            return Err(CommandFailure::run(why));
+        }
+    };
     println!("the snapshot covers the log up to index {}", taken.index);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::cli::failure::CommandFailure;
 use crate::cli::grpc_client::{self, BearerToken, NODE_TIMEOUT};
 use crate::cli::node_options::Credentials;
+use crate::cli::tls::TlsOptions;
+use crate::config::NodeAddress;
+use crate::proto::sidecar::sidecar_client::SidecarClient;
 use crate::proto::sidecar::{
     AddMemberRequest, RemoveMemberRequest, StatusRequest, TransferLeadershipRequest,
 };
@@ -21,9 +25,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Which node to ask first, and how long to go on.
 #[derive(Debug, clap::Args)]
 pub struct LeaderOptions {
-    /// The gRPC address of any node (SIDECAR_RAFT_ADDR)
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
-    pub node: String,
+    /// The gRPC address of any node (SIDECAR_RAFT_ADDR), as HOST:PORT or as a URL
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub node: NodeAddress,
     /// How long to keep trying
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub wait: u64,
@@ -66,10 +70,11 @@ impl LeaderCallError {
 /// A client that finds the leader.
 pub struct LeaderClient {
     /// The node that the user named, which is asked again when the leader is lost.
-    node: String,
+    node: NodeAddress,
     /// The last known leader.
-    addr: String,
+    addr: NodeAddress,
     token: BearerToken,
+    tls: TlsOptions,
     until: Instant,
 }
 
@@ -77,7 +82,8 @@ impl LeaderClient {
     pub fn new(options: LeaderOptions) -> Result<LeaderClient, CommandFailure> {
         let token = options.token()?;
         let until = Instant::now() + Duration::from_secs(options.wait);
-        Ok(LeaderClient { addr: options.node.clone(), node: options.node, token, until })
+        let (node, tls) = (options.node, options.credentials.tls);
+        Ok(LeaderClient { addr: node.clone(), node, token, tls, until })
     }
 
     /// Whether the time that the user allows is over.
@@ -89,14 +95,22 @@ impl LeaderClient {
     /// calls return 0.
     pub async fn call(&mut self, call: LeaderCall) -> Result<u64, LeaderCallError> {
         loop {
-            let why = match self.call_once(&call).await {
-                Ok(result) => return Ok(result),
-                Err(status) => match status.code() {
-                    Code::Unavailable => self.turn_to_leader(&status),
-                    Code::DeadlineExceeded => {
-                        return Err(LeaderCallError::Unfinished(status.message().to_owned()));
+            let why = match grpc_client::connect(&self.addr, &self.tls).await {
+                Err(why) => {
+                    self.addr = self.node.clone();
+                    why
+                }
+                Ok(client) => match self.call_once(client, &call).await {
+                    Ok(result) => return Ok(result),
+                    Err(status) => {
+                        let why = grpc_client::call_failure(&self.addr, &self.tls, &status).await;
+                        match status.code() {
+                            Code::Unavailable => self.turn_to_leader(&status),
+                            Code::DeadlineExceeded => return Err(LeaderCallError::Unfinished(why)),
+                            _ => return Err(LeaderCallError::Refused(why)),
+                        }
+                        why
                     }
-                    _ => return Err(LeaderCallError::Refused(status.message().to_owned())),
                 },
             };
             if self.is_late() {
@@ -106,8 +120,11 @@ impl LeaderClient {
         }
     }
 
-    async fn call_once(&self, call: &LeaderCall) -> Result<u64, Status> {
-        let mut client = grpc_client::connect(&self.addr).await.map_err(Status::unavailable)?;
+    async fn call_once(
+        &self,
+        mut client: SidecarClient<Channel>,
+        call: &LeaderCall,
+    ) -> Result<u64, Status> {
         match call {
             LeaderCall::Add(request) => {
                 client.add_member(self.token.request(request.clone())).await.map(|_| 0)
@@ -122,17 +139,17 @@ impl LeaderClient {
         }
     }
 
-    /// Chooses the node to call next, and returns why this one refused.
-    fn turn_to_leader(&mut self, refusal: &Status) -> String {
+    /// Chooses the node to call next.
+    fn turn_to_leader(&mut self, refusal: &Status) {
         let leader = refusal.metadata().get(LEADER).and_then(|addr| addr.to_str().ok());
-        self.addr = leader.unwrap_or(&self.node).to_owned();
-        refusal.message().to_owned()
+        let leader = leader.and_then(|addr| addr.parse().ok());
+        self.addr = leader.unwrap_or_else(|| self.node.clone());
     }
 
     /// How many entries a learner is behind, if the leader knows.
     pub async fn lag_of(&self, id: u64) -> Option<u64> {
         let asking = async {
-            let mut client = grpc_client::connect(&self.addr).await.ok()?;
+            let mut client = grpc_client::connect(&self.addr, &self.tls).await.ok()?;
             let reply = client.status(self.token.request(StatusRequest {})).await.ok()?;
             let members = reply.into_inner().cluster?.members;
             members.into_iter().find(|member| member.id == id)?.lag

@@ -11,6 +11,8 @@ use crate::cli::failure::CommandFailure;
 use crate::cli::grpc_client::{self, BearerToken, NODE_TIMEOUT};
 use crate::cli::node_options::Credentials;
 use crate::cli::output::pretty_json;
+use crate::cli::tls::TlsOptions;
+use crate::config::NodeAddress;
 use crate::machine::hex;
 use crate::proto::sidecar::{Cluster, Role, StatusReply, StatusRequest};
 
@@ -21,9 +23,9 @@ const WAIT_POLL: Duration = Duration::from_millis(100);
 /// The exit code is 0 if there is a leader and every node answers, and 1 otherwise.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// The gRPC address of any node (SIDECAR_RAFT_ADDR)
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
-    node: String,
+    /// The gRPC address of any node (SIDECAR_RAFT_ADDR), as HOST:PORT or as a URL
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    node: NodeAddress,
     /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -57,7 +59,7 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, CommandFailure> {
     let token = BearerToken::new(token).map_err(CommandFailure::usage)?;
     let give_up = Instant::now() + Duration::from_secs(args.wait.unwrap_or(0));
     let rows = loop {
-        let rows = members(&args.node, &token).await;
+        let rows = members(&args.node, &token, &args.credentials.tls).await;
         let is_whole = rows.as_ref().is_ok_and(|rows| agrees_on_leader(rows));
         if is_whole || Instant::now() >= give_up {
             break rows?;
@@ -80,8 +82,12 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, CommandFailure> {
 }
 
 /// Asks the node who the members are, then each of them.
-async fn members(node: &str, token: &BearerToken) -> Result<Vec<MemberStatus>, CommandFailure> {
-    let asked = ask(node, token).await.map_err(CommandFailure::run)?;
+async fn members(
+    node: &NodeAddress,
+    token: &BearerToken,
+    tls: &TlsOptions,
+) -> Result<Vec<MemberStatus>, CommandFailure> {
+    let asked = ask(node, token, tls).await.map_err(CommandFailure::run)?;
     let Some(cluster) = asked.cluster.clone() else {
         let line = format!("{node} is not the node of a cluster: its store is {}", asked.backend);
         return Err(CommandFailure::run(line));
@@ -93,7 +99,11 @@ async fn members(node: &str, token: &BearerToken) -> Result<Vec<MemberStatus>, C
     }
     let rows = cluster.members.iter().map(|member| async {
         let is_asked = member.id == cluster.node_id;
-        let status = if is_asked { Ok(asked.clone()) } else { ask(&member.addr, token).await };
+        let status = match member.addr.parse() {
+            _ if is_asked => Ok(asked.clone()),
+            Ok(addr) => ask(&addr, token, tls).await,
+            Err(error) => Err(format!("{}: {error}", member.addr)),
+        };
         MemberStatus {
             id: member.id,
             addr: member.addr.clone(),
@@ -107,16 +117,21 @@ async fn members(node: &str, token: &BearerToken) -> Result<Vec<MemberStatus>, C
     Ok(rows)
 }
 
-async fn ask(addr: &str, token: &BearerToken) -> Result<StatusReply, String> {
-    let name = grpc_client::without_scheme(addr);
+async fn ask(
+    node: &NodeAddress,
+    token: &BearerToken,
+    tls: &TlsOptions,
+) -> Result<StatusReply, String> {
     let asking = async {
-        let mut client = grpc_client::connect(addr).await?;
-        let reply = client.status(token.request(StatusRequest {})).await;
-        reply.map_err(|status| format!("{name} refuses: {}", status.message()))
+        let mut client = grpc_client::connect(node, tls).await?;
+        match client.status(token.request(StatusRequest {})).await {
+            Ok(reply) => Ok(reply.into_inner()),
+            Err(status) => Err(grpc_client::call_failure(node, tls, &status).await),
+        }
     };
     match tokio::time::timeout(NODE_TIMEOUT, asking).await {
-        Ok(reply) => reply.map(tonic::Response::into_inner),
-        Err(_) => Err(format!("no answer from {name} within {} s", NODE_TIMEOUT.as_secs())),
+        Ok(reply) => reply,
+        Err(_) => Err(format!("no answer from {node} within {} s", NODE_TIMEOUT.as_secs())),
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::forwarder::{MessageForwarder, PARSE_ERROR, error_answer};
 use super::requests::CarriedRequests;
 use crate::cli::failure::CommandFailure;
-use crate::cli::node_options::{Credentials, mcp_url};
+use crate::cli::node_options::{Credentials, tool_list};
+use crate::config::NodeAddress;
 
 /// How many messages may be under way at once. An agent has a few.
 const IN_FLIGHT_MAX: usize = 64;
@@ -25,17 +26,21 @@ const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// is down, the next one is called.
 #[derive(Debug, clap::Args)]
 pub struct ConnectArgs {
-    /// The MCP URLs of nodes, such as http://127.0.0.1:8000/mcp
-    #[arg(required = true, value_name = "URL")]
-    nodes: Vec<String>,
+    /// The MCP addresses of nodes (SIDECAR_PORT), as HOST:PORT or as URLs with http:// or https://
+    #[arg(required = true, value_name = "ADDRESS")]
+    nodes: Vec<NodeAddress>,
+    /// The tools that the nodes are to offer: a profile such as worker, or names with commas
+    #[arg(long, value_name = "LIST", value_parser = tool_list)]
+    tools: Option<String>,
     #[command(flatten)]
     credentials: Credentials,
 }
 
 /// Runs the command until standard input ends.
 pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
-    let client = args.credentials.client().map_err(CommandFailure::usage)?;
-    let nodes = args.nodes.iter().map(|node| mcp_url(node)).collect();
+    let client = args.credentials.client(&args.nodes).map_err(CommandFailure::usage)?;
+    let client = client.with_tools(args.tools);
+    let nodes = args.nodes.iter().map(NodeAddress::mcp_url).collect();
     let forwarder = Arc::new(MessageForwarder::new(client, nodes));
     let (answers, written) = mpsc::channel::<String>(IN_FLIGHT_MAX);
     let writer = tokio::spawn(write_lines(written));

@@ -153,7 +153,7 @@ impl DevCluster {
 
 /// Waits until every node knows a leader and has caught up.
 async fn wait_until_ready(layout: &DevLayout) -> Result<(), CommandFailure> {
-    let client = Credentials::default().client().map_err(CommandFailure::usage)?;
+    let client = Credentials::default().client(&[]).map_err(CommandFailure::usage)?;
     let give_up = Instant::now() + READY_TIMEOUT;
     for id in layout.ids() {
         let url = format!("http://127.0.0.1:{}/readyz", layout.port(id));
