@@ -11,11 +11,12 @@ const sdk = await load("npm-2", "@modelcontextprotocol/client");
 
 serve(() => {
   const window = new Window({ url: `${process.env.ORIGIN}/` });
-  // The abort signals of Node are not those of the window.
-  const fetch = (url, { signal, ...init } = {}) => {
+  // The headers and abort signals of Node are not those of the window.
+  const fetch = (url, { signal, headers, ...init } = {}) => {
     const abort = new window.AbortController();
     signal?.addEventListener("abort", () => abort.abort());
-    return window.fetch(String(url), { ...init, signal: abort.signal });
+    const plain = Object.fromEntries(new Headers(headers));
+    return window.fetch(String(url), { ...init, headers: plain, signal: abort.signal });
   };
   return new TypeScript2(sdk, { fetch });
 });

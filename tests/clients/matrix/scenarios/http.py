@@ -55,6 +55,23 @@ def preflight(stage):
             with stage.connected(stage.target([server.url])) as connection:
                 check_preflight(connection, "https://agents.example.org", True)
                 check_preflight(connection, "https://evil.example.org", False)
+                check_readable(connection, "https://agents.example.org", token)
+
+
+def check_readable(connection, origin, token):
+    """A page may read the answer and its session id, and a refusal too."""
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "m", "version": "1"},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    answer = connection.ask("send", "POST", {**JSON, "origin": origin}, body).value()
+    if answer["headers"].get("access-control-allow-origin") not in (origin, "*"):
+        raise Failed(f"a page cannot read an answer with status {answer['status']}")
+    exposed = answer["headers"].get("access-control-expose-headers", "").lower()
+    if not token and "mcp-session-id" not in exposed:
+        raise Failed(f"a page cannot read the session id: exposed are {exposed!r}")
 
 
 def check_preflight(connection, origin, allowed):
