@@ -81,7 +81,7 @@ def reference(stage):
             raise Failed("sidecar_reset is not listed")
         key = stage.name("key")
         connection.call("state_set", key=key, value=1).expect(ok=True)
-        connection.call("sidecar_reset").expect_error("invalid_argument", "confirm", retryable=False)
+        connection.call("sidecar_reset", confirm=False).expect_error("invalid_argument", "confirm", retryable=False)
         connection.call("state_get", key=key).expect(found=True)
 
 

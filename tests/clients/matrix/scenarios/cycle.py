@@ -59,17 +59,17 @@ def untyped_inputs(schema, path):
 @scenario("keys", "sets, reads, lists, deletes and transacts keys, also conditionally")
 def keys(stage):
     key = stage.name("key")
-    first = stage.call("state_set", key=key, value={"n": 1}, agent_id="a").expect(ok=True)
+    first = stage.call("state_set", key=key, value="one", agent_id="a").expect(ok=True)
     revision = first.field("revision")
     read = stage.call("state_get", key=key).expect(found=True, revision=revision)
-    if read.field("value") != {"n": 1}:
+    if read.field("value") != "one":
         raise Failed(f"the value is {read.field('value')!r}")
-    stage.call("state_set", key=key, value=2, if_revision=revision + 1000000).expect(ok=False)
-    stage.call("state_set", key=key, value=2, if_revision=revision).expect(ok=True)
+    stage.call("state_set", key=key, value="two", if_revision=revision + 1000000).expect(ok=False)
+    stage.call("state_set", key=key, value="two", if_revision=revision).expect(ok=True)
     if key not in stage.call("state_list", prefix=key).expect().seen:
         raise Failed("the key is not listed")
     then = [{"op": "set", "key": f"{key}-2", "value": "moved"}, {"op": "delete", "key": key}]
-    compare = [{"key": key, "value": 2}]
+    compare = [{"key": key, "value": "two"}]
     done = stage.call("state_transact", compare=compare, then=then).expect(succeeded=True)
     if not done.has("results"):
         raise Failed(f"no results in {done.seen}")
