@@ -39,6 +39,10 @@ impl Expected {
         reasons.collect()
     }
 
+    pub fn leaves_out(&self, server: &str, revision: &str, scenario: &str) -> bool {
+        self.of(server, revision).contains_key(scenario)
+    }
+
     /// What a run shows that the list does not say.
     pub fn deviations(&self, server: &str, revision: &str, run: &SuiteRun) -> Vec<String> {
         let left_out = self.of(server, revision);

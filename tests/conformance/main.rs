@@ -49,7 +49,7 @@ async fn every_scenario_passes_but_those_that_are_left_out() {
             runs.push(RunReport { server, revision, run });
         }
     }
-    println!("{}", report::table(&runs));
+    println!("{}", report::table(&runs, &expected));
     assert!(deviations.is_empty(), "\n  {}\n", deviations.join("\n  "));
     support::generated::check("docs/testing.md", "conformance", &report::docs(&runs, &expected));
 }
