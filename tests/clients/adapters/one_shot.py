@@ -145,6 +145,8 @@ class OwnCall(OneShot):
         authorization = (self.target.get("headers") or {}).get("Authorization", "")
         if authorization.startswith("Bearer "):
             self.target.setdefault("env", {})["SIDECAR_TOKEN"] = authorization[7:]
+        if self.target["url"].startswith("https:"):
+            self.target.setdefault("env", {})["SIDECAR_CA_FILE"] = os.environ["SSL_CERT_FILE"]
         status, output, errors = await self.run(command)
         if status == 0:
             return {"text": output, "structured": json.loads(output), "is_error": False}

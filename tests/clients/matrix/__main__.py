@@ -134,6 +134,7 @@ def main():
     wanted = [s for s in SCENARIOS if not asked.scenario or s.name in asked.scenario]
     installed = Installed(asked.cache, asked.binary)
     folder = Path(tempfile.mkdtemp(prefix="sidecar-clients-"))
+    installed.make_certificate(folder)
     cluster = SharedCluster(installed.binary, folder / "cluster")
     results, started = {}, time.monotonic()
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,18 @@ class Installed:
     def __init__(self, cache, binary):
         self.cache, self.binary = Path(cache), str(Path(binary).resolve())
         self.node = self._node()
+        # The certificate that clients trust, once there is one.
+        self.certificate = None
+
+    def make_certificate(self, folder):
+        self.certificate = str(folder / "certificate.pem")
+        script = HERE / "matrix/certificate.py"
+        subprocess.run([self.cache / "python-1/bin/python", script, self.certificate], check=True)
+
+    def trust(self):
+        """The variables by which Node and Python trust the certificate."""
+        names = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+        return {name: self.certificate for name in names} if self.certificate else {}
 
     def _node(self):
         """The Node that came with the clients, which some of them need, or the machine's."""
@@ -47,6 +60,7 @@ class Installed:
             "NO_COLOR": "1",
             # Half of a short command's time is the compilation of its modules.
             "NODE_COMPILE_CACHE": str(self.cache / "compiled"),
+            **self.trust(),
             **client.get("env", {}),
         }
         if "inspector" in client:
@@ -62,5 +76,6 @@ class Installed:
         for name, value in headers.items():
             arguments += ["--header", f"{name}:{value}"]
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        env |= self.trust()
         env["MCP_REMOTE_CONFIG_DIR"] = str(folder / "mcp-remote")
         return {"command": self.node, "args": arguments, "env": env}

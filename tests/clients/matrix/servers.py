@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -164,13 +165,18 @@ class Server:
 
 
 class Balancer:
-    """Passes each connection on to the next of several ports, as a load balancer does."""
+    """Passes each connection on to the next of several ports, as a load balancer does; with
+    a certificate, it ends TLS as well."""
 
-    def __init__(self, ports):
+    def __init__(self, ports, certificate=None):
         self.ports = itertools.cycle(ports)
+        self.tls = None
+        if certificate:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate, f"{certificate}.key")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}/mcp"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -179,13 +185,18 @@ class Balancer:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            try:
-                server = socket.create_connection(("127.0.0.1", next(self.ports)))
-            except OSError:
-                client.close()
-                continue
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=carry, args=pair, daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        try:
+            if self.tls:
+                client = self.tls.wrap_socket(client, server_side=True)
+            server = socket.create_connection(("127.0.0.1", next(self.ports)))
+        except OSError:
+            client.close()
+            return
+        threading.Thread(target=carry, args=(server, client), daemon=True).start()
+        carry(client, server)
 
     def close(self):
         self.listener.close()

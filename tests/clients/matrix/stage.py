@@ -105,6 +105,7 @@ class Stage:
             return self.installed.http_target(self.client, urls[0], headers or {}, self.folder)
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         if self.transport == "connect":
+            env["SIDECAR_CA_FILE"] = self.installed.certificate
             token = (headers or {}).get("Authorization")
             if token:
                 env["SIDECAR_TOKEN"] = token.removeprefix("Bearer ")

@@ -1,6 +1,7 @@
 """How a client gets in: addresses, tokens, toolsets and settings of the environment."""
 
 from ..adapter import Failed
+from ..servers import Balancer
 from .registry import NETWORK, PROCESS, scenario
 
 TOKEN = "token-of-the-matrix"
@@ -23,6 +24,28 @@ WORKER = ["workflow_claim_next", "workflow_checkpoint", "workflow_complete"]
 def slash(stage):
     with stage.connected(stage.target([stage.server.url + "/"])) as connection:
         connection.call("sidecar_health").expect(status="ok")
+
+
+@scenario(
+    "address",
+    "may name a node by its address alone",
+    ("http",),
+    only=("call",),
+    why_only="the client takes URLs",
+)
+def address(stage):
+    with stage.connected(stage.target([f"127.0.0.1:{stage.server.port}"])) as connection:
+        connection.call("sidecar_health").expect(status="ok")
+
+
+@scenario("https", "reaches the server through a proxy that ends TLS", NETWORK)
+def https(stage):
+    proxy = Balancer([stage.server.port], stage.installed.certificate)
+    try:
+        with stage.connected(stage.target([proxy.url])) as connection:
+            connection.call("sidecar_health").expect(status="ok")
+    finally:
+        proxy.close()
 
 
 @scenario("token", "shows a token, and sees what is missing without it", NETWORK)

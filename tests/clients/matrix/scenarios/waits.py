@@ -11,7 +11,10 @@ WAIT_SECONDS = 25
 @scenario("wait", "waits for a key, for work and for a lease, and gets them when they come")
 def wait(stage):
     name = stage.name("name")
-    pending = stage.session.start("state_wait", key=name, timeout_seconds=WAIT_SECONDS)
+    # Changes after this revision count, even if they come before the call does.
+    revision = stage.server.ask("sidecar_health")["revision"]
+    change = {"key": name, "timeout_seconds": WAIT_SECONDS, "after_revision": revision}
+    pending = stage.session.start("state_wait", **change)
     stage.await_waiting(pending)
     stage.server.ask("state_set", key=name, value="come")
     changed = stage.session.reply("state_wait", pending).expect(changed=True)
