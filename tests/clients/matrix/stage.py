@@ -50,9 +50,9 @@ class Connection:
 class Stage:
     """See the top of this file."""
 
-    def __init__(self, client, transport, installed, server, cluster, folder):
+    def __init__(self, client, transport, installed, server, clusters, folder):
         self.client, self.transport, self.installed = client, transport, installed
-        self.server, self.cluster, self.folder = server, cluster, folder
+        self.server, self.clusters, self.folder = server, clusters, folder
         self.numbers = itertools.count(1)
         self.log = open(folder / "client.log", "ab")
         self.adapter = None
@@ -166,15 +166,9 @@ class Stage:
         finally:
             server.stop()
 
-    @contextmanager
     def lent_cluster(self):
-        """The cluster, for this scenario alone; it is whole again afterwards."""
-        with self.cluster.lock:
-            cluster = self.cluster.started()
-            try:
-                yield cluster
-            finally:
-                cluster.restore()
+        """A cluster for this scenario alone; it is whole again afterwards."""
+        return self.clusters.lent()
 
     def close(self):
         if self.adapter:
