@@ -9,7 +9,8 @@ use crate::service::Service;
 
 /// The routes of MCP, of the metrics, and of the health checks.
 pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
-    routes_with(mcp::Handler::new(service.clone()), service, access, mcp)
+    let handler = mcp::Handler::new(service.clone(), mcp.shutdown.clone());
+    routes_with(handler, service, access, mcp)
 }
 
 /// The same routes, with a handler that may offer more over MCP than ours.

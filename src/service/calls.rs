@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::options::{Context, Options};
 use super::undelivered::UndeliveredReply;
-use super::waiting::{WaitingLine, Watches};
+use super::waiting::{Subscriptions, WaitingLine, Watches};
 use crate::codec;
 use crate::error::ServiceError;
 use crate::limits::{self, Limits};
@@ -46,6 +46,7 @@ pub(super) struct ServiceShared {
     pub(super) line: Arc<WaitingLine>,
     /// The calls that wait for changes of keys.
     pub(super) watches: Arc<Watches>,
+    pub(super) subscriptions: Arc<Subscriptions>,
     started: Instant,
 }
 
@@ -55,6 +56,7 @@ impl Service {
             admission: Admission::new(&options),
             line: Arc::new(WaitingLine::new(store.clone(), options.clock.clone())),
             watches: Arc::new(Watches::new(store.clone())),
+            subscriptions: Arc::new(Subscriptions::new(store.clone())),
             started: Instant::now(),
             store,
             options,

@@ -4,8 +4,14 @@ mod bad_input;
 mod cancelled;
 mod fast_path;
 mod guarded;
+mod methods;
 mod node;
 mod pipe;
+mod progress;
+mod prompts;
 mod protocol;
+mod resources;
 #[path = "../stories/schema.rs"]
 mod schema;
+mod stream;
+mod subscriptions;

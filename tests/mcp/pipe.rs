@@ -13,15 +13,15 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHal
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-struct Client {
+pub struct Client {
     input: WriteHalf<DuplexStream>,
     output: BufReader<ReadHalf<DuplexStream>>,
     served: JoinHandle<std::io::Result<()>>,
-    shutdown: CancellationToken,
+    pub shutdown: CancellationToken,
 }
 
 impl Client {
-    fn start() -> Client {
+    pub fn start() -> Client {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let service = Service::new(Arc::new(MemoryStore::new(clock::system())), Options::default());
         let shutdown = CancellationToken::new();
@@ -31,17 +31,17 @@ impl Client {
         Client { input, output: BufReader::new(output), served, shutdown }
     }
 
-    async fn send(&mut self, line: &str) {
+    pub async fn send(&mut self, line: &str) {
         self.input.write_all(format!("{line}\n").as_bytes()).await.expect("the server reads");
     }
 
-    async fn receive(&mut self) -> Value {
+    pub async fn receive(&mut self) -> Value {
         let mut line = String::new();
         self.output.read_line(&mut line).await.expect("the server writes");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
-    async fn initialize(&mut self) {
+    pub async fn initialize(&mut self) {
         let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {},
             "clientInfo": {"name": "test", "version": "1"}}});
@@ -50,7 +50,7 @@ impl Client {
         self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     }
 
-    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let params = json!({"name": tool, "arguments": arguments});
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         self.send(&call.to_string()).await;

@@ -20,7 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{self, InFlightCalls, MessageKind};
-use super::{fast_path, malformed, too_deep};
+use super::progress::NoStream;
+use super::{fast_path, malformed, streams, too_deep};
 use crate::api::json_rpc;
 use crate::service::Service;
 
@@ -36,7 +37,7 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Whether plain calls take the fast path. The answers are the same.
     pub fast_path: bool,
-    /// Ends streamed answers when it is cancelled.
+    /// Lets streamed answers end when it is cancelled.
     pub shutdown: CancellationToken,
 }
 
@@ -68,8 +69,8 @@ where
         // `http::authorization` has checked both, by the operator's lists.
         .disable_allowed_hosts()
         .disable_allowed_origins()
-        .with_max_request_body_bytes(options.body_bytes_max)
-        .with_cancellation_token(options.shutdown.clone());
+        // Streams end by themselves when the server stops, so that each has a last message.
+        .with_max_request_body_bytes(options.body_bytes_max);
     let rmcp = StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
@@ -150,17 +151,26 @@ impl<H: ServerHandler + Clone> Endpoint<H> {
     /// Lets rmcp answer a message. If it is a call, another request may cancel it
     /// meanwhile.
     async fn call_rmcp(&self, mut parts: Parts, body: Bytes) -> Response {
+        if !streams::accepts_stream(&parts.headers) {
+            if let Some(refusal) = streams::refuse_without_stream(&parts.headers, &body) {
+                return refusal;
+            }
+            parts.extensions.insert(NoStream);
+        }
         let kind = self.calls.track(&parts.headers, &body);
         if let MessageKind::Call(call) = &kind {
             parts.extensions.insert(call.cancelled.clone());
         }
-        let mut response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
-        if let MessageKind::Initialize(session) = kind
-            && response.status().is_success()
-        {
-            in_flight::add_session(response.headers_mut(), session);
+        let response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
+        let mut response = streams::explained(response).await;
+        match kind {
+            MessageKind::Initialize(session) if response.status().is_success() => {
+                in_flight::add_session(response.headers_mut(), session);
+                response
+            }
+            MessageKind::Call(call) => streams::keep_while_streaming(response, call),
+            MessageKind::Initialize(_) | MessageKind::Other => response,
         }
-        response
     }
 
     async fn rmcp(&self, request: Request) -> Response {

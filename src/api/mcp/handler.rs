@@ -1,81 +1,91 @@
-//! The rmcp handler: which tools there are, and what a call's result looks like
-//! in the protocol.
+//! The rmcp handler: every request of the protocol, handed on to the part that answers
+//! it, and what a call's result looks like in the protocol.
 
 use std::sync::{Arc, LazyLock};
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-    CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as RmcpTool, ToolAnnotations,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+    CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult,
+    GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
+    UnsubscribeRequestParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::CancelledByClient;
+use super::progress::{ProgressReport, reporting};
+use super::resources::{self, ResourceReader};
+use super::subscriptions::{ListenRequest, PipeSubscriptions, listen};
 use super::tools::{self, Tool, ToolAccess, ToolResult};
+use super::{completion, info, methods, prompts};
 use crate::access::Caller;
 use crate::nearest::nearest;
 use crate::service::{Service, ServiceError};
-
-/// What an agent is told before it calls anything.
-pub const INSTRUCTIONS: &str = "Durable state shared by all agents: keys, workflows, leases, \
-sessions, and the history of every change.
-
-To have work done by any of several agents:
-1. create: workflow_create registers the work and gives a run_id; put what is needed into input.
-2. discover: workflow_discover(claimable: true) finds work, or workflow_claim_next finds and claims \
-the best in one step (wait_seconds waits for some).
-3. claim: workflow_claim takes a run; exactly one agent wins. Keep its claim_token and show it in \
-every later call on the run.
-4. checkpoint: workflow_checkpoint after each step, before the next one begins. ok: false means \
-that another agent has taken over: stop. In long steps call workflow_heartbeat.
-5. resume: right after claiming call workflow_resume. If last_step is above 0, a predecessor got \
-that far: go on from there, do not start again.
-End with workflow_complete, or workflow_fail to have it tried again.
-
-To keep others away from something: lease_acquire, work, lease_renew in time, lease_release. Pass \
-the lease's token as fence to writes, so that a write made after losing the lease is refused.
-To change a key only if nobody else has: state_get, then state_set with if_revision.
-To wait for a change: state_wait, not a loop of state_get.
-At the start of a conversation: session_restore; before its end: session_save.
-
-Errors carry a code. unavailable: nothing was written, try again. outcome_unknown: repeat the call \
-with the same idempotency_key. So give writes that must not happen twice an idempotency_key.";
 
 /// How long clients may cache the list of tools, in milliseconds. It changes only
 /// with the program.
 const LIST_TTL_MS: u64 = 300_000;
 
-/// Serves one connection or one request. It is cheap to create.
+/// Serves one request. The next one is served by a clone, which is cheap to make.
 #[derive(Clone)]
 pub struct Handler {
     service: Service,
-    /// Cancelled when the client has closed its side of a pipe: it then waits for
-    /// nothing any more.
+    /// Cancelled when the server stops: streams then end.
+    stopping: CancellationToken,
+    /// `None` over HTTP, where a client has no stream of its own.
+    pipe: Option<PipeClient>,
+    listen: ListenRequest,
+}
+
+/// The client at the other end of a pipe.
+#[derive(Clone)]
+struct PipeClient {
+    /// Cancelled when the client has closed its side: it then waits for nothing any more.
     hung_up: CancellationToken,
+    subscriptions: PipeSubscriptions,
 }
 
 impl Handler {
-    pub fn new(service: Service) -> Handler {
-        Handler::until(service, CancellationToken::new())
+    /// A handler for requests over HTTP. `stopping` ends their streams.
+    pub fn new(service: Service, stopping: CancellationToken) -> Handler {
+        Handler { service, stopping, pipe: None, listen: ListenRequest::default() }
     }
 
     /// A handler for a client that may close its side while calls are waiting.
-    pub fn until(service: Service, hung_up: CancellationToken) -> Handler {
-        Handler { service, hung_up }
+    pub fn of_pipe(service: Service, hung_up: CancellationToken) -> Handler {
+        let pipe = PipeClient { hung_up, subscriptions: PipeSubscriptions::default() };
+        Handler { pipe: Some(pipe), ..Handler::new(service, CancellationToken::new()) }
+    }
+
+    fn hung_up(&self) -> Option<&CancellationToken> {
+        self.pipe.as_ref().map(|pipe| &pipe.hung_up)
     }
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("mcp-state-sidecar", env!("CARGO_PKG_VERSION"))
-                    .with_title("MCP State Sidecar"),
-            )
-            .with_instructions(INSTRUCTIONS)
+        info::server_config()
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut result = self.negotiate_initialize(&request)?;
+        if let Some(resources) = &mut result.capabilities.resources {
+            // A client of an older revision would be sent messages that it has not asked
+            // for, and over HTTP there is no stream for them.
+            resources.list_changed = None;
+            resources.subscribe = self.pipe.is_some().then_some(true);
+        }
+        Ok(result)
     }
 
     async fn discover(
@@ -85,6 +95,7 @@ impl ServerHandler for Handler {
         let versions = self.supported_protocol_versions().into_owned();
         let mut result = DiscoverResult::from_server_info(versions, self.get_info());
         result.ttl_ms = LIST_TTL_MS;
+        result.cache_scope = CacheScope::Public;
         Ok(result)
     }
 
@@ -107,8 +118,9 @@ impl ServerHandler for Handler {
         let tool = tools::find(&request.name).ok_or_else(|| unknown_tool(&request.name))?;
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
-        let hung_up = tool.waits(&arguments).then_some(&self.hung_up);
-        let call = tools::call(&self.service, &caller, tool, arguments);
+        let hung_up = self.hung_up().filter(|_| tool.waits(&arguments));
+        let report = ProgressReport::asked_for(tool, &arguments, &context);
+        let call = reporting(report, tools::call(&self.service, &caller, tool, arguments));
         // The cancellation is polled first. A command that is on its way is carried
         // out anyway, and what it grants to a caller that has gone is given back,
         // so its reply must not be accepted for such a caller.
@@ -123,19 +135,108 @@ impl ServerHandler for Handler {
         rmcp_result(result).map(CallToolResponse::Complete)
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let caller = caller(&context);
+        let reader = ResourceReader { service: &self.service, caller: &caller };
+        resources::list(&reader, request.and_then(|request| request.cursor)).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let result = ListResourceTemplatesResult::with_all_items(resources::rmcp_templates());
+        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = caller(&context);
+        let reader = ResourceReader { service: &self.service, caller: &caller };
+        resources::read(&reader, request.uri).await.map(ReadResourceResponse::Complete)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let source = completion::source(&request.r#ref, &request.argument.name)?;
+        let caller = caller(&context);
+        let reader = ResourceReader { service: &self.service, caller: &caller };
+        resources::complete(&reader, source, &request.argument.value).await
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let list = prompts::PROMPTS.iter().map(prompts::Prompt::rmcp_prompt).collect();
+        let result = ListPromptsResult::with_all_items(list);
+        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = prompts::find(&request.name)
+            .ok_or_else(|| completion::unknown_prompt(&request.name))?;
+        prompt.get(request.arguments.unwrap_or_default()).map(GetPromptResponse::Complete)
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(self.listen.accept(&self.service, requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let stopping: Vec<_> = [&self.stopping].into_iter().chain(self.hung_up()).collect();
+        listen(&self.listen, context, &stopping).await
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        match &self.pipe {
+            Some(pipe) => pipe.subscriptions.subscribe(&self.service, context.peer, request.uri),
+            None => Err(methods::absent("resources/subscribe")),
+        }
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        match &self.pipe {
+            Some(pipe) => pipe.subscriptions.unsubscribe(&request.uri),
+            None => return Err(methods::absent("resources/unsubscribe")),
+        }
+        Ok(())
+    }
+
     /// rmcp also calls this for a known method whose parameters it cannot read.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        match request.method.as_str() {
-            "tools/call" => Err(ErrorData::invalid_params(
-                "tools/call takes {\"name\": a string, \"arguments\": an object}",
-                None,
-            )),
-            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)),
-        }
+        Err(methods::unrecognised(&request.method))
     }
 }
 

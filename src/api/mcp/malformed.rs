@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::methods;
 use crate::api::json_rpc;
 
 #[derive(Deserialize)]
@@ -15,10 +16,16 @@ struct LooseEnvelope<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// The JSON-RPC error for a message that rmcp cannot read; `None` for one that
-/// it can.
+/// The JSON-RPC error for a message that rmcp cannot read, or whose method or parameters
+/// it does not recognise; `None` for any other.
 pub(super) fn refuse(message: &[u8]) -> Option<String> {
-    let unreadable = serde_json::from_slice::<ClientJsonRpcMessage>(message).err()?;
+    let unreadable = match serde_json::from_slice::<ClientJsonRpcMessage>(message) {
+        Ok(read) => {
+            let refused = methods::refuse(&read)?;
+            return Some(error(message, refused.code.0, &refused.message));
+        }
+        Err(unreadable) => unreadable,
+    };
     let (code, why) = match serde_json::from_slice::<Value>(message) {
         Err(error) => {
             (json_rpc::PARSE_ERROR, format!("Parse error: {}", parse_error(message, &error)))
@@ -101,7 +108,7 @@ mod tests {
     #[test]
     fn each_malformed_message_is_answered_with_what_is_wrong() {
         let long = format!("{{\"id\":8,\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        let cases: [(&[u8], i32, &str, &str); 19] = [
+        let cases: [(&[u8], i32, &str, &str); 21] = [
             (b"", -32700, "empty", "null"),
             (b"garbage", -32700, "expected value", "null"),
             (b"{\"jsonrpc\":\"2.0\",\"id\":1", -32700, "EOF", "null"),
@@ -121,6 +128,13 @@ mod tests {
             (br#"{"jsonrpc":"2.0","id":1}"#, -32600, "method is required", "1"),
             (br#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#, -32600, "params must", "1"),
             (b"{}", -32600, "jsonrpc must be", "null"),
+            (br#"{"jsonrpc":"2.0","id":1,"method":"x/y"}"#, -32601, "not found: 'x/y'", "1"),
+            (
+                br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#,
+                -32602,
+                "protocolVersion",
+                "1",
+            ),
         ];
         for (message, code, why, id) in cases {
             let shown = String::from_utf8_lossy(&message[..message.len().min(80)]);

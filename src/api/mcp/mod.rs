@@ -1,5 +1,5 @@
-//! MCP: the tools over Streamable HTTP and over a pipe, for clients of revision
-//! 2026-07-28 of the protocol and for older ones. rmcp implements the protocol;
+//! MCP: tools, resources and prompts over Streamable HTTP and over a pipe, for clients of
+//! revision 2026-07-28 of the protocol and for older ones. rmcp implements the protocol;
 //! the files here put the tools behind it, and deal with what it leaves open.
 //!
 //! Read in this order:
@@ -7,22 +7,39 @@
 //! | File | Holds |
 //! |---|---|
 //! | `tools` | the tools themselves, free of the protocol |
-//! | `handler` | [`Handler`]: the tools as rmcp serves them |
+//! | `resources` | the state by URI, its list, and completion of names |
+//! | `prompts` | what agents are told to do |
+//! | `subscriptions` | telling clients which resources have changed |
+//! | `info` | what the server says about itself |
+//! | `methods` | what each method takes, and errors about methods |
+//! | `completion` | what a completion is about |
+//! | `progress` | telling clients that a call still waits |
+//! | `handler` | [`Handler`]: all of this as rmcp serves it |
 //! | `endpoint` | the route `/mcp` |
 //! | `fast_path` | plain calls over HTTP, answered without rmcp |
 //! | `in_flight` | calls over HTTP that another request may cancel |
-//! | `pipe`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
+//! | `pipe`, `pipe_service`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
+//! | `streams` | answers over HTTP that are streams of events |
 //! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |
 //! | `call_result` | the answer to a call, as text |
 
 mod call_result;
+mod completion;
 pub mod endpoint;
 pub mod fast_path;
 mod handler;
 mod in_flight;
+mod info;
 mod malformed;
+mod methods;
 mod pipe;
+mod pipe_service;
+mod progress;
+mod prompts;
+mod resources;
 mod stdio_filter;
+mod streams;
+mod subscriptions;
 mod too_deep;
 pub mod tools;
 

@@ -7,6 +7,7 @@ use rmcp::ServiceExt;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
+use super::pipe_service::PipeServer;
 use super::{Handler, stdio_filter};
 use crate::service::Service;
 
@@ -32,7 +33,7 @@ pub async fn serve_pipe(
 ) -> io::Result<()> {
     let hung_up = CancellationToken::new();
     let (filter, input, output) = stdio_filter::start(input, output, hung_up.clone());
-    let handler = Handler::until(service, hung_up);
+    let handler = PipeServer(Handler::of_pipe(service, hung_up));
     let served = serve(handler, input, output, &shutdown).await;
     // A client that does not read its answers must not keep the process from
     // stopping.
@@ -41,7 +42,7 @@ pub async fn serve_pipe(
 }
 
 async fn serve(
-    handler: Handler,
+    handler: PipeServer,
     input: DuplexStream,
     output: DuplexStream,
     shutdown: &CancellationToken,

@@ -1,9 +1,11 @@
-//! `state_wait` and the gRPC watches: calls that wait for a change of keys.
+//! `state_wait`, the gRPC watches and subscriptions: how callers learn of changes.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::subject::SubscribedSubject;
+use super::subscriptions::{Subscription, Subscriptions};
 use super::wait_limits::WaitLimits;
 use super::watches::{WatchState, Watches};
 use crate::error::ServiceError;
@@ -69,6 +71,18 @@ impl Service {
     async fn current_revision_within(&self, timeout: Duration) -> Result<Revision, ServiceError> {
         let question = Question::Key { key: "".into() };
         Ok(self.ask_within(question, Consistency::Linearizable, timeout).await?.revision)
+    }
+
+    /// Subscribes to changes after this moment. From the return on no change is missed
+    /// that this node sees committed.
+    ///
+    /// # Errors
+    /// There are too many subscriptions, or subjects.
+    pub fn subscribe(
+        &self,
+        subjects: Vec<SubscribedSubject>,
+    ) -> Result<Subscription, ServiceError> {
+        Subscriptions::join(&self.shared.subscriptions, subjects)
     }
 
     fn wait_limits(&self, wait: Duration) -> WaitLimits {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::machine::filter::ChangeFilter;
+use crate::machine::filter::{ChangeFilter, HistoryFilter};
 use crate::machine::page::Page;
 use crate::machine::query::Answer;
 use crate::machine::{Event, Question, Revision};
@@ -54,6 +54,18 @@ pub(super) async fn read_events(
     };
     let last = events.last().filter(|_| more).map(|event| event.revision);
     Ok(EventsPage { events, complete, last, revision })
+}
+
+/// Reads the newest events before `before`, newest first, and whether there are more.
+pub(super) async fn read_history(
+    store: &dyn Store,
+    before: Revision,
+) -> Result<(Vec<Event>, bool), StoreError> {
+    let (filter, before) = (HistoryFilter::default(), Some(before));
+    let question = Question::History { filter, before, page: EVENTS_PAGE };
+    let (answer, _) = ask_local(store, question).await?;
+    let Answer::History { events, more } = answer else { return Err(unexpected_answer()) };
+    Ok((events, more))
 }
 
 pub(super) fn unexpected_answer() -> StoreError {

@@ -1,4 +1,4 @@
-//! Calls that wait: for work, for a lease, or for a change of keys.
+//! Calls that wait: for work, for a lease, or for a change of keys; and subscriptions.
 //!
 //! The callers of this node that wait for work or a lease form a line, first come,
 //! first served. Each sleeps until its turn comes, attempts once, and sleeps again if
@@ -22,6 +22,8 @@
 //! | `wanted` | what a queue waits for |
 //! | `changes` | waiting for a change of keys |
 //! | `watches` | the task that tells waiting callers of such changes |
+//! | `subject` | what a subscription is about, and which events concern it |
+//! | `subscriptions` | subscriptions, and the task that marks in each what has changed |
 //! | `local_reads` | what both tasks ask of this node's own state |
 
 mod changes;
@@ -33,6 +35,8 @@ mod group;
 mod line;
 mod local_reads;
 mod queues;
+mod subject;
+mod subscriptions;
 mod ticket;
 mod wait_limits;
 mod wanted;
@@ -40,4 +44,7 @@ mod watches;
 
 pub use changes::KeyChanges;
 pub(super) use line::WaitingLine;
+pub use subject::SubscribedSubject;
+pub(super) use subscriptions::Subscriptions;
+pub use subscriptions::{SUBJECTS_MAX, SubjectChanges, Subscription};
 pub(super) use watches::Watches;

@@ -1,0 +1,179 @@
+//! The methods of the protocol, as data: what each takes, and why it may not be there.
+//! Errors about unknown methods and about parameters that cannot be read come from here,
+//! whichever way a message came.
+
+use rmcp::ErrorData;
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorCode};
+
+use super::tools::shortened;
+use crate::nearest::nearest;
+
+/// One method of the protocol.
+struct KnownMethod {
+    name: &'static str,
+    /// The parameters, besides `_meta`.
+    takes: &'static str,
+    /// Why a client may be told that there is no such method.
+    absent: Option<&'static str>,
+}
+
+const PAGE: &str = "nothing, or {\"cursor\": a string}";
+const URI: &str = "{\"uri\": a string}";
+/// Why something that sends messages by itself may be absent.
+const NEEDS_STREAM: &str = "over HTTP there is no stream for it: subscribe with \
+    subscriptions/listen of revision 2026-07-28";
+const NO_TASKS: &str = "this server has no tasks: calls that wait take wait_seconds";
+
+const METHODS: &[KnownMethod] = &[
+    method(
+        "initialize",
+        "{\"protocolVersion\": a string, \"capabilities\": an object, \"clientInfo\": {\"name\": a \
+         string, \"version\": a string}}",
+    ),
+    method("ping", "nothing").absent("revision 2026-07-28 has no ping"),
+    method("server/discover", "nothing"),
+    method("tools/list", PAGE),
+    method("tools/call", "{\"name\": a string, \"arguments\": an object}"),
+    method("resources/list", PAGE),
+    method("resources/templates/list", PAGE),
+    method("resources/read", URI),
+    method("resources/subscribe", URI).absent(NEEDS_STREAM),
+    method("resources/unsubscribe", URI).absent(NEEDS_STREAM),
+    method(
+        "subscriptions/listen",
+        "{\"notifications\": {\"resourceSubscriptions\": a list of URIs, \"resourcesListChanged\": \
+         true or false}}",
+    )
+    .absent("it belongs to revision 2026-07-28; older clients use resources/subscribe over a pipe"),
+    method("prompts/list", PAGE),
+    method("prompts/get", "{\"name\": a string, \"arguments\": an object of strings}"),
+    method(
+        "completion/complete",
+        "{\"ref\": {\"type\": \"ref/resource\", \"uri\": a string} or {\"type\": \"ref/prompt\", \
+         \"name\": a string}, \"argument\": {\"name\": a string, \"value\": a string}}",
+    ),
+    method("logging/setLevel", "{\"level\": a string}").absent("this server sends no log messages"),
+    method("tasks/get", "{\"taskId\": a string}").absent(NO_TASKS),
+    method("tasks/update", "{\"taskId\": a string}").absent(NO_TASKS),
+    method("tasks/cancel", "{\"taskId\": a string}").absent(NO_TASKS),
+];
+
+const fn method(name: &'static str, takes: &'static str) -> KnownMethod {
+    KnownMethod { name, takes, absent: None }
+}
+
+impl KnownMethod {
+    const fn absent(self, why: &'static str) -> KnownMethod {
+        KnownMethod { absent: Some(why), ..self }
+    }
+}
+
+/// The error for a request that rmcp could not recognise: its method is unknown, or is
+/// known and has parameters that cannot be read.
+pub(super) fn unrecognised(method: &str) -> ErrorData {
+    match METHODS.iter().find(|known| known.name == method) {
+        Some(known) => ErrorData::invalid_params(format!("{method} takes {}", known.takes), None),
+        None => absent(method),
+    }
+}
+
+/// The error for a known method that is not there for this client.
+pub(super) fn absent(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, not_found(method), None)
+}
+
+/// The error for a line that rmcp would not recognise as a request.
+pub(super) fn refuse(message: &ClientJsonRpcMessage) -> Option<ErrorData> {
+    let ClientJsonRpcMessage::Request(request) = message else { return None };
+    match &request.request {
+        ClientRequest::CustomRequest(custom) => Some(unrecognised(&custom.method)),
+        _ => None,
+    }
+}
+
+/// What rmcp says about a method that is not there is its bare name. This says more.
+pub(super) fn explain(mut error: ErrorData) -> ErrorData {
+    if error.code == ErrorCode::METHOD_NOT_FOUND && is_bare(&error.message) {
+        error.message = not_found(&error.message).into();
+    }
+    error
+}
+
+fn is_bare(message: &str) -> bool {
+    !message.contains(' ')
+}
+
+fn not_found(method: &str) -> String {
+    let shown = shortened(method);
+    let known = METHODS.iter().find(|known| known.name == method);
+    if let Some(why) = known.and_then(|known| known.absent) {
+        return format!("Method not found: '{shown}'; {why}");
+    }
+    match nearest(method, METHODS.iter().map(|known| known.name)) {
+        Some(near) => format!("Method not found: '{shown}'; did you mean '{near}'?"),
+        None => format!("Method not found: '{shown}'"),
+    }
+}
+
+/// The same for an answer that is JSON text already.
+pub(super) fn explain_answer(answer: &[u8]) -> Option<String> {
+    let code = format!("\"code\":{}", ErrorCode::METHOD_NOT_FOUND.0);
+    answer.windows(code.len()).find(|window| *window == code.as_bytes())?;
+    let mut answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let message = answer.get_mut("error")?.get_mut("message")?;
+    let method = message.as_str().filter(|message| is_bare(message))?;
+    *message = not_found(method).into();
+    Some(answer.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_method_is_named_with_the_nearest_one() {
+        for (method, said) in [
+            ("foo/bar", "Method not found: 'foo/bar'"),
+            ("resource/list", "Method not found: 'resource/list'; did you mean 'resources/list'?"),
+            ("ping", "Method not found: 'ping'; revision 2026-07-28 has no ping"),
+        ] {
+            let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method.to_owned(), None);
+            assert_eq!(explain(error).message, said);
+            let answer = format!(
+                r#"{{"jsonrpc":"2.0","id":9007199254740993,"error":{{"code":-32601,"message":"{method}"}}}}"#
+            );
+            let explained = explain_answer(answer.as_bytes()).expect(method);
+            let expected = answer.replace(&format!(":\"{method}\""), &format!(":\"{said}\""));
+            assert_eq!(explained, expected);
+        }
+        let own = r#"{"error":{"code":-32601,"message":"Method not found: 'x'"}}"#;
+        assert_eq!(explain_answer(own.as_bytes()), None);
+        assert_eq!(explain_answer(br#"{"result":{"a":"x"}}"#), None);
+    }
+
+    #[test]
+    fn a_known_method_is_told_what_it_takes() {
+        for known in METHODS {
+            let error = unrecognised(known.name);
+            assert_eq!(error.code, ErrorCode::INVALID_PARAMS, "{}", known.name);
+            assert!(error.message.starts_with(known.name), "{}", error.message);
+        }
+        assert_eq!(unrecognised("tools/cal").code, ErrorCode::METHOD_NOT_FOUND);
+    }
+
+    #[test]
+    fn rmcp_knows_every_method_of_the_table() {
+        for known in METHODS {
+            let names = |text: &str| text.contains(known.name);
+            let message = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{{"name":5}}}}"#,
+                known.name
+            );
+            let read: ClientJsonRpcMessage = serde_json::from_str(&message).expect(known.name);
+            if let Some(error) = refuse(&read) {
+                assert!(names(&error.message), "{}: {}", known.name, error.message);
+                assert_eq!(error.code, ErrorCode::INVALID_PARAMS);
+            }
+        }
+    }
+}
