@@ -29,6 +29,9 @@ class FastMcpClient(Connection):
 
     async def call(self, tool, arguments, meta=None):
         result = await self.client.call_tool(tool, arguments, meta=meta)
+        # FastMCP makes objects of results by the output schema, and gives none if it cannot.
+        if result.structured_content is not None and result.data is None:
+            raise ValueError(f"{tool}: no object of {result.structured_content}")
         return content_result(result.content, result.structured_content, result.is_error)
 
     async def list_prompts(self):

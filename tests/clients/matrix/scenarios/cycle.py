@@ -176,6 +176,36 @@ def history(stage):
             raise Failed(f"history_log does not show {wanted}: {entries.seen}")
 
 
+@scenario("lists", "reads every list, which its validator compares with the tool's output schema")
+def lists(stage):
+    name = stage.name("list")
+    parent = stage.server.ask("workflow_create", name=name)["run_id"]
+    details = {"tags": {"a": "b"}, "input": None, "priority": -1, "delay_seconds": 60}
+    stage.server.ask("workflow_create", name=name, parent_run_id=parent, max_attempts=3, **details)
+    claimed = stage.server.ask("workflow_claim", run_id=parent, agent_id="a")
+    mine = {"run_id": parent, "claim_token": claimed["claim_token"]}
+    stage.server.ask("workflow_checkpoint", step=0, output=None, **mine)
+    stage.server.ask("lease_acquire", resource_id=name, holder_id="a", ttl_seconds=60)
+    stage.server.ask("session_save", session_id=name, context={})
+    stage.server.ask("state_set", key=name, value=None, ttl_seconds=60)
+    for local in ({}, {"consistency": "local"}):
+        for tool, arguments, wanted in (
+            ("workflow_list", {}, parent),
+            ("workflow_discover", {"status": "created"}, name),
+            ("workflow_discover", {"tags": {"a": "b"}}, name),
+            ("workflow_status", {"run_id": parent}, parent),
+            ("workflow_resume", {"run_id": parent}, parent),
+            ("state_list", {"prefix": name, "include_values": True}, name),
+            ("lease_list", {"prefix": name}, name),
+            ("session_list", {"prefix": name}, name),
+            ("session_restore", {"session_id": name}, name),
+            ("history_log", {"n": 20}, name),
+        ):
+            reply = stage.call(tool, **arguments, **local).expect()
+            if wanted not in reply.seen:
+                raise Failed(f"{tool} {arguments} {local} does not show {wanted}: {reply.seen[:300]}")
+
+
 @scenario("health", "sees that the service works")
 def health(stage):
     stage.call("sidecar_health").expect(status="ok")
