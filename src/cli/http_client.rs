@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
+use super::event_stream;
 use super::tls::{find, tls_failure};
 use crate::access::Secret;
 
@@ -84,7 +86,7 @@ impl NodeClient {
         url: &str,
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        self.send(Method::GET, url, &[], Body::empty(), timeout).await
+        self.send(Method::GET, url, &[], Body::empty(), timeout, None).await
     }
 
     /// Posts one JSON-RPC message with `headers` besides the usual ones.
@@ -98,7 +100,25 @@ impl NodeClient {
         message: String,
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        self.send(Method::POST, url, headers, Body::from(message), timeout).await
+        self.send(Method::POST, url, headers, Body::from(message), timeout, None).await
+    }
+
+    /// Does what [`NodeClient::post`] does. If the answer is a stream of events, the
+    /// notifications before it are sent on as they come, and the node must send something
+    /// within each `timeout`.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn post_with_notifications(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        message: String,
+        timeout: Duration,
+        notifications: &mpsc::Sender<String>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let (body, to) = (Body::from(message), Some(notifications));
+        self.send(Method::POST, url, headers, body, timeout, to).await
     }
 
     /// Calls a tool of the node at `url`.
@@ -141,6 +161,7 @@ impl NodeClient {
         headers: &[(&str, String)],
         body: Body,
         timeout: Duration,
+        notifications: Option<&mpsc::Sender<String>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let mut request = Request::builder()
             .method(method)
@@ -159,19 +180,22 @@ impl NodeClient {
         let request =
             request.body(body).map_err(|error| ClientError::Invalid(format!("{url}: {error}")))?;
         let broken = |cause: String| ClientError::Broken { url: url.to_owned(), cause };
-        let answer = async {
-            let response = self.http.request(request).await;
-            let response = response.map_err(|error| no_answer(url, &error))?;
-            let status = response.status();
-            let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_BYTES_MAX)
-                .await
-                .map_err(|error| broken(root_cause(&error)))?;
-            Ok((status, body))
-        };
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(broken(format!("nothing within {} s", timeout.as_secs_f32()))),
+        let late = |_| broken(format!("nothing within {} s", timeout.as_secs_f32()));
+        let until = tokio::time::Instant::now() + timeout;
+        let response = tokio::time::timeout_at(until, self.http.request(request)).await;
+        let response = response.map_err(late)?.map_err(|error| no_answer(url, &error))?;
+        let (head, body) = response.into_parts();
+        let (status, body) = (head.status, Body::new(body));
+        let kind = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if let Some(notifications) = notifications
+            && kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+        {
+            let answer = event_stream::answer(body.into_data_stream(), notifications, timeout);
+            return Ok((status, answer.await.map_err(broken)?));
         }
+        let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX);
+        let body = tokio::time::timeout_at(until, body).await.map_err(late)?;
+        Ok((status, body.map_err(|error| broken(root_cause(&error)))?))
     }
 }
 

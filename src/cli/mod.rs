@@ -18,6 +18,7 @@
 //! | `recover` | `recover`: a SQLite file from one surviving node |
 //! | `node_options` | which running node a command calls, and with which token |
 //! | `http_client`, `grpc_client` | clients of a running node |
+//! | `event_stream` | answers of a node that are streams of events |
 //! | `tls` | which authorities these clients trust, and why TLS fails |
 //! | `bytes` | files and standard streams, compressed or not |
 //! | `progress` | progress bars |
@@ -29,6 +30,7 @@ mod call_arguments;
 mod cluster;
 mod connect;
 mod dev;
+mod event_stream;
 mod export;
 mod failure;
 mod flags;

@@ -81,7 +81,8 @@ pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
         tokio::spawn(async move {
             // Dropping a call that is under way closes its connection, which tells the
             // node. A cancelled call gets no answer.
-            let answer = request.token.run_until_cancelled(forwarder.carry(&message, &line)).await;
+            let answer =
+                request.token.run_until_cancelled(forwarder.carry(&message, &line, &answers)).await;
             if let Some(answer) = answer.flatten() {
                 let _ = answers.send(answer).await;
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::cli::http_client::{ClientError, NodeClient};
 
@@ -38,10 +39,16 @@ impl MessageForwarder {
         MessageForwarder { client, nodes, preferred: AtomicUsize::new(0) }
     }
 
-    /// Carries one message to a node. A notification has no answer.
-    pub(super) async fn carry(&self, message: &Value, line: &[u8]) -> Option<String> {
+    /// Carries one message to a node. A notification has no answer. What the node tells
+    /// before it answers goes to `notifications`.
+    pub(super) async fn carry(
+        &self,
+        message: &Value,
+        line: &[u8],
+        notifications: &mpsc::Sender<String>,
+    ) -> Option<String> {
         let id = message.get("id").cloned().filter(|id| !id.is_null());
-        match self.post(message, line).await {
+        match self.post(message, line, notifications).await {
             Ok(body) => {
                 id?;
                 match compact(&body) {
@@ -57,7 +64,12 @@ impl MessageForwarder {
     }
 
     /// Calls the preferred node, and the others while it cannot be reached.
-    async fn post(&self, message: &Value, line: &[u8]) -> Result<Bytes, ClientError> {
+    async fn post(
+        &self,
+        message: &Value,
+        line: &[u8],
+        notifications: &mpsc::Sender<String>,
+    ) -> Result<Bytes, ClientError> {
         let headers = headers(message);
         let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
         let first = self.preferred.load(Ordering::Relaxed);
@@ -65,7 +77,14 @@ impl MessageForwarder {
         loop {
             let at = (first + attempt) % self.nodes.len();
             let url = &self.nodes[at];
-            match self.client.post(url, &headers, text.clone(), ANSWER_TIMEOUT).await {
+            let post = self.client.post_with_notifications(
+                url,
+                &headers,
+                text.clone(),
+                ANSWER_TIMEOUT,
+                notifications,
+            );
+            match post.await {
                 // An error with the id of the message is the answer to it.
                 Ok((status, body)) if status.is_success() || is_answer(&body, message) => {
                     self.preferred.store(at, Ordering::Relaxed);

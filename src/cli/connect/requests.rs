@@ -29,7 +29,8 @@ impl CarriedRequests {
         let id = message.get("id").filter(|id| !id.is_null()).map(Value::to_string);
         let token = CancellationToken::new();
         if let Some(id) = &id {
-            let waits = message["params"]["arguments"].get("wait_seconds").is_some();
+            let waits = message["params"]["arguments"].get("wait_seconds").is_some()
+                || message["method"] == "subscriptions/listen";
             let request = RequestUnderway { token: token.clone(), waits };
             self.change(|requests| requests.insert(id.clone(), request));
         }
