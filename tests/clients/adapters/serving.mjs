@@ -70,7 +70,7 @@ async function carryOut(request, newConnection) {
     }
   }
   if (!connection[op]) return { unsupported: op };
-  return { value: await connection[op](...(request.parameters ?? [])) };
+  return { value: (await connection[op](...(request.parameters ?? []))) ?? null };
 }
 
 export function serve(newConnection) {
