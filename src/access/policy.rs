@@ -160,17 +160,22 @@ impl Access {
     /// MCP's Streamable HTTP transport requires this check (section "Security Warning").
     /// Only browsers send an origin.
     fn check_origin(&self, origin: Option<&str>) -> Result<(), Denied> {
-        let Some(origin) = origin else { return Ok(()) };
+        match origin {
+            Some(origin) if !self.allows_origin(origin) => Err(Denied::Forbidden(format!(
+                "pages from '{}' may not call this server; only pages from this machine and \
+                 from the origins in SIDECAR_ALLOWED_ORIGINS may",
+                origin.to_ascii_lowercase()
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether web pages from this origin may call.
+    pub fn allows_origin(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         let local = host.is_some_and(|host| is_local_name(without_port(host)));
-        if local || self.origins.iter().any(|allowed| allowed == "*" || *allowed == origin) {
-            return Ok(());
-        }
-        Err(Denied::Forbidden(format!(
-            "pages from '{origin}' may not call this server; only pages from this machine and \
-             from the origins in SIDECAR_ALLOWED_ORIGINS may"
-        )))
+        local || self.origins.iter().any(|allowed| allowed == "*" || *allowed == origin)
     }
 }
 

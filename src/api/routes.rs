@@ -9,7 +9,8 @@ use crate::service::Service;
 
 /// The routes of MCP, of the metrics, and of the health checks.
 pub fn routes(service: &Service, access: Access, mcp: mcp::endpoint::Options) -> Router {
-    let handler = mcp::Handler::new(service.clone(), mcp.shutdown.clone());
+    let toolset = mcp.toolset.unwrap_or_default();
+    let handler = mcp::Handler::new(service.clone(), toolset, mcp.shutdown.clone());
     routes_with(handler, service, access, mcp)
 }
 
@@ -23,10 +24,14 @@ pub fn routes_with<H>(
 where
     H: ServerHandler + Clone,
 {
+    // A browser asks whether a page may call before it sends the page's token, so it is
+    // answered in front of the authorization.
+    let pages = http::cross_origin(access.clone());
     let guarded = mcp::endpoint::routes(service.clone(), handler, mcp)
         .merge(http::metrics_routes(service.clone()))
         .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
     // Load balancers and supervisors hold no token. They learn nothing here but
     // whether the server works.
-    guarded.merge(http::health_routes(service.clone()))
+    let all = guarded.merge(http::health_routes(service.clone()));
+    all.fallback(http::no_such_path).layer(pages)
 }

@@ -9,6 +9,7 @@ use super::host_port::{self, HostPort};
 use super::node_address::NodeAddress;
 use super::types::{Backend, LogFormat};
 use crate::access::Secret;
+use crate::api::mcp::tools::{Toolset, UnknownTools};
 use crate::store::redis::{self, MoveIn};
 
 /// More voters make every write wait for more disks, and hardly add safety.
@@ -49,6 +50,11 @@ pub fn host(text: &str) -> Result<String, InvalidValue> {
 /// Parses an address to listen on. Port 0 means any port that is free.
 pub fn listen_addr(text: &str) -> Result<HostPort, InvalidValue> {
     HostPort::parse(text)
+}
+
+/// Parses the names of toolsets and tools.
+pub fn toolset(text: &str) -> Result<Toolset, InvalidValue> {
+    text.parse().map_err(|error: UnknownTools| error.to_string())
 }
 
 /// Splits a text at its commas. An empty text gives an empty list.

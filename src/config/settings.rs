@@ -191,6 +191,16 @@ pub static SETTINGS: &[Setting] = &[
         apply: |c, text| put(&mut c.allowed_origins, parse::list(text)),
     },
     Setting {
+        name: "tools",
+        env: "SIDECAR_TOOLS",
+        flag: Some("tools"),
+        default: None,
+        kind: SettingKind::List,
+        expects: "default, all, reference, worker, orchestrator, or names of tools, separated by commas",
+        about: "The tools that clients are offered. If it is not set, that is every tool but sidecar_reset, and a client may choose others with the header X-MCP-Toolsets; if it is set, a client may choose among these",
+        apply: |c, text| put(&mut c.tools, parse::toolset(text).map(Some)),
+    },
+    Setting {
         name: "value_bytes_max",
         env: "SIDECAR_VALUE_BYTES_MAX",
         flag: Some("value-bytes-max"),

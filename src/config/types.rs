@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::host_port::HostPort;
 use crate::access::Secret;
+use crate::api::mcp::tools::Toolset;
 use crate::store::redis::MoveIn;
 
 /// Every setting, parsed. Only `cli` and `server` use it; they fill in the options of the
@@ -25,6 +26,7 @@ pub struct Config {
     pub insecure: bool,
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
+    pub tools: Option<Toolset>,
     pub grpc_addr: Option<HostPort>,
     pub value_bytes_max: usize,
     pub state_bytes_max: Option<u64>,

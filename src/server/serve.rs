@@ -35,7 +35,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let expulsion = watch_expulsion(opened.expelled, stop.clone());
     let expulsion = AbortOnDropHandle::new(tokio::spawn(expulsion));
     log_start(&config, &http);
-    let options = mcp::endpoint::Options { shutdown: stop.clone(), ..Default::default() };
+    let options = mcp::endpoint::Options {
+        toolset: config.tools,
+        shutdown: stop.clone(),
+        ..Default::default()
+    };
     let routes = api::routes(&node.service, Access::clone(&node.access), options);
     let served = http::serve(http, routes, node.http.clone(), stop.clone());
     let served = AbortOnDropHandle::new(tokio::spawn(served));
@@ -63,8 +67,9 @@ pub async fn stdio(config: Config) -> Result<(), ServeError> {
     let stop = stop_at_signal()?;
     let opened = stores::open(&config).await?;
     let node = RunningNode::new(&config, opened.store, stop.clone());
+    let toolset = config.tools.unwrap_or_default();
     let work = async {
-        let served = mcp::serve_stdio(node.service.clone(), stop.clone()).await;
+        let served = mcp::serve_stdio(node.service.clone(), toolset, stop.clone()).await;
         node.close().await;
         served.map_err(ServeError::Stdio)
     };

@@ -6,17 +6,25 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use mcp_state_sidecar::api::mcp::tools::{self, Tool, ToolAccess};
 use serde_json::{Value, json};
 
 use crate::scratch::Scratch;
 
-/// The tools as the program lists them to its clients.
+/// The tools as the program lists them to its clients, but with all that is known
+/// about their results.
 pub fn tools() -> Vec<Value> {
-    let scratch = Scratch::new();
-    let mut command = scratch.command("mcp-state-sidecar");
-    command.env("STATE_BACKEND", "memory");
-    let tools = over_a_pipe(command).expect("the program lists its tools");
-    tools["tools"].as_array().expect("a list of tools").clone()
+    let described = |tool: &Tool| {
+        let hints = match tool.access {
+            ToolAccess::Read => json!({"readOnlyHint": true}),
+            ToolAccess::Write { destructive, idempotent } => {
+                json!({"destructiveHint": destructive, "idempotentHint": idempotent})
+            }
+        };
+        json!({"name": tool.name, "description": tool.description, "annotations": hints,
+            "inputSchema": tool.input_schema(), "outputSchema": tool.result_schema()})
+    };
+    tools::all().iter().map(described).collect()
 }
 
 /// Opens every server of a `mcpServers` configuration.

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 /// Arguments and results that mean the same for many tools. The page explains
 /// them once; each tool's table only says that it takes them.
-const SHARED_ARGUMENTS: &[&str] = &["consistency", "cursor", "fence", "idempotency_key", "limit"];
-const SHARED_RESULTS: &[&str] = &["age_seconds", "next_cursor"];
+const SHARED_ARGUMENTS: &[&str] =
+    &["consistency", "cursor", "fence", "idempotency_key", "limit", "values"];
+const SHARED_RESULTS: &[&str] = &["age_seconds", "next_cursor", "remaining", "remaining_at_least"];
 
 /// The table of settings.
 pub fn settings() -> String {
@@ -152,7 +153,7 @@ fn shared(schema: &Value, names: &[&str]) -> String {
 fn kind(field: &Value) -> String {
     let mut kind = match &field["type"] {
         Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => {
+        Value::Array(kinds) if kinds.len() < 6 => {
             let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).collect();
             kinds.join(" or ")
         }

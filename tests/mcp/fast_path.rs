@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use mcp_state_sidecar::access::{Access, Options as AccessOptions};
 use mcp_state_sidecar::api;
+use mcp_state_sidecar::api::mcp::tools::Toolset;
 use mcp_state_sidecar::api::mcp::{endpoint, fast_path};
 use mcp_state_sidecar::service::{Options, RandomSource, Service};
 use mcp_state_sidecar::store::clock::ManualClock;
@@ -54,7 +55,7 @@ impl ComparedNodes {
         let Ok(sent) = request() else { return };
         let (parts, _) = sent.into_parts();
         let bytes = Bytes::copy_from_slice(body);
-        self.taken += usize::from(fast_path::recognise(&parts, &bytes).is_some());
+        self.taken += usize::from(fast_path::recognise(&parts, &bytes, Toolset::all()).is_some());
         self.sent += 1;
         let with = answer(&self.with, request().expect("it was built before")).await;
         let without = answer(&self.without, request().expect("it was built before")).await;
@@ -70,7 +71,8 @@ fn node(fast_path: bool) -> Router {
     let options =
         Options { random: RandomSource::seeded(7), clock: clock.clone(), ..Options::default() };
     let service = Service::new(Arc::new(MemoryStore::new(clock)), options);
-    let mcp = endpoint::Options { fast_path, ..endpoint::Options::default() };
+    let toolset = Some(Toolset::all());
+    let mcp = endpoint::Options { fast_path, toolset, ..endpoint::Options::default() };
     api::routes(&service, Access::new(AccessOptions::default()), mcp)
 }
 
@@ -158,7 +160,7 @@ const CALLS: &[(&str, &str)] = &[
     ("history_log", r#"{"n":100}"#),
     ("history_log", r#"{"n":0}"#),
     ("sidecar_health", "{}"),
-    ("sidecar_reset", "{}"),
+    ("sidecar_reset", r#"{"confirm":true}"#),
     ("no_such_tool", "{}"),
     ("state_get", "[]"),
     ("state_get", "\"key\""),
@@ -210,6 +212,8 @@ const META: &[&str] = &[
     "null",
     r#"{"progressToken":1}"#,
     r#"{"progressToken":"a"}"#,
+    r#"{"progressToken":[]}"#,
+    r#"{"traceparent":5,"a/b":{"c":[null]}}"#,
     r#"{"io.modelcontextprotocol/protocolVersion":"2025-11-25","io.modelcontextprotocol/clientCapabilities":{}}"#,
     r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
     r#"{"io.modelcontextprotocol/clientCapabilities":{}}"#,
@@ -222,6 +226,32 @@ const META: &[&str] = &[
     r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/logLevel":"debug"}"#,
     r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
 ];
+/// What real clients send along with a plain call, which stays a plain call.
+const META_OF_CLIENTS: &[&str] = &[
+    r#"{"progressToken":3}"#,
+    r#"{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","tracestate":"a=b"}"#,
+    r#"{"claudecode/toolUseId":"toolu_1"}"#,
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}},"extensions":{"a/b":{}}},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1","title":"C","websiteUrl":"https://example.org","icons":[{"src":"https://example.org/i.png"}]},"progressToken":"p","traceparent":"00-x"}"#,
+];
+
+#[tokio::test]
+async fn what_real_clients_send_along_slows_no_call_down() {
+    let mut nodes = ComparedNodes::new();
+    for meta in META_OF_CLIENTS {
+        let version = meta.contains(LATEST).then_some(LATEST);
+        let mut headers = base(version);
+        if version.is_some() {
+            headers.push(("Mcp-Method".into(), "tools/call".into()));
+            headers.push(("Mcp-Name".into(), "state_get".into()));
+        }
+        let body = plain("state_get", r#"{"key":"k"}"#)
+            .replace("}}}", &format!("}},\"_meta\":{meta}}}}}"));
+        let taken = nodes.taken;
+        nodes.compare(&headers, body.as_bytes()).await;
+        assert_eq!(nodes.taken, taken + 1, "{body}");
+    }
+}
+
 const HEADER_VALUES: &[(&str, &[&str])] = &[
     (
         "Accept",

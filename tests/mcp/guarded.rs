@@ -7,7 +7,7 @@ use crate::node::Node;
 
 const SET: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"state_set","arguments":{"key":"k","value":1}}}"#;
 const RESET: &[u8] =
-    br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sidecar_reset"}}"#;
+    br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sidecar_reset","arguments":{"confirm":true}}}"#;
 
 #[tokio::test]
 async fn forged_names_and_foreign_pages_are_refused() {
@@ -58,7 +58,7 @@ async fn callers_from_other_machines_are_told_what_to_do() {
     assert_eq!(node.post(&afar, SET).await.status, 200);
     let reset = node.post(&[("X-Forwarded-For", "192.0.2.7")], RESET).await.json();
     assert_eq!(reset["result"]["structuredContent"]["error"]["code"], "forbidden", "{reset}");
-    let reset = node.call("sidecar_reset", json!({})).await;
+    let reset = node.call("sidecar_reset", json!({"confirm": true})).await;
     assert_eq!(reset["structuredContent"]["ok"], true, "a local caller administers");
 }
 

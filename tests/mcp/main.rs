@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod cancelled;
+mod choices;
+mod clients;
 mod fast_path;
 mod guarded;
 mod methods;

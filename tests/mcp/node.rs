@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mcp_state_sidecar::access::{self, Access};
 use mcp_state_sidecar::api;
+use mcp_state_sidecar::api::mcp::tools::Toolset;
 use mcp_state_sidecar::service::{Options, Service};
 use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::memory::MemoryStore;
@@ -39,7 +40,8 @@ impl Node {
     }
 
     pub async fn guarded(access: access::Options) -> Node {
-        Node::with(access, api::mcp::endpoint::Options::default()).await
+        let toolset = Some(Toolset::all());
+        Node::with(access, api::mcp::endpoint::Options { toolset, ..Default::default() }).await
     }
 
     pub async fn with(access: access::Options, mcp: api::mcp::endpoint::Options) -> Node {

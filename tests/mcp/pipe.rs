@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_state_sidecar::api::mcp::serve_pipe;
+use mcp_state_sidecar::api::mcp::tools::Toolset;
 use mcp_state_sidecar::service::{Options, Service};
 use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::memory::MemoryStore;
@@ -26,7 +27,8 @@ impl Client {
         let service = Service::new(Arc::new(MemoryStore::new(clock::system())), Options::default());
         let shutdown = CancellationToken::new();
         let (input, output) = tokio::io::split(theirs);
-        let served = tokio::spawn(serve_pipe(service, input, output, shutdown.clone()));
+        let served =
+            tokio::spawn(serve_pipe(service, Toolset::all(), input, output, shutdown.clone()));
         let (output, input) = tokio::io::split(ours);
         Client { input, output: BufReader::new(output), served, shutdown }
     }
@@ -64,7 +66,7 @@ async fn a_client_on_a_pipe_may_do_everything() {
     client.initialize().await;
     let set = client.call("state_set", json!({"key": "k", "value": 1e300})).await;
     assert_eq!(set["ok"], true, "{set}");
-    let reset = client.call("sidecar_reset", json!({})).await;
+    let reset = client.call("sidecar_reset", json!({"confirm": true})).await;
     assert_eq!(reset["ok"], true, "the user who started the process is an administrator: {reset}");
 }
 

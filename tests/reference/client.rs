@@ -22,7 +22,7 @@ pub struct Client {
 /// Our own program, with these settings and no others.
 pub fn ours(dir: &Path, settings: &[(&str, String)]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mcp-state-sidecar"));
-    program.current_dir(dir).env_clear().env("HOME", dir);
+    program.current_dir(dir).env_clear().env("HOME", dir).env("SIDECAR_TOOLS", "reference");
     program.envs(settings.iter().map(|(name, value)| (*name, value)));
     program
 }
@@ -60,7 +60,11 @@ impl Client {
         let answer = self.ask("tools/call", json!({"name": tool, "arguments": arguments}));
         let result = &answer["result"];
         match result["isError"].as_bool() {
-            Some(true) => json!({"isError": true, "text": result["content"][0]["text"]}),
+            // After what the reference says, this program names the error's code.
+            Some(true) => {
+                let text = result["content"][0]["text"].as_str().unwrap_or_default();
+                json!({"isError": true, "text": text.split(" (code: ").next()})
+            }
             Some(false) | None => result["structuredContent"].clone(),
         }
     }

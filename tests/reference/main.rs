@@ -76,9 +76,8 @@ fn play_side_by_side(package: &Package, backend: Backend<'_>) {
     let mut seen = vec![false; differences.len()];
     let mut wrong = Vec::new();
     for (scenario, calls) in recorded_scenarios().into_iter().chain(calls::more()) {
-        for client in [&mut theirs, &mut ours] {
-            client.call("sidecar_reset", json!({}));
-        }
+        theirs.call("sidecar_reset", json!({}));
+        ours.call("sidecar_reset", json!({"confirm": true}));
         let mut names = Names::default();
         for (at, call) in calls.iter().enumerate() {
             let Call::Tool { tool, arguments, bind } = call else {
@@ -86,7 +85,11 @@ fn play_side_by_side(package: &Package, backend: Backend<'_>) {
                 call.wait();
                 continue;
             };
-            let (of_theirs, of_ours) = names.filled_in(arguments);
+            let (of_theirs, mut of_ours) = names.filled_in(arguments);
+            if tool == "sidecar_reset" {
+                // The reference wipes everything without asking.
+                of_ours["confirm"] = true.into();
+            }
             let (of_theirs, of_ours) = (theirs.call(tool, of_theirs), ours.call(tool, of_ours));
             if let Some(name) = bind {
                 names.bind(name, &of_theirs, &of_ours);

@@ -143,10 +143,17 @@ pub async fn play_all(recording: Recording, store: Factory) {
 
 async fn call(stage: &Stage, tool: &str, arguments: Map<String, Value>) -> Value {
     let tool = tools::find(tool).unwrap_or_else(|| panic!("there is no tool '{tool}'"));
+    let mut arguments = arguments;
+    if tool.name == "sidecar_reset" {
+        // The reference wipes everything without asking.
+        arguments.insert("confirm".into(), true.into());
+    }
     let result = tools::call(&stage.service, &Caller::local(), tool, arguments).await;
     let mut reply: Value = serde_json::from_str(&result.structured).expect("a reply is JSON");
     if let Some(error) = result.error {
-        return serde_json::json!({"isError": true, "text": error});
+        // What the reference says is followed by the code.
+        let text = error.split(" (code: ").next();
+        return serde_json::json!({"isError": true, "text": text});
     }
     of_keys_only(&mut reply);
     reply

@@ -165,7 +165,7 @@ fn shown(tool: &str, result: &ToolResult) -> Result<String, String> {
     let reply: Value = serde_json::from_str(&result.structured)
         .map_err(|error| format!("{tool} gave no JSON: {error}: {}", result.structured))?;
     if let Some(tool) = tools::find(tool) {
-        schema::check(&Value::Object(tool.output_schema()), &reply)
+        schema::check(&tool.result_schema(), &reply)
             .map_err(|why| format!("the reply of {} breaks its schema: {why}", tool.name))?;
     }
     match tool {

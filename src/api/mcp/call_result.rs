@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use super::tools::{ToolResult, push_string};
 
 /// From this revision of the protocol on, results name their type.
-const TYPED_FROM: &str = "2026-07-28";
+pub(super) const TYPED_FROM: &str = "2026-07-28";
 
 /// Whether the client speaks a revision in which results name their type.
 pub(super) fn is_typed(headers: &HeaderMap) -> bool {

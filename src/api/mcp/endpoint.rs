@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt;
@@ -19,8 +19,9 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::accepted::Accepted;
 use super::in_flight::{self, InFlightCalls, MessageKind};
-use super::progress::NoStream;
+use super::tools::{TOOLSET_HEADER, Toolset};
 use super::{fast_path, malformed, streams, too_deep};
 use crate::api::json_rpc;
 use crate::service::Service;
@@ -35,6 +36,8 @@ pub struct Options {
     pub bodies_bytes_max: usize,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// The tools that clients are offered, if the operator has chosen them.
+    pub toolset: Option<Toolset>,
     /// Whether plain calls take the fast path. The answers are the same.
     pub fast_path: bool,
     /// Lets streamed answers end when it is cancelled.
@@ -47,6 +50,7 @@ impl Default for Options {
             body_bytes_max: 4 * 1024 * 1024,
             bodies_bytes_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            toolset: None,
             fast_path: true,
             shutdown: CancellationToken::new(),
         }
@@ -79,7 +83,8 @@ where
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
     let calls = InFlightCalls::default();
     let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, calls };
-    Router::new().route("/mcp", any(answer::<H>)).with_state(endpoint)
+    let answer = any(answer::<H>);
+    Router::new().route("/mcp", answer.clone()).route("/mcp/", answer).with_state(endpoint)
 }
 
 #[derive(Clone)]
@@ -91,13 +96,17 @@ struct Endpoint<H> {
     calls: InFlightCalls,
 }
 
-async fn answer<H>(State(endpoint): State<Endpoint<H>>, request: Request) -> Response
+async fn answer<H>(State(endpoint): State<Endpoint<H>>, mut request: Request) -> Response
 where
     H: ServerHandler + Clone,
 {
     if request.method() != Method::POST {
-        return endpoint.rmcp(request).await;
+        return only_post();
     }
+    let toolset = match endpoint.prepare(&mut request) {
+        Ok(toolset) => toolset,
+        Err(refusal) => return refusal,
+    };
     let most = endpoint.options.body_bytes_max;
     let announced = content_length(&request).unwrap_or(most);
     if announced > most {
@@ -131,9 +140,9 @@ where
         return response;
     }
     if endpoint.options.fast_path
-        && let Some(call) = fast_path::recognise(&parts, &body)
+        && let Some(call) = fast_path::recognise(&parts, &body, toolset)
     {
-        return call.answer(&endpoint.service).await;
+        return call.answer(&endpoint.service, &endpoint.calls, &parts).await;
     }
     let is_json = malformed::is_json(&parts.headers);
     let response = endpoint.call_rmcp(parts, body.clone()).await;
@@ -147,15 +156,42 @@ where
     response
 }
 
+/// Nothing but messages is served here: without sessions there is no stream to
+/// open, and none to end.
+fn only_post() -> Response {
+    let why = "MCP messages are sent here by POST; this server opens no stream of its own";
+    let mut response = json_rpc::refusal(StatusCode::METHOD_NOT_ALLOWED, why);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
 impl<H: ServerHandler + Clone> Endpoint<H> {
+    /// Notes what the headers say about answers and tools, and returns the tools that
+    /// are offered. Refuses a client that could not read an answer.
+    fn prepare(&self, request: &mut Request) -> Result<Toolset, Response> {
+        let Some(accepted) = Accepted::by(request.headers()) else {
+            let why = "the answers are application/json, which the Accept header leaves out";
+            return Err(json_rpc::refusal(StatusCode::NOT_ACCEPTABLE, why));
+        };
+        let chosen = request.headers().get(TOOLSET_HEADER).map(|names| names.to_str());
+        let chosen = chosen.transpose().unwrap_or(Some("\u{fffd}"));
+        let toolset = Toolset::offered(self.options.toolset, chosen).map_err(|error| {
+            let why = format!("X-MCP-Toolsets: {error}");
+            json_rpc::refusal(StatusCode::BAD_REQUEST, &why)
+        })?;
+        Accepted::widen(request.headers_mut());
+        request.extensions_mut().insert(accepted);
+        request.extensions_mut().insert(toolset);
+        Ok(toolset)
+    }
+
     /// Lets rmcp answer a message. If it is a call, another request may cancel it
     /// meanwhile.
     async fn call_rmcp(&self, mut parts: Parts, body: Bytes) -> Response {
-        if !streams::accepts_stream(&parts.headers) {
-            if let Some(refusal) = streams::refuse_without_stream(&parts.headers, &body) {
-                return refusal;
-            }
-            parts.extensions.insert(NoStream);
+        let has_stream = parts.extensions.get::<Accepted>().is_some_and(|accepted| accepted.stream);
+        if !has_stream && let Some(refusal) = streams::refuse_without_stream(&parts.headers, &body)
+        {
+            return refusal;
         }
         let kind = self.calls.track(&parts.headers, &body);
         if let MessageKind::Call(call) = &kind {

@@ -11,13 +11,14 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use rmcp::model::ClientCapabilities;
+use rmcp::model::{ClientCapabilities, Implementation};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::call_result;
-use super::tools::{self, Tool};
+use super::in_flight::InFlightCalls;
+use super::tools::{self, Tool, ToolResult, Toolset};
 use crate::access::Caller;
 use crate::api::json_rpc;
 use crate::service::Service;
@@ -37,14 +38,6 @@ pub struct FastCall<'a> {
 const OLDER: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// The revision whose clients name it in each request.
 const STATELESS: &str = "2026-07-28";
-
-/// The ways in which MCP clients commonly write what they accept.
-const ACCEPTED: [&str; 4] = [
-    "application/json, text/event-stream",
-    "text/event-stream, application/json",
-    "application/json,text/event-stream",
-    "text/event-stream,application/json",
-];
 
 /// A number of at most this many digits is exact, and is written just as it was
 /// read.
@@ -70,33 +63,23 @@ struct CallParameters<'a> {
     meta: Option<CallMeta<'a>>,
 }
 
+/// Clients add keys of their own, such as a trace's parent or a token for
+/// progress, which do not matter to a call that does not wait.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct CallMeta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
-    version: &'a str,
+    version: Option<&'a str>,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
-    _capabilities: ClientCapabilities,
+    capabilities: Option<ClientCapabilities>,
     #[serde(rename = "io.modelcontextprotocol/clientInfo")]
-    _info: Option<ClientInfo<'a>>,
+    _info: Option<Implementation>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClientInfo<'a> {
-    #[serde(borrow, rename = "name")]
-    _name: &'a RawValue,
-    #[serde(borrow, rename = "version")]
-    _version: &'a RawValue,
-    #[serde(borrow, rename = "title", default)]
-    _title: Option<&'a RawValue>,
-}
-
-/// The call that this POST makes, if it is a plain one.
-pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
+/// The call that this POST makes, if it is a plain one of an offered tool. Its
+/// client can read the answer.
+pub fn recognise<'a>(parts: &Parts, body: &'a Bytes, toolset: Toolset) -> Option<FastCall<'a>> {
     let headers = &parts.headers;
-    let is_json = only(headers, header::CONTENT_TYPE.as_str())? == "application/json";
-    if !is_json || !ACCEPTED.contains(&only(headers, header::ACCEPT.as_str())?) {
+    if only(headers, header::CONTENT_TYPE.as_str())? != "application/json" {
         return None;
     }
     // The authorization in front has compared the host with the configured ones.
@@ -108,7 +91,7 @@ pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
     }
     let params = envelope.params;
     let typed = is_typed(headers, params.name, params.meta.as_ref())?;
-    let tool = tools::find(params.name)?;
+    let tool = toolset.find(params.name)?;
     let arguments = params.arguments.unwrap_or_default();
     // A call that waits must end when its client or the server goes away. rmcp
     // does that.
@@ -120,10 +103,27 @@ pub fn recognise<'a>(parts: &Parts, body: &'a Bytes) -> Option<FastCall<'a>> {
 }
 
 impl FastCall<'_> {
-    /// Carries out the call. Errors of a tool are results too, so there is
-    /// always one.
-    pub async fn answer(self, service: &Service) -> Response {
-        let result = tools::call(service, &self.caller, self.tool, self.arguments).await;
+    /// Carries out the call, unless its client cancels it. Errors of a tool are
+    /// results too, so there is always one.
+    pub(super) async fn answer(
+        self,
+        service: &Service,
+        calls: &InFlightCalls,
+        parts: &Parts,
+    ) -> Response {
+        // Nothing else is worth cancelling: it is over in a moment, and done anyway.
+        let in_flight = self.tool.grants().then(|| calls.begin(&parts.headers, self.id)).flatten();
+        let call = tools::call(service, &self.caller, self.tool, self.arguments);
+        let result = match &in_flight {
+            None => call.await,
+            // The cancellation is polled first, so that nothing is granted to a
+            // client that has cancelled.
+            Some(in_flight) => tokio::select! {
+                biased;
+                () = in_flight.cancelled.0.cancelled() => ToolResult::cancelled(self.tool.name),
+                result = call => result,
+            },
+        };
         json_rpc::response(StatusCode::OK, call_result::answer(self.id, &result, self.typed))
     }
 }
@@ -132,11 +132,12 @@ impl FastCall<'_> {
 /// headers and body agree on a revision.
 fn is_typed(headers: &HeaderMap, tool: &str, meta: Option<&CallMeta<'_>>) -> Option<bool> {
     const VERSION: &str = "mcp-protocol-version";
-    match meta {
+    match meta.and_then(|meta| Some((meta.version?, meta))) {
         None if !headers.contains_key(VERSION) => Some(false),
         None => OLDER.contains(&only(headers, VERSION)?).then_some(false),
-        Some(meta) => {
-            let agree = meta.version == STATELESS
+        Some((version, meta)) => {
+            let agree = version == STATELESS
+                && meta.capabilities.is_some()
                 && only(headers, VERSION)? == STATELESS
                 && only(headers, "mcp-method")? == "tools/call"
                 && only(headers, "mcp-name")? == tool;

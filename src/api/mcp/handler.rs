@@ -21,11 +21,11 @@ use super::in_flight::CancelledByClient;
 use super::progress::{ProgressReport, reporting};
 use super::resources::{self, ResourceReader};
 use super::subscriptions::{ListenRequest, PipeSubscriptions, listen};
-use super::tools::{self, Tool, ToolAccess, ToolResult};
+use super::tools::{self, Tool, ToolAccess, ToolResult, Toolset};
 use super::{completion, info, methods, prompts};
 use crate::access::Caller;
 use crate::nearest::nearest;
-use crate::service::{Service, ServiceError};
+use crate::service::Service;
 
 /// How long clients may cache the list of tools, in milliseconds. It changes only
 /// with the program.
@@ -35,6 +35,8 @@ const LIST_TTL_MS: u64 = 300_000;
 #[derive(Clone)]
 pub struct Handler {
     service: Service,
+    /// The tools that are offered where a request does not choose.
+    toolset: Toolset,
     /// Cancelled when the server stops: streams then end.
     stopping: CancellationToken,
     /// `None` over HTTP, where a client has no stream of its own.
@@ -52,18 +54,26 @@ struct PipeClient {
 
 impl Handler {
     /// A handler for requests over HTTP. `stopping` ends their streams.
-    pub fn new(service: Service, stopping: CancellationToken) -> Handler {
-        Handler { service, stopping, pipe: None, listen: ListenRequest::default() }
+    pub fn new(service: Service, toolset: Toolset, stopping: CancellationToken) -> Handler {
+        Handler { service, toolset, stopping, pipe: None, listen: ListenRequest::default() }
     }
 
     /// A handler for a client that may close its side while calls are waiting.
-    pub fn of_pipe(service: Service, hung_up: CancellationToken) -> Handler {
+    pub fn of_pipe(service: Service, toolset: Toolset, hung_up: CancellationToken) -> Handler {
         let pipe = PipeClient { hung_up, subscriptions: PipeSubscriptions::default() };
-        Handler { pipe: Some(pipe), ..Handler::new(service, CancellationToken::new()) }
+        Handler { pipe: Some(pipe), ..Handler::new(service, toolset, CancellationToken::new()) }
     }
 
     fn hung_up(&self) -> Option<&CancellationToken> {
         self.pipe.as_ref().map(|pipe| &pipe.hung_up)
+    }
+
+    /// The tools that this request may see and call: over HTTP those that its headers
+    /// choose.
+    fn toolset(&self, context: &RequestContext<RoleServer>) -> Toolset {
+        let parts = context.extensions.get::<axum::http::request::Parts>();
+        let chosen = parts.and_then(|parts| parts.extensions.get::<Toolset>());
+        chosen.copied().unwrap_or(self.toolset)
     }
 }
 
@@ -102,11 +112,13 @@ impl ServerHandler for Handler {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         static LIST: LazyLock<Vec<RmcpTool>> =
             LazyLock::new(|| tools::all().iter().map(rmcp_tool).collect());
-        let result = ListToolsResult::with_all_items(LIST.clone());
+        let toolset = self.toolset(&context);
+        let offered = LIST.iter().filter(|tool| toolset.find(&tool.name).is_some());
+        let result = ListToolsResult::with_all_items(offered.cloned().collect());
         Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
     }
 
@@ -115,7 +127,9 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let tool = tools::find(&request.name).ok_or_else(|| unknown_tool(&request.name))?;
+        let toolset = self.toolset(&context);
+        let tool = toolset.find(&request.name);
+        let tool = tool.ok_or_else(|| unknown_tool(&request.name, toolset))?;
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
         let hung_up = self.hung_up().filter(|_| tool.waits(&arguments));
@@ -126,10 +140,7 @@ impl ServerHandler for Handler {
         // so its reply must not be accepted for such a caller.
         let result = tokio::select! {
             biased;
-            () = cancelled(&context, hung_up) => {
-                let error = ServiceError::unavailable("unavailable: the call was cancelled");
-                ToolResult::failed(tool.name, &error)
-            }
+            () = cancelled(&context, hung_up) => ToolResult::cancelled(tool.name),
             result = call => result,
         };
         rmcp_result(result).map(CallToolResponse::Complete)
@@ -260,8 +271,15 @@ async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&Cancel
     futures::future::select_all(first).await;
 }
 
-fn unknown_tool(name: &str) -> ErrorData {
-    let hint = match nearest(name, tools::all().iter().map(|tool| tool.name)) {
+fn unknown_tool(name: &str, toolset: Toolset) -> ErrorData {
+    if let Some(Tool { name, .. }) = tools::find(name) {
+        let why = format!(
+            "Unknown tool: '{name}' is not among the tools offered here; SIDECAR_TOOLS or the \
+             header X-MCP-Toolsets can offer it"
+        );
+        return ErrorData::invalid_params(why, None);
+    }
+    let hint = match nearest(name, toolset.tools().map(|tool| tool.name)) {
         Some(near) => format!("; did you mean '{near}'?"),
         None => String::new(),
     };

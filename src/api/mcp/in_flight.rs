@@ -87,6 +87,13 @@ impl InFlightCalls {
         }
     }
 
+    /// Registers a call of the client that sent these headers, if it can cancel one.
+    /// `id` is JSON text.
+    pub(super) fn begin(&self, headers: &HeaderMap, id: &str) -> Option<InFlightCall> {
+        let session = headers.get(SESSION)?.to_str().ok()?;
+        Some(self.register(session, serde_json::from_str(id).ok()?))
+    }
+
     fn register(&self, session: &str, id: Value) -> InFlightCall {
         let id = (session.to_owned(), id.to_string());
         let token = CancellationToken::new();

@@ -16,14 +16,18 @@
 //! | `progress` | telling clients that a call still waits |
 //! | `handler` | [`Handler`]: all of this as rmcp serves it |
 //! | `endpoint` | the route `/mcp` |
+//! | `accepted` | what a client accepts as an answer |
 //! | `fast_path` | plain calls over HTTP, answered without rmcp |
 //! | `in_flight` | calls over HTTP that another request may cancel |
 //! | `pipe`, `pipe_service`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
 //! | `streams` | answers over HTTP that are streams of events |
 //! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |
 //! | `call_result` | the answer to a call, as text |
+//! | `carried` | messages as `connect` carries them |
 
+mod accepted;
 mod call_result;
+pub mod carried;
 mod completion;
 pub mod endpoint;
 pub mod fast_path;

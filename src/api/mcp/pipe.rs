@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 use super::pipe_service::PipeServer;
+use super::tools::Toolset;
 use super::{Handler, stdio_filter};
 use crate::service::Service;
 
@@ -19,21 +20,26 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The client does not speak MCP.
-pub async fn serve_stdio(service: Service, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve_stdio(
+    service: Service,
+    toolset: Toolset,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let (input, output) = rmcp::transport::stdio_pipes();
-    serve_pipe(service, input, output, shutdown).await
+    serve_pipe(service, toolset, input, output, shutdown).await
 }
 
 /// Serves one client over any pair of byte streams.
 pub async fn serve_pipe(
     service: Service,
+    toolset: Toolset,
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let hung_up = CancellationToken::new();
     let (filter, input, output) = stdio_filter::start(input, output, hung_up.clone());
-    let handler = PipeServer(Handler::of_pipe(service, hung_up));
+    let handler = PipeServer(Handler::of_pipe(service, toolset, hung_up));
     let served = serve(handler, input, output, &shutdown).await;
     // A client that does not read its answers must not keep the process from
     // stopping.

@@ -9,6 +9,7 @@ use rmcp::service::{Peer, RequestContext};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::accepted::Accepted;
 use super::tools::Tool;
 
 /// How often a client is told. A call that is answered sooner has no progress.
@@ -16,11 +17,6 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// How long an answer may be held up by the notification before it.
 const LAST: Duration = Duration::from_millis(500);
-
-/// An extension of an HTTP request whose client accepts no event stream. Its answer
-/// must be a single JSON text.
-#[derive(Clone, Copy)]
-pub(super) struct NoStream;
 
 /// Whom to tell about one call.
 pub(super) struct ProgressReport {
@@ -39,7 +35,8 @@ impl ProgressReport {
         context: &RequestContext<RoleServer>,
     ) -> Option<ProgressReport> {
         let parts = context.extensions.get::<axum::http::request::Parts>();
-        let has_stream = parts.is_none_or(|parts| parts.extensions.get::<NoStream>().is_none());
+        let accepted = parts.map(|parts| parts.extensions.get::<Accepted>());
+        let has_stream = accepted.is_none_or(|accepted| accepted.is_some_and(|it| it.stream));
         if !has_stream || !tool.waits(arguments) {
             return None;
         }

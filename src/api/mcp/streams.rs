@@ -1,4 +1,4 @@
-//! Answers over HTTP that are streams of events rather than one JSON text: who accepts
+//! Answers over HTTP that are streams of events rather than one JSON text: who must accept
 //! them, and what they keep alive.
 
 use axum::body::{Body, HttpBody};
@@ -13,20 +13,6 @@ use crate::api::json_rpc;
 const ERROR_BYTES_MAX: u64 = 1024;
 
 const LISTEN: &str = "subscriptions/listen";
-
-/// Whether a client takes an event stream for an answer. Not every client that takes
-/// anything can read one.
-pub(super) fn accepts_stream(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|range| {
-        let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
-        let is_refused = parameters.split(';').any(|parameter| {
-            let quality = parameter.trim().strip_prefix("q=").map(str::parse::<f32>);
-            matches!(quality, Some(Ok(quality)) if quality == 0.0)
-        });
-        kind.trim().eq_ignore_ascii_case("text/event-stream") && !is_refused
-    })
-}
 
 /// The refusal of a request that only a stream can answer.
 pub(super) fn refuse_without_stream(headers: &HeaderMap, body: &[u8]) -> Option<Response> {
@@ -65,28 +51,5 @@ pub(super) async fn explained(response: Response) -> Response {
     match methods::explain_answer(&body) {
         Some(answer) => Response::from_parts(parts, Body::from(answer)),
         None => Response::from_parts(parts, Body::from(body)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_client_that_says_so_gets_a_stream() {
-        for (accept, accepts) in [
-            ("application/json, text/event-stream", true),
-            ("Text/Event-Stream;q=0.5", true),
-            ("application/json", false),
-            ("*/*", false),
-            ("application/json, text/event-stream;q=0", false),
-            ("text/event-stream; q=0.0", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, accept.parse().unwrap());
-            assert_eq!(accepts_stream(&headers), accepts, "{accept}");
-        }
-        assert!(!accepts_stream(&HeaderMap::new()));
     }
 }

@@ -1,15 +1,16 @@
 //! The forwarder: carries one message to a node, and returns its answer.
 //!
-//! A message is sent to another node only if it never reached the first, so nothing is
-//! carried out twice.
+//! A message is sent to another node only if it never reached the first, or if carrying it
+//! out twice does no harm.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::api::mcp::carried;
 use crate::cli::http_client::{ClientError, NodeClient};
 
 /// How long an answer may take. It is longer than any tool waits (55 s), and shorter than
@@ -58,7 +59,11 @@ impl MessageForwarder {
             }
             Err(error) => {
                 tracing::warn!(%error, "message not carried");
-                id.map(|id| error_answer(id, SERVER_ERROR, &error.to_string()))
+                let id = id?;
+                let lost = matches!(error, ClientError::Broken { .. });
+                let answer = lost.then(|| carried::outcome_unknown(message, &error.to_string()));
+                let error = || error_answer(id, SERVER_ERROR, &error.to_string());
+                Some(answer.flatten().unwrap_or_else(error))
             }
         }
     }
@@ -72,6 +77,7 @@ impl MessageForwarder {
     ) -> Result<Bytes, ClientError> {
         let headers = headers(message);
         let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+        let (may_repeat, begun) = (carried::may_repeat(message), Instant::now());
         let first = self.preferred.load(Ordering::Relaxed);
         let mut attempt = 0;
         loop {
@@ -97,16 +103,21 @@ impl MessageForwarder {
                         text: error_message(&body),
                     });
                 }
-                Err(error @ ClientError::Unreachable { .. }) => {
+                Err(error) => {
+                    let in_time = begun.elapsed() < ANSWER_TIMEOUT;
+                    let again = match error {
+                        ClientError::Unreachable { .. } => true,
+                        ClientError::Broken { .. } => may_repeat && in_time,
+                        _ => false,
+                    };
                     attempt += 1;
-                    if attempt >= ROUNDS * self.nodes.len() {
+                    if !again || attempt >= ROUNDS * self.nodes.len() {
                         return Err(error);
                     }
                     if attempt % self.nodes.len() == 0 {
                         tokio::time::sleep(ROUND_PAUSE).await;
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
     }

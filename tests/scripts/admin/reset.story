@@ -12,7 +12,7 @@ call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 60}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000060.0,"reason":null,"fencing_token":5}
 call session_save {"session_id": "s", "context": {}}
   {"ok":true,"session_id":"s","revision":6}
-call sidecar_reset {}
+call sidecar_reset {"confirm": true}
   {"ok":true,"cleared":7}
 call state_list {}
   {"keys":[]}
@@ -24,7 +24,7 @@ call session_list {}
   {"sessions":[]}
 call history_log {}
   {"entries":[],"total":0}
-call sidecar_reset {}
+call sidecar_reset {"confirm": true}
   {"ok":true,"cleared":0}
 call state_set {"key": "k", "value": 3}
   {"ok":true,"revision":9}

@@ -2,13 +2,13 @@
 
 call state_set {"key": "k", "value": 1, "idempotency_key": "once"}
   {"ok":true,"revision":1}
-call sidecar_reset {"idempotency_key": "wipe"}
+call sidecar_reset {"confirm": true, "idempotency_key": "wipe"}
   {"ok":true,"cleared":2}
 call state_set {"key": "k", "value": 1, "idempotency_key": "once"}
   {"ok":true,"revision":1}
 call state_set {"key": "k", "value": 2}
   {"ok":true,"revision":3}
-call sidecar_reset {"idempotency_key": "wipe"}
+call sidecar_reset {"confirm": true, "idempotency_key": "wipe"}
   {"ok":true,"cleared":2}
 call state_get {"key": "k"}
   {"key":"k","value":2,"found":true,"revision":3}

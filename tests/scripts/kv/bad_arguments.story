@@ -33,7 +33,7 @@ call state_set {"key": "k", "value": 1, "fence": {"resource_id": "r"}}
 call state_set {"key": "k", "value": 1, "fence": {"resource_id": "r", "token": 1, "holder": "a"}}
   error invalid_argument: unknown member 'holder' in fence; it takes resource_id, token
 call state_get {"key": "k", "consistency": "eventual"}
-  error invalid_argument: consistency must be 'linearizable' or 'local', got 'eventual'
+  error invalid_argument: consistency must be one of linearizable, local, got 'eventual'
 call state_list {"limit": 0}
   error invalid_argument: limit must be >= 1, got 0
 call state_list {"include_values": "yes"}

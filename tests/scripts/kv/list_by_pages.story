@@ -7,7 +7,7 @@ call state_set {"key": "b", "value": 2}
 call state_set {"key": "c", "value": 3}
   {"ok":true,"revision":3}
 let page = call state_list {"limit": 2}
-  {"keys":["a","b"],"next_cursor":"b"}
+  {"keys":["a","b"],"next_cursor":"b","remaining":1}
 let page = call state_list {"limit": 2, "cursor": "$page.next_cursor"}
   {"keys":["c"]}
 call state_list {"limit": 3}

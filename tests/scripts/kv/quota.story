@@ -59,7 +59,7 @@ call state_set {"key": "third", "value": "x"*100000, "idempotency_key": "set"}
   {"ok":true,"revision":19}
 call sidecar_health {}
   {"status":"ok","backend":"…","uptime_s":"…","key_count":3,"workflow_count":2,"version":"1.0.0","step_count":0,"lease_count":1,"session_count":0,"revision":19,"chain":"5830da4cc05538292e656615036f91691316d46be99395cb63be58aecd857f8a","state_bytes":1005466,"state_bytes_max":2000000,"release":"…"}
-call sidecar_reset {}
+call sidecar_reset {"confirm": true}
   {"ok":true,"cleared":12}
 call sidecar_health {}
   {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":20,"chain":"0e02d22351691332494ba1f7fac21d739d5bb8188100c7a7ae8afeabbbaf2ea7","state_bytes":0,"state_bytes_max":2000000,"release":"…"}

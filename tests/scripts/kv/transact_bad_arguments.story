@@ -9,7 +9,7 @@ call state_transact {"compare": [{"exists": true}]}
 call state_transact {"then": [{"op": "set", "key": "a", "value": 1}, {"op": "set", "key": "b"}]}
   error invalid_argument: then[1].value is required
 call state_transact {"then": [{"op": "increment", "key": "a"}]}
-  error invalid_argument: then[0].op must be 'set', 'delete' or 'get'
+  error invalid_argument: then[0].op must be one of set, delete, get, got 'increment'
 call state_transact {"then": [{"op": "delete", "key": "a", "value": 1}]}
   error invalid_argument: then[0].op must be 'set' where there is a value or ttl_seconds
 call state_transact {"then": [{"op": "get", "key": "a", "default": 0}]}

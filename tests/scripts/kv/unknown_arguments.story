@@ -7,6 +7,6 @@ call state_set {"key": "k", "value": 1, "agentId": "a"}
 call state_get {"keys": ["k"]}
   error invalid_argument: state_get has no argument 'keys'; did you mean 'key'?
 call state_get {"key": "k", "colour": "red"}
-  error invalid_argument: state_get has no argument 'colour'; it takes key, consistency
+  error invalid_argument: state_get has no argument 'colour'; it takes key, values, consistency
 call sidecar_health {"verbose": true}
   error invalid_argument: sidecar_health has no argument 'verbose' and takes none

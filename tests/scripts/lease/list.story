@@ -13,7 +13,7 @@ advance 1s
 call lease_list {"prefix": "a:"}
   {"leases":[{"resource_id":"a:1","holder":"y","fencing_token":2,"expires_at":1700000060.0}]}
 let page = call lease_list {"limit": 1}
-  {"leases":[{"resource_id":"a:1","holder":"y","fencing_token":2,"expires_at":1700000060.0}],"next_cursor":"a:1"}
+  {"leases":[{"resource_id":"a:1","holder":"y","fencing_token":2,"expires_at":1700000060.0}],"next_cursor":"a:1","remaining":1}
 call lease_list {"limit": 1, "cursor": "$page.next_cursor"}
   {"leases":[{"resource_id":"b","holder":"x","fencing_token":1,"expires_at":1700000060.0}]}
 call lease_list {"consistency": "local"}

@@ -11,7 +11,7 @@ sweep
   removed 1
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 1}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000002.0,"reason":null,"fencing_token":5}
-call sidecar_reset {}
+call sidecar_reset {"confirm": true}
   {"ok":true,"cleared":1}
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 1}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000002.0,"reason":null,"fencing_token":7}

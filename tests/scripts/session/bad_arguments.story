@@ -5,7 +5,7 @@ call session_save {"session_id": "s"}
 call session_save {"session_id": "s", "context": [1]}
   error invalid_argument: context must be an object, got a list of 1
 call session_save {"session_id": "s", "context": "{}"}
-  error invalid_argument: context must be an object, got the string '{}'
+  {"ok":true,"session_id":"s","revision":1}
 call session_save {"session_id": "s", "context": null}
   error invalid_argument: context is required
 call session_save {"session_id": "", "context": {}}
@@ -13,4 +13,4 @@ call session_save {"session_id": "", "context": {}}
 call session_restore {}
   error invalid_argument: session_id is required
 call session_list {}
-  {"sessions":[]}
+  {"sessions":[{"session_id":"s","revision":1,"saved_at":1700000000.0,"updated_at":1700000000.0}]}

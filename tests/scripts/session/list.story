@@ -11,6 +11,6 @@ call session_list {}
 call session_list {"prefix": "a:"}
   {"sessions":[{"session_id":"a:1","revision":3,"saved_at":1700000000.0,"updated_at":1700000000.0},{"session_id":"a:2","revision":2,"saved_at":1700000000.0,"updated_at":1700000000.0}]}
 let page = call session_list {"limit": 2}
-  {"sessions":[{"session_id":"a:1","revision":3,"saved_at":1700000000.0,"updated_at":1700000000.0},{"session_id":"a:2","revision":2,"saved_at":1700000000.0,"updated_at":1700000000.0}],"next_cursor":"a:2"}
+  {"sessions":[{"session_id":"a:1","revision":3,"saved_at":1700000000.0,"updated_at":1700000000.0},{"session_id":"a:2","revision":2,"saved_at":1700000000.0,"updated_at":1700000000.0}],"next_cursor":"a:2","remaining":1}
 call session_list {"limit": 2, "cursor": "$page.next_cursor"}
   {"sessions":[{"session_id":"b","revision":1,"saved_at":1700000000.0,"updated_at":1700000000.0}]}

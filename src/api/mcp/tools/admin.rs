@@ -59,9 +59,7 @@ fn health_tool() -> Tool {
     Tool {
         name: "sidecar_health",
         title: "Check the service",
-        description: "See whether the service works, on what it stores the state, how much \
-            there is, and, for a cluster, which node leads and how far each has got. Use it when \
-            other calls fail.",
+        description: "See whether the service works, how much it stores, and how its nodes are.",
         takes: vec![],
         gives: vec![
             field::text(
@@ -182,9 +180,12 @@ fn reset_tool() -> Tool {
     Tool {
         name: "sidecar_reset",
         title: "Wipe all state",
-        description: "Remove everything: keys, workflows, steps, leases, sessions and history. \
-            Cannot be undone. For tests and fresh starts only; needs the right to administer.",
-        takes: vec![field::idempotency_key()],
+        description: "Remove everything, for ever: all keys, workflows, leases, sessions and \
+            history. For tests only.",
+        takes: vec![
+            field::boolean("confirm", "Must be true.").required(),
+            field::idempotency_key(),
+        ],
         gives: vec![
             field::boolean("ok", "Always true.").required(),
             field::integer("cleared", "How many things were removed.").required(),
@@ -200,6 +201,11 @@ async fn reset(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
             "sidecar_reset needs the right to administer: the administrator's token, or a call \
              from the server's own machine where no token is configured",
         ));
+    }
+    if call.args.bool_if("confirm")? != Some(true) {
+        let why =
+            "confirm must be true: sidecar_reset removes everything, and nothing brings it back";
+        return Err(ServiceError::invalid(why));
     }
     match call.submit(Command::Reset).await? {
         Reply::Reset { cleared } => {

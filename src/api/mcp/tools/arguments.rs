@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::field::{CONSISTENCY, Field};
-use super::page::{PAGE_BYTES, PAGE_BYTES_ASKED, PAGE_ROWS};
+use super::field::{CONSISTENCY, Field, VALUES};
+use super::page::{PAGE_BYTES, PAGE_BYTES_ASKED, PAGE_ROWS, Values};
 use crate::limits::{ATTEMPTS_MAX, ArgumentError, TTL_SECONDS_MAX};
 use crate::machine::command::Fence;
 use crate::machine::page::{Page, Scan};
@@ -60,7 +60,7 @@ impl<'a> Arguments<'a> {
         value: Value,
         fields: &'a [Field],
     ) -> Result<Arguments<'a>, ServiceError> {
-        let map = match value {
+        let map = match unpacked(value, Value::is_object) {
             Value::Object(map) => map,
             other => return Err(wrong_type(path, "an object", &other)),
         };
@@ -86,6 +86,11 @@ impl<'a> Arguments<'a> {
     /// `null` is the same as leaving the argument out.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// The same for an argument that is not text.
+    fn take_unpacked(&mut self, name: &str, is_wanted: fn(&Value) -> bool) -> Option<Value> {
+        self.take(name).map(|value| unpacked(value, is_wanted)).filter(|value| !value.is_null())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -170,7 +175,7 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn bool_if(&mut self, name: &str) -> Result<Option<bool>, ServiceError> {
-        match self.take(name) {
+        match self.take_unpacked(name, Value::is_boolean) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(wrong_type(&self.path(name), "true or false", &other)),
@@ -189,7 +194,7 @@ impl<'a> Arguments<'a> {
 
     /// A JSON object.
     pub(super) fn object(&mut self, name: &str) -> Result<Json, ServiceError> {
-        let found = self.take(name);
+        let found = self.take_unpacked(name, Value::is_object);
         match self.needed(name, found)? {
             object @ Value::Object(_) => Ok(Json::new(object.to_string())),
             other => Err(wrong_type(&self.path(name), "an object", &other)),
@@ -197,7 +202,7 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn tags(&mut self) -> Result<BTreeMap<Text, Text>, ServiceError> {
-        let map = match self.take("tags") {
+        let map = match self.take_unpacked("tags", Value::is_object) {
             None => return Ok(BTreeMap::new()),
             Some(Value::Object(map)) => map,
             Some(other) => return Err(wrong_type("tags", "an object of strings", &other)),
@@ -221,7 +226,7 @@ impl<'a> Arguments<'a> {
 
     /// A list of objects. It is empty if the argument is left out.
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Arguments<'a>>, ServiceError> {
-        let list = match self.take(name) {
+        let list = match self.take_unpacked(name, Value::is_array) {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list,
             Some(other) => return Err(wrong_type(&self.path(name), "a list of objects", &other)),
@@ -231,15 +236,36 @@ impl<'a> Arguments<'a> {
         list.into_iter().enumerate().map(item).collect()
     }
 
-    pub(super) fn consistency(&mut self) -> Result<Consistency, ServiceError> {
-        match self.string_if(CONSISTENCY)?.as_deref() {
-            None | Some("linearizable") => Ok(Consistency::Linearizable),
-            Some("local") => Ok(Consistency::Local),
-            Some(other) => Err(ServiceError::invalid(format!(
-                "consistency must be 'linearizable' or 'local', got '{}'",
-                shortened(other)
-            ))),
+    /// One of the names that a field lists; `None` if it is left out.
+    pub(super) fn choice(&mut self, name: &str) -> Result<Option<&'a str>, ServiceError> {
+        let Some(got) = self.string_if(name)? else { return Ok(None) };
+        let names = self.field(name).map(Field::names).unwrap_or_default();
+        if let Some(known) = names.iter().find(|known| **known == got) {
+            return Ok(Some(known));
         }
+        let hint = match nearest(&got, names.iter().copied()) {
+            Some(near) => format!("; did you mean '{near}'?"),
+            None => String::new(),
+        };
+        let (path, names, got) = (self.path(name), names.join(", "), shortened(&got));
+        Err(ServiceError::invalid(format!("{path} must be one of {names}, got '{got}'{hint}")))
+    }
+
+    pub(super) fn consistency(&mut self) -> Result<Consistency, ServiceError> {
+        match self.choice(CONSISTENCY)? {
+            Some("local") => Ok(Consistency::Local),
+            Some(_) | None => Ok(Consistency::Linearizable),
+        }
+    }
+
+    /// How much of each value to show.
+    pub(super) fn values(&mut self, default: Values) -> Result<Values, ServiceError> {
+        Ok(match self.choice(VALUES)? {
+            None => default,
+            Some("none") => Values::None,
+            Some("head") => Values::Head,
+            Some(_) => Values::Full,
+        })
     }
 
     /// How much of a list to give: as much as suits an agent's context, or as
@@ -286,6 +312,16 @@ impl<'a> Arguments<'a> {
     /// An error about one of these arguments.
     pub(super) fn invalid(&self, name: &str, why: &str) -> ServiceError {
         ServiceError::invalid(format!("{} {why}", self.path(name)))
+    }
+}
+
+/// Several clients send objects, lists and switches as text. Where the schema asks
+/// for one, text that contains such JSON, or `null`, counts as what it contains.
+fn unpacked(value: Value, is_wanted: fn(&Value) -> bool) -> Value {
+    let Value::String(text) = &value else { return value };
+    match serde_json::from_str::<Value>(text) {
+        Ok(inner) if is_wanted(&inner) || inner.is_null() => inner,
+        Ok(_) | Err(_) => value,
     }
 }
 

@@ -29,26 +29,18 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 fn agent_field() -> Field {
-    field::text("agent_id", "Your own name, the same in every call.")
+    field::text("agent_id", "Your name.")
 }
 
 fn token_field() -> Field {
-    field::integer(
-        "claim_token",
-        "The claim_token that claiming gave. With it the call is \
-        refused if another agent has taken over meanwhile.",
-    )
-    .least(0)
+    field::integer("claim_token", "From claiming; refuses the call if the run was taken over.")
+        .least(0)
 }
 
 fn ttl_field() -> Field {
-    field::integer(
-        "claim_ttl_seconds",
-        "How long after your last sign of life (claim, \
-        heartbeat, checkpoint) others may take over.",
-    )
-    .least(1)
-    .default(json!(CLAIM_TTL_MS_DEFAULT / 1000))
+    field::integer("claim_ttl_seconds", "How long after your last call on it others may take over.")
+        .least(1)
+        .default(json!(CLAIM_TTL_MS_DEFAULT / 1000))
 }
 
 fn claimant(args: &mut Arguments<'_>) -> Result<Claimant, ServiceError> {
@@ -84,11 +76,9 @@ fn claim_tool() -> Tool {
     Tool {
         name: "workflow_claim",
         title: "Claim a workflow",
-        description: "Take a run for yourself. Of many agents that try, exactly one wins; \
-            claimed: false says who has it. Then call workflow_resume to see what is done \
-            already, and workflow_checkpoint after each step. The claim lapses \
-            claim_ttl_seconds after your last sign of life, and another agent may take over. \
-            Asking again gives you your own claim again.",
+        description: "Take one given run for yourself; exactly one agent wins. Keep claim_token for \
+            later calls. The claim lapses claim_ttl_seconds after your last call on the \
+            run.",
         takes: vec![
             run_field().required(),
             agent_field().required(),
@@ -123,16 +113,15 @@ fn claim_next_tool() -> Tool {
     Tool {
         name: "workflow_claim_next",
         title: "Claim the next workflow",
-        description: "Find and claim the best run in one step: highest priority first, then \
-            oldest; runs of crashed agents count too. With wait_seconds it waits until there is \
-            work. The best way for a worker to get work: call it in a loop. claimed: false means \
-            that there is none now.",
+        description: "Find and claim the best run in one step (highest priority, then oldest; runs \
+            of crashed agents too). How a worker gets work: call it in a loop with \
+            wait_seconds.",
         takes: vec![
             agent_field().required(),
-            field::text("name", "Only workflows of this name."),
-            field::tags("Only runs that have all of these."),
+            field::text("name", ""),
+            field::tags("All must match."),
             ttl_field(),
-            field::integer("wait_seconds", "Wait up to this long, at most 55, for work.")
+            field::integer("wait_seconds", "Wait so long for work, up to 55.")
                 .least(0)
                 .default(json!(0)),
             field::idempotency_key(),
@@ -200,9 +189,7 @@ fn heartbeat_tool() -> Tool {
     Tool {
         name: "workflow_heartbeat",
         title: "Keep a claim alive",
-        description: "Show that you still work on a run, so that nobody takes it over. Needed \
-            only where a step takes longer than claim_ttl_seconds: checkpoints count too. ok: \
-            false means that the run is no longer yours: stop working on it.",
+        description: "Keep a claim during a long step. ok: false: the run is no longer yours, stop.",
         takes: held_claim_fields(),
         gives: moved_fields(),
         access: ToolAccess::Write { destructive: false, idempotent: true },
@@ -219,8 +206,8 @@ fn release_tool() -> Tool {
     Tool {
         name: "workflow_release",
         title: "Give a workflow back",
-        description: "Give up a run that you have claimed without ending it: it is claimable \
-            again at once, and its steps are kept. Use it when you must stop.",
+        description: "Give a claimed run back unfinished, for others to claim at once; its steps are \
+            kept.",
         takes: held_claim_fields(),
         gives: moved_fields(),
         access: ToolAccess::Write { destructive: false, idempotent: false },
@@ -237,14 +224,12 @@ fn checkpoint_tool() -> Tool {
     Tool {
         name: "workflow_checkpoint",
         title: "Store a step's output",
-        description: "Store the output of a step that is done, before you begin the next one. \
-            If you crash, whoever takes over finds it with workflow_resume. Storing the same \
-            step again replaces its output. Pass claim_token: then ok: false means that another \
-            agent has taken over, nothing was written, and you must stop.",
+        description: "Store the output of a finished step before the next one begins; a successor \
+            finds it. ok: false: another agent has taken over, stop.",
         takes: vec![
             run_field().required(),
-            field::integer("step", "The step's number, 0 or more.").least(0).required(),
-            field::any("output", "Any JSON value, up to 1 MiB.").required(),
+            field::integer("step", "").least(0).required(),
+            field::any("output", "").required(),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -283,12 +268,10 @@ fn complete_tool() -> Tool {
     Tool {
         name: "workflow_complete",
         title: "Complete a workflow",
-        description: "End a run well, with a result for whoever asks for it. Its status becomes \
-            done and nobody can claim it any more. Pass claim_token, so that an agent that was \
-            replaced cannot end the run of its successor. Calling it again is harmless.",
+        description: "End a run well, with a result.",
         takes: vec![
             run_field().required(),
-            field::any("result", "Any JSON value, up to 1 MiB."),
+            field::any("result", ""),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -312,15 +295,12 @@ fn fail_tool() -> Tool {
     Tool {
         name: "workflow_fail",
         title: "Report a failure",
-        description: "Say that your attempt at a run has failed. While attempts remain \
-            (max_attempts of workflow_create) and retry is not false, the run goes back to \
-            created and is claimable again after a pause that doubles each time; else its status \
-            becomes failed.",
+        description: "Report that your attempt failed. While attempts are left the run can be \
+            claimed again after a pause.",
         takes: vec![
             run_field().required(),
-            field::text("error", "What went wrong, for people and for the next attempt.")
-                .required(),
-            field::boolean("retry", "Whether trying again may help.").default(json!(true)),
+            field::text("error", "What went wrong.").required(),
+            field::boolean("retry", "false: do not try again.").default(json!(true)),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -345,12 +325,10 @@ fn cancel_tool() -> Tool {
     Tool {
         name: "workflow_cancel",
         title: "Cancel a workflow",
-        description: "End a run from outside, with all runs that belong to it (parent_run_id). \
-            Whoever works on them learns it at the next checkpoint or heartbeat. ok: false means \
-            that it was over already.",
+        description: "Stop a run, whoever works on it, and all runs below it.",
         takes: vec![
             run_field().required(),
-            field::text("reason", "Why, for people."),
+            field::text("reason", ""),
             agent_field(),
             field::idempotency_key(),
         ],

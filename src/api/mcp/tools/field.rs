@@ -1,6 +1,10 @@
 //! Fields: what a tool takes and gives, as data. The schemas that clients see,
 //! the refusal of unknown and of missing arguments, and the names in errors come
 //! from the same list, so they cannot disagree.
+//!
+//! Each input has an explicit type, since clients drop tools whose inputs have
+//! none, or send text for them. The help is short: every agent reads it in every
+//! conversation, and its instructions explain what all tools have in common.
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +19,9 @@ pub struct Field {
     pub takes_null: bool,
     /// The fields of an object, or of each object of a list.
     pub(super) members: Vec<Field>,
+    /// It is accepted, and clients are not told of it: the name that an argument had in
+    /// earlier releases.
+    pub(super) hidden: bool,
     /// What the command or question calls this argument, if that is another
     /// name. Durations need not say it: they are always converted to `_ms`.
     pub(super) fills: Option<&'static str>,
@@ -26,9 +33,18 @@ impl Field {
             Value::Object(schema) => schema,
             _ => Map::new(),
         };
-        schema.insert("description".into(), help.into());
-        let (required, takes_null) = (false, false);
-        Field { name, schema, required, takes_null, members: Vec::new(), fills: None }
+        if !help.is_empty() {
+            schema.insert("description".into(), help.into());
+        }
+        Field {
+            name,
+            schema,
+            required: false,
+            takes_null: false,
+            members: Vec::new(),
+            hidden: false,
+            fills: None,
+        }
     }
 
     /// The argument must be given; the result is always there.
@@ -42,6 +58,11 @@ impl Field {
         if let Some(kind) = self.schema.remove("type") {
             self.schema.insert("type".into(), json!([kind, "null"]));
         }
+        self
+    }
+
+    pub(super) fn hidden(mut self) -> Field {
+        self.hidden = true;
         self
     }
 
@@ -60,16 +81,47 @@ impl Field {
         self.schema.get("minimum").and_then(Value::as_u64)
     }
 
+    /// The values that it may have, if they are listed.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let names = self.schema.get("enum").and_then(Value::as_array);
+        names.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     pub(super) fn fills(mut self, name: &'static str) -> Field {
         self.fills = Some(name);
         self
     }
 }
 
-/// A schema for an object of these fields and no others.
+/// The types of a value that may be any JSON.
+const ANY: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
+
+/// A schema for a result in which only the types of its fields are told. A list of
+/// tools is sent to every agent, and agents read results, not their schemas. An
+/// error fits it too: some clients check the structured content of errors.
+pub(super) fn outline(fields: &[Field]) -> Map<String, Value> {
+    let typed = |field: &Field| {
+        let kind = match field.schema.get("type") {
+            // The error of a run is text, and that of a call is an object.
+            Some(kind) if field.name == "error" => json!([kind, "object"]),
+            Some(kind) if *kind != json!(ANY) => kind.clone(),
+            Some(_) | None => return (field.name.into(), json!({})),
+        };
+        (field.name.into(), json!({"type": kind}))
+    };
+    let properties: Map<String, Value> = fields.iter().map(typed).collect();
+    let mut schema = Map::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("properties".into(), Value::Object(properties));
+    schema
+}
+
+/// A schema for an object of these fields. That there are no others is not said, since
+/// Gemini's clients cannot read it; unknown arguments are refused all the same.
 pub(super) fn object_schema(fields: &[Field]) -> Map<String, Value> {
+    let shown = fields.iter().filter(|field| !field.hidden);
     let properties: Map<String, Value> =
-        fields.iter().map(|f| (f.name.into(), Value::Object(f.schema.clone()))).collect();
+        shown.map(|f| (f.name.into(), Value::Object(f.schema.clone()))).collect();
     let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| f.name).collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
@@ -77,8 +129,23 @@ pub(super) fn object_schema(fields: &[Field]) -> Map<String, Value> {
     if !required.is_empty() {
         schema.insert("required".into(), json!(required));
     }
-    schema.insert("additionalProperties".into(), false.into());
     schema
+}
+
+/// The same schema, with nothing else in any of its objects.
+pub(super) fn closed(schema: Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let is_object = members.contains_key("properties");
+            let inside = members.into_iter().map(|(name, inner)| (name, closed(inner)));
+            let mut members: Map<String, Value> = inside.collect();
+            if is_object {
+                members.insert("additionalProperties".into(), false.into());
+            }
+            Value::Object(members)
+        }
+        other => other,
+    }
 }
 
 pub(super) fn text(name: &'static str, help: &str) -> Field {
@@ -103,7 +170,10 @@ pub(super) fn boolean(name: &'static str, help: &str) -> Field {
 
 /// Any JSON value, including `null`.
 pub(super) fn any(name: &'static str, help: &str) -> Field {
-    Field { takes_null: true, ..Field::new(name, json!({}), help) }
+    // Several clients refuse a type that may be a list and does not say of what. That
+    // the items may be lists again cannot be said in the schemas that they take.
+    let schema = json!({"type": ANY, "items": {"type": ["object", "string", "number", "boolean"]}});
+    Field { takes_null: true, ..Field::new(name, schema, help) }
 }
 
 pub(super) fn object(name: &'static str, help: &str) -> Field {
@@ -130,27 +200,20 @@ pub(super) fn tags(help: &str) -> Field {
 }
 
 pub(super) fn fence() -> Field {
-    let members = vec![
-        text("resource_id", "The lease's resource.").required(),
-        integer("token", "The fencing_token that lease_acquire gave.").least(0).required(),
-    ];
-    object_of(
-        "fence",
-        members,
-        "Refuse the write, changing nothing, unless this lease is held now with this token.",
-    )
+    let members =
+        vec![text("resource_id", "").required(), integer("token", "").least(0).required()];
+    object_of("fence", members, "Write only if this lease is held now with this fencing_token.")
 }
 
 pub(super) fn idempotency_key() -> Field {
-    text(
-        "idempotency_key",
-        "Your own name for this call, up to 128 bytes. Repeating the call with the same key and \
-         arguments gives the first answer again instead of doing it twice; kept for an hour.",
-    )
+    text("idempotency_key", "Makes repeats safe.")
 }
 
 /// The argument that lets a read be local.
 pub(super) const CONSISTENCY: &str = "consistency";
+
+/// The argument that says how much of each value to show.
+pub(super) const VALUES: &str = "values";
 
 /// The result that only a local read has.
 pub(super) const AGE: &str = "age_seconds";
@@ -159,31 +222,26 @@ pub(super) fn age() -> Field {
     seconds(
         AGE,
         "For a local read: it saw everything that was written so long ago. null where this node \
-        has heard from no majority since it started.",
+         has heard from no majority since it started.",
     )
     .nullable()
 }
 
 pub(super) fn consistency() -> Field {
-    one_of(
-        CONSISTENCY,
-        &["linearizable", "local"],
-        "'local' reads this node's own copy, which may be older but needs no quorum.",
-    )
-    .default(json!("linearizable"))
+    one_of(CONSISTENCY, &["linearizable", "local"], "local may be stale.")
+}
+
+/// How much of each value to show.
+pub(super) fn values() -> Field {
+    one_of(VALUES, &["none", "head", "full"], "How much of each value; head: 256 bytes.")
 }
 
 pub(super) fn limit() -> Field {
-    integer(
-        "limit",
-        "How many to return at most, up to 10000 and about 1 MiB. Without it a page \
-        holds about 100 and 64 KiB.",
-    )
-    .least(1)
+    integer("limit", "Default: about 100.").least(1)
 }
 
 pub(super) fn cursor() -> Field {
-    text("cursor", "The next_cursor of the page before, to go on from there.").fills("after")
+    text("cursor", "From next_cursor.").fills("after")
 }
 
 pub(super) fn next_cursor() -> Field {

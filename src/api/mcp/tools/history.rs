@@ -5,6 +5,7 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
+use super::page::Values;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::filter::HistoryFilter;
 use crate::machine::query::Answer;
@@ -37,12 +38,11 @@ pub(super) fn event_fields() -> Vec<Field> {
     ]
 }
 
-pub(super) fn event_object(event: &Event) -> JsonObject {
-    JsonObject::new()
-        .revision("id", event.revision)
-        .text("key", &event.subject)
-        .json_or_null("new_value", event.new.as_ref())
-        .json_or_null("previous_value", event.previous.as_ref())
+pub(super) fn event_object(event: &Event, values: Values) -> JsonObject {
+    let object = JsonObject::new().revision("id", event.revision).text("key", &event.subject);
+    let object = values.show_or_null(object, "new_value", event.new.as_ref());
+    values
+        .show_or_null(object, "previous_value", event.previous.as_ref())
         .text_or_null("agent_id", event.actor.as_deref())
         .time("written_at", event.at)
         .text("action", event.action.as_str())
@@ -51,9 +51,9 @@ pub(super) fn event_object(event: &Event) -> JsonObject {
 }
 
 /// Roughly how many bytes of JSON an event takes.
-pub(super) fn event_bytes(event: &Event) -> usize {
-    const FIXED_BYTES: usize = 256;
-    let value = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+pub(super) fn event_bytes(event: &Event, values: Values) -> usize {
+    const FIXED_BYTES: usize = 300;
+    let value = |json: &Option<Json>| json.as_ref().map_or(0, |json| values.bytes(json));
     FIXED_BYTES + event.subject.len() + value(&event.new) + value(&event.previous)
 }
 
@@ -61,24 +61,22 @@ fn log_tool() -> Tool {
     Tool {
         name: "history_log",
         title: "Read the history",
-        description: "Read what has changed, newest first: every change of keys, workflows, \
-            leases and sessions, with who did it, when, and the value before and after. Use it \
-            to find out who changed something, or what happened while you were away. Each \
-            entry's chain is a hash over all before it, so the log cannot be altered unseen.",
+        description: "Read who changed what and when, newest first: every change of keys, workflows, \
+            leases and sessions, with the values before and after.",
         takes: vec![
             field::text(
                 "key",
-                "Only this key; or 'workflow:<run_id>', 'lease:<resource_id>', \
-                'session:<session_id>'.",
+                "A key, or 'workflow:<run_id>', 'lease:<resource_id>', 'session:<session_id>'.",
             )
             .fills("subject"),
-            field::integer("n", "How many entries to return at most, up to 10000 and about 1 MiB.")
+            field::integer("n", "Entries at most.")
                 .least(1)
                 .default(json!(ENTRIES_DEFAULT))
                 .fills("limit"),
-            field::text("action", "Only this kind of change, for example 'lease_acquire'."),
-            field::text("agent_id", "Only changes by this agent.").fills("actor"),
-            field::integer("before_id", "Only entries before this one, to page back.").least(0),
+            field::text("action", "Such as 'lease_acquire'."),
+            field::text("agent_id", "").fills("actor"),
+            field::integer("before_id", "next_before_id of the page before.").least(0),
+            field::values(),
             field::consistency(),
         ],
         gives: vec![
@@ -102,15 +100,16 @@ async fn log(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         actor: call.args.text_if("agent_id")?,
     };
     let page = call.args.page_of("n", ENTRIES_DEFAULT)?;
+    let values = call.args.values(Values::Full)?;
     let before = call.args.revision_if("before_id")?;
     let consistency = call.args.consistency()?;
     let question = Question::History { filter, before, page };
     let Answer::History { mut events, mut more } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    more |= page.cut(&mut events, event_bytes);
+    more |= page.cut(&mut events, |event| event_bytes(event, values));
     let reply = JsonObject::new()
-        .objects("entries", events.iter().map(event_object))
+        .objects("entries", events.iter().map(|event| event_object(event, values)))
         .number("total", events.len() as u64);
     Ok(match events.last() {
         Some(last) if more => reply.revision("next_before_id", last.revision),

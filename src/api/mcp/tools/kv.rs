@@ -7,9 +7,9 @@ use serde_json::json;
 use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
-use super::history::event_object;
+use super::history::{event_bytes, event_object};
 use super::json_object::{JsonObject, push_string};
-use super::page::whole_rows;
+use super::page::{Values, rest_fields, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
 use crate::machine::filter::ChangeFilter;
@@ -27,27 +27,20 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 fn key_field() -> Field {
-    field::text(
-        "key",
-        "The key, up to 1024 bytes. Structured names such as 'team:topic:item' \
-                        keep apart what belongs apart.",
-    )
+    field::text("key", "Such as 'team:topic:item'.")
 }
 
 fn ttl_field() -> Field {
-    field::integer("ttl_seconds", "The key disappears after this many seconds.").least(1)
+    field::integer("ttl_seconds", "The key disappears after this.").least(1)
 }
 
 fn agent_field() -> Field {
-    field::text("agent_id", "Who does this; recorded in the history.")
+    field::text("agent_id", "Your name, for the history.")
 }
 
 fn if_revision_field() -> Field {
-    field::integer(
-        "if_revision",
-        "Only if the key's revision is still this one; 0 means only if the key does not exist.",
-    )
-    .least(0)
+    field::integer("if_revision", "Only if the key has this revision; 0: if it does not exist.")
+        .least(0)
 }
 
 fn revision_field(help: &str) -> Field {
@@ -62,14 +55,11 @@ fn set_tool() -> Tool {
     Tool {
         name: "state_set",
         title: "Set a key",
-        description: "Store a JSON value under a key that all agents share. Use it for facts, \
-            results and flags that other agents or later runs need. An existing value is \
-            overwritten; pass if_revision (from state_get) to change it only if nobody else has, \
-            and ttl_seconds to let it disappear by itself. Durable once it returns ok: true; ok: \
-            false means that a condition did not hold and nothing was changed.",
+        description: "Store a JSON value under a key that all agents share. It overwrites; give \
+            if_revision (from state_get) to change it only if nobody else has.",
         takes: vec![
             key_field().required(),
-            field::any("value", "Any JSON value, up to 1 MiB, null included.").required(),
+            field::any("value", "").required(),
             ttl_field(),
             agent_field(),
             if_revision_field(),
@@ -112,10 +102,8 @@ fn get_tool() -> Tool {
     Tool {
         name: "state_get",
         title: "Get a key",
-        description: "Read the value of one key. found: false means that the key does not exist \
-            or has expired. The revision can be given to state_set, state_delete or \
-            state_transact to change the key only if it is still the same.",
-        takes: vec![key_field().required(), field::consistency()],
+        description: "Read the value of one key, and its revision.",
+        takes: vec![key_field().required(), field::values(), field::consistency()],
         gives: vec![
             field::text("key", "The key that was asked for.").required(),
             field::any("value", "Its value; null where it was not found.").required(),
@@ -130,15 +118,15 @@ fn get_tool() -> Tool {
 
 async fn get(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let key = call.args.text("key")?;
+    let values = call.args.values(Values::Full)?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
     let Answer::Key(row) = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
     Ok(match row {
-        Some(row) => JsonObject::new()
-            .text("key", &key)
-            .json("value", &row.value)
+        Some(row) => values
+            .show(JsonObject::new().text("key", &key), "value", &row.value)
             .bool("found", true)
             .revision("revision", row.revision)
             .deadline_if("expires_at", row.expires_at),
@@ -150,8 +138,7 @@ fn delete_tool() -> Tool {
     Tool {
         name: "state_delete",
         title: "Delete a key",
-        description: "Remove a key. ok: false means that there was no such key, or that a \
-            condition did not hold (then reason says which); calling it again is harmless.",
+        description: "Remove a key.",
         takes: vec![
             key_field().required(),
             agent_field(),
@@ -185,29 +172,29 @@ async fn delete(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
 fn list_tool() -> Tool {
     let entry = vec![
         field::text("key", "The key.").required(),
-        field::any("value", "Its value.").required(),
+        field::any("value", "Its value, or as much of it as was asked for.").required(),
         revision_field("The revision that last changed it.").required(),
         field::seconds("expires_at", "When it disappears, in Unix seconds."),
     ];
     Tool {
         name: "state_list",
         title: "List keys",
-        description: "List the keys that exist, in byte order, optionally only those that start \
-            with a prefix (literal and case-sensitive). With include_values their values come \
-            along, which saves a state_get for each.",
+        description: "List keys in byte order, all or those with a prefix; with values if asked.",
         takes: vec![
-            field::text("prefix", "Only keys that start with this, for example 'team:'."),
+            field::text("prefix", "Such as 'team:'."),
             field::limit(),
             field::cursor(),
-            field::boolean("include_values", "Return entries with values too.")
-                .default(json!(false)),
+            field::values(),
+            field::boolean("include_values", "The same as values: 'full'.").hidden(),
             field::consistency(),
         ],
         gives: vec![
             field::list_of("keys", json!({"type": "string"}), "The keys.").required(),
-            field::objects("entries", entry, "The keys with their values, if asked for."),
-            field::next_cursor(),
-        ],
+            field::objects("entries", entry, "The same keys with their values, if asked for."),
+        ]
+        .into_iter()
+        .chain(rest_fields())
+        .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
@@ -216,44 +203,50 @@ fn list_tool() -> Tool {
 async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let with_values = call.args.bool_if("include_values")?.unwrap_or(false);
-    let read = if with_values { page } else { whole_rows(page) };
-    let question = Question::Keys { scan, page: read };
+    let default = if with_values { Values::Full } else { Values::None };
+    let values = call.args.values(default)?;
+    let question = Question::Keys { scan, page: whole_rows(page) };
     let Answer::Keys { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let value_bytes = |row: &KeyRow| if with_values { row.value.as_str().len() } else { 0 };
-    if page.cut(&mut rows, |(key, row)| key.len() + value_bytes(row)) {
-        next = rows.last().map(|(key, _)| key.clone());
-    }
+    let entry_bytes = |(key, row): &(Text, KeyRow)| match values {
+        Values::None => key.len() + NAME_BYTES,
+        _ => 2 * key.len() + ENTRY_BYTES + values.bytes(&row.value),
+    };
+    let rest = shorten(page, &mut rows, &mut next, entry_bytes, |(key, _)| key.clone());
     let mut reply = JsonObject::new().list("keys", &rows, |text, (key, _)| {
         push_string(text, key);
     });
-    if with_values {
-        reply = reply.objects("entries", rows.iter().map(entry_object));
+    if values != Values::None {
+        reply = reply.objects("entries", rows.iter().map(|row| entry_object(row, values)));
     }
-    Ok(reply.text_if("next_cursor", next.as_deref()))
+    Ok(rest.tell(reply, next.as_deref()))
 }
 
-fn entry_object((key, row): &(Text, KeyRow)) -> JsonObject {
-    JsonObject::new()
-        .text("key", key)
-        .json("value", &row.value)
+/// Roughly how many bytes of JSON a key takes in a list besides its name and its
+/// value: in a list of names, and in a list of entries.
+const NAME_BYTES: usize = 3;
+const ENTRY_BYTES: usize = 80;
+
+fn entry_object((key, row): &(Text, KeyRow), values: Values) -> JsonObject {
+    values
+        .show(JsonObject::new().text("key", key), "value", &row.value)
         .revision("revision", row.revision)
         .deadline_if("expires_at", row.expires_at)
 }
 
 fn transact_tool() -> Tool {
     let compare = vec![
-        key_field().required(),
-        revision_field("Its revision is this one; 0 means that it does not exist.").least(0),
-        field::any("value", "Its value is this one."),
-        field::boolean("exists", "It exists (true), or it does not (false)."),
+        field::text("key", "").required(),
+        revision_field("0: the key does not exist.").least(0),
+        field::any("value", ""),
+        field::boolean("exists", ""),
     ];
     let operation = vec![
-        field::one_of("op", &["set", "delete", "get"], "What to do.").required(),
-        key_field().required(),
-        field::any("value", "For set: the value."),
-        ttl_field(),
+        field::one_of("op", &["set", "delete", "get"], "").required(),
+        field::text("key", "").required(),
+        field::any("value", "For set."),
+        field::integer("ttl_seconds", "For set.").least(1),
     ];
     let result = vec![
         field::text("op", "What was done.").required(),
@@ -266,20 +259,17 @@ fn transact_tool() -> Tool {
     Tool {
         name: "state_transact",
         title: "Change several keys at once",
-        description: "Change several keys all or nothing, depending on what they are now: if \
-            every comparison holds, all operations of 'then' are carried out, else all of \
-            'otherwise'. Nothing comes in between. Use it to move a value from one key to \
-            another, to keep an index in step, or to read several keys at one moment (empty \
-            compare, 'get' operations).",
+        description: "Change several keys at once, all or nothing: if every condition in compare \
+            holds, do 'then', else 'otherwise'. For moving a value between keys, or \
+            reading several at one moment.",
         takes: vec![
             field::objects(
                 "compare",
                 compare,
-                "Conditions, each on one key: give exactly one \
-                of revision, value and exists.",
+                "Each on one key: exactly one of revision, value, exists.",
             ),
-            field::objects("then", operation.clone(), "Done if all conditions hold."),
-            field::objects("otherwise", operation, "Done if one does not."),
+            field::objects("then", operation.clone(), ""),
+            field::objects("otherwise", operation, ""),
             agent_field(),
             field::fence(),
             field::idempotency_key(),
@@ -332,11 +322,11 @@ fn operations(call: &mut ToolCall<'_>, name: &str) -> Result<Vec<Operation>, Ser
     let list = call.args.objects(name)?;
     let operation = |mut args: Arguments<'_>| {
         let key = args.text("key")?;
-        let op = args.string_if("op")?.unwrap_or_default();
+        let op = args.choice("op")?.unwrap_or_default();
         if op != "set" && (args.has("value") || args.has("ttl_seconds")) {
             return Err(args.invalid("op", "must be 'set' where there is a value or ttl_seconds"));
         }
-        match op.as_str() {
+        match op {
             "set" => Ok(Operation::Set {
                 key,
                 value: args.json("value")?,
@@ -344,7 +334,7 @@ fn operations(call: &mut ToolCall<'_>, name: &str) -> Result<Vec<Operation>, Ser
             }),
             "delete" => Ok(Operation::Delete { key }),
             "get" => Ok(Operation::Get { key }),
-            _ => Err(args.invalid("op", "must be 'set', 'delete' or 'get'")),
+            _ => Err(args.invalid("op", "is required")),
         }
     };
     list.into_iter().map(operation).collect()
@@ -383,24 +373,18 @@ fn wait_tool() -> Tool {
     Tool {
         name: "state_wait",
         title: "Wait for a change",
-        description: "Wait until a key, or any key with a prefix, changes. Cheaper and faster \
-            than asking state_get again and again. Pass the revision that the answer gives as \
-            after_revision of the next call, and no change is ever missed. changed: false means \
-            that time ran out: call again. missed: true means that changes before the oldest one \
-            kept are gone: read the keys again, then go on from revision.",
+        description: "Wait until a key, or any key with a prefix, changes; use it instead of \
+            polling. Pass the answer's revision as after_revision next time and no change \
+            is missed. changed: false: time ran out. missed: true: read the keys again.",
         takes: vec![
-            field::text("key", "Wait for this key."),
-            field::text("prefix", "Wait for any key that starts with this; '' for every key."),
-            field::integer(
-                "after_revision",
-                "Changes after this revision count; now, if left \
-                out.",
-            )
-            .least(0),
-            field::integer("timeout_seconds", "How long to wait, up to 55.")
+            field::text("key", "Exactly one of key and prefix."),
+            field::text("prefix", "'' waits for every key."),
+            field::integer("after_revision", "Default: now.").least(0),
+            field::integer("timeout_seconds", "Up to 55.")
                 .least(0)
                 .default(json!(WAIT_DEFAULT.as_secs())),
             field::limit(),
+            field::values(),
         ],
         gives: vec![
             field::boolean("changed", "Whether there were changes.").required(),
@@ -413,6 +397,7 @@ fn wait_tool() -> Tool {
             .required(),
             revision_field("Everything up to here has been seen.").required(),
             field::boolean("missed", "Changes are missing, the history no longer holds them."),
+            field::boolean("more", "There were more changes than fit: ask again at once."),
         ],
         access: ToolAccess::Read,
         run: |call| Box::pin(wait(call)),
@@ -428,15 +413,16 @@ async fn wait(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let after = call.args.revision_if("after_revision")?;
     let timeout = call.args.wait_if("timeout_seconds")?.unwrap_or(WAIT_DEFAULT);
     let page = call.args.page()?;
+    let values = call.args.values(Values::Full)?;
     let mut found = call.service.wait_for_change(filter, after, timeout, page.rows).await?;
-    if page.cut(&mut found.events, super::history::event_bytes)
-        && let Some(last) = found.events.last()
-    {
+    let is_cut = page.cut(&mut found.events, |event| event_bytes(event, values));
+    if is_cut && let Some(last) = found.events.last() {
         found.revision = last.revision;
     }
     let reply = JsonObject::new()
         .bool("changed", !found.events.is_empty())
-        .objects("events", found.events.iter().map(event_object))
+        .objects("events", found.events.iter().map(|event| event_object(event, values)))
         .revision("revision", found.revision);
-    Ok(if found.missed { reply.bool("missed", true) } else { reply })
+    let reply = if found.missed { reply.bool("missed", true) } else { reply };
+    Ok(if is_cut { reply.bool("more", true) } else { reply })
 }

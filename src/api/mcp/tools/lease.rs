@@ -5,10 +5,12 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
+use super::page::{rest_fields, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::query::Answer;
-use crate::machine::{Command, Question, Reply};
+use crate::machine::row::LeaseRow;
+use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -16,24 +18,19 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 fn resource_field() -> Field {
-    field::text("resource_id", "What the lease is on: any name all agents agree on.")
+    field::text("resource_id", "Any name that all agents agree on.")
 }
 
 fn holder_field() -> Field {
-    field::text("holder_id", "Who holds it: your own name, the same in every call.")
+    field::text("holder_id", "Your name, the same in every call.")
 }
 
 fn ttl_field() -> Field {
-    field::integer("ttl_seconds", "How long it is held unless it is renewed.").least(1)
+    field::integer("ttl_seconds", "").least(1)
 }
 
 fn token_field() -> Field {
-    field::integer(
-        "fencing_token",
-        "The token that lease_acquire gave; makes sure that it is \
-        still the same grant.",
-    )
-    .least(0)
+    field::integer("fencing_token", "As lease_acquire gave it.").least(0)
 }
 
 fn expires_field() -> Field {
@@ -44,24 +41,16 @@ fn acquire_tool() -> Tool {
     Tool {
         name: "lease_acquire",
         title: "Acquire a lease",
-        description: "Take an exclusive lease on a named resource before working on something \
-            that only one agent may touch. It ends by itself after ttl_seconds, so a crashed \
-            holder blocks nobody for ever; renew it while you work. acquired: false names the \
-            present holder; with wait_seconds the call waits for the lease to become free. Pass \
-            the fencing_token as fence to writes, so that they are refused should you have lost \
-            the lease without noticing. Asking again while you hold it keeps your token and sets \
-            the new deadline.",
+        description: "Take an exclusive lease before touching something that only one agent may \
+            touch. Renew it while you work; give its fencing_token as fence to writes. \
+            acquired: false names the holder.",
         takes: vec![
             resource_field().required(),
             holder_field().required(),
             ttl_field().required(),
-            field::integer(
-                "wait_seconds",
-                "Wait up to this long, at most 55, for it to become \
-                free.",
-            )
-            .least(0)
-            .default(json!(0)),
+            field::integer("wait_seconds", "Wait so long for it, up to 55.")
+                .least(0)
+                .default(json!(0)),
             field::idempotency_key(),
         ],
         gives: vec![
@@ -99,9 +88,7 @@ fn renew_tool() -> Tool {
     Tool {
         name: "lease_renew",
         title: "Renew a lease",
-        description: "Keep a lease that you hold for ttl_seconds from now. Call it well before \
-            it ends, for example after a third of its time. renewed: false means that you do not \
-            hold it any more: stop working on the resource.",
+        description: "Keep a lease for ttl_seconds from now. renewed: false: you lost it, stop.",
         takes: vec![
             resource_field().required(),
             holder_field().required(),
@@ -141,8 +128,7 @@ fn release_tool() -> Tool {
     Tool {
         name: "lease_release",
         title: "Release a lease",
-        description: "Give a lease back as soon as you are done, so that others need not wait \
-            for it to end. released: false means that you did not hold it; nothing changed.",
+        description: "Give a lease back when you are done.",
         takes: vec![
             resource_field().required(),
             holder_field().required(),
@@ -182,29 +168,33 @@ fn list_tool() -> Tool {
     Tool {
         name: "lease_list",
         title: "List leases",
-        description: "List the leases that are held now, in byte order of their resources. Use \
-            it to see who works on what.",
+        description: "List the leases held now, and by whom.",
         takes: vec![
-            field::text("prefix", "Only resources that start with this."),
+            field::text("prefix", ""),
             field::limit(),
             field::cursor(),
             field::consistency(),
         ],
-        gives: vec![
-            field::objects("leases", lease, "The leases.").required(),
-            field::next_cursor(),
-        ],
+        gives: [field::objects("leases", lease, "The leases.").required()]
+            .into_iter()
+            .chain(rest_fields())
+            .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
 }
 
+/// Roughly how many bytes of JSON a lease takes in a list, besides its names.
+const LEASE_BYTES: usize = 100;
+
 async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
-    let question = Question::Leases { scan, page };
-    let Answer::Leases { rows, next } = call.ask(question, consistency).await? else {
+    let question = Question::Leases { scan, page: whole_rows(page) };
+    let Answer::Leases { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
+    let bytes = |(id, row): &(Text, LeaseRow)| id.len() + row.holder_id.len() + LEASE_BYTES;
+    let rest = shorten(page, &mut rows, &mut next, bytes, |(id, _)| id.clone());
     let leases = rows.iter().map(|(resource_id, row)| {
         JsonObject::new()
             .text("resource_id", resource_id)
@@ -212,5 +202,5 @@ async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
             .revision("fencing_token", row.token)
             .deadline_or_null("expires_at", Some(row.expires_at))
     });
-    Ok(JsonObject::new().objects("leases", leases).text_if("next_cursor", next.as_deref()))
+    Ok(rest.tell(JsonObject::new().objects("leases", leases), next.as_deref()))
 }

@@ -12,6 +12,7 @@
 //! | `result`, `json_object`, `page` | what a call gives, and how much of a list |
 //! | `kv`, `run`, `claim`, `lease`, `session`, `history`, `admin` | the tools, one file for each noun |
 //! | `list` | all tools, and finding one by its name |
+//! | `toolset` | which of the tools a client is offered |
 //!
 //! A tool is a table of fields and a function. The table gives the schemas that
 //! clients see, the refusal of unknown and missing arguments, and the names
@@ -35,6 +36,7 @@ mod result;
 mod run;
 mod session;
 mod tool;
+mod toolset;
 
 pub(super) use arguments::shortened;
 pub use field::Field;
@@ -42,3 +44,4 @@ pub(super) use json_object::push_string;
 pub use list::{all, find};
 pub use result::ToolResult;
 pub use tool::{Tool, ToolAccess, call};
+pub use toolset::{HEADER as TOOLSET_HEADER, Toolset, UnknownTools};

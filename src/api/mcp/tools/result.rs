@@ -8,7 +8,8 @@ use crate::service::ServiceError;
 pub struct ToolResult {
     /// The structured result as JSON text; for an error `{"error": …}`.
     pub structured: String,
-    /// For an error, what the agent reads.
+    /// For an error, what the agent reads: what the reference says, and the code, since
+    /// many clients pass on nothing but the text.
     pub error: Option<String>,
 }
 
@@ -16,6 +17,12 @@ impl ToolResult {
     /// What the agent reads.
     pub fn text(&self) -> &str {
         self.error.as_deref().unwrap_or(&self.structured)
+    }
+
+    /// The result of a call that its client has cancelled, for whoever still reads it.
+    pub(in crate::api::mcp) fn cancelled(tool: &str) -> ToolResult {
+        let error = ServiceError::unavailable("unavailable: the call was cancelled");
+        ToolResult::failed(tool, &error)
     }
 
     /// The result of a call that failed.
@@ -26,7 +33,12 @@ impl ToolResult {
             .bool("retryable", error.is_retryable());
         ToolResult {
             structured: JsonObject::new().object("error", details).finish(),
-            error: Some(format!("Error calling tool '{tool}': {}", error.message)),
+            error: Some(format!(
+                "Error calling tool '{tool}': {} (code: {}, retryable: {})",
+                error.message,
+                error.code.as_str(),
+                error.is_retryable()
+            )),
         }
     }
 }

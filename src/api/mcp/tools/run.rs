@@ -5,7 +5,7 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::whole_rows;
+use super::page::{Values, rest_fields, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::Create;
 use crate::machine::filter::RunFilter;
@@ -23,16 +23,11 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 pub(super) fn run_field() -> Field {
-    field::text("run_id", "The run, as workflow_create or workflow_discover gave it.")
+    field::text("run_id", "")
 }
 
 pub(super) fn status_field() -> Field {
-    field::one_of(
-        "status",
-        &STATUSES,
-        "Where the run is: created → claimed → running → done, \
-        failed or cancelled.",
-    )
+    field::one_of("status", &STATUSES, "")
 }
 
 /// The fields of every description of a run. Those that the Python reference has
@@ -92,9 +87,9 @@ fn value_fields() -> [Field; 2] {
     ]
 }
 
-fn with_values(reply: JsonObject, run: &RunRow) -> JsonObject {
+fn with_values(reply: JsonObject, run: &RunRow, values: Values) -> JsonObject {
     let value = |reply: JsonObject, name, value: &Option<Json>| match value {
-        Some(value) => reply.json(name, value),
+        Some(value) => values.show(reply, name, value),
         None => reply,
     };
     value(value(reply, "input", &run.input), "result", &run.result)
@@ -104,24 +99,17 @@ fn create_tool() -> Tool {
     Tool {
         name: "workflow_create",
         title: "Create a workflow",
-        description: "Register a piece of work for some agent to claim, and get its run_id. \
-            Workers need not be told: they find it with workflow_discover or take it with \
-            workflow_claim_next. Use tags for what workers choose by, input for what they need \
-            to know, parent_run_id to tie parts to a whole (cancelling the whole cancels them), \
-            max_attempts to have failed runs tried again.",
+        description: "Register work for any agent to claim. Workers find it by name and tags.",
         takes: vec![
-            field::text("name", "What kind of work it is, for example 'etl'.").required(),
-            field::tags(
-                "Names and values that workers choose by, for example {\"team\": \
-                \"data\"}.",
-            ),
-            field::any("input", "Any JSON value for whoever does the work."),
-            field::integer("priority", "Higher is claimed first.").default(json!(0)),
-            field::integer("delay_seconds", "Not claimable before this has passed.").least(0),
-            field::integer("max_attempts", "How often a failed run is tried in all.")
+            field::text("name", "The kind of work, such as 'etl'.").required(),
+            field::tags("What workers choose by, such as {\"team\": \"data\"}."),
+            field::any("input", "What the worker needs to know."),
+            field::integer("priority", "Higher is claimed first."),
+            field::integer("delay_seconds", "").least(0),
+            field::integer("max_attempts", "How often it is tried in all.")
                 .least(1)
                 .default(json!(1)),
-            field::text("parent_run_id", "The run that this one belongs to."),
+            field::text("parent_run_id", "Cancelling the parent cancels this run."),
             field::idempotency_key(),
         ],
         gives: vec![
@@ -153,30 +141,27 @@ async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     }
 }
 
+/// The results of a list of runs.
+fn runs_fields() -> Vec<Field> {
+    let runs = field::objects("runs", run_fields(), "The runs, newest first.").required();
+    [runs].into_iter().chain(rest_fields()).collect()
+}
+
 fn discover_tool() -> Tool {
     Tool {
         name: "workflow_discover",
         title: "Find workflows",
-        description: "Find workflow runs by tags (all must match) and status, newest first. To \
-            pick up work, ask with claimable: true and follow with workflow_claim; that finds \
-            runs of crashed agents too. To just take the best one, workflow_claim_next does both \
-            in one step.",
+        description: "Find workflow runs by tags and status, newest first, such as those that can be \
+            claimed now.",
         takes: vec![
-            field::tags("Only runs that have all of these."),
+            field::tags("All must match."),
             status_field(),
-            field::boolean(
-                "claimable",
-                "Only runs that can (true) or cannot (false) be claimed \
-                now.",
-            ),
+            field::boolean("claimable", "Whether it can be claimed now."),
             field::limit(),
             field::cursor(),
             field::consistency(),
         ],
-        gives: vec![
-            field::objects("runs", run_fields(), "The runs, newest first.").required(),
-            field::next_cursor(),
-        ],
+        gives: runs_fields(),
         access: ToolAccess::Read,
         run: |call| Box::pin(discover(call)),
     }
@@ -185,17 +170,10 @@ fn discover_tool() -> Tool {
 async fn discover(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let filter = RunFilter {
         tags: call.args.tags()?,
-        status: call.args.string_if("status")?.map(|name| status(&name)).transpose()?,
+        status: call.args.choice("status")?.and_then(|name| name.parse().ok()),
         claimable: call.args.bool_if("claimable")?,
     };
     page_of_runs(call, filter).await
-}
-
-fn status(name: &str) -> Result<Status, ServiceError> {
-    name.parse().map_err(|()| {
-        let takes = STATUSES.join(", ");
-        ServiceError::invalid(format!("status must be one of {takes}, got '{name}'"))
-    })
 }
 
 async fn page_of_runs(
@@ -209,13 +187,10 @@ async fn page_of_runs(
     let Answer::Runs { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    if page.cut(&mut rows, run_bytes) {
-        next = rows.last().map(|last| last.created_revision);
-    }
+    let rest = shorten(page, &mut rows, &mut next, run_bytes, |last| last.created_revision);
     let cursor = next.map(|revision| revision.to_string());
-    Ok(JsonObject::new()
-        .objects("runs", rows.iter().map(run_object))
-        .text_if("next_cursor", cursor.as_deref()))
+    let reply = JsonObject::new().objects("runs", rows.iter().map(run_object));
+    Ok(rest.tell(reply, cursor.as_deref()))
 }
 
 /// Roughly how many bytes of JSON a run takes.
@@ -229,13 +204,9 @@ fn list_tool() -> Tool {
     Tool {
         name: "workflow_list",
         title: "List workflows",
-        description: "List all workflow runs whatever their status, newest first. To look for \
-            work or by tags use workflow_discover.",
+        description: "List all workflow runs, newest first. To search, use workflow_discover.",
         takes: vec![field::limit(), field::cursor(), field::consistency()],
-        gives: vec![
-            field::objects("runs", run_fields(), "The runs, newest first.").required(),
-            field::next_cursor(),
-        ],
+        gives: runs_fields(),
         access: ToolAccess::Read,
         run: |call| Box::pin(page_of_runs(call, RunFilter::default())),
     }
@@ -247,10 +218,9 @@ fn status_tool() -> Tool {
     Tool {
         name: "workflow_status",
         title: "Check a workflow",
-        description: "See where a run is: its status, who works on it, its last step, and, once \
-            it is over, its result or error. Lighter than workflow_resume, which also returns \
-            every step's output.",
-        takes: vec![run_field().required(), field::consistency()],
+        description: "See where one run is: status, agent, last step, result or error. For its \
+            steps' outputs use workflow_resume.",
+        takes: vec![run_field().required(), field::values(), field::consistency()],
         gives,
         access: ToolAccess::Read,
         run: |call| Box::pin(run_status(call)),
@@ -259,10 +229,11 @@ fn status_tool() -> Tool {
 
 async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
+    let values = call.args.values(Values::Full)?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
     match call.ask(question, consistency).await? {
-        Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run)),
+        Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run, values)),
         Answer::Run(None) => Err(not_found(&run_id)),
         _ => Err(ServiceError::unexpected_answer()),
     }
@@ -274,14 +245,14 @@ fn resume_tool() -> Tool {
     Tool {
         name: "workflow_resume",
         title: "Resume a workflow",
-        description: "Get everything needed to go on with a run that you have claimed: the last \
-            step stored, the steps' outputs, and its input. Call it right after claiming: where \
-            last_step is above 0 another agent has done that much, so go on with the next step. \
-            Where next_step is given there are more outputs: ask again with it as from_step.",
+        description: "Call right after claiming: gives last_step, each step's output and the run's \
+            input, so that you go on where a predecessor stopped. If next_step is given, \
+            ask again from there.",
         takes: vec![
             run_field().required(),
-            field::integer("from_step", "Only steps from this one on.").least(0).default(json!(0)),
+            field::integer("from_step", "").least(0),
             field::limit(),
+            field::values(),
             field::consistency(),
         ],
         gives: vec![
@@ -302,6 +273,7 @@ async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let consistency = call.args.consistency()?;
     let from_step = call.args.unsigned_if("from_step")?.unwrap_or(0);
     let page = call.args.page()?;
+    let values = call.args.values(Values::Full)?;
     let question = Question::Resume { run_id: run_id.clone(), from_step, page };
     let resumed = match call.ask(question, consistency).await? {
         Answer::Resume(Some(resumed)) => resumed,
@@ -309,14 +281,14 @@ async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         _ => return Err(ServiceError::unexpected_answer()),
     };
     let output = |steps: JsonObject, (step, row): &(u64, StepRow)| {
-        steps.json(&step.to_string(), &row.output)
+        values.show(steps, &step.to_string(), &row.output)
     };
     Ok(JsonObject::new()
         .text("run_id", &run_id)
         .number("last_step", resumed.run.last_step)
         .object("step_outputs", resumed.steps.iter().fold(JsonObject::new(), output))
         .number_if("next_step", resumed.next_step)
-        .object("meta", with_values(run_object(&resumed.run), &resumed.run)))
+        .object("meta", with_values(run_object(&resumed.run), &resumed.run, values)))
 }
 
 fn not_found(run_id: &str) -> ServiceError {

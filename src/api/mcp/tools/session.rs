@@ -3,11 +3,11 @@
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::whole_rows;
+use super::page::{rest_fields, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::query::Answer;
-use crate::machine::{Command, Question, Reply};
+use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -15,23 +15,22 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 fn session_field() -> Field {
-    field::text("session_id", "The session's name: any text that you will know again.")
+    field::text("session_id", "Any name that you will know again.")
 }
 
 fn agent_field() -> Field {
-    field::text("agent_id", "Who does this; recorded in the history.")
+    field::text("agent_id", "Your name, for the history.")
 }
 
 fn save_tool() -> Tool {
     Tool {
         name: "session_save",
         title: "Save a session",
-        description: "Store your whole working context under a session id, so that you, or a \
-            successor, can go on after a restart or when the context window is full. Replaces \
-            what was saved before. For results of single steps use workflow_checkpoint.",
+        description: "Save your working context, to go on after a restart or with a full context \
+            window. Replaces what was saved.",
         takes: vec![
             session_field().required(),
-            field::object("context", "Any JSON object, up to 1 MiB.").required(),
+            field::object("context", "What you need to go on.").required(),
             agent_field(),
             field::fence(),
             field::idempotency_key(),
@@ -68,8 +67,7 @@ fn restore_tool() -> Tool {
     Tool {
         name: "session_restore",
         title: "Restore a session",
-        description: "Get the context that was saved under a session id. Call it first thing \
-            when you start. found: false means that nothing was saved.",
+        description: "Get the context saved under a session id. Call it when you start.",
         takes: vec![session_field().required(), field::consistency()],
         gives: vec![
             field::boolean("found", "Whether there is such a session.").required(),
@@ -112,18 +110,17 @@ fn list_tool() -> Tool {
     Tool {
         name: "session_list",
         title: "List sessions",
-        description: "List the saved sessions in byte order of their ids, without their \
-            contexts. Use it to find the session that you are to go on with.",
+        description: "List saved sessions, without their contexts.",
         takes: vec![
-            field::text("prefix", "Only sessions whose id starts with this."),
+            field::text("prefix", ""),
             field::limit(),
             field::cursor(),
             field::consistency(),
         ],
-        gives: vec![
-            field::objects("sessions", session, "The sessions.").required(),
-            field::next_cursor(),
-        ],
+        gives: [field::objects("sessions", session, "The sessions.").required()]
+            .into_iter()
+            .chain(rest_fields())
+            .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(list(call)),
     }
@@ -138,9 +135,8 @@ async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let Answer::Sessions { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    if page.cut(&mut rows, |(session_id, _)| session_id.len() + SESSION_BYTES) {
-        next = rows.last().map(|(session_id, _)| session_id.clone());
-    }
+    let bytes = |(session_id, _): &(Text, _)| session_id.len() + SESSION_BYTES;
+    let rest = shorten(page, &mut rows, &mut next, bytes, |(session_id, _)| session_id.clone());
     let sessions = rows.iter().map(|(session_id, row)| {
         JsonObject::new()
             .text("session_id", session_id)
@@ -148,15 +144,14 @@ async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at)
     });
-    Ok(JsonObject::new().objects("sessions", sessions).text_if("next_cursor", next.as_deref()))
+    Ok(rest.tell(JsonObject::new().objects("sessions", sessions), next.as_deref()))
 }
 
 fn delete_tool() -> Tool {
     Tool {
         name: "session_delete",
         title: "Delete a session",
-        description: "Remove a saved session that nobody will need again. ok: false means that \
-            there was none.",
+        description: "Remove a saved session.",
         takes: vec![session_field().required(), agent_field(), field::idempotency_key()],
         gives: vec![
             field::boolean("ok", "Whether it was there and is gone now.").required(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
 use super::call::ToolCall;
-use super::field::{AGE, Field, object_schema};
+use super::field::{AGE, Field, closed, object_schema, outline};
 use super::json_object::JsonObject;
 use super::result::ToolResult;
 use crate::access::Caller;
@@ -70,9 +70,16 @@ impl Tool {
         object_schema(&self.takes)
     }
 
-    /// A JSON Schema of the structured result of a call that succeeds.
+    /// A JSON Schema of the structured result, as clients get it: it tells the fields
+    /// and their types, and the result of a call that failed fits it too.
     pub fn output_schema(&self) -> Map<String, Value> {
-        object_schema(&self.gives)
+        outline(&self.gives)
+    }
+
+    /// A JSON Schema with everything that is promised about the structured result of
+    /// a call that succeeds.
+    pub fn result_schema(&self) -> Value {
+        closed(Value::Object(object_schema(&self.gives)))
     }
 
     /// Whether a call with these arguments may wait for something to happen.
@@ -83,6 +90,11 @@ impl Tool {
             "wait_seconds" => arguments.contains_key(field.name),
             _ => false,
         })
+    }
+
+    /// Whether a call may grant the caller what others then cannot have.
+    pub fn grants(&self) -> bool {
+        self.gives.iter().any(|field| matches!(field.name, "claimed" | "acquired"))
     }
 
     /// The same error, with an argument named as this tool names it, and with

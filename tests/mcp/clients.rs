@@ -1,0 +1,234 @@
+//! Clients as they are: headers, paths, pages and arguments that real clients send
+//! although the text of the protocol asks for something else.
+
+use mcp_state_sidecar::access;
+use mcp_state_sidecar::api::mcp::endpoint;
+use serde_json::{Value, json};
+
+use crate::node::{Node, OLDER};
+
+fn get(key: &str) -> Vec<u8> {
+    let params = json!({"name": "state_get", "arguments": {"key": key}});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        .to_string()
+        .into_bytes()
+}
+
+#[tokio::test]
+async fn every_client_that_can_read_json_is_answered() {
+    let node = Node::start().await;
+    let json = ("Content-Type", "application/json");
+    for accept in [Some("application/json"), Some("*/*"), Some("application/*;q=0.8"), None] {
+        let mut headers = vec![json];
+        headers.extend(accept.map(|accept| ("Accept", accept)));
+        // A waiting call is answered by rmcp, the other one by the fast path.
+        let wait = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "state_wait", "arguments": {"key": "k", "timeout_seconds": 0}}});
+        for body in [get("k"), wait.to_string().into_bytes()] {
+            let reply = node.send("POST", "/mcp", &headers, &body).await;
+            assert_eq!(reply.status, 200, "{accept:?}: {}", reply.body);
+            assert_eq!(reply.json()["result"]["isError"], false, "{accept:?}: {}", reply.body);
+        }
+    }
+    let reply = node.send("POST", "/mcp", &[json, ("Accept", "text/html")], &get("k")).await;
+    assert_eq!(reply.status, 406);
+    assert!(reply.error().contains("application/json"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_are_told_the_right_ones() {
+    let node = Node::start().await;
+    let json = [("Content-Type", "application/json"), ("Accept", "application/json")];
+    assert_eq!(node.send("POST", "/mcp/", &json, &get("k")).await.status, 200);
+    for path in ["/", "/sse", "/mcp/v1", "/message"] {
+        let reply = node.send("POST", path, &json, &get("k")).await;
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(reply.error().contains("MCP is at /mcp"), "{path}: {}", reply.body);
+    }
+    for method in ["GET", "DELETE", "PUT"] {
+        let reply = node.send(method, "/mcp", &[("Accept", "text/event-stream")], b"").await;
+        assert_eq!(reply.status, 405, "{method}");
+        assert!(reply.head.contains("allow: post"), "{}", reply.head);
+        assert!(reply.error().contains("POST"), "{method}: {}", reply.body);
+    }
+}
+
+const PAGE: &str = "https://app.example";
+
+/// A node with a token, whose operator lets the page at [`PAGE`] call.
+async fn with_a_page() -> Node {
+    let token = Some(access::Secret::new("s3cret-token"));
+    Node::guarded(access::Options { token, origins: vec![PAGE.into()], ..Default::default() }).await
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_can_call_and_others_cannot() {
+    let node = with_a_page().await;
+    let preflight = |origin: &'static str| {
+        [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "authorization,content-type,mcp-protocol-version"),
+        ]
+    };
+    for path in ["/mcp", "/mcp/"] {
+        let reply = node.send("OPTIONS", path, &preflight(PAGE), b"").await;
+        assert_eq!(reply.status, 200, "no token is sent with a preflight: {}", reply.body);
+        let allows = format!("access-control-allow-origin: {PAGE}");
+        assert!(reply.head.contains(&allows), "{}", reply.head);
+        assert!(reply.head.contains("access-control-allow-headers: authorization"));
+        assert!(reply.head.contains("access-control-allow-methods: get,post"), "{}", reply.head);
+    }
+    let call = [("Origin", PAGE), ("Authorization", "Bearer s3cret-token")];
+    let reply = node.post(&call, &get("k")).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    for wanted in ["access-control-allow-origin", "access-control-expose-headers", "vary"] {
+        assert!(reply.head.contains(wanted), "{wanted}: {}", reply.head);
+    }
+    let refused = node.post(&[("Origin", PAGE)], &get("k")).await;
+    assert_eq!(refused.status, 401);
+    let readable = refused.head.contains("access-control-allow-origin");
+    assert!(readable, "the page can read why: {}", refused.head);
+    let stranger = "https://evil.example";
+    for reply in [
+        node.send("OPTIONS", "/mcp", &preflight(stranger), b"").await,
+        node.post(&[("Origin", stranger), call[1]], &get("k")).await,
+    ] {
+        assert!(!reply.head.contains("access-control-allow-origin"), "{}", reply.head);
+    }
+}
+
+/// What `tools/list` names for a client that sends these headers.
+async fn names(node: &Node, headers: &[(&str, &str)]) -> Vec<String> {
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    let reply = node.post(headers, list.as_bytes()).await.json();
+    let tools = reply["result"]["tools"].as_array().expect("tools");
+    tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_client_sees_and_calls_the_tools_of_its_toolset_alone() {
+    let node = Node::with(access::Options::default(), endpoint::Options::default()).await;
+    let usual = names(&node, &[]).await;
+    assert_eq!(usual.len(), 29);
+    assert!(!usual.iter().any(|name| name == "sidecar_reset"));
+    let two = [("X-MCP-Toolsets", "state_get, sidecar_reset")];
+    assert_eq!(names(&node, &two).await, ["state_get", "sidecar_reset"]);
+    let reset = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "sidecar_reset", "arguments": {}}})
+    .to_string();
+    let hidden = node.post(&[], reset.as_bytes()).await;
+    assert!(hidden.error().contains("X-MCP-Toolsets"), "{}", hidden.body);
+    let unconfirmed = node.post(&two, reset.as_bytes()).await.json();
+    let error = &unconfirmed["result"]["structuredContent"]["error"];
+    assert_eq!(error["code"], "invalid_argument", "{unconfirmed}");
+    let wrong = node.post(&[("X-MCP-Toolsets", "wroker")], &get("k")).await;
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.error().contains("did you mean 'worker'"), "{}", wrong.body);
+    // What the operator offers is the most that a client can choose.
+    let toolset = Some("worker".parse().expect("a toolset"));
+    let options = endpoint::Options { toolset, ..Default::default() };
+    let node = Node::with(access::Options::default(), options).await;
+    assert!(names(&node, &two).await.iter().eq(["state_get"]));
+    let refused = node.post(&two, reset.as_bytes()).await;
+    assert!(refused.error().contains("not among the tools"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn errors_tell_their_code_in_their_text_and_fit_the_output_schema() {
+    let node = Node::start().await;
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let list = node.older(OLDER[2], list).await.json();
+    for tool in list["result"]["tools"].as_array().expect("tools") {
+        let name = tool["name"].as_str().expect("a name");
+        let failed = node.call(name, json!({"no_such_argument": 1})).await;
+        assert_eq!(failed["isError"], true, "{name}: {failed}");
+        let text = failed["content"][0]["text"].as_str().unwrap_or_default();
+        let said = text.ends_with("(code: invalid_argument, retryable: false)");
+        assert!(said && !text.contains('\n'), "{name}: {text}");
+        let schema = &tool["outputSchema"];
+        assert_eq!(schema["type"], "object", "{name}");
+        // With these, no object but that of a success would fit.
+        for keyword in ["required", "additionalProperties"] {
+            assert_eq!(schema.get(keyword), None, "{name}: {schema}");
+        }
+        let error = &schema["properties"]["error"]["type"];
+        assert!(error.is_null() || error[1] == "object", "{name}: {schema}");
+    }
+}
+
+#[tokio::test]
+async fn json_that_comes_as_text_counts_as_what_the_schema_asks_for() {
+    let node = Node::start().await;
+    let context = r#"{"a": [1, 2.5]}"#;
+    let saved = node.call("session_save", json!({"session_id": "s", "context": context})).await;
+    assert_eq!(saved["structuredContent"]["ok"], true, "{saved}");
+    let restored = node.call("session_restore", json!({"session_id": "s"})).await;
+    assert_eq!(restored["structuredContent"]["context"], json!({"a": [1, 2.5]}));
+    let created = node.call("workflow_create", json!({"name": "n", "tags": "{\"a\":\"b\"}"})).await;
+    assert_eq!(created["isError"], false, "{created}");
+    let found = json!({"tags": {"a": "b"}, "claimable": "true", "limit": "5"});
+    let found = node.call("workflow_discover", found).await;
+    assert_eq!(found["structuredContent"]["runs"].as_array().map(Vec::len), Some(1), "{found}");
+    let leased = json!({"resource_id": "r", "holder_id": "h", "ttl_seconds": "60"});
+    let leased = node.call("lease_acquire", leased).await;
+    let token = &leased["structuredContent"]["fencing_token"];
+    let fence = json!({"resource_id": "r", "token": token}).to_string();
+    let set = node.call("state_set", json!({"key": "k", "value": 1, "fence": fence})).await;
+    assert_eq!(set["structuredContent"]["ok"], true, "{set}");
+    for (then, what) in [
+        (json!(r#"[{"op": "set", "key": "k", "value": "{\"b\":1}"}]"#), "a list as text"),
+        (json!([r#"{"op": "set", "key": "k", "value": "{\"b\":1}"}"#]), "its items as text"),
+    ] {
+        let done = node.call("state_transact", json!({"compare": "[]", "then": then})).await;
+        assert_eq!(done["structuredContent"]["succeeded"], true, "{what}: {done}");
+    }
+    // A value may be any JSON, so text stays text.
+    let got = node.call("state_get", json!({"key": "k"})).await;
+    assert_eq!(got["structuredContent"]["value"], json!("{\"b\":1}"));
+    for wrong in [json!("[1]"), json!("{"), json!("no JSON"), json!("5")] {
+        let refused = node.call("session_save", json!({"session_id": "s", "context": wrong})).await;
+        let error = &refused["structuredContent"]["error"];
+        assert_eq!(error["code"], "invalid_argument", "{wrong}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn every_input_has_an_explicit_type() {
+    fn typed(path: &str, schema: &Value) {
+        let kinds = match &schema["type"] {
+            Value::String(kind) => vec![kind.as_str()],
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ => panic!("{path} has no type: {schema}"),
+        };
+        assert!(!kinds.contains(&"array") || schema["items"].is_object(), "{path}: items");
+        for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+            typed(&format!("{path}.{name}"), member);
+        }
+        if let Some(items) = schema["items"].as_object() {
+            typed(&format!("{path}[]"), &Value::Object(items.clone()));
+        }
+    }
+    let node = Node::start().await;
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let list = node.older(OLDER[2], list).await.json();
+    for tool in list["result"]["tools"].as_array().expect("tools") {
+        typed(tool["name"].as_str().expect("a name"), &tool["inputSchema"]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_choice_is_told_the_choices() {
+    let node = Node::start().await;
+    let cases = [
+        ("state_transact", json!({"then": [{"op": "put", "key": "k", "value": 1}]}), "then[0].op"),
+        ("workflow_discover", json!({"status": "claimd"}), "claimed"),
+        ("state_get", json!({"key": "k", "consistency": "locale"}), "local"),
+        ("state_list", json!({"values": "heads"}), "did you mean 'head'"),
+    ];
+    for (tool, arguments, said) in cases {
+        let refused = node.call(tool, arguments).await;
+        let message = refused["structuredContent"]["error"]["message"].to_string();
+        assert!(message.contains("must be one of") && message.contains(said), "{message}");
+    }
+}
