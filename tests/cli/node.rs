@@ -109,6 +109,38 @@ fn connect_carries_messages_to_a_node_that_is_up() {
 }
 
 #[test]
+fn connect_passes_on_what_a_node_tells_before_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    let mut pipe = Pipe::start(dir.path(), &["connect", &url]);
+    pipe.initialize();
+    let params = json!({"name": "workflow_claim_next", "_meta": {"progressToken": "t"},
+        "arguments": {"agent_id": "a", "wait_seconds": 3}});
+    pipe.send(&json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params}));
+    let progress = pipe.receive();
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
+    let answer = pipe.receive();
+    assert_eq!(answer["result"]["structuredContent"]["claimed"], false, "{answer}");
+    let params = json!({"notifications": {"resourceSubscriptions": ["state://kv/k"]}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}}});
+    let listen = json!({"jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen",
+        "params": params});
+    pipe.send(&listen);
+    let acknowledged = pipe.receive();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let arguments = json!({"key": "k", "value": 1});
+    let params = json!({"name": "state_set", "arguments": arguments});
+    pipe.send(&json!({"jsonrpc": "2.0", "id": 10, "method": "tools/call", "params": params}));
+    let (first, second) = (pipe.receive(), pipe.receive());
+    let updated = if first["id"] == 10 { second } else { first };
+    assert_eq!(updated["params"]["uri"], "state://kv/k", "{updated}");
+    assert_eq!(pipe.hang_up(), Some(0), "a subscription does not keep it from ending");
+}
+
+#[test]
 fn connect_cancels_what_its_client_cancels() {
     let dir = tempfile::tempdir().unwrap();
     let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);

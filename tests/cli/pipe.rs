@@ -35,12 +35,17 @@ impl Pipe {
         input.flush().unwrap();
     }
 
+    /// The next message.
+    pub fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"))
+    }
+
     /// Sends a request and waits for the answer to it.
     pub fn answer(&mut self, method: &str, params: Value) -> Value {
         self.send(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}));
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+        let answer = self.receive();
         assert_eq!(answer["id"], 7, "{answer}");
         answer
     }
