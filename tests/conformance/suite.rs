@@ -16,6 +16,9 @@ const LOCK: &str = include_str!("npm/package-lock.json");
 /// A run takes half a minute; only a server that hangs takes longer.
 const RUN_WITHIN: Duration = Duration::from_secs(180);
 
+/// How much of a message is shown: some repeat a whole answer.
+const MESSAGE_MAX: usize = 500;
+
 /// The suite names the results of a scenario by it and by a time of this length.
 const TIME_BYTES: usize = "-2026-07-28T00-00-00-000Z".len();
 
@@ -112,7 +115,8 @@ fn judged(checks: &[Value]) -> ScenarioResult {
     let failed: Vec<String> = with("FAILURE")
         .map(|check| {
             let part = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
-            format!("{}: {}", part("id"), part("errorMessage"))
+            let message: String = part("errorMessage").chars().take(MESSAGE_MAX).collect();
+            format!("{}: {message}", part("id"))
         })
         .collect();
     match (failed.is_empty(), with("SUCCESS").count()) {

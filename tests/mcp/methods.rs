@@ -102,6 +102,7 @@ async fn clients_are_told_only_what_they_can_use() {
     assert_eq!(over_http["capabilities"]["resources"], json!({}), "{over_http}");
     let icon = over_http["serverInfo"]["icons"][0]["src"].as_str().unwrap_or_default().to_owned();
     assert!(icon.starts_with("data:image/svg+xml,"), "{icon}");
+    assert!(!icon.contains(' '), "a URI has no spaces: {icon}");
     let mut client = Client::start();
     client.send(&hello.to_string()).await;
     let over_pipe = client.receive().await["result"].clone();

@@ -8,8 +8,8 @@ use rmcp::model::{
     CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult,
     GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
     UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
@@ -245,9 +245,14 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(methods::unrecognised(&request.method))
+        let version = context.protocol_version();
+        let is_latest = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        Err(match is_latest {
+            true => methods::unrecognised_by_latest(&request.method),
+            false => methods::unrecognised(&request.method),
+        })
     }
 }
 

@@ -29,10 +29,10 @@ At the start of a conversation: session_restore; before its end: session_save.
 Errors carry a code. unavailable: nothing was written, try again. outcome_unknown: repeat the call \
 with the same idempotency_key. So give writes that must not happen twice an idempotency_key.";
 
-/// A stack of three layers, small enough to send along.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
-24' fill='none' stroke='%23476'  stroke-width='2' stroke-linejoin='round'%3E%3Cpath d='M12 3 3 \
-8l9 5 9-5zM3 12l9 5 9-5M3 16l9 5 9-5'/%3E%3C/svg%3E";
+/// A stack of three layers, small enough to send along. It is a URI, so it holds no spaces.
+const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%20\
+0%2024%2024'%20fill='none'%20stroke='%23476'%20stroke-width='2'%20stroke-linejoin='round'%3E%3C\
+path%20d='M12%203%203%208l9%205%209-5zM3%2012l9%205%209-5M3%2016l9%205%209-5'/%3E%3C/svg%3E";
 
 /// What clients of the newest revision are told. Those of older ones are told less, as far
 /// as the server cannot send them messages by itself.
@@ -46,9 +46,7 @@ pub(super) fn server_config() -> ServerConfig {
             .enable_resources_subscribe()
             .enable_tools()
             .build();
-        let icon = Icon::new(ICON.replace("  ", " "))
-            .with_mime_type("image/svg+xml")
-            .with_sizes(vec!["any".into()]);
+        let icon = Icon::new(ICON).with_mime_type("image/svg+xml").with_sizes(vec!["any".into()]);
         let server = Implementation::new("mcp-state-sidecar", env!("CARGO_PKG_VERSION"))
             .with_title("MCP State Sidecar")
             .with_description(env!("CARGO_PKG_DESCRIPTION"))

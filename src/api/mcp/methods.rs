@@ -58,6 +58,11 @@ const METHODS: &[KnownMethod] = &[
     method("tasks/cancel", "{\"taskId\": a string}").absent(NO_TASKS),
 ];
 
+/// The methods of older revisions that 2026-07-28 has no more. A client of it is told that
+/// they are not there, whatever their parameters are.
+const REMOVED: [&str; 5] =
+    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+
 const fn method(name: &'static str, takes: &'static str) -> KnownMethod {
     KnownMethod { name, takes, absent: None }
 }
@@ -75,6 +80,11 @@ pub(super) fn unrecognised(method: &str) -> ErrorData {
         Some(known) => ErrorData::invalid_params(format!("{method} takes {}", known.takes), None),
         None => absent(method),
     }
+}
+
+/// The same for a client of revision 2026-07-28.
+pub(super) fn unrecognised_by_latest(method: &str) -> ErrorData {
+    if REMOVED.contains(&method) { absent(method) } else { unrecognised(method) }
 }
 
 /// The error for a known method that is not there for this client.
@@ -159,6 +169,11 @@ mod tests {
             assert!(error.message.starts_with(known.name), "{}", error.message);
         }
         assert_eq!(unrecognised("tools/cal").code, ErrorCode::METHOD_NOT_FOUND);
+        for removed in REMOVED {
+            let code = unrecognised_by_latest(removed).code;
+            assert_eq!(code, ErrorCode::METHOD_NOT_FOUND, "{removed}");
+        }
+        assert_eq!(unrecognised_by_latest("tools/list").code, ErrorCode::INVALID_PARAMS);
     }
 
     #[test]
