@@ -1,6 +1,5 @@
 //! Messages as `connect` carries them to nodes: which of them may be sent to another
-//! node when no answer comes, and the answer to a call of which nobody knows what
-//! became.
+//! node when no answer comes, and the answer to a call that no node has answered.
 
 use serde_json::Value;
 
@@ -14,21 +13,27 @@ pub fn may_repeat(message: &Value) -> bool {
     if message["method"] != "tools/call" {
         return true;
     }
-    let params = &message["params"];
-    let tool = params["name"].as_str().and_then(tools::find);
-    tool.is_some_and(|tool| tool.access == ToolAccess::Read)
-        || params["arguments"]["idempotency_key"].is_string()
+    reads(message) || message["params"]["arguments"]["idempotency_key"].is_string()
 }
 
-/// The answer to a call that a node may or may not have carried out; `None` if
-/// `message` is no call.
-pub fn outcome_unknown(message: &Value, why: &str) -> Option<String> {
+fn reads(call: &Value) -> bool {
+    let tool = call["params"]["name"].as_str().and_then(tools::find);
+    tool.is_some_and(|tool| tool.access == ToolAccess::Read)
+}
+
+/// The answer to a call that no node has answered; `None` if `message` is no call. It
+/// is an error such as nodes give, so that agents need not know another kind. `arrived`
+/// says that a node may have carried out the call.
+pub fn unanswered(message: &Value, arrived: bool, why: &str) -> Option<String> {
     if message["method"] != "tools/call" {
         return None;
     }
     let params = &message["params"];
     let version = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
-    let error = ServiceError::unknown(format!("outcome unknown: {why}"));
+    let error = match arrived && !reads(message) {
+        true => ServiceError::unknown(format!("outcome unknown: {why}")),
+        false => ServiceError::unavailable(format!("unavailable: {why}")),
+    };
     let result = ToolResult::failed(params["name"].as_str().unwrap_or_default(), &error);
     let typed = version.is_some_and(|version| version >= TYPED_FROM);
     Some(call_result::answer(&message["id"].to_string(), &result, typed))
@@ -56,17 +61,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_answer_is_told_as_a_node_tells_it() {
-        let answer =
-            outcome_unknown(&call("state_set", json!({})), "the connection broke").unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["id"], 7);
-        assert_eq!(answer["result"]["isError"], true);
-        let error = &answer["result"]["structuredContent"]["error"];
-        assert_eq!(
-            (&error["code"], &error["retryable"]),
-            (&json!("outcome_unknown"), &json!(true))
-        );
-        assert_eq!(outcome_unknown(&json!({"method": "ping"}), "why"), None);
+    fn an_error_is_told_as_a_node_tells_it() {
+        for (tool, arrived, code) in [
+            ("state_set", true, "outcome_unknown"),
+            ("state_set", false, "unavailable"),
+            ("state_get", true, "unavailable"),
+        ] {
+            let answer = unanswered(&call(tool, json!({})), arrived, "it broke").unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!(7), &json!(true)));
+            let error = &answer["result"]["structuredContent"]["error"];
+            assert_eq!((&error["code"], &error["retryable"]), (&json!(code), &json!(true)));
+        }
+        assert_eq!(unanswered(&json!({"method": "ping"}), true, "why"), None);
     }
 }

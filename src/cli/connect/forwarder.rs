@@ -60,10 +60,13 @@ impl MessageForwarder {
             Err(error) => {
                 tracing::warn!(%error, "message not carried");
                 let id = id?;
-                let lost = matches!(error, ClientError::Broken { .. });
-                let answer = lost.then(|| carried::outcome_unknown(message, &error.to_string()));
-                let error = || error_answer(id, SERVER_ERROR, &error.to_string());
-                Some(answer.flatten().unwrap_or_else(error))
+                let text = error.to_string();
+                let answer = match error {
+                    ClientError::Unreachable { .. } => carried::unanswered(message, false, &text),
+                    ClientError::Broken { .. } => carried::unanswered(message, true, &text),
+                    _ => None,
+                };
+                Some(answer.unwrap_or_else(|| error_answer(id, SERVER_ERROR, &text)))
             }
         }
     }
