@@ -38,10 +38,10 @@ impl Command {
             Command::Complete(complete) => {
                 CommandKind { value_bytes: complete.result.as_ref().map_or(0, bytes), ..other }
             }
+            Command::Claim(claim) => CommandKind { grantee: Some(&claim.agent_id), ..other },
             Command::ClaimNext(claim) => CommandKind { grantee: Some(&claim.agent_id), ..other },
             Command::Acquire(acquire) => CommandKind { grantee: Some(&acquire.holder_id), ..other },
             Command::Delete(_)
-            | Command::Claim(_)
             | Command::Heartbeat(_)
             | Command::Release(_)
             | Command::Fail(_)

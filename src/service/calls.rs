@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::admission::Admission;
+use super::cancellable::{CancellableCall, CancellableCalls};
 use super::options::{Context, Options};
 use super::undelivered::UndeliveredReply;
 use super::waiting::{Subscriptions, WaitingLine, Watches};
@@ -18,7 +19,7 @@ use crate::limits::{self, Limits};
 use crate::machine::command::{Acquire, ClaimNext, Idempotency};
 use crate::machine::reply::Claimed;
 use crate::machine::{Answer, ClusterMs, Command, Question, Reply};
-use crate::store::cluster::Cluster;
+use crate::store::cluster::{CancellationListener, Cluster};
 use crate::store::export::Export;
 use crate::store::{Answered, Consistency, Health, Request, Store};
 
@@ -36,6 +37,8 @@ const QUESTION_BYTES: usize = 1024;
 #[derive(Clone)]
 pub struct Service {
     pub(super) shared: Arc<ServiceShared>,
+    /// The call that all commands are part of, if another request may cancel it.
+    pub(super) call: Option<Arc<CancellableCall>>,
 }
 
 pub(super) struct ServiceShared {
@@ -47,21 +50,28 @@ pub(super) struct ServiceShared {
     /// The calls that wait for changes of keys.
     pub(super) watches: Arc<Watches>,
     pub(super) subscriptions: Arc<Subscriptions>,
+    pub(super) cancellable: Arc<CancellableCalls>,
     started: Instant,
 }
 
 impl Service {
     pub fn new(store: Arc<dyn Store>, options: Options) -> Service {
+        let cancellable = Arc::new(CancellableCalls::default());
+        if let Some(cluster) = store.cluster() {
+            let listener: Arc<dyn CancellationListener> = cancellable.clone();
+            cluster.set_cancellation_listener(Arc::downgrade(&listener));
+        }
         let shared = ServiceShared {
             admission: Admission::new(&options),
             line: Arc::new(WaitingLine::new(store.clone(), options.clock.clone())),
             watches: Arc::new(Watches::new(store.clone())),
             subscriptions: Arc::new(Subscriptions::new(store.clone())),
+            cancellable,
             started: Instant::now(),
             store,
             options,
         };
-        Service { shared: Arc::new(shared) }
+        Service { shared: Arc::new(shared), call: None }
     }
 
     /// Carries out `command`. If the caller goes away meanwhile, the command is
@@ -152,11 +162,18 @@ impl Service {
         // the same, and nobody knows what became of the command.
         let late = deadline + STORE_GRACE;
         match tokio::time::timeout_at(late, receiver).await {
-            Ok(Ok(reply)) => match reply.accept() {
-                Some(Ok(reply)) => Ok(reply),
-                Some(Err(error)) => Err(error.into()),
-                None => Err(ServiceError::internal("an answer was delivered twice")),
-            },
+            Ok(Ok(mut reply)) => {
+                if let Some(call) = &self.call
+                    && let Some(grant) = reply.take_grant()
+                {
+                    call.granted(grant);
+                }
+                match reply.accept() {
+                    Some(Ok(reply)) => Ok(reply),
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(ServiceError::internal("an answer was delivered twice")),
+                }
+            }
             Ok(Err(_panicked)) => Err(ServiceError::unknown("the store failed")),
             Err(_) => Err(ServiceError::unknown("the store did not answer in time")),
         }

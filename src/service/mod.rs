@@ -11,16 +11,23 @@
 //! | `admission` | how many calls may be under way at once |
 //! | `calls` | [`Service`]: it submits commands and asks questions |
 //! | `undelivered` | gives back a grant whose caller has gone away |
+//! | `recent` | a table that forgets what is a few seconds old |
+//! | `cancellable` | the calls of this node that another request may cancel |
+//! | `cancellation` | cancelling such a call, on whichever node it is |
 //! | [`waiting`] | calls that wait for work, for a lease or for a change |
 
 mod admission;
 mod calls;
+mod cancellable;
+mod cancellation;
 mod options;
 mod random;
+mod recent;
 mod undelivered;
 pub mod waiting;
 
 pub use calls::Service;
+pub use cancellable::CancellableCall;
 pub use options::{Context, Options};
 pub use random::RandomSource;
 

@@ -5,6 +5,9 @@
 //! A reply is on its way until [`UndeliveredReply::accept`], and gives back its grant
 //! if it is dropped before. A call with an idempotency key is the exception: its
 //! caller can receive the answer by repeating the call.
+//!
+//! A client may also cancel a call when its answer is on the way already, and then
+//! ignores the answer. For that case the grant can be taken out of the reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +44,7 @@ impl Grantee {
         (!has_key).then(|| Grantee { store: store.clone(), name: name.clone() })
     }
 
-    async fn give_back(self, grant: Grant) {
+    async fn take_back(self, grant: Grant) {
         let deadline = Instant::now() + GIVE_BACK_TIMEOUT;
         let (question, token, command) = match grant {
             Grant::Run(run_id, token) => {
@@ -98,6 +101,22 @@ impl Grant {
     }
 }
 
+/// A grant that was delivered to its caller, who may cancel nevertheless.
+pub(super) struct GrantDelivered {
+    grantee: Grantee,
+    grant: Grant,
+}
+
+impl GrantDelivered {
+    /// Gives the grant back in the background, unless somebody has used it.
+    pub(super) fn give_back(self) {
+        // Without a runtime the program is ending, and its store with it.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(self.grantee.take_back(self.grant));
+        }
+    }
+}
+
 impl UndeliveredReply {
     /// The reply to `request`, which has not arrived from `store` yet.
     pub(super) fn expected(request: &Request, store: &Arc<dyn Store>) -> UndeliveredReply {
@@ -110,6 +129,13 @@ impl UndeliveredReply {
         self
     }
 
+    /// Takes out what the reply grants, for as long as the caller may still cancel.
+    pub(super) fn take_grant(&mut self) -> Option<GrantDelivered> {
+        let Some(Ok(reply)) = &self.outcome else { return None };
+        let grant = Grant::of(reply)?;
+        Some(GrantDelivered { grantee: self.grantee.take()?, grant })
+    }
+
     /// Takes the reply out for the caller, who now has the grant.
     pub(super) fn accept(mut self) -> Option<SubmitResult> {
         self.outcome.take()
@@ -118,11 +144,8 @@ impl UndeliveredReply {
 
 impl Drop for UndeliveredReply {
     fn drop(&mut self) {
-        let Some(Ok(reply)) = self.outcome.take() else { return };
-        let Some((grantee, grant)) = self.grantee.take().zip(Grant::of(&reply)) else { return };
-        // Without a runtime the program is ending, and its store with it.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(grantee.give_back(grant));
+        if let Some(grant) = self.take_grant() {
+            grant.give_back();
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What only a cluster can do: change its members while it runs, transfer its
-//! leadership, and take a snapshot. Everything else is in [`super::Store`].
+//! leadership, take a snapshot, and pass on what a client said to the wrong node.
+//! Everything else is in [`super::Store`].
+
+use std::sync::Weak;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -38,6 +41,49 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// See [`ClusterError`].
     async fn snapshot(&self, deadline: Instant) -> Result<u64, ClusterError>;
+
+    /// Tells the other members that a client has cancelled `call`. Returns at once.
+    /// A member that cannot be reached now is not told later.
+    fn announce_cancelled(&self, call: CallId);
+
+    /// Tells `listener` from now on what other members announce, in place of any
+    /// listener before it.
+    fn set_cancellation_listener(&self, listener: Weak<dyn CancellationListener>);
+}
+
+/// Learns which calls clients have cancelled at other members.
+pub trait CancellationListener: Send + Sync {
+    /// The client of `call`, which this node may never have seen, has cancelled it.
+    fn cancelled(&self, call: &CallId);
+}
+
+/// A call as its client names it. Every client numbers its requests by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId {
+    session: String,
+    request_id: String,
+}
+
+/// The most bytes of a session's id, and of a request's. Clients use far fewer, and
+/// many ids are remembered for a while.
+const ID_BYTES_MAX: usize = 256;
+
+impl CallId {
+    /// The request `request_id`, which is JSON text, of the client in `session`;
+    /// none if either is too long.
+    pub fn new(session: impl Into<String>, request_id: impl Into<String>) -> Option<CallId> {
+        let (session, request_id) = (session.into(), request_id.into());
+        let fits = session.len().max(request_id.len()) <= ID_BYTES_MAX;
+        fits.then_some(CallId { session, request_id })
+    }
+
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
 }
 
 /// A node that is to join the cluster.

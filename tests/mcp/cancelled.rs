@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node::{Node, OLDER, Reply, latest};
 
-const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(10);
 
 fn wait_for_work(id: u64) -> Value {
     let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
@@ -23,7 +23,7 @@ fn wait_for_work(id: u64) -> Value {
 }
 
 /// A POST on its own connection, whose answer has not been read yet.
-async fn open(node: &Node, headers: &[(&str, &str)], body: &str) -> TcpStream {
+pub async fn open(node: &Node, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(node.addr).await.expect("the node listens");
     let mut request = format!(
         "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -38,7 +38,7 @@ async fn open(node: &Node, headers: &[(&str, &str)], body: &str) -> TcpStream {
     stream
 }
 
-async fn waiting(node: &Node, number: usize) {
+pub async fn waiting(node: &Node, number: usize) {
     let deadline = Instant::now() + SOON;
     while node.service.load().1 != number {
         assert!(Instant::now() < deadline, "{:?} calls, not {number}", node.service.load());
@@ -47,7 +47,7 @@ async fn waiting(node: &Node, number: usize) {
 }
 
 /// Checks that a run that is created now is granted to nobody.
-async fn assert_nobody_takes(node: &Node) {
+pub async fn assert_nobody_takes(node: &Node) {
     let created = node.call("workflow_create", json!({"name": "n"})).await;
     let run_id = &created["structuredContent"]["run_id"];
     let status = node.call("workflow_status", json!({"run_id": run_id})).await;

@@ -4,6 +4,7 @@ mod bad_input;
 mod cancelled;
 mod choices;
 mod clients;
+mod crossing;
 mod fast_path;
 mod guarded;
 mod methods;

@@ -7,8 +7,8 @@ use mcp_state_sidecar::access::{self, Access};
 use mcp_state_sidecar::api;
 use mcp_state_sidecar::api::mcp::tools::Toolset;
 use mcp_state_sidecar::service::{Options, Service};
-use mcp_state_sidecar::store::clock;
 use mcp_state_sidecar::store::memory::MemoryStore;
+use mcp_state_sidecar::store::{Store, clock};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,11 +18,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub const LATEST: &str = "2026-07-28";
 pub const OLDER: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 
-/// A memory store that is served over HTTP until this is dropped.
+/// A store that is served over HTTP until this is dropped.
 pub struct Node {
     pub addr: SocketAddr,
     pub service: Service,
-    pub store: Arc<MemoryStore>,
+    pub store: Arc<dyn Store>,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<std::io::Result<()>>,
     _stop: DropGuard,
@@ -46,8 +46,18 @@ impl Node {
 
     pub async fn with(access: access::Options, mcp: api::mcp::endpoint::Options) -> Node {
         let store = Arc::new(MemoryStore::new(clock::system()));
+        Node::over(store, Options::default(), access, mcp).await
+    }
+
+    /// A node over this store. Its tools are those of `mcp`.
+    pub async fn over(
+        store: Arc<dyn Store>,
+        options: Options,
+        access: access::Options,
+        mcp: api::mcp::endpoint::Options,
+    ) -> Node {
         let shutdown = CancellationToken::new();
-        let options = Options { stop: shutdown.clone(), ..Options::default() };
+        let options = Options { stop: shutdown.clone(), ..options };
         let service = Service::new(store.clone(), options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -61,7 +71,7 @@ impl Node {
     pub fn around(
         addr: SocketAddr,
         service: Service,
-        store: Arc<MemoryStore>,
+        store: Arc<dyn Store>,
         shutdown: CancellationToken,
         served: JoinHandle<std::io::Result<()>>,
     ) -> Node {

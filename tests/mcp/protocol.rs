@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use mcp_state_sidecar::store::Store;
 use serde_json::{Value, json};
 
 use crate::node::{LATEST, Node, OLDER};

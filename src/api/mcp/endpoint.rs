@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::accepted::Accepted;
-use super::in_flight::{self, InFlightCalls, MessageKind};
+use super::in_flight::{self, MessageKind};
 use super::tools::{TOOLSET_HEADER, Toolset};
 use super::{fast_path, malformed, streams, too_deep};
 use crate::api::json_rpc;
@@ -81,8 +81,7 @@ where
         config,
     );
     let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max));
-    let calls = InFlightCalls::default();
-    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies, calls };
+    let endpoint = Endpoint { service, rmcp, options: Arc::new(options), bodies };
     let answer = any(answer::<H>);
     Router::new().route("/mcp", answer.clone()).route("/mcp/", answer).with_state(endpoint)
 }
@@ -93,7 +92,6 @@ struct Endpoint<H> {
     rmcp: StreamableHttpService<H, NeverSessionManager>,
     options: Arc<Options>,
     bodies: Arc<Semaphore>,
-    calls: InFlightCalls,
 }
 
 async fn answer<H>(State(endpoint): State<Endpoint<H>>, mut request: Request) -> Response
@@ -142,7 +140,7 @@ where
     if endpoint.options.fast_path
         && let Some(call) = fast_path::recognise(&parts, &body, toolset)
     {
-        return call.answer(&endpoint.service, &endpoint.calls, &parts).await;
+        return call.answer(&endpoint.service, &parts).await;
     }
     let is_json = malformed::is_json(&parts.headers);
     let response = endpoint.call_rmcp(parts, body.clone()).await;
@@ -193,9 +191,9 @@ impl<H: ServerHandler + Clone> Endpoint<H> {
         {
             return refusal;
         }
-        let kind = self.calls.track(&parts.headers, &body);
+        let kind = in_flight::track(&self.service, &parts.headers, &body);
         if let MessageKind::Call(call) = &kind {
-            parts.extensions.insert(call.cancelled.clone());
+            parts.extensions.insert(call.clone());
         }
         let response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
         let mut response = streams::explained(response).await;

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::call_result;
-use super::in_flight::InFlightCalls;
+use super::in_flight;
 use super::tools::{self, Tool, ToolResult, Toolset};
 use crate::access::Caller;
 use crate::api::json_rpc;
@@ -105,24 +105,22 @@ pub fn recognise<'a>(parts: &Parts, body: &'a Bytes, toolset: Toolset) -> Option
 impl FastCall<'_> {
     /// Carries out the call, unless its client cancels it. Errors of a tool are
     /// results too, so there is always one.
-    pub(super) async fn answer(
-        self,
-        service: &Service,
-        calls: &InFlightCalls,
-        parts: &Parts,
-    ) -> Response {
+    pub(super) async fn answer(self, service: &Service, parts: &Parts) -> Response {
         // Nothing else is worth cancelling: it is over in a moment, and done anyway.
-        let in_flight = self.tool.grants().then(|| calls.begin(&parts.headers, self.id)).flatten();
-        let call = tools::call(service, &self.caller, self.tool, self.arguments);
-        let result = match &in_flight {
-            None => call.await,
-            // The cancellation is polled first, so that nothing is granted to a
-            // client that has cancelled.
-            Some(in_flight) => tokio::select! {
-                biased;
-                () = in_flight.cancelled.0.cancelled() => ToolResult::cancelled(self.tool.name),
-                result = call => result,
-            },
+        let begin = || in_flight::begin(service, &parts.headers, self.id);
+        let result = match self.tool.grants().then(begin).flatten() {
+            None => tools::call(service, &self.caller, self.tool, self.arguments).await,
+            Some(cancellable) => {
+                let service = service.on_behalf_of(cancellable.clone());
+                let call = tools::call(&service, &self.caller, self.tool, self.arguments);
+                // The cancellation is polled first, so that nothing is granted to a
+                // client that has cancelled.
+                tokio::select! {
+                    biased;
+                    () = cancellable.cancelled() => ToolResult::cancelled(self.tool.name),
+                    result = call => result,
+                }
+            }
         };
         json_rpc::response(StatusCode::OK, call_result::answer(self.id, &result, self.typed))
     }

@@ -17,7 +17,6 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::CancelledByClient;
 use super::progress::{ProgressReport, reporting};
 use super::resources::{self, ResourceReader};
 use super::subscriptions::{ListenRequest, PipeSubscriptions, listen};
@@ -25,7 +24,7 @@ use super::tools::{self, Tool, ToolAccess, ToolResult, Toolset};
 use super::{completion, info, methods, prompts};
 use crate::access::Caller;
 use crate::nearest::nearest;
-use crate::service::Service;
+use crate::service::{CancellableCall, Service};
 
 /// How long clients may cache the list of tools, in milliseconds. It changes only
 /// with the program.
@@ -133,8 +132,12 @@ impl ServerHandler for Handler {
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
         let hung_up = self.hung_up().filter(|_| tool.waits(&arguments));
+        let service = match cancellable(&context).filter(|_| tool.grants()) {
+            Some(call) => self.service.on_behalf_of(call.clone()),
+            None => self.service.clone(),
+        };
         let report = ProgressReport::asked_for(tool, &arguments, &context);
-        let call = reporting(report, tools::call(&self.service, &caller, tool, arguments));
+        let call = reporting(report, tools::call(&service, &caller, tool, arguments));
         // The cancellation is polled first. A command that is on its way is carried
         // out anyway, and what it grants to a caller that has gone is given back,
         // so its reply must not be accepted for such a caller.
@@ -265,15 +268,31 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
     }
 }
 
+/// The call itself, if its client may cancel it by another connection.
+fn cancellable(context: &RequestContext<RoleServer>) -> Option<&Arc<CancellableCall>> {
+    context.extensions.get::<axum::http::request::Parts>()?.extensions.get()
+}
+
 /// Ends when the client has gone or has cancelled the call, by this connection or
 /// by another; or when it has hung up, if `hung_up` is given.
 async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&CancellationToken>) {
-    let parts = context.extensions.get::<axum::http::request::Parts>();
-    let by_client = parts.and_then(|parts| parts.extensions.get::<CancelledByClient>());
-    let by_client = by_client.map(|CancelledByClient(token)| token);
-    let tokens = [Some(&context.ct), by_client, hung_up];
-    let first = tokens.into_iter().flatten().map(|token| Box::pin(token.cancelled()));
-    futures::future::select_all(first).await;
+    let by_another = async {
+        match cancellable(context) {
+            Some(call) => call.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    let hung_up = async {
+        match hung_up {
+            Some(hung_up) => hung_up.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = context.ct.cancelled() => {}
+        () = by_another => {}
+        () = hung_up => {}
+    }
 }
 
 fn unknown_tool(name: &str, toolset: Toolset) -> ErrorData {

@@ -1,44 +1,30 @@
-//! The calls in flight over HTTP, so that a `notifications/cancelled` on another
-//! connection finds the call that it cancels. Each client numbers its requests by
-//! itself, so a client gets a session id with the answer to `initialize`. Nothing
-//! is stored under it, and every node accepts every id. Clients of revision
-//! 2026-07-28 need none: they cancel a call by closing its connection.
+//! What a message over HTTP has to do with cancelling: it begins a call, cancels one,
+//! or introduces a client. A `notifications/cancelled` comes on another connection
+//! than its call, so the client must be known by something else. Each client numbers
+//! its requests by itself, so it gets a session id with the answer to `initialize`.
+//! Nothing is stored under that id, and every node accepts every id. Clients of
+//! revision 2026-07-28 need none: they cancel a call by closing its connection.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
+
+use crate::service::{CancellableCall, Service};
+use crate::store::cluster::CallId;
 
 /// The header by which clients are told apart.
 const SESSION: &str = "mcp-session-id";
 /// From this revision of the protocol on there are no sessions.
 const STATELESS_FROM: &str = "2026-07-28";
 
-/// The calls in flight on this node, by session and request id.
-#[derive(Clone, Default)]
-pub(super) struct InFlightCalls(Arc<Mutex<BTreeMap<(String, String), CancellationToken>>>);
-
-/// An extension of a request. It is cancelled when the client cancels the
-/// request by another one.
-#[derive(Clone)]
-pub(super) struct CancelledByClient(pub(super) CancellationToken);
-
-/// A call that counts as in flight until this is dropped.
-pub(super) struct InFlightCall {
-    calls: InFlightCalls,
-    id: (String, String),
-    pub(super) cancelled: CancelledByClient,
-}
-
 /// What a message is, as far as it matters for cancelling.
 pub(super) enum MessageKind {
     /// The client introduces itself, and gets this session id.
     Initialize(HeaderValue),
-    Call(InFlightCall),
+    Call(Arc<CancellableCall>),
     Other,
 }
 
@@ -63,62 +49,45 @@ struct InitializeParameters {
     version: String,
 }
 
-impl InFlightCalls {
-    /// Registers the call that a message makes, or cancels the one that it names.
-    pub(super) fn track(&self, headers: &HeaderMap, body: &[u8]) -> MessageKind {
-        // Whether this is a valid message at all is decided later.
-        let Ok(message) = serde_json::from_slice::<MessageHead<'_>>(body) else {
-            return MessageKind::Other;
-        };
-        let session = headers.get(SESSION).and_then(|session| session.to_str().ok());
-        match (message.method.as_deref(), session) {
-            (Some("initialize"), _) if is_older(message.params) => initialize(),
-            (Some("tools/call"), Some(session)) => match message.id.and_then(parse) {
-                Some(id) => MessageKind::Call(self.register(session, id)),
-                None => MessageKind::Other,
-            },
-            (Some("notifications/cancelled"), Some(session)) => {
-                if let Some(CancelParameters { request_id }) = message.params.and_then(parse) {
-                    self.cancel(session, &request_id);
-                }
-                MessageKind::Other
+/// Begins the call that a message makes, or cancels the one that it names.
+pub(super) fn track(service: &Service, headers: &HeaderMap, body: &[u8]) -> MessageKind {
+    // Whether this is a valid message at all is decided later.
+    let Ok(message) = serde_json::from_slice::<MessageHead<'_>>(body) else {
+        return MessageKind::Other;
+    };
+    match message.method.as_deref() {
+        Some("initialize") if is_older(message.params) => initialize(),
+        Some("tools/call") => {
+            let call = message.id.and_then(|id| begin(service, headers, id.get()));
+            call.map_or(MessageKind::Other, MessageKind::Call)
+        }
+        Some("notifications/cancelled") => {
+            let cancelled: Option<CancelParameters> = message.params.and_then(parse);
+            if let Some(id) = cancelled.and_then(|it| call_id(headers, &it.request_id)) {
+                service.cancel(id);
             }
-            (Some(_) | None, _) => MessageKind::Other,
+            MessageKind::Other
         }
-    }
-
-    /// Registers a call of the client that sent these headers, if it can cancel one.
-    /// `id` is JSON text.
-    pub(super) fn begin(&self, headers: &HeaderMap, id: &str) -> Option<InFlightCall> {
-        let session = headers.get(SESSION)?.to_str().ok()?;
-        Some(self.register(session, serde_json::from_str(id).ok()?))
-    }
-
-    fn register(&self, session: &str, id: Value) -> InFlightCall {
-        let id = (session.to_owned(), id.to_string());
-        let token = CancellationToken::new();
-        self.lock().insert(id.clone(), token.clone());
-        InFlightCall { calls: self.clone(), id, cancelled: CancelledByClient(token) }
-    }
-
-    fn cancel(&self, session: &str, id: &Value) {
-        let token = self.lock().remove(&(session.to_owned(), id.to_string()));
-        if let Some(token) = token {
-            token.cancel();
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), CancellationToken>> {
-        // Every change is a single call of the map, so a panic elsewhere cannot have
-        // left it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Some(_) | None => MessageKind::Other,
     }
 }
 
-impl Drop for InFlightCall {
-    fn drop(&mut self) {
-        self.calls.lock().remove(&self.id);
-    }
+/// Begins a call of the client that sent these headers, if it can cancel one. `id` is
+/// JSON text.
+pub(super) fn begin(
+    service: &Service,
+    headers: &HeaderMap,
+    id: &str,
+) -> Option<Arc<CancellableCall>> {
+    // Without a session the id is not worth reading.
+    headers.get(SESSION)?;
+    let id = call_id(headers, &serde_json::from_str(id).ok()?)?;
+    Some(service.begin_cancellable(id))
+}
+
+fn call_id(headers: &HeaderMap, request_id: &Value) -> Option<CallId> {
+    let session = headers.get(SESSION)?.to_str().ok()?;
+    CallId::new(session, request_id.to_string())
 }
 
 /// Adds the session id to a response.
@@ -146,6 +115,13 @@ fn parse<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Options;
+    use crate::store::clock;
+    use crate::store::memory::MemoryStore;
+
+    fn service() -> Service {
+        Service::new(Arc::new(MemoryStore::new(clock::system())), Options::default())
+    }
 
     fn headers(session: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -154,32 +130,30 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_cancelled_by_its_own_client_alone() {
+    fn a_call_is_cancelled_in_its_own_session_alone() {
         const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}}"#;
         const CANCEL: &[u8] =
             br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
-        let calls = InFlightCalls::default();
-        let MessageKind::Call(mine) = calls.track(&headers("a"), CALL) else {
-            panic!("the first call was not registered")
+        let service = service();
+        let MessageKind::Call(call) = track(&service, &headers("a"), CALL) else {
+            panic!("the call was not noted")
         };
-        let MessageKind::Call(other) = calls.track(&headers("b"), CALL) else {
-            panic!("the second call was not registered")
-        };
-        calls.track(&HeaderMap::new(), CANCEL);
-        assert!(!mine.cancelled.0.is_cancelled() && !other.cancelled.0.is_cancelled());
-        calls.track(&headers("a"), CANCEL);
-        assert!(mine.cancelled.0.is_cancelled() && !other.cancelled.0.is_cancelled());
-        drop((mine, other));
-        assert!(calls.lock().is_empty(), "calls that are over are removed");
+        track(&service, &HeaderMap::new(), CANCEL);
+        track(&service, &headers("b"), CANCEL);
+        assert!(!call.is_cancelled());
+        track(&service, &headers("a"), CANCEL);
+        assert!(call.is_cancelled());
+        assert!(begin(&service, &HeaderMap::new(), "7").is_none(), "nobody could cancel it");
     }
 
     #[test]
     fn clients_of_older_revisions_get_a_session() {
+        let service = service();
         let initialize = |version: &str| {
             let params = format!(r#"{{"protocolVersion":"{version}"}}"#);
             let body =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
-            InFlightCalls::default().track(&HeaderMap::new(), body.as_bytes())
+            track(&service, &HeaderMap::new(), body.as_bytes())
         };
         assert!(matches!(initialize("2025-11-25"), MessageKind::Initialize(_)));
         assert!(matches!(initialize("2026-07-28"), MessageKind::Other));

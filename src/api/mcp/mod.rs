@@ -18,7 +18,7 @@
 //! | `endpoint` | the route `/mcp` |
 //! | `accepted` | what a client accepts as an answer |
 //! | `fast_path` | plain calls over HTTP, answered without rmcp |
-//! | `in_flight` | calls over HTTP that another request may cancel |
+//! | `in_flight` | calls over HTTP, and other messages over HTTP that cancel them |
 //! | `pipe`, `pipe_service`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
 //! | `streams` | answers over HTTP that are streams of events |
 //! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |

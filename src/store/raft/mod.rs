@@ -33,6 +33,7 @@
 //! | [`clock`] | cluster time, and how far the members' clocks differ |
 //! | [`membership`] | who is a member, and how that changes |
 //! | [`rpc`] | what nodes send each other over gRPC |
+//! | `cancellation` | telling the members that a client has cancelled a call |
 //! | [`log`] | the write-ahead log |
 //! | [`snapshot`] | snapshot files |
 //! | [`history`] | events: recent ones in memory, all of them in the archive |
@@ -41,6 +42,7 @@
 //! | [`host`] | what a node takes from its host: disk, threads, connections, time |
 
 mod background;
+mod cancellation;
 pub mod clock;
 pub mod consensus;
 mod data_dir;

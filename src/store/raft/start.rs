@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::background::{bound_log, watch_readiness};
+use super::cancellation::CancellationForwarder;
 use super::clock::cluster_clock::ClusterClock;
 use super::clock::peer_status::PeerStatuses;
 use super::consensus::applied::LatestState;
@@ -265,12 +266,14 @@ fn assemble(
         state: state.clone(),
         network: network.clone(),
     });
+    let cancellations = Arc::new(CancellationForwarder::new(network.clone(), leadership.clone()));
     let admin = Arc::new(ClusterAdmin {
         raft: raft.clone(),
         state: state.clone(),
         network: network.clone(),
         membership,
         change_lock: Mutex::new(()),
+        cancellations: cancellations.clone(),
     });
     let caught_up = Arc::new(AtomicBool::new(false));
     let membership_tasks = MembershipTasks {
@@ -289,7 +292,8 @@ fn assemble(
         spawn(membership_tasks.watch_expulsion(caught_up.clone(), expulsion)),
         spawn(peer_statuses.clone().poll(leadership, network, cluster_clock)),
     ];
-    let handler = NodeHandler { proposer: proposer.clone(), history: history.clone() };
+    let handler =
+        NodeHandler { proposer: proposer.clone(), history: history.clone(), cancellations };
     let peers =
         peer_service(raft.clone(), Arc::new(handler), identity, environment, dir.snapshots());
     let store = RaftStore {

@@ -7,7 +7,7 @@
 //! majorities exist that do not overlap.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout_at};
 use super::join::{ask_new_node, check_added, is_done};
 use super::progress::{MemberProgress, SILENCE};
 use super::view::MembershipView;
-use crate::store::cluster::{Cluster, ClusterError, NewMember};
+use crate::store::cluster::{CallId, CancellationListener, Cluster, ClusterError, NewMember};
+use crate::store::raft::cancellation::CancellationForwarder;
 use crate::store::raft::consensus::applied::LatestState;
 use crate::store::raft::consensus::health;
 use crate::store::raft::consensus::leadership::{Leader, Leadership, RaftHandle};
@@ -38,6 +39,7 @@ pub struct ClusterAdmin {
     pub(crate) membership: MembershipView,
     /// Held while a change is in progress: there is one at a time.
     pub(crate) change_lock: Mutex<()>,
+    pub(crate) cancellations: Arc<CancellationForwarder>,
 }
 
 #[async_trait]
@@ -138,6 +140,14 @@ impl Cluster for ClusterAdmin {
         timeout_at(deadline, covers)
             .await
             .unwrap_or_else(|_| Err(ClusterError::Unfinished(late.to_owned())))
+    }
+
+    fn announce_cancelled(&self, call: CallId) {
+        self.cancellations.announce(call);
+    }
+
+    fn set_cancellation_listener(&self, listener: Weak<dyn CancellationListener>) {
+        self.cancellations.listen(listener);
     }
 }
 

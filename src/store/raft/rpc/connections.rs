@@ -37,7 +37,7 @@ pub(super) struct PeerConnections {
     /// For heartbeats, votes and read indexes: they are small, and late ones cost
     /// elections.
     pub control: PeerClient,
-    /// For appends and forwarded proposals.
+    /// For appends, forwarded proposals and cancellations.
     pub log: PeerClient,
     /// For snapshots and history, which are large and not urgent.
     pub bulk: PeerClient,

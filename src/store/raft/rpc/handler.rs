@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::proto::peer::HistoryQuestion;
+use crate::store::cluster::CallId;
 use crate::store::raft::consensus::entry::LogId;
 use crate::store::raft::consensus::types::{NodeId, Peer};
 
@@ -59,6 +60,10 @@ pub trait PeerHandler: Send + Sync + 'static {
     /// # Errors
     /// When it has not applied that much in time, or lacks the events.
     async fn ask_history(&self, question: HistoryQuestion) -> Result<Bytes, PeerRefusal>;
+
+    /// A client has told a peer that `call` is cancelled. A node without clients of
+    /// its own ignores that.
+    fn cancelled(&self, _call: &CallId) {}
 }
 
 /// The position in the log that a linearizable read must have applied.

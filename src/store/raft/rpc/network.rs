@@ -19,6 +19,7 @@ use super::conversion;
 use super::handler::{PeerRefusal, ReadIndex};
 use super::options::Options;
 use crate::proto::peer;
+use crate::store::cluster::CallId;
 use crate::store::raft::consensus::types::{NodeId, Peer, TypeConfig};
 use crate::store::raft::host::{Dial, Tcp};
 
@@ -133,6 +134,24 @@ impl PeerNetwork {
     ) -> Result<Bytes, CallError> {
         let mut client = self.connections(target, peer).bulk.clone();
         Ok(answered(target, deadline, client.ask_history(question)).await?.answer)
+    }
+
+    /// Tells `target` that a client has cancelled `call`.
+    ///
+    /// # Errors
+    /// When the peer does not acknowledge by `deadline`, or is of a version that does
+    /// not know of cancellations.
+    pub async fn cancel(
+        &self,
+        target: NodeId,
+        peer: &Peer,
+        call: &CallId,
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        let mut client = self.connections(target, peer).log.clone();
+        let (session, request_id) = (call.session().to_owned(), call.request_id().to_owned());
+        let call = client.cancel(peer::CancelRequest { session, request_id });
+        answered(target, deadline, call).await.map(|_acknowledged| ())
     }
 
     /// Asks the node at `addr` who it is, which need not be known before.

@@ -1,6 +1,6 @@
 //! What the store does for peers: it proposes the commands that they forward,
-//! confirms its leadership for their reads, and sends them the history that they
-//! lack.
+//! confirms its leadership for their reads, sends them the history that they lack,
+//! and hears from them which calls clients have cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use super::handler::{PeerHandler, PeerRefusal, PeerRefusalCode, ReadIndex};
 use crate::codec;
 use crate::machine::Revision;
 use crate::proto::peer::HistoryQuestion;
+use crate::store::cluster::CallId;
+use crate::store::raft::cancellation::CancellationForwarder;
 use crate::store::raft::consensus::leadership::Leader;
 use crate::store::raft::consensus::read;
 use crate::store::raft::consensus::types::NodeId;
@@ -34,6 +36,7 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 pub struct NodeHandler {
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) history: History,
+    pub(crate) cancellations: Arc<CancellationForwarder>,
 }
 
 #[async_trait]
@@ -105,6 +108,10 @@ impl PeerHandler for NodeHandler {
         let state = self.proposer.state.load();
         let answer = self.history.answer_peer(&asked, state.tables.meta()).await;
         Ok(codec::encode_answer(&answer.map_err(fault)?))
+    }
+
+    fn cancelled(&self, call: &CallId) {
+        self.cancellations.received(call);
     }
 }
 

@@ -21,6 +21,7 @@ use super::interceptor::{PeerAuthenticator, authenticated_peer};
 use super::{conversion, forward_server, snapshot_transfer};
 use crate::proto::peer::peer_server::{self, PeerServer};
 use crate::proto::{peer, record};
+use crate::store::cluster::CallId;
 use crate::store::raft::consensus::types::TypeConfig;
 use crate::store::raft::host::Environment;
 use crate::store::raft::snapshot::file::SnapshotFile;
@@ -242,6 +243,15 @@ where
         authenticated_peer(&request)?;
         let answer = self.handler.ask_history(request.into_inner()).await.map_err(no_history)?;
         Ok(Response::new(peer::HistoryAnswer { answer }))
+    }
+
+    async fn cancel(&self, request: Request<peer::CancelRequest>) -> RpcResult<peer::CancelReply> {
+        authenticated_peer(&request)?;
+        let peer::CancelRequest { session, request_id } = request.into_inner();
+        let call = CallId::new(session, request_id)
+            .ok_or_else(|| Status::invalid_argument("the name of the call is too long"))?;
+        self.handler.cancelled(&call);
+        Ok(Response::new(peer::CancelReply {}))
     }
 }
 
