@@ -146,7 +146,7 @@ impl CancellableCall {
 impl Drop for CancellableCall {
     fn drop(&mut self) {
         let mut shared = self.calls.lock();
-        if !shared.under_way.get(&self.id).is_some_and(|call| call.number == self.number) {
+        if shared.under_way.get(&self.id).is_none_or(|call| call.number != self.number) {
             return;
         }
         let call = shared.under_way.remove(&self.id);

@@ -103,7 +103,7 @@ where
     }
     let toolset = match endpoint.prepare(&mut request) {
         Ok(toolset) => toolset,
-        Err(refusal) => return refusal,
+        Err((status, why)) => return json_rpc::refusal(status, &why),
     };
     let most = endpoint.options.body_bytes_max;
     let announced = content_length(&request).unwrap_or(most);
@@ -166,17 +166,15 @@ fn only_post() -> Response {
 impl<H: ServerHandler + Clone> Endpoint<H> {
     /// Notes what the headers say about answers and tools, and returns the tools that
     /// are offered. Refuses a client that could not read an answer.
-    fn prepare(&self, request: &mut Request) -> Result<Toolset, Response> {
+    fn prepare(&self, request: &mut Request) -> Result<Toolset, (StatusCode, String)> {
         let Some(accepted) = Accepted::by(request.headers()) else {
             let why = "the answers are application/json, which the Accept header leaves out";
-            return Err(json_rpc::refusal(StatusCode::NOT_ACCEPTABLE, why));
+            return Err((StatusCode::NOT_ACCEPTABLE, why.into()));
         };
         let chosen = request.headers().get(TOOLSET_HEADER).map(|names| names.to_str());
         let chosen = chosen.transpose().unwrap_or(Some("\u{fffd}"));
-        let toolset = Toolset::offered(self.options.toolset, chosen).map_err(|error| {
-            let why = format!("X-MCP-Toolsets: {error}");
-            json_rpc::refusal(StatusCode::BAD_REQUEST, &why)
-        })?;
+        let toolset = Toolset::offered(self.options.toolset, chosen)
+            .map_err(|error| (StatusCode::BAD_REQUEST, format!("X-MCP-Toolsets: {error}")))?;
         Accepted::widen(request.headers_mut());
         request.extensions_mut().insert(accepted);
         request.extensions_mut().insert(toolset);

@@ -27,8 +27,11 @@ pub(in crate::api::mcp) enum ResourceUri {
     History(BTreeMap<&'static str, String>),
 }
 
+/// Makes the URI of what has a name.
+type NamedResource = fn(String) -> ResourceUri;
+
 /// The resources that have a name, by the word before it.
-const NAMED: [(&str, fn(String) -> ResourceUri); 4] = [
+const NAMED: [(&str, NamedResource); 4] = [
     ("kv", ResourceUri::Key),
     ("run", ResourceUri::Run),
     ("lease", ResourceUri::Lease),

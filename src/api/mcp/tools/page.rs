@@ -98,7 +98,9 @@ impl Values {
         let length = text.len() as u64;
         let described = match self {
             Values::Head => {
-                let head = &text[..text.floor_char_boundary(HEAD_BYTES)];
+                // A character may lie across the end, and is then left out.
+                let end = (0..=HEAD_BYTES).rev().find(|at| text.is_char_boundary(*at));
+                let head = &text[..end.unwrap_or_default()];
                 JsonObject::new().text("head", head).number("bytes", length)
             }
             Values::None | Values::Full => JsonObject::new().number("bytes", length),
