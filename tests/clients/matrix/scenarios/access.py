@@ -48,7 +48,7 @@ def https(stage):
         proxy.close()
 
 
-@scenario("token", "shows a token, and sees what is missing without it", NETWORK)
+@scenario("token", "shows a token", NETWORK)
 def token(stage):
     # The file names another token: the environment wins over it.
     folder = stage.folder / stage.name("settings")
@@ -60,6 +60,11 @@ def token(stage):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with stage.connected(stage.target([server.url], headers)) as connection:
             connection.call("sidecar_health").expect(status="ok")
+
+
+@scenario("no-token", "sees that a token is missing", NETWORK)
+def no_token(stage):
+    with stage.other_server({"SIDECAR_TOKEN": TOKEN}, []) as server:
         refusal = seen_without_token(stage, server)
         if not any(word in refusal.lower() for word in ("token", "401", "unauthorized", "auth")):
             raise Failed(f"the client says nothing about a token: {refusal}")
