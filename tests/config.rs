@@ -155,6 +155,7 @@ fn the_file_can_contain_every_setting() {
         "log" => "\"warn,mcp_state_sidecar=trace\"",
         "log_format" => "\"json\"",
         "allowed_hosts" | "allowed_origins" => "[\"x\", \"y\"]",
+        "tools" => "[\"worker\", \"state_list\"]",
         _ => "\"some-text-of-ours\"",
     };
     for setting in SETTINGS.iter().filter(|setting| !setting.name.ends_with("_file")) {
