@@ -61,7 +61,12 @@ fn set(key: &str) -> Command {
 }
 
 fn acquire(holder: &str) -> Acquire {
-    Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 60_000 }
+    Acquire {
+        resource_id: "r".into(),
+        holder_id: holder.into(),
+        ttl_ms: 60_000,
+        ..Default::default()
+    }
 }
 
 const LONG: Duration = Duration::from_secs(55);

@@ -24,14 +24,13 @@ pub fn routes_with<H>(
 where
     H: ServerHandler + Clone,
 {
-    // A browser asks whether a page may call before it sends the page's token, so it is
-    // answered in front of the authorization.
-    let pages = http::cross_origin(access.clone());
     let guarded = mcp::endpoint::routes(service.clone(), handler, mcp)
         .merge(http::metrics_routes(service.clone()))
-        .layer(axum::middleware::from_fn_with_state(access, http::authorization::admit));
+        .layer(axum::middleware::from_fn_with_state(access.clone(), http::authorization::admit));
     // Load balancers and supervisors hold no token. They learn nothing here but
     // whether the server works.
     let all = guarded.merge(http::health_routes(service.clone()));
-    all.fallback(http::no_such_path).layer(pages)
+    // A browser asks whether a page may call before it sends the page's token, so it is
+    // answered in front of the authorization.
+    http::cross_origin(all.fallback(http::no_such_path), access)
 }

@@ -16,7 +16,7 @@ use super::failure::CommandFailure;
 use super::progress::Progress;
 use crate::store::export::{Export, Part, StoreImport};
 use crate::store::raft::offline::recover::{Recovered, RecoveryReport};
-use crate::store::sqlite::SqliteImport;
+use crate::store::sqlite::{self, SqliteImport};
 
 /// The suffix of the scratch directory, which is beside the file until that is complete.
 const SCRATCH_SUFFIX: &str = ".recovering";
@@ -65,7 +65,8 @@ pub async fn run(args: RecoverArgs) -> Result<ExitCode, CommandFailure> {
 
 /// Whether `file` would be inside `dir`, under any name.
 fn is_inside(file: &Path, dir: &Path) -> bool {
-    let parent = file.parent().and_then(|parent| parent.canonicalize().ok());
+    // Folders that do not exist yet will be created.
+    let parent = file.ancestors().skip(1).find_map(|folder| folder.canonicalize().ok());
     dir.canonicalize().is_ok_and(|dir| parent.is_some_and(|parent| parent.starts_with(dir)))
 }
 
@@ -143,6 +144,7 @@ struct ScratchDir(PathBuf);
 
 impl ScratchDir {
     fn make(file: &Path) -> Result<ScratchDir, CommandFailure> {
+        sqlite::create_folder(file).map_err(CommandFailure::run)?;
         let mut path: OsString = file.as_os_str().to_owned();
         path.push(SCRATCH_SUFFIX);
         let path = PathBuf::from(path);

@@ -2,7 +2,7 @@
 
 use super::error::CodecError;
 use super::value::*;
-use crate::machine::command::{Command, Envelope, Idempotency, Origin, Rules};
+use crate::machine::command::{Command, Envelope, Idempotency, Origin, Rules, StateLimits};
 use crate::machine::{ClusterMs, Text, WallMs};
 use crate::proto::record as proto;
 
@@ -25,27 +25,17 @@ pub struct ForwardedRequest {
 }
 
 impl ForwardedRequest {
-    /// The command as it is ordered, with the clocks, the limit and the rules of the
+    /// The command as it is ordered, with the clocks, the limits and the rules of the
     /// node that orders it.
     pub fn stamp(
         self,
         wall: WallMs,
         clock: ClusterMs,
-        state_bytes_max: Option<u64>,
+        limits: StateLimits,
         rules: Rules,
     ) -> Envelope {
         let ForwardedRequest { origin, idempotency, actor, random, attempt: _, command } = self;
-        Envelope {
-            origin,
-            idempotency,
-            actor,
-            random,
-            wall,
-            clock,
-            state_bytes_max,
-            rules,
-            command,
-        }
+        Envelope { origin, idempotency, actor, random, wall, clock, limits, rules, command }
     }
 }
 
@@ -59,8 +49,9 @@ impl From<&Envelope> for proto::Envelope {
             wall_ms: envelope.wall.0,
             clock_ms: envelope.clock.0,
             command: Some((&envelope.command).into()),
-            state_bytes_max: envelope.state_bytes_max,
+            state_bytes_max: envelope.limits.bytes_max,
             rules: rules(envelope.rules),
+            run_retention_ms: envelope.limits.run_retention_ms,
         }
     }
 }
@@ -76,7 +67,10 @@ impl TryFrom<proto::Envelope> for Envelope {
             random: envelope.random,
             wall: WallMs(envelope.wall_ms),
             clock: ClusterMs(envelope.clock_ms),
-            state_bytes_max: envelope.state_bytes_max,
+            limits: StateLimits {
+                bytes_max: envelope.state_bytes_max,
+                run_retention_ms: envelope.run_retention_ms,
+            },
             rules: to_rules("Envelope", envelope.rules)?,
             command: required("Envelope", "command", envelope.command)?.try_into()?,
         })

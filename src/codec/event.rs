@@ -78,4 +78,7 @@ actions! {
     SessionSave,
     SessionDelete,
     SidecarReset,
+    WorkflowDelete,
+    WorkflowExpire,
+    SessionExpire,
 }

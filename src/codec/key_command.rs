@@ -145,6 +145,7 @@ impl From<&Acquire> for proto::Acquire {
             resource_id: text(&acquire.resource_id),
             holder_id: text(&acquire.holder_id),
             ttl_ms: acquire.ttl_ms,
+            exclusive: acquire.exclusive,
         }
     }
 }
@@ -155,6 +156,7 @@ impl From<proto::Acquire> for Acquire {
             resource_id: acquire.resource_id.into(),
             holder_id: acquire.holder_id.into(),
             ttl_ms: acquire.ttl_ms,
+            exclusive: acquire.exclusive,
         }
     }
 }
@@ -206,6 +208,7 @@ impl From<&SaveSession> for proto::SaveSession {
         proto::SaveSession {
             session_id: text(&save.session_id),
             context: json(&save.context),
+            ttl_ms: save.ttl_ms,
             agent_id: text_opt(&save.agent_id),
             fence: fence(&save.fence),
         }
@@ -217,6 +220,7 @@ impl From<proto::SaveSession> for SaveSession {
         SaveSession {
             session_id: save.session_id.into(),
             context: Json::new(save.context),
+            ttl_ms: save.ttl_ms,
             agent_id: to_text_opt(save.agent_id),
             fence: to_fence(save.fence),
         }

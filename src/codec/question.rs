@@ -24,6 +24,7 @@ impl From<&Question> for proto::Question {
                 before: revision_opt(*before),
                 limit: page.rows as u64,
                 bytes: bytes(*page),
+                name: text_opt(&filter.name),
             }),
             Question::Run { run_id } => {
                 let run_id = text(run_id);
@@ -160,6 +161,7 @@ fn to_scan(question: proto::ScanQuestion) -> Result<(Scan, Page), CodecError> {
 
 fn to_runs(question: proto::RunsQuestion) -> Result<Question, CodecError> {
     let filter = RunFilter {
+        name: to_text_opt(question.name),
         tags: to_tags("RunsQuestion", question.tags)?,
         status: question.status.map(|of| to_status("RunsQuestion", of)).transpose()?,
         claimable: question.claimable,

@@ -20,6 +20,7 @@ impl From<&Reply> for proto::Reply {
             }
             Reply::Claimed(claimed) => Form::Claimed(claimed.into()),
             Reply::Moved(moved) => Form::Moved(moved.into()),
+            Reply::Retried(retried) => Form::Retried(retried.into()),
             Reply::Checkpointed(checkpointed) => Form::Checkpointed(checkpointed.into()),
             Reply::Acquired(acquired) => Form::Acquired(acquired.into()),
             Reply::Renewed(renewed) => Form::Renewed(renewed.into()),
@@ -66,6 +67,7 @@ impl TryFrom<proto::Reply> for Reply {
             }
             Form::Claimed(claimed) => Reply::Claimed(claimed.into()),
             Form::Moved(moved) => Reply::Moved(moved.try_into()?),
+            Form::Retried(retried) => Reply::Retried(retried.into()),
             Form::Checkpointed(checkpointed) => Reply::Checkpointed(checkpointed.into()),
             Form::Acquired(acquired) => Reply::Acquired(acquired.into()),
             Form::Renewed(renewed) => Reply::Renewed(renewed.into()),

@@ -6,6 +6,7 @@ use crate::machine::row::*;
 use crate::machine::status::*;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 use crate::proto::state as proto;
+use proto::claim_row::OnLapse as LapseForm;
 
 pub(super) fn status(status: Status) -> proto::RunStatus {
     match status {
@@ -81,6 +82,7 @@ impl From<&SessionRow> for proto::SessionRow {
             revision: row.revision.0,
             saved_at_ms: row.saved_at.0,
             updated_at_ms: row.updated_at.0,
+            expires_at_ms: clock_opt(row.expires_at),
         }
     }
 }
@@ -92,6 +94,7 @@ impl From<proto::SessionRow> for SessionRow {
             revision: Revision(row.revision),
             saved_at: WallMs(row.saved_at_ms),
             updated_at: WallMs(row.updated_at_ms),
+            expires_at: to_clock_opt(row.expires_at_ms),
         }
     }
 }
@@ -166,6 +169,15 @@ impl From<&RunRow> for proto::RunRow {
             error: text_opt(&row.error),
             promoted: row.promoted,
             depth: row.depth,
+            steps: steps(row.steps),
+            retry: retry(row.retry),
+            claims: row.claims,
+            deadline_at_ms: clock_opt(row.deadline_at),
+            deadline_ms: row.deadline_ms,
+            start_by_ms: clock_opt(row.start_by),
+            keep_ms: row.keep_ms,
+            expires_at_ms: clock_opt(row.expires_at),
+            removed: row.removed,
         }
     }
 }
@@ -191,11 +203,20 @@ impl TryFrom<proto::RunRow> for RunRow {
             max_attempts: row.max_attempts,
             ready_at: to_clock_opt(row.ready_at_ms),
             agent_id: to_text_opt(row.agent_id),
-            claim: row.claim.map(Into::into),
+            claim: row.claim.map(TryInto::try_into).transpose()?,
             result: to_json_opt(row.result),
             error: to_text_opt(row.error),
             promoted: row.promoted,
             depth: row.depth,
+            steps: to_steps(row.steps),
+            retry: to_retry(row.retry),
+            claims: row.claims,
+            deadline_at: to_clock_opt(row.deadline_at_ms),
+            deadline_ms: row.deadline_ms,
+            start_by: to_clock_opt(row.start_by_ms),
+            keep_ms: row.keep_ms,
+            expires_at: to_clock_opt(row.expires_at_ms),
+            removed: row.removed,
         })
     }
 }
@@ -206,16 +227,52 @@ impl From<&ClaimRow> for proto::ClaimRow {
             token: claim.token.0,
             ttl_ms: claim.ttl_ms,
             expires_at_ms: claim.expires_at.0,
+            on_lapse: match claim.on_lapse {
+                OnLapse::TakeOver => None,
+                OnLapse::Retry { pause_ms } => Some(LapseForm::RetryPauseMs(pause_ms)),
+                OnLapse::Fail => Some(LapseForm::Fails(true)),
+            },
         }
     }
 }
 
-impl From<proto::ClaimRow> for ClaimRow {
-    fn from(claim: proto::ClaimRow) -> Self {
-        ClaimRow {
+impl TryFrom<proto::ClaimRow> for ClaimRow {
+    type Error = CodecError;
+
+    fn try_from(claim: proto::ClaimRow) -> Result<Self, CodecError> {
+        Ok(ClaimRow {
             token: Revision(claim.token),
             ttl_ms: claim.ttl_ms,
             expires_at: ClusterMs(claim.expires_at_ms),
-        }
+            on_lapse: match claim.on_lapse {
+                None => OnLapse::TakeOver,
+                Some(LapseForm::RetryPauseMs(pause_ms)) => OnLapse::Retry { pause_ms },
+                Some(LapseForm::Fails(true)) => OnLapse::Fail,
+                Some(LapseForm::Fails(false)) => {
+                    return Err(CodecError::unknown("ClaimRow", "fails", 0));
+                }
+            },
+        })
     }
+}
+
+pub(super) fn steps(steps: StoredSteps) -> Option<proto::StoredSteps> {
+    let StoredSteps { count, first, next } = steps;
+    (steps != StoredSteps::default()).then_some(proto::StoredSteps { count, first, next })
+}
+
+pub(super) fn to_steps(steps: Option<proto::StoredSteps>) -> StoredSteps {
+    let proto::StoredSteps { count, first, next } = steps.unwrap_or_default();
+    StoredSteps { count, first, next }
+}
+
+fn retry(retry: RetryPolicy) -> Option<proto::RetryPolicy> {
+    let RetryPolicy { lapses_max, backoff_ms, backoff_max_ms } = retry;
+    let form = proto::RetryPolicy { lapses_max, backoff_ms, backoff_max_ms };
+    (retry != RetryPolicy::default()).then_some(form)
+}
+
+fn to_retry(retry: Option<proto::RetryPolicy>) -> RetryPolicy {
+    let proto::RetryPolicy { lapses_max, backoff_ms, backoff_max_ms } = retry.unwrap_or_default();
+    RetryPolicy { lapses_max, backoff_ms, backoff_max_ms }
 }

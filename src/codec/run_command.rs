@@ -3,8 +3,10 @@
 use super::error::CodecError;
 use super::value::*;
 use crate::machine::command::*;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::{Json, Revision};
 use crate::proto::state as proto;
+use proto::retry::Runs as RunsForm;
 
 impl From<&Create> for proto::Create {
     fn from(create: &Create) -> Self {
@@ -16,6 +18,13 @@ impl From<&Create> for proto::Create {
             delay_ms: create.delay_ms,
             max_attempts: create.max_attempts,
             parent_run_id: text_opt(&create.parent_run_id),
+            backoff_ms: create.backoff_ms,
+            backoff_max_ms: create.backoff_max_ms,
+            deadline: create
+                .deadline
+                .map(|RunDeadline { ms, from_claim }| proto::RunDeadline { ms, from_claim }),
+            start_within_ms: create.start_within_ms,
+            keep_ms: create.keep_ms,
         }
     }
 }
@@ -32,6 +41,13 @@ impl TryFrom<proto::Create> for Create {
             delay_ms: create.delay_ms,
             max_attempts: create.max_attempts,
             parent_run_id: to_text_opt(create.parent_run_id),
+            backoff_ms: create.backoff_ms,
+            backoff_max_ms: create.backoff_max_ms,
+            deadline: create
+                .deadline
+                .map(|proto::RunDeadline { ms, from_claim }| RunDeadline { ms, from_claim }),
+            start_within_ms: create.start_within_ms,
+            keep_ms: create.keep_ms,
         })
     }
 }
@@ -152,6 +168,7 @@ impl From<&Fail> for proto::Fail {
             run_id: text(&fail.run_id),
             error: text(&fail.error),
             retry: Some(fail.retry),
+            retry_after_ms: fail.retry_after_ms,
             agent_id: text_opt(&fail.claimant.agent_id),
             claim_token: revision_opt(fail.claimant.claim_token),
         }
@@ -164,6 +181,7 @@ impl From<proto::Fail> for Fail {
             run_id: fail.run_id.into(),
             error: fail.error.into(),
             retry: fail.retry.unwrap_or(true),
+            retry_after_ms: fail.retry_after_ms,
             claimant: claimant(fail.agent_id, fail.claim_token),
         }
     }
@@ -186,6 +204,50 @@ impl From<proto::Cancel> for Cancel {
             reason: to_text_opt(cancel.reason),
             agent_id: to_text_opt(cancel.agent_id),
         }
+    }
+}
+
+impl From<&Retry> for proto::Retry {
+    fn from(retry: &Retry) -> Self {
+        let runs = match &retry.runs {
+            RetriedRuns::One(run_id) => RunsForm::RunId(text(run_id)),
+            RetriedRuns::Many { filter, before } => RunsForm::Many(proto::RetryMany {
+                name: text_opt(&filter.name),
+                tags: tags(&filter.tags),
+                before: revision_opt(*before),
+            }),
+        };
+        proto::Retry { runs: Some(runs), agent_id: text_opt(&retry.agent_id) }
+    }
+}
+
+impl TryFrom<proto::Retry> for Retry {
+    type Error = CodecError;
+
+    fn try_from(retry: proto::Retry) -> Result<Self, CodecError> {
+        let runs = match required("Retry", "runs", retry.runs)? {
+            RunsForm::RunId(run_id) => RetriedRuns::One(run_id.into()),
+            RunsForm::Many(many) => RetriedRuns::Many {
+                filter: ClaimFilter {
+                    name: to_text_opt(many.name),
+                    tags: to_tags("RetryMany", many.tags)?,
+                },
+                before: to_revision_opt(many.before),
+            },
+        };
+        Ok(Retry { runs, agent_id: to_text_opt(retry.agent_id) })
+    }
+}
+
+impl From<&DeleteRun> for proto::DeleteRun {
+    fn from(delete: &DeleteRun) -> Self {
+        proto::DeleteRun { run_id: text(&delete.run_id), agent_id: text_opt(&delete.agent_id) }
+    }
+}
+
+impl From<proto::DeleteRun> for DeleteRun {
+    fn from(delete: proto::DeleteRun) -> Self {
+        DeleteRun { run_id: delete.run_id.into(), agent_id: to_text_opt(delete.agent_id) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replies about runs and leases, to and from `proto/state.proto`.
 
 use super::error::CodecError;
-use super::row::{status, to_status};
+use super::row::{status, steps, to_status, to_steps};
 use super::value::*;
 use crate::machine::reply::*;
 use crate::proto::state as proto;
@@ -44,6 +44,7 @@ impl From<&Moved> for proto::Moved {
             status: status(moved.status).into(),
             reason: text_opt(&moved.reason),
             claim_expires_at_ms: clock_opt(moved.claim_expires_at),
+            result: json_opt(&moved.result),
         }
     }
 }
@@ -58,7 +59,26 @@ impl TryFrom<proto::Moved> for Moved {
             status: to_status("Moved", moved.status)?,
             reason: to_text_opt(moved.reason),
             claim_expires_at: to_clock_opt(moved.claim_expires_at_ms),
+            result: to_json_opt(moved.result),
         })
+    }
+}
+
+impl From<&Retried> for proto::Retried {
+    fn from(retried: &Retried) -> Self {
+        proto::Retried {
+            run_ids: retried.run_ids.iter().map(text).collect(),
+            next: revision_opt(retried.next),
+        }
+    }
+}
+
+impl From<proto::Retried> for Retried {
+    fn from(retried: proto::Retried) -> Self {
+        Retried {
+            run_ids: retried.run_ids.into_iter().map(Into::into).collect(),
+            next: to_revision_opt(retried.next),
+        }
     }
 }
 
@@ -70,6 +90,7 @@ impl From<&Checkpointed> for proto::Checkpointed {
             step: checkpointed.step,
             last_step: checkpointed.last_step,
             reason: text_opt(&checkpointed.reason),
+            steps: steps(checkpointed.steps),
         }
     }
 }
@@ -82,6 +103,7 @@ impl From<proto::Checkpointed> for Checkpointed {
             step: checkpointed.step,
             last_step: checkpointed.last_step,
             reason: to_text_opt(checkpointed.reason),
+            steps: to_steps(checkpointed.steps),
         }
     }
 }
@@ -123,6 +145,7 @@ impl From<&Renewed> for proto::Renewed {
             resource_id: text(&renewed.resource_id),
             expires_at_ms: clock_opt(renewed.expires_at),
             fencing_token: revision_opt(renewed.fencing_token),
+            reason: text_opt(&renewed.reason),
         }
     }
 }
@@ -134,6 +157,7 @@ impl From<proto::Renewed> for Renewed {
             resource_id: renewed.resource_id.into(),
             expires_at: to_clock_opt(renewed.expires_at_ms),
             fencing_token: to_revision_opt(renewed.fencing_token),
+            reason: to_text_opt(renewed.reason),
         }
     }
 }

@@ -41,6 +41,7 @@ fn row_form(row: &Row) -> Form {
             actor: text_opt(&row.actor),
             reason: text_opt(&row.reason),
             frames: row.frames.iter().map(frame).collect(),
+            at_ms: row.at.0,
         }),
         Row::Request(key, row) => Form::Request(proto::RememberedRequest {
             key: text(key),
@@ -78,9 +79,10 @@ impl TryFrom<proto::StateRecord> for StateRecord {
                 to_session_entry(entry).map(|(id, row)| Row::Session(id, row))?
             }
             Form::Cancellation(row) => {
-                let proto::Cancellation { run_id, revision, actor, reason, frames } = row;
+                let proto::Cancellation { run_id, revision, actor, reason, frames, at_ms } = row;
                 let row = CancellationRow {
                     revision: Revision(revision),
+                    at: ClusterMs(at_ms),
                     actor: to_text_opt(actor),
                     reason: to_text_opt(reason),
                     frames: frames.into_iter().map(to_frame).collect(),

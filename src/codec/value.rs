@@ -137,6 +137,7 @@ pub(super) fn rules(rules: Rules) -> u32 {
     match rules {
         Rules::Whole => 0,
         Rules::Stepwise => 1,
+        Rules::Attempts => 2,
     }
 }
 
@@ -144,6 +145,7 @@ pub(super) fn to_rules(message: &'static str, rules: u32) -> Result<Rules, Codec
     match rules {
         0 => Ok(Rules::Whole),
         1 => Ok(Rules::Stepwise),
+        2 => Ok(Rules::Attempts),
         other => Err(CodecError::Range { message, field: "rules", found: other.into() }),
     }
 }

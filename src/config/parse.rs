@@ -28,6 +28,23 @@ pub fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, InvalidValu
     if range.contains(&number) { Ok(number) } else { Err(InvalidValue::new()) }
 }
 
+/// Parses a time in seconds, or with a unit, in milliseconds; `None` for no end.
+pub fn duration_ms(text: &str) -> Result<Option<u64>, InvalidValue> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(InvalidValue::new()),
+    };
+    let number = number(digits, 1..=u64::MAX / 86_400_000)?;
+    Ok(Some(number * seconds * 1_000))
+}
+
 /// Parses `true` or `false`, also written as 1 and 0, yes and no, on and off.
 pub fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {

@@ -225,6 +225,16 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "run_retention",
+        env: "SIDECAR_RUN_RETENTION",
+        flag: Some("run-retention"),
+        default: Some("7d"),
+        kind: SettingKind::Plain,
+        expects: "a time such as 3600, 90m, 24h or 7d, or forever",
+        about: "How long a run that has ended is kept, with its steps and result, unless it was created with keep_seconds. In a cluster the setting of the leader counts",
+        apply: |c, text| put(&mut c.run_retention_ms, parse::duration_ms(text)),
+    },
+    Setting {
         name: "node_id",
         env: "SIDECAR_NODE_ID",
         flag: Some("node-id"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::host_port::HostPort;
 use crate::access::Secret;
 use crate::api::mcp::tools::Toolset;
+use crate::machine::command::StateLimits;
 use crate::store::redis::MoveIn;
 
 /// Every setting, parsed. Only `cli` and `server` use it; they fill in the options of the
@@ -30,6 +31,7 @@ pub struct Config {
     pub grpc_addr: Option<HostPort>,
     pub value_bytes_max: usize,
     pub state_bytes_max: Option<u64>,
+    pub run_retention_ms: Option<u64>,
     pub node_id: Option<u64>,
     pub cluster_name: String,
     pub members: BTreeMap<u64, HostPort>,
@@ -67,6 +69,11 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// What the state may hold.
+    pub fn limits(&self) -> StateLimits {
+        StateLimits { bytes_max: self.state_bytes_max, run_retention_ms: self.run_retention_ms }
+    }
+
     /// The URL at which clients reach this node of a cluster. It is the one that the node
     /// advertises, or else the port of HTTP on the node's host: its address among the
     /// members, or else the address on which it listens for peers if that is a single one.

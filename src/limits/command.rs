@@ -45,12 +45,27 @@ impl Limits {
             Command::Fail(fail) => {
                 identifier("run_id", &fail.run_id)?;
                 note("error", &fail.error)?;
+                delay_ms("retry_after_ms", fail.retry_after_ms.unwrap_or_default())?;
                 optional_identifier("agent_id", &fail.claimant.agent_id)
             }
             Command::Cancel(cancel) => {
                 identifier("run_id", &cancel.run_id)?;
                 note("reason", cancel.reason.as_deref().unwrap_or_default())?;
                 optional_identifier("agent_id", &cancel.agent_id)
+            }
+            Command::Retry(retry) => {
+                match &retry.runs {
+                    RetriedRuns::One(run_id) => identifier("run_id", run_id)?,
+                    RetriedRuns::Many { filter, .. } => {
+                        optional_identifier("name", &filter.name)?;
+                        tags(&filter.tags)?;
+                    }
+                }
+                optional_identifier("agent_id", &retry.agent_id)
+            }
+            Command::DeleteRun(delete) => {
+                identifier("run_id", &delete.run_id)?;
+                optional_identifier("agent_id", &delete.agent_id)
             }
             Command::Acquire(acquire) => {
                 lease(&acquire.resource_id, &acquire.holder_id)?;
@@ -64,6 +79,7 @@ impl Limits {
             Command::SaveSession(save) => {
                 identifier("session_id", &save.session_id)?;
                 self.object("context", &save.context)?;
+                optional_ttl_ms("ttl_ms", save.ttl_ms)?;
                 agent_and_fence(&save.agent_id, &save.fence)
             }
             Command::DeleteSession(delete) => {
@@ -112,7 +128,14 @@ impl Limits {
         tags(&create.tags)?;
         self.optional_json("input", &create.input)?;
         delay_ms("delay_ms", create.delay_ms.unwrap_or_default())?;
-        attempts("max_attempts", create.max_attempts)?;
+        if create.max_attempts > 0 {
+            attempts("max_attempts", create.max_attempts)?;
+        }
+        optional_ttl_ms("backoff_ms", create.backoff_ms)?;
+        optional_ttl_ms("backoff_max_ms", create.backoff_max_ms)?;
+        optional_ttl_ms("deadline.ms", create.deadline.map(|deadline| deadline.ms))?;
+        optional_ttl_ms("start_within_ms", create.start_within_ms)?;
+        delay_ms("keep_ms", create.keep_ms.unwrap_or_default())?;
         optional_identifier("parent_run_id", &create.parent_run_id)
     }
 }

@@ -22,7 +22,10 @@ pub fn check_question(question: &mut Question) -> Checked {
         Question::Keys { scan, .. }
         | Question::Leases { scan, .. }
         | Question::Sessions { scan, .. } => check_scan(scan),
-        Question::Runs { filter, .. } => tags(&filter.tags),
+        Question::Runs { filter, .. } => {
+            optional_identifier("name", &filter.name)?;
+            tags(&filter.tags)
+        }
         Question::Run { run_id } | Question::Resume { run_id, .. } => identifier("run_id", run_id),
         Question::Candidate { filter, .. } => {
             optional_identifier("name", &filter.name)?;

@@ -40,9 +40,9 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             let (rows, next) = lookup::runs(view, filter, *before, now, bounded(*page))?;
             Answer::Runs { rows, next }
         }
-        Question::Run { run_id } => Answer::Run(lookup::run(view, run_id)?.map(Box::new)),
+        Question::Run { run_id } => Answer::Run(lookup::run(view, run_id, now)?.map(Box::new)),
         Question::Resume { run_id, from_step, page } => Answer::Resume(
-            lookup::run(view, run_id)?
+            lookup::run(view, run_id, now)?
                 .map(|run| {
                     let page = bounded(*page);
                     let (steps, next_step) = lookup::steps(view, run_id, *from_step, page)?;
@@ -68,10 +68,12 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             let (rows, next) = lookup::names(view, scan, Range::Leases, bounded(*page), live)?;
             Answer::Leases { rows, next }
         }
-        Question::Session { session_id } => Answer::Session(lookup::session(view, session_id)?),
+        Question::Session { session_id } => {
+            Answer::Session(lookup::session(view, session_id)?.filter(|row| row.lives_at(now)))
+        }
         Question::Sessions { scan, page } => {
             let live = |row: &Row| match row {
-                Row::Session(id, row) => Some((id.clone(), row.clone())),
+                Row::Session(id, row) if row.lives_at(now) => Some((id.clone(), row.clone())),
                 _ => None,
             };
             let (rows, next) = lookup::names(view, scan, Range::Sessions, bounded(*page), live)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::filter::ClaimFilter;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// A command with everything that a rule may know besides the state itself.
@@ -24,14 +25,23 @@ pub struct Envelope {
     pub wall: WallMs,
     /// The cluster time at which the command was ordered, clamped likewise.
     pub clock: ClusterMs,
-    /// The limit on the size of the state, in bytes as [`super::size`] counts
-    /// them, if there is one. It comes from the settings of the node that orders
-    /// the command.
-    pub state_bytes_max: Option<u64>,
+    /// What the node that orders the command is configured to keep.
+    pub limits: StateLimits,
     /// The rules that decide the command.
     pub rules: Rules,
     /// The command itself.
     pub command: Command,
+}
+
+/// What a state may hold, by the settings of whoever orders its commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateLimits {
+    /// The limit on the size of the state, in bytes as [`super::size`] counts
+    /// them, if there is one.
+    pub bytes_max: Option<u64>,
+    /// How long runs are kept after their end unless they say otherwise, in
+    /// milliseconds; without it, for ever.
+    pub run_retention_ms: Option<u64>,
 }
 
 /// The version of the rules that decides a command. It is part of the command, so
@@ -46,6 +56,9 @@ pub enum Rules {
     /// A command touches a bounded number of rows, and the sweep does the rest.
     /// Replies that nothing can be claimed or acquired are not remembered.
     Stepwise,
+    /// A claim that lapses is a failed attempt, a call on a run is judged by what it
+    /// names, and runs that are over are removed after a time.
+    Attempts,
 }
 
 /// Identifies one command of a node, so that a command repeated after a change of
@@ -107,6 +120,10 @@ pub enum Command {
     Fail(Fail),
     /// `workflow_cancel`
     Cancel(Cancel),
+    /// `workflow_retry`
+    Retry(Retry),
+    /// `workflow_delete`
+    DeleteRun(DeleteRun),
     /// `lease_acquire`
     Acquire(Acquire),
     /// `lease_renew`
@@ -119,9 +136,10 @@ pub enum Command {
     DeleteSession(DeleteSession),
     /// `sidecar_reset`
     Reset,
-    /// Advances the clock, removes expired rows, promotes runs whose time has come,
-    /// and cancels the descendants of cancelled runs. The sweep proposes it, and so
-    /// do readers that notice that a deadline has passed.
+    /// Advances the clock, removes expired rows, records what the passing of time
+    /// has done to runs, promotes those whose time has come, and cancels the
+    /// descendants of cancelled runs. The sweep proposes it, and so do readers that
+    /// notice that a deadline has passed.
     Sweep {
         /// The most rows to change.
         limit: u32,
@@ -187,7 +205,7 @@ pub enum Operation {
 }
 
 /// Register a workflow run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Create {
     pub name: Text,
     pub tags: BTreeMap<Text, Text>,
@@ -196,9 +214,29 @@ pub struct Create {
     pub priority: i64,
     /// The run cannot be claimed before this time has passed.
     pub delay_ms: Option<u64>,
-    /// The number of attempts in all, the first included; one by default.
+    /// The number of attempts in all, the first included. Zero is no number: then a
+    /// reported failure ends the run, and a crash does not.
     pub max_attempts: u32,
     pub parent_run_id: Option<Text>,
+    /// The pause after a first failed attempt.
+    pub backoff_ms: Option<u64>,
+    /// The longest pause between two attempts.
+    pub backoff_max_ms: Option<u64>,
+    /// The run fails if it is not over by then.
+    pub deadline: Option<RunDeadline>,
+    /// The run fails if nobody has claimed it by then.
+    pub start_within_ms: Option<u64>,
+    /// How long the run is kept after its end, instead of
+    /// [`StateLimits::run_retention_ms`].
+    pub keep_ms: Option<u64>,
+}
+
+/// How long a run may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunDeadline {
+    pub ms: u64,
+    /// Whether the time begins with the first claim, instead of with the creation.
+    pub from_claim: bool,
 }
 
 /// How long a claim lives after each heartbeat or checkpoint, in milliseconds, by
@@ -266,12 +304,14 @@ pub struct Complete {
 }
 
 /// End an attempt with an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fail {
     pub run_id: Text,
     pub error: Text,
     /// Whether the run may be tried again while attempts remain.
     pub retry: bool,
+    /// The pause before the next attempt, instead of the back-off.
+    pub retry_after_ms: Option<u64>,
     pub claimant: Claimant,
 }
 
@@ -283,12 +323,41 @@ pub struct Cancel {
     pub agent_id: Option<Text>,
 }
 
-/// Take a lease.
+/// Let failed runs be tried again, with all their attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub runs: RetriedRuns,
+    pub agent_id: Option<Text>,
+}
+
+/// Which failed runs are tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetriedRuns {
+    One(Text),
+    /// Those that fit, newest first, in bounded portions.
+    Many {
+        filter: ClaimFilter,
+        /// The end of the previous portion.
+        before: Option<Revision>,
+    },
+}
+
+/// Remove a run that is over, with its steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteRun {
+    pub run_id: Text,
+    pub agent_id: Option<Text>,
+}
+
+/// Take a lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acquire {
     pub resource_id: Text,
     pub holder_id: Text,
     pub ttl_ms: u64,
+    /// Whether a lease that this holder has already is refused too, so that two
+    /// processes of one name are told apart.
+    pub exclusive: bool,
 }
 
 /// Renew a lease.
@@ -316,6 +385,8 @@ pub struct SaveSession {
     pub context: Json,
     pub agent_id: Option<Text>,
     pub fence: Option<Fence>,
+    /// The session reads as absent after this; without it, it is kept for ever.
+    pub ttl_ms: Option<u64>,
 }
 
 /// Remove a session.

@@ -46,6 +46,8 @@ impl Command {
             | Command::Release(_)
             | Command::Fail(_)
             | Command::Cancel(_)
+            | Command::Retry(_)
+            | Command::DeleteRun(_)
             | Command::Renew(_)
             | Command::ReleaseLease(_)
             | Command::DeleteSession(_)

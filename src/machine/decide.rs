@@ -51,8 +51,11 @@ fn carry_out<V: View>(
     draft: &mut Draft<'_, V>,
     before: Meta,
 ) -> Result<Reply, V::Error> {
+    if let Some(refusal) = remembered::objection(envelope, draft)? {
+        return Ok(refusal);
+    }
     let mut reply = rules::carry_out(draft, &envelope.command, envelope.random)?;
-    if envelope.state_bytes_max.is_some() && envelope.command.kind().stores_value {
+    if envelope.limits.bytes_max.is_some() && envelope.command.kind().stores_value {
         let refusal = over_quota(envelope, &before, &draft.position()?);
         reply = refusal.map_or(reply, Reply::Refused);
     }
@@ -67,7 +70,7 @@ fn carry_out<V: View>(
 /// state would be over its quota. Everything else stays allowed, so that callers
 /// can finish their work and make room.
 fn over_quota(envelope: &Envelope, before: &Meta, after: &Meta) -> Option<Refusal> {
-    let max = envelope.state_bytes_max?;
+    let max = envelope.limits.bytes_max?;
     let grows = after.state_bytes > before.state_bytes;
     if after.state_bytes <= max || !grows || !envelope.command.kind().stores_value {
         return None;

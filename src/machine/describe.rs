@@ -2,7 +2,8 @@
 //! a fixed order, and the sentences of the Python reference. The chain hashes this
 //! text, so a change of it would make replicas disagree.
 
-use super::row::{LeaseRow, RunRow};
+use super::passing;
+use super::row::{LeaseRow, RunEnd, RunRow};
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// A JSON object under construction; members appear in the order given.
@@ -98,6 +99,17 @@ pub fn lease(lease: &LeaseRow) -> Json {
         .end()
 }
 
+/// Why a lease cannot be renewed; `lease` is the present one.
+pub fn not_renewed(lease: Option<&LeaseRow>) -> Text {
+    match lease {
+        None => "Nobody holds it; it was released or has expired".into(),
+        Some(LeaseRow { holder_id, token, expires_at, .. }) => {
+            let until = seconds(*expires_at);
+            format!("Held by '{holder_id}' with fencing_token {token} until {until}").into()
+        }
+    }
+}
+
 /// The number of rows that a reset removed.
 pub fn reset(cleared: u64) -> Json {
     ObjectText::new().number("cleared", cleared).end()
@@ -107,6 +119,38 @@ pub fn reset(cleared: u64) -> Json {
 pub fn taken(run: &RunRow) -> Text {
     let agent = run.agent_id.as_deref().unwrap_or("None");
     format!("Workflow is in status '{}' (agent: {agent})", run.status).into()
+}
+
+/// Why a run has ended although nobody ended it.
+pub fn end(run: &RunRow, end: RunEnd) -> Text {
+    match end {
+        RunEnd::Deadline => "the deadline of the run has passed".into(),
+        RunEnd::NeverClaimed => "nobody claimed the run in time".into(),
+        RunEnd::Lapse => lapse(run),
+    }
+}
+
+/// That a claim has lapsed and the attempt has therefore failed.
+pub fn lapse(run: &RunRow) -> Text {
+    let agent = run.agent_id.as_deref().unwrap_or("None");
+    let (attempt, most) = (run.attempts, passing::lapses_max(run));
+    format!("the claim of '{agent}' lapsed in attempt {attempt} of {most}").into()
+}
+
+/// That a run was claimed before and the caller does not say who it is.
+pub fn unnamed(run: &RunRow) -> Text {
+    let reason = taken(run);
+    format!("{reason}; the run was claimed, so name agent_id or claim_token").into()
+}
+
+/// That a run is not the agent's, because nobody has a claim on it.
+pub fn unclaimed(run: &RunRow, agent_id: &str) -> Text {
+    format!("Workflow is in status '{}' and not claimed by '{agent_id}'", run.status).into()
+}
+
+/// That a run cannot be removed yet.
+pub fn not_over(run: &RunRow) -> Text {
+    format!("{}; only runs that are over can be removed", taken(run)).into()
 }
 
 /// That a run does not exist, in the words of the reference.

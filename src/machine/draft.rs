@@ -19,7 +19,7 @@ use super::reply::Reply;
 use super::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
 use super::row_id::RowId;
 use super::search::{Search, Searched};
-use super::subject::run_subject;
+use super::subject::Noun;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 use super::view::View;
 
@@ -74,6 +74,11 @@ impl<'a, V: View> Draft<'a, V> {
         self.envelope.rules >= Rules::Stepwise
     }
 
+    /// Whether a claim that lapses counts as an attempt; see [`Rules::Attempts`].
+    pub fn counts_lapses(&self) -> bool {
+        self.envelope.rules >= Rules::Attempts
+    }
+
     /// The key, unless it has expired.
     pub fn key(&self, key: &Text) -> Result<Option<KeyRow>, V::Error> {
         let row = lookup::key(self, key)?;
@@ -88,11 +93,13 @@ impl<'a, V: View> Draft<'a, V> {
 
     /// The run as everybody sees it; see [`lookup::run`].
     pub fn run(&self, run_id: &Text) -> Result<Option<RunRow>, V::Error> {
-        lookup::run(self, run_id)
+        lookup::run(self, run_id, self.now())
     }
 
+    /// The session, unless it has expired.
     pub fn session(&self, session_id: &Text) -> Result<Option<SessionRow>, V::Error> {
-        lookup::session(self, session_id)
+        let row = lookup::session(self, session_id)?;
+        Ok(row.filter(|row| row.lives_at(self.now())))
     }
 
     /// Records the event of one change of state and returns its revision.
@@ -108,6 +115,17 @@ impl<'a, V: View> Draft<'a, V> {
         agent_id: Option<&Text>,
     ) -> Revision {
         let actor = agent_id.or(self.envelope.actor.as_ref()).cloned();
+        self.append(action, subject, new, previous, actor)
+    }
+
+    fn append(
+        &mut self,
+        action: Action,
+        subject: Text,
+        new: Option<Json>,
+        previous: Option<Json>,
+        actor: Option<Text>,
+    ) -> Revision {
         let event = append_event(&mut self.meta, action, subject, new, previous, actor);
         self.events.push(event);
         self.meta.revision
@@ -153,18 +171,35 @@ impl<'a, V: View> Draft<'a, V> {
         after: RunRow,
         agent_id: Option<&Text>,
     ) -> RunRow {
+        let actor = agent_id.or(self.envelope.actor.as_ref()).cloned();
+        self.move_run_as(action, before, after, actor)
+    }
+
+    /// The same for a change that the sender of the command did not ask for.
+    pub fn move_run_as(
+        &mut self,
+        action: Action,
+        before: &RunRow,
+        after: RunRow,
+        actor: Option<Text>,
+    ) -> RunRow {
         let (new, previous) = (describe::run(&after), describe::run(before));
-        self.record(action, run_subject(&after.run_id), Some(new), Some(previous), agent_id);
+        let subject = Noun::Run.subject(&after.run_id);
+        self.append(action, subject, Some(new), Some(previous), actor);
         self.put_run(after)
     }
 
     /// Puts a run with the revision of the newest event. A run that changes waits
-    /// for a new time or for none, so it is no longer promoted.
+    /// for a new time or for none, so it is no longer promoted. One that has ended
+    /// is kept for a while.
     pub fn put_run(&mut self, run: RunRow) -> RunRow {
+        let kept_ms = run.keep_ms.or(self.envelope.limits.run_retention_ms);
+        let kept_ms = kept_ms.filter(|_| run.is_over() && self.counts_lapses());
         let run = RunRow {
             revision: self.meta.revision,
             updated_at: self.meta.wall,
             promoted: false,
+            expires_at: run.expires_at.or(kept_ms.map(|kept_ms| self.now().plus(kept_ms))),
             ..run
         };
         self.put(Row::Run(Box::new(run.clone())));

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use super::hex;
+use super::subject::Noun;
 use super::value::{Json, Revision, Text, WallMs};
 
 /// The SHA-256 of the previous event's chain value and this event's bytes, as in a
@@ -34,7 +35,7 @@ pub struct Event {
 }
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident: $noun:ident = $name:literal,)*) => {
         /// What happened. An action has the name of the tool that asked for it, if
         /// there is one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,33 +49,43 @@ macro_rules! actions {
             pub fn as_str(self) -> &'static str {
                 match self { $(Action::$variant => $name,)* }
             }
+
+            /// What events of this action are about.
+            pub fn noun(self) -> Noun {
+                match self { $(Action::$variant => Noun::$noun,)* }
+            }
         }
     };
 }
 
 actions! {
-    StateSet = "state_set",
-    StateDelete = "state_delete",
+    StateSet: Key = "state_set",
+    StateDelete: Key = "state_delete",
     /// The sweep removed an expired key.
-    StateExpire = "state_expire",
-    WorkflowCreate = "workflow_create",
-    WorkflowClaim = "workflow_claim",
-    WorkflowHeartbeat = "workflow_heartbeat",
-    WorkflowRelease = "workflow_release",
-    WorkflowCheckpoint = "workflow_checkpoint",
-    WorkflowComplete = "workflow_complete",
-    WorkflowFail = "workflow_fail",
-    /// A failed attempt went back to `created`.
-    WorkflowRetry = "workflow_retry",
-    WorkflowCancel = "workflow_cancel",
-    LeaseAcquire = "lease_acquire",
-    LeaseRenew = "lease_renew",
-    LeaseRelease = "lease_release",
+    StateExpire: Key = "state_expire",
+    WorkflowCreate: Run = "workflow_create",
+    WorkflowClaim: Run = "workflow_claim",
+    WorkflowHeartbeat: Run = "workflow_heartbeat",
+    WorkflowRelease: Run = "workflow_release",
+    WorkflowCheckpoint: Run = "workflow_checkpoint",
+    WorkflowComplete: Run = "workflow_complete",
+    WorkflowFail: Run = "workflow_fail",
+    /// A failed attempt, or a failed run, went back to `created`.
+    WorkflowRetry: Run = "workflow_retry",
+    WorkflowCancel: Run = "workflow_cancel",
+    WorkflowDelete: Run = "workflow_delete",
+    /// The sweep removed a run that was over for long enough.
+    WorkflowExpire: Run = "workflow_expire",
+    LeaseAcquire: Lease = "lease_acquire",
+    LeaseRenew: Lease = "lease_renew",
+    LeaseRelease: Lease = "lease_release",
     /// The sweep removed an expired lease.
-    LeaseExpire = "lease_expire",
-    SessionSave = "session_save",
-    SessionDelete = "session_delete",
-    SidecarReset = "sidecar_reset",
+    LeaseExpire: Lease = "lease_expire",
+    SessionSave: Session = "session_save",
+    SessionDelete: Session = "session_delete",
+    /// The sweep removed an expired session.
+    SessionExpire: Session = "session_expire",
+    SidecarReset: State = "sidecar_reset",
 }
 
 impl Event {
@@ -87,6 +98,12 @@ impl Event {
     /// Whether the event's chain value follows from `previous`.
     pub fn follows(&self, previous: Chain) -> bool {
         self.chain == self.link(previous)
+    }
+
+    /// What the event is about, and its name there.
+    pub fn about(&self) -> Option<(Noun, &str)> {
+        let noun = self.action.noun();
+        Some((noun, noun.name(&self.subject)?))
     }
 
     /// The approximate size of the event, by which pages of events are bounded.

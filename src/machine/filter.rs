@@ -10,6 +10,7 @@ use super::value::{ClusterMs, Text};
 /// Which runs a list holds. All conditions must be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
+    pub name: Option<Text>,
     pub tags: BTreeMap<Text, Text>,
     pub status: Option<Status>,
     /// Only runs that can, or cannot, be claimed now.
@@ -46,7 +47,8 @@ pub enum ChangeFilter {
 impl RunFilter {
     /// Whether `run` fits at `now`.
     pub fn admits(&self, run: &RunRow, now: ClusterMs) -> bool {
-        self.status.is_none_or(|status| run.status == status)
+        self.name.as_ref().is_none_or(|name| run.name == *name)
+            && self.status.is_none_or(|status| run.status == status)
             && self.claimable.is_none_or(|claimable| run.is_claimable(now) == claimable)
             && has_tags(run, &self.tags)
     }

@@ -3,8 +3,8 @@
 //! and anything else that is needed in further ones. So a footprint is a guess that
 //! saves time; no rule depends on it.
 
-use super::command::{Command, Envelope, Fence, Operation};
-use super::filter::ClaimFilter;
+use super::command::{Command, Envelope, Fence, Operation, RetriedRuns};
+use super::filter::{ClaimFilter, RunFilter};
 use super::index::{self, Index};
 use super::lookup::{DUE_MAX, UNCOUNTED_MAX};
 use super::page::{Page, Range};
@@ -12,6 +12,7 @@ use super::query::Question;
 use super::row_id::RowId;
 use super::rules;
 use super::search::Search;
+use super::status::Status;
 use super::value::{ClusterMs, Revision, Text};
 
 /// What is read first, besides [`super::Meta`].
@@ -65,6 +66,8 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
             if ready {
                 let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
                 footprint.searches.push(index::waiting(&claim, None, Some(now), DUE_MAX));
+            } else if matches!(filter.status, Some(Status::Created | Status::Failed)) {
+                footprint.searches.push(index::expired(Index::Deadline, now, DUE_MAX));
             }
         }
         Question::Candidate { filter, .. } => footprint.candidate(filter, now),
@@ -100,7 +103,10 @@ impl Footprint {
             }
             Command::Heartbeat(claim) | Command::Release(claim) => self.run(&claim.run_id),
             Command::Checkpoint(checkpoint) => {
-                self.rows.push(RowId::Step(checkpoint.run_id.clone(), checkpoint.step));
+                let following = checkpoint.step.saturating_add(1);
+                for step in [checkpoint.step, following] {
+                    self.rows.push(RowId::Step(checkpoint.run_id.clone(), step));
+                }
                 self.run(&checkpoint.run_id);
             }
             Command::Complete(complete) => self.run(&complete.run_id),
@@ -109,6 +115,19 @@ impl Footprint {
                 self.run(&cancel.run_id);
                 self.rows.push(RowId::Cancellation(cancel.run_id.clone()));
                 self.searches.push(index::children(&cancel.run_id, Revision::ZERO, DUE_MAX));
+            }
+            Command::Retry(retry) => match &retry.runs {
+                RetriedRuns::One(run_id) => self.run(run_id),
+                RetriedRuns::Many { filter, before } => {
+                    let status = Some(Status::Failed);
+                    let tags = filter.tags.clone();
+                    let failed = RunFilter { tags, status, ..RunFilter::default() };
+                    self.searches.push(index::runs(&failed, false, *before, DUE_MAX));
+                }
+            },
+            Command::DeleteRun(delete) => {
+                self.run(&delete.run_id);
+                self.ranges.push((Range::Steps(delete.run_id.clone(), 0), Page::of_rows(DUE_MAX)));
             }
             Command::Acquire(acquire) => self.lease(&acquire.resource_id),
             Command::Renew(renew) => self.lease(&renew.resource_id),

@@ -25,7 +25,8 @@ const SIGN: u64 = 1 << 63;
 /// What rows are listed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
-    /// Keys and leases by the time at which they expire.
+    /// Keys, leases and sessions by the time at which they expire, and runs by the
+    /// time at which the sweep has something to do about them.
     Deadline = 1,
     /// Remembered requests by the time at which they are forgotten.
     Request = 2,
@@ -73,7 +74,10 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
         Row::Cancellation(_, cancellation) => one(Index::Cancelling, cancellation.revision.0),
         Row::Request(_, request) => one(Index::Request, request.forgotten_at().0),
         Row::Origin(_, origin) => one(Index::Origin, origin.forgotten_at().0),
-        Row::Step(..) | Row::Session(..) | Row::Answer(..) => Vec::new(),
+        Row::Session(_, session) => {
+            session.expires_at.map_or(Vec::new(), |at| one(Index::Deadline, at.0))
+        }
+        Row::Step(..) | Row::Answer(..) => Vec::new(),
     }
 }
 
@@ -92,6 +96,9 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
         let rank = [from.0.to_be_bytes(), created].concat();
         entries.extend(claimable().map(|facet| entry(&prefix(Index::Waiting, facet), &rank, row)));
     }
+    if let Some(due) = run.due_at() {
+        entries.push(entry(&prefix(Index::Deadline, Facet::All), &due.0.to_be_bytes(), row));
+    }
     if let Some(parent) = &run.parent_run_id {
         entries.push(entry(&prefix(Index::Child, Facet::Parent(parent)), &created, row));
     }
@@ -109,8 +116,8 @@ pub fn expired(index: Index, now: ClusterMs, limit: usize) -> Search {
     Search { until, ..whole(index, TIME_BYTES, limit) }
 }
 
-/// The first key or lease that expires later than `after`, and the first run
-/// that becomes claimable later than that.
+/// The first row that expires or is due later than `after`, and the first run that
+/// becomes claimable later than that.
 pub fn deadlines(after: ClusterMs) -> [Search; 2] {
     let search = |index, rank| Search { from: after_time(after), ..whole(index, rank, 1) };
     [search(Index::Deadline, TIME_BYTES), search(Index::Waiting, 2 * TIME_BYTES)]

@@ -14,6 +14,7 @@
 //! | `status`, `row`, `row_id`, `meta`, `size` | what a state consists of |
 //! | `event`, `subject`, `describe` | the history |
 //! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
+//! | `passing` | what time does to a run |
 //! | `lookup`, `answer` | reads |
 //! | `change`, `draft`, `rules`, `remembered`, `decide` | writes |
 //! | `footprint` | what a command or a question reads first |
@@ -37,6 +38,7 @@ pub mod invariant;
 pub mod lookup;
 pub mod meta;
 pub mod page;
+pub mod passing;
 pub mod query;
 pub mod random;
 pub(crate) mod remembered;

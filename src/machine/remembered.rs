@@ -4,6 +4,7 @@
 //! idempotency key.
 
 use super::command::{Envelope, Idempotency, Origin};
+use super::describe;
 use super::draft::Draft;
 use super::lookup;
 use super::reply::{Refusal, RefusalCode, Reply};
@@ -11,10 +12,10 @@ use super::row::{OriginRow, RequestRow, Row};
 use super::row_id::RowId;
 use super::view::View;
 
-/// The most requests with an idempotency key that are remembered; a new one
-/// replaces the oldest. At some 300 bytes each they take less than 64 MB, apart
-/// from transactions that read large values.
-pub const REQUESTS_MAX: u64 = 200_000;
+/// The most requests with an idempotency key that are remembered, which is 138 a
+/// second for the hour that each is remembered. At some 300 bytes each they take less
+/// than 160 MB, apart from transactions that read large values.
+pub const REQUESTS_MAX: u64 = 500_000;
 
 /// Whether a command was answered before.
 pub enum Recalled {
@@ -49,6 +50,35 @@ pub fn answer_to(idempotency: &Idempotency, row: &RequestRow) -> Reply {
         return row.reply.clone();
     }
     refuse(format!("idempotency_key: '{}' was used before with other arguments", idempotency.key))
+}
+
+/// Why the command cannot be remembered, and therefore not be carried out: there are too
+/// many already, and to forget one would break the promise made for it. Earlier rules
+/// forgot the oldest.
+pub fn objection<V: View>(
+    envelope: &Envelope,
+    draft: &Draft<'_, V>,
+) -> Result<Option<Reply>, V::Error> {
+    let is_full = envelope.idempotency.is_some()
+        && draft.counts_lapses()
+        && draft.meta()?.counts.requests >= REQUESTS_MAX;
+    if !is_full {
+        return Ok(None);
+    }
+    let Some(oldest) = lookup::oldest_request(draft)? else { return Ok(None) };
+    let oldest = draft.row(&RowId::Request(oldest))?;
+    let Some(Row::Request(_, oldest)) = oldest.as_deref() else { return Ok(None) };
+    let free_at = oldest.forgotten_at();
+    if free_at <= draft.now() {
+        return Ok(None);
+    }
+    let message = format!(
+        "idempotency_key: {REQUESTS_MAX} requests are remembered, which is the most; there is \
+         room again at {}",
+        describe::seconds(free_at)
+    );
+    let code = RefusalCode::QuotaExceeded;
+    Ok(Some(Reply::Refused(Refusal { code, message: message.into() })))
 }
 
 /// Stores `reply` so that a repetition of the command gets it. `fresh` must be

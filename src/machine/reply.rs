@@ -2,6 +2,7 @@
 //! reply like any other; failures of disks and networks are errors of the stores.
 
 use super::command::Rank;
+use super::row::StoredSteps;
 use super::status::Status;
 use super::value::{ClusterMs, Json, Revision, Text};
 
@@ -21,8 +22,11 @@ pub enum Reply {
     /// `workflow_claim` and `workflow_claim_next`
     Claimed(Claimed),
     /// `workflow_heartbeat`, `workflow_release`, `workflow_complete`,
-    /// `workflow_fail` and `workflow_cancel`
+    /// `workflow_fail`, `workflow_cancel`, `workflow_delete`, and
+    /// `workflow_retry` of one run
     Moved(Moved),
+    /// `workflow_retry` of many runs
+    Retried(Retried),
     /// `workflow_checkpoint`
     Checkpointed(Checkpointed),
     /// `lease_acquire`
@@ -120,6 +124,18 @@ pub struct Moved {
     pub reason: Option<Text>,
     /// The claim's new deadline, where it still lives.
     pub claim_expires_at: Option<ClusterMs>,
+    /// The result with which the run had ended already, where another one is
+    /// refused.
+    pub result: Option<Json>,
+}
+
+/// The reply to a [`super::command::Retry`] of many runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// The runs that can be claimed again.
+    pub run_ids: Vec<Text>,
+    /// Where the next portion begins, if there may be more.
+    pub next: Option<Revision>,
 }
 
 /// The reply to a checkpoint.
@@ -129,6 +145,7 @@ pub struct Checkpointed {
     pub run_id: Text,
     pub step: u64,
     pub last_step: u64,
+    pub steps: StoredSteps,
     pub reason: Option<Text>,
 }
 
@@ -153,6 +170,8 @@ pub struct Acquired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
     pub renewed: bool,
+    /// Why it was not.
+    pub reason: Option<Text>,
     pub resource_id: Text,
     pub expires_at: Option<ClusterMs>,
     pub fencing_token: Option<Revision>,

@@ -52,7 +52,7 @@ pub struct LeaseRow {
 }
 
 /// A workflow run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunRow {
     pub run_id: Text,
     pub name: Text,
@@ -69,12 +69,31 @@ pub struct RunRow {
     pub updated_at: WallMs,
     /// The highest step stored; zero where there is none.
     pub last_step: u64,
-    /// The claims granted so far, and the failures reported for the run while
-    /// nobody had claimed it. An agent that repeats its claim is not counted.
+    pub steps: StoredSteps,
+    /// The attempts begun: claims, and failures reported for the run while nobody
+    /// had claimed it. An agent that repeats its claim is not counted, nor is a
+    /// claim that was given back.
     pub attempts: u32,
     pub max_attempts: u32,
-    /// While `created`: not claimable before this.
+    pub retry: RetryPolicy,
+    /// The claims granted, those that were given back included. Earlier rules did
+    /// not count them.
+    pub claims: u32,
+    /// While nobody has a claim on the run: not claimable before this.
     pub ready_at: Option<ClusterMs>,
+    /// The run fails if it is not over by then.
+    pub deadline_at: Option<ClusterMs>,
+    /// The run fails if it is not over so long after its first claim.
+    pub deadline_ms: Option<u64>,
+    /// The run fails if nobody has claimed it by then.
+    pub start_by: Option<ClusterMs>,
+    /// How long the run is kept after its end, if it says so itself.
+    pub keep_ms: Option<u64>,
+    /// When a run that is over reads as absent.
+    pub expires_at: Option<ClusterMs>,
+    /// Whether the run reads as absent already, and its event is recorded, while
+    /// the sweep still removes its steps.
+    pub removed: bool,
     /// The agent that works on the run, or that did when it ended.
     pub agent_id: Option<Text>,
     pub claim: Option<ClaimRow>,
@@ -90,6 +109,45 @@ pub struct RunRow {
     pub depth: u32,
 }
 
+/// How a run is tried again. Zero stands for the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// After how many attempts a claim that lapses ends the run. A creator who
+    /// says nothing about attempts means failures that an agent reports, not
+    /// crashes.
+    pub lapses_max: u32,
+    /// The pause after a first failed attempt; it doubles with each further one.
+    pub backoff_ms: u64,
+    pub backoff_max_ms: u64,
+}
+
+/// Which steps of a run are stored. All are zero where none is, and where earlier
+/// rules stored them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredSteps {
+    pub count: u64,
+    pub first: u64,
+    /// The first step after `first` that is missing.
+    pub next: u64,
+}
+
+impl StoredSteps {
+    /// The number of steps, unless earlier rules have stored some without counting.
+    pub fn known_count(&self, last_step: u64) -> Option<u64> {
+        (self.next > 0 || last_step == 0).then_some(self.count)
+    }
+
+    /// The first step that is missing. Earlier rules noted only `last_step`, the
+    /// highest one.
+    pub fn next_after(&self, last_step: u64) -> u64 {
+        match (self.next, last_step) {
+            (0, 0) => 0,
+            (0, last_step) => last_step.saturating_add(1),
+            (next, _) => next,
+        }
+    }
+}
+
 /// A tree of runs that was cancelled at its root while the sweep has not yet
 /// reached all of it. Every descendant that is not over counts as cancelled
 /// already.
@@ -98,6 +156,8 @@ pub struct CancellationRow {
     /// The revision that cancelled the root; the sweep carries on older
     /// cancellations first.
     pub revision: Revision,
+    /// When the root was cancelled. Earlier rules did not note it.
+    pub at: ClusterMs,
     /// Who cancelled it; the events of its descendants name the same actor.
     pub actor: Option<Text>,
     pub reason: Option<Text>,
@@ -115,6 +175,20 @@ pub struct ClaimRow {
     /// How long the claim lives after each heartbeat or checkpoint.
     pub ttl_ms: u64,
     pub expires_at: ClusterMs,
+    pub on_lapse: OnLapse,
+}
+
+/// What happens to a run when the claim on it lapses. It is decided when the claim
+/// is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLapse {
+    /// Another agent may take over, and nothing is counted. Claims that earlier
+    /// rules granted lapse like this.
+    TakeOver,
+    /// The attempt has failed, and the next one may begin after this pause.
+    Retry { pause_ms: u64 },
+    /// The last attempt has failed, and so has the run.
+    Fail,
 }
 
 /// A stored step of a run.
@@ -131,6 +205,7 @@ pub struct SessionRow {
     pub revision: Revision,
     pub saved_at: WallMs,
     pub updated_at: WallMs,
+    pub expires_at: Option<ClusterMs>,
 }
 
 /// The remembered answer to a request with an idempotency key.
@@ -173,6 +248,13 @@ impl KeyRow {
     }
 }
 
+impl SessionRow {
+    /// Whether a reader at `now` sees the session.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.expires_at.is_none_or(|at| at > now)
+    }
+}
+
 impl LeaseRow {
     /// Whether the lease is held at `now`.
     pub fn lives_at(&self, now: ClusterMs) -> bool {
@@ -184,6 +266,11 @@ impl ClaimRow {
     /// The claim after its holder showed at `now` that it is alive.
     pub fn renewed(&self, now: ClusterMs) -> ClaimRow {
         ClaimRow { expires_at: now.plus(self.ttl_ms), ..self.clone() }
+    }
+
+    /// Whether the attempt has failed when the claim lapses.
+    pub fn is_counted(&self) -> bool {
+        self.on_lapse != OnLapse::TakeOver
     }
 
     /// Whether the claim keeps other agents out at `now`.
@@ -216,10 +303,17 @@ impl RunRow {
         }
     }
 
+    /// Whether a reader at `now` finds the run.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        !self.removed && self.expires_at.is_none_or(|at| at > now)
+    }
+
     /// Whether an agent without a claim could take the run at `now`: the run is
     /// ready, or its claim has lapsed.
     pub fn is_claimable(&self, now: ClusterMs) -> bool {
-        !self.is_over() && self.claimable_from().is_some_and(|from| from <= now)
+        !self.is_over()
+            && self.claimable_from().is_some_and(|from| from <= now)
+            && self.ends_at().is_none_or(|end| end > now)
     }
 
     /// Whether the run is listed among those that can be claimed at once, instead
@@ -229,13 +323,55 @@ impl RunRow {
     }
 
     /// The time from which on another agent may take the run, if nothing else
-    /// happens. There is none for a run that is over or that somebody works on
-    /// without a claim.
+    /// happens. There is none for a run that is over or has its last attempt.
     pub fn claimable_from(&self) -> Option<ClusterMs> {
-        match self.status {
-            Status::Created => Some(self.ready_at.unwrap_or_default()),
-            Status::Claimed | Status::Running => self.claim.as_ref().map(|c| c.expires_at),
-            Status::Done | Status::Failed | Status::Cancelled => None,
+        match (self.status, &self.claim) {
+            (Status::Created, _) => Some(self.ready_at.unwrap_or_default()),
+            (Status::Claimed | Status::Running, Some(claim)) => match claim.on_lapse {
+                OnLapse::TakeOver => Some(claim.expires_at),
+                OnLapse::Retry { pause_ms } => Some(claim.expires_at.plus(pause_ms)),
+                OnLapse::Fail => None,
+            },
+            // Earlier rules let a run be `running` that nobody could claim.
+            (Status::Claimed | Status::Running, None) => self.ready_at,
+            (Status::Done | Status::Failed | Status::Cancelled, _) => None,
         }
     }
+
+    /// The time at which the run ends if nobody ends it before, and why.
+    pub fn end(&self) -> Option<(ClusterMs, RunEnd)> {
+        if self.is_over() {
+            return None;
+        }
+        let deadline = self.deadline_at.map(|at| (at, RunEnd::Deadline));
+        let unclaimed = self.start_by.filter(|_| self.claims == 0);
+        let unclaimed = unclaimed.map(|at| (at, RunEnd::NeverClaimed));
+        let lapse = self.claim.as_ref().filter(|claim| claim.on_lapse == OnLapse::Fail);
+        let lapse = lapse.map(|claim| (claim.expires_at, RunEnd::Lapse));
+        [deadline, unclaimed, lapse].into_iter().flatten().min()
+    }
+
+    /// The time at which the run ends if nobody ends it before.
+    pub fn ends_at(&self) -> Option<ClusterMs> {
+        self.end().map(|(at, _)| at)
+    }
+
+    /// The time at which the sweep has something to do about the run: to record
+    /// its end or the lapse of its claim, or to remove it.
+    pub fn due_at(&self) -> Option<ClusterMs> {
+        if self.is_over() {
+            return if self.removed { Some(ClusterMs(0)) } else { self.expires_at };
+        }
+        let retry = self.claim.as_ref().filter(|claim| claim.is_counted());
+        self.ends_at().into_iter().chain(retry.map(|claim| claim.expires_at)).min()
+    }
+}
+
+/// Why a run ends although nobody ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunEnd {
+    Deadline,
+    NeverClaimed,
+    /// The claim of its last attempt has lapsed.
+    Lapse,
 }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 /// Where a run is in its life: `created → claimed → running → done | failed |
 /// cancelled`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
+    #[default]
     Created,
     Claimed,
     Running,

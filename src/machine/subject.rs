@@ -1,24 +1,37 @@
-//! Subjects: how events name what they are about. A key is its own subject.
+//! Subjects: what events are about, and how they name it.
 
 use super::value::Text;
 
-/// How events name a run.
-pub fn run_subject(run_id: &str) -> Text {
-    format!("workflow:{run_id}").into()
+/// A kind of thing that events are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Noun {
+    /// A key is its own subject, so it may be named like anything else.
+    Key,
+    Run,
+    Lease,
+    Session,
+    /// The whole state.
+    State,
 }
 
-/// How events name a lease.
-pub fn lease_subject(resource_id: &str) -> Text {
-    format!("lease:{resource_id}").into()
-}
+impl Noun {
+    /// How events name the thing `name` of this kind.
+    pub fn subject(self, name: &str) -> Text {
+        format!("{}{name}", self.prefix()).into()
+    }
 
-/// How events name a session.
-pub fn session_subject(session_id: &str) -> Text {
-    format!("session:{session_id}").into()
-}
+    /// The name of the thing of this kind that `subject` names.
+    pub fn name(self, subject: &str) -> Option<&str> {
+        subject.strip_prefix(self.prefix())
+    }
 
-/// The id of the run or the lease that a subject names, if it names one.
-pub fn run_or_lease(subject: &str) -> Option<Text> {
-    let id = subject.strip_prefix("workflow:").or_else(|| subject.strip_prefix("lease:"));
-    id.map(Into::into)
+    fn prefix(self) -> &'static str {
+        match self {
+            Noun::Key => "",
+            Noun::Run => "workflow:",
+            Noun::Lease => "lease:",
+            Noun::Session => "session:",
+            Noun::State => "sidecar",
+        }
+    }
 }

@@ -54,11 +54,13 @@ pub enum StoreOpenError {
 /// # Errors
 /// The store cannot be opened. Its data is unchanged.
 pub async fn open(config: &Config) -> Result<OpenedStore, StoreOpenError> {
-    let (clock, max) = (clock::system(), config.state_bytes_max);
+    let clock = clock::system();
     match config.state_backend {
-        Backend::Memory => Ok(OpenedStore::single(MemoryStore::new(clock).limited_to(max))),
+        Backend::Memory => {
+            Ok(OpenedStore::single(MemoryStore::new(clock).limited_to(config.limits())))
+        }
         Backend::Sqlite => {
-            let options = sqlite::Options { state_bytes_max: max, ..Default::default() };
+            let options = sqlite::Options { limits: config.limits(), ..Default::default() };
             let store = SqliteStore::open(&config.db_path, options, clock)?;
             Ok(OpenedStore::single(store))
         }
@@ -77,7 +79,7 @@ pub(super) fn redis_options(config: &Config) -> redis::Options {
         url: url.unwrap_or(defaults.url),
         prefix: config.redis_prefix.clone(),
         move_in: config.redis_move_in,
-        state_bytes_max: config.state_bytes_max,
+        limits: config.limits(),
     }
 }
 
@@ -91,7 +93,7 @@ async fn join(config: &Config, clock: Clock) -> Result<OpenedStore, StoreOpenErr
         url: config.advertised_url().unwrap_or_default(),
         data_dir: config.data_dir.clone().ok_or(StoreOpenError::Missing("SIDECAR_DATA_DIR"))?,
         secret: config.cluster_secret.as_ref().map(Secret::expose).map(str::to_owned),
-        state_bytes_max: config.state_bytes_max,
+        limits: config.limits(),
         consensus: Consensus {
             heartbeat: Duration::from_millis(config.heartbeat_ms),
             election_min: Duration::from_millis(config.election_min_ms),

@@ -19,6 +19,7 @@ use super::interface::Store;
 use super::request::{Answered, Consistency, Request};
 use super::tables::{Tables, release};
 use super::window::Window;
+use crate::machine::command::StateLimits;
 use crate::machine::{
     ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Row, answer, answer_history,
     decide, lookup,
@@ -31,7 +32,7 @@ use crate::machine::{
 /// was answered before.
 pub struct MemoryStore {
     clock: Clock,
-    state_bytes_max: Option<u64>,
+    limits: StateLimits,
     writer: Mutex<()>,
     published: ArcSwap<MemoryState>,
     revision: watch::Sender<Revision>,
@@ -72,7 +73,7 @@ impl MemoryStore {
     pub fn new(clock: Clock) -> MemoryStore {
         MemoryStore {
             clock,
-            state_bytes_max: None,
+            limits: StateLimits::default(),
             writer: Mutex::new(()),
             published: ArcSwap::default(),
             revision: watch::Sender::new(Revision::ZERO),
@@ -81,8 +82,8 @@ impl MemoryStore {
     }
 
     /// The same store with a limit to the size of its state.
-    pub fn limited_to(self, state_bytes_max: Option<u64>) -> MemoryStore {
-        MemoryStore { state_bytes_max, ..self }
+    pub fn limited_to(self, limits: StateLimits) -> MemoryStore {
+        MemoryStore { limits, ..self }
     }
 
     /// The state after the newest command.
@@ -95,7 +96,7 @@ impl MemoryStore {
         // is still good.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_open()?;
-        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.state_bytes_max);
+        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.limits);
         let mut state = MemoryState::clone(&self.published.load());
         let reply = state.step(&envelope);
         let (revision, rows) = (state.tables.meta().revision, state.tables.len());
@@ -192,7 +193,7 @@ impl Store for MemoryStore {
             revision: meta.revision,
             chain: meta.chain,
             state_bytes: meta.state_bytes,
-            state_bytes_max: self.state_bytes_max,
+            state_bytes_max: self.limits.bytes_max,
             cluster: None,
         }
     }

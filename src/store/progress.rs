@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::health::Health;
+use crate::machine::command::StateLimits;
 use crate::machine::{Chain, ClusterMs, Meta, Revision};
 
 /// The newest commit of a store that this process knows of.
 pub(super) struct StoreProgress {
-    state_bytes_max: Option<u64>,
+    limits: StateLimits,
     revision: watch::Sender<Revision>,
     known: Mutex<KnownState>,
 }
@@ -27,16 +28,15 @@ struct KnownState {
 }
 
 impl StoreProgress {
-    /// The progress of a state that is at `meta`. `state_bytes_max` is the limit
-    /// to its size.
-    pub fn at(meta: &Meta, state_bytes_max: Option<u64>) -> StoreProgress {
+    /// The progress of a state that is at `meta`.
+    pub fn at(meta: &Meta, limits: StateLimits) -> StoreProgress {
         let known = Mutex::new(KnownState::of(meta));
-        StoreProgress { state_bytes_max, revision: watch::Sender::new(meta.revision), known }
+        StoreProgress { limits, revision: watch::Sender::new(meta.revision), known }
     }
 
-    /// The limit to the size of the state, if there is one.
-    pub fn state_bytes_max(&self) -> Option<u64> {
-        self.state_bytes_max
+    /// What the state may hold.
+    pub fn limits(&self) -> StateLimits {
+        self.limits
     }
 
     /// Records that `meta` is committed, and wakes the watchers if it is new.
@@ -94,7 +94,7 @@ impl StoreProgress {
 
     pub fn health(&self, backend: &'static str) -> Health {
         let KnownState { revision, chain, state_bytes, fault } = self.known().clone();
-        let state_bytes_max = self.state_bytes_max;
+        let state_bytes_max = self.limits.bytes_max;
         Health { backend, fault, revision, chain, state_bytes, state_bytes_max, cluster: None }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::codec::ForwardedRequest;
-use crate::machine::command::{Idempotency, Origin};
+use crate::machine::command::{Idempotency, Origin, StateLimits};
 use crate::machine::{Answer, ClusterMs, Command, Envelope, Revision, Rules, Text, WallMs};
 
 /// A command that no store has stamped with its time yet.
@@ -27,10 +27,9 @@ impl Request {
         Request { command, idempotency: None, actor: None, random: 0, attempt: false }
     }
 
-    /// The command as a store with a single clock decides it at `now`, with
-    /// `state_bytes_max` as the limit to the size of the state.
-    pub(super) fn stamped(self, now: ClusterMs, state_bytes_max: Option<u64>) -> Envelope {
-        self.under(None).stamp(WallMs(now.0), now, state_bytes_max, Rules::Stepwise)
+    /// The command as a store with a single clock decides it at `now`.
+    pub(super) fn stamped(self, now: ClusterMs, limits: StateLimits) -> Envelope {
+        self.under(None).stamp(WallMs(now.0), now, limits, Rules::Attempts)
     }
 
     /// The command as a node forwards it to the leader, under the number by which

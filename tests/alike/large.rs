@@ -27,7 +27,7 @@ const STEPS: u64 = 150;
 const TTL_MS: u64 = 5_000;
 
 pub async fn play(openers: &[Opener]) -> Result<(), Fault> {
-    let mut players = Players::open(openers, None).await;
+    let mut players = Players::open(openers, Default::default()).await;
     let outcome = calls(&mut players).await;
     players.end(outcome).await
 }
@@ -42,7 +42,7 @@ async fn calls(players: &mut Players) -> Result<(), Fault> {
     }
     let session_id: Text = "s".repeat(1_024).into();
     let context = Json::new(format!("{}1{}", "{\"a\":".repeat(127), "}".repeat(127)));
-    let save = SaveSession { session_id, context, agent_id: None, fence: None };
+    let save = SaveSession { session_id, context, agent_id: None, fence: None, ttl_ms: None };
     submit(players, Command::SaveSession(save)).await?;
     let parent = family(players).await?;
     everything(players).await?;
@@ -126,6 +126,7 @@ async fn create(players: &mut Players, parent_run_id: Option<Text>) -> Result<Te
         delay_ms: None,
         max_attempts: 1,
         parent_run_id,
+        ..Default::default()
     };
     match submit(players, Command::Create(create)).await? {
         Reply::Created { run_id, .. } => Ok(run_id),

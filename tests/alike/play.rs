@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mcp_state_sidecar::machine::command::StateLimits;
 use mcp_state_sidecar::machine::filter::{HistoryFilter, RunFilter};
 use mcp_state_sidecar::machine::page::{Page, Scan};
 use mcp_state_sidecar::machine::row::REMEMBERED_MS;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::Fault;
 use crate::choices::Choices;
-use crate::stage::{BEGIN_MS, Opener, PATIENCE, STATE_BYTES_MAX, Stage, soon};
+use crate::stage::{BEGIN_MS, LIMITS, Opener, PATIENCE, Stage, soon};
 use crate::whole::Whole;
 use support::draw::{self, Draw, NAMES};
 
@@ -35,21 +36,21 @@ pub struct Players {
 
 /// Drawn calls.
 pub async fn play(steps: &[Choices], openers: &[Opener]) -> Result<(), Fault> {
-    let mut players = Players::open(openers, Some(STATE_BYTES_MAX)).await;
+    let mut players = Players::open(openers, LIMITS).await;
     let outcome = players.play(steps).await;
     players.end(outcome).await
 }
 
 impl Players {
     /// Stores of which the state may become so large.
-    pub async fn open(openers: &[Opener], state_bytes_max: Option<u64>) -> Players {
+    pub async fn open(openers: &[Opener], limits: StateLimits) -> Players {
         let clock = ManualClock::at(BEGIN_MS);
         let mut stages = Vec::new();
         for opener in openers {
-            stages.push(opener.open(&clock, state_bytes_max).await);
+            stages.push(opener.open(&clock, limits).await);
         }
         Players {
-            model: MemoryStore::new(clock.clone()).limited_to(state_bytes_max),
+            model: MemoryStore::new(clock.clone()).limited_to(limits),
             clock,
             stages,
             told: Vec::new(),

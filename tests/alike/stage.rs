@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_state_sidecar::machine::command::StateLimits;
 use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::raft;
@@ -58,7 +59,8 @@ pub fn all(test: &str) -> Vec<Opener> {
 }
 
 /// How large the state may become: small enough to be in the way at times.
-pub const STATE_BYTES_MAX: u64 = 5_000;
+pub const LIMITS: StateLimits =
+    StateLimits { bytes_max: Some(5_000), run_retention_ms: Some(20_000) };
 
 impl Opener {
     pub fn name(&self) -> &'static str {
@@ -70,11 +72,11 @@ impl Opener {
     }
 
     /// Opens an empty store of which the state may become so large.
-    pub async fn open(&self, clock: &Arc<ManualClock>, state_bytes_max: Option<u64>) -> Stage {
+    pub async fn open(&self, clock: &Arc<ManualClock>, limits: StateLimits) -> Stage {
         let (place, copies): (Place, Vec<Arc<dyn Store>>) = match self {
             Opener::Sqlite => {
                 let dir = tempfile::tempdir().expect("a folder");
-                let options = sqlite::Options { state_bytes_max, ..sqlite::Options::default() };
+                let options = sqlite::Options { limits, ..sqlite::Options::default() };
                 let copies = (0..2).map(|_| sqlite_copy(&dir, options, clock)).collect();
                 (Place::Sqlite { dir, options, clock: clock.clone() }, copies)
             }
@@ -82,7 +84,7 @@ impl Opener {
                 let options = redis::Options {
                     url: server.url(),
                     prefix: server.prefix(),
-                    state_bytes_max,
+                    limits,
                     ..redis::Options::default()
                 };
                 let copies =
@@ -90,7 +92,7 @@ impl Opener {
                 (Place::Redis { options, clock: clock.clone() }, copies)
             }
             Opener::Raft => {
-                let tweak = if state_bytes_max.is_some() { limited } else { steady };
+                let tweak = if limits == LIMITS { limited } else { steady };
                 let cluster = Cluster::build(clock.clone(), tweak).await;
                 cluster.work_as_one_version().await;
                 let copies = cluster.stores().map(|store| store as Arc<dyn Store>).collect();
@@ -110,7 +112,7 @@ fn steady(options: &mut raft::Options) {
 
 fn limited(options: &mut raft::Options) {
     steady(options);
-    options.state_bytes_max = Some(STATE_BYTES_MAX);
+    options.limits = LIMITS;
 }
 
 fn sqlite_copy(

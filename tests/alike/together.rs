@@ -18,7 +18,7 @@ use mcp_state_sidecar::store::{Consistency, Request, StoreError};
 use crate::Fault;
 use crate::choices::Choices;
 use crate::play::{last, tick};
-use crate::stage::{BEGIN_MS, Opener, STATE_BYTES_MAX, Stage, soon};
+use crate::stage::{BEGIN_MS, LIMITS, Opener, Stage, soon};
 use crate::whole::{Whole, events_of};
 use support::draw::Draw;
 
@@ -28,7 +28,7 @@ const TOGETHER: usize = 12;
 
 pub async fn play(steps: &[Choices], opener: &Opener) -> Result<(), Fault> {
     let clock = ManualClock::at(BEGIN_MS);
-    let stage = opener.open(&clock, Some(STATE_BYTES_MAX)).await;
+    let stage = opener.open(&clock, LIMITS).await;
     let outcome = rounds(steps, &stage, &clock).await;
     stage.end().await;
     outcome
@@ -92,9 +92,9 @@ fn stamped(request: &Request, clock: &ManualClock) -> Envelope {
     let Request { command, idempotency, actor, random, attempt: _ } = request.clone();
     let now_ms = clock.wall_ms();
     let (wall, clock) = (WallMs(now_ms), ClusterMs(now_ms));
-    let (origin, state_bytes_max) = (None, Some(STATE_BYTES_MAX));
-    let rules = Rules::Stepwise;
-    Envelope { origin, idempotency, actor, random, wall, clock, state_bytes_max, rules, command }
+    let (origin, limits) = (None, LIMITS);
+    let rules = Rules::Attempts;
+    Envelope { origin, idempotency, actor, random, wall, clock, limits, rules, command }
 }
 
 /// What happened after `revision`, oldest first.

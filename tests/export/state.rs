@@ -95,6 +95,7 @@ fn create(name: &str, parent_run_id: Option<&str>) -> Command {
         delay_ms: Some(5),
         max_attempts: u32::MAX,
         parent_run_id: parent_run_id.map(Into::into),
+        ..Default::default()
     })
 }
 
@@ -134,7 +135,16 @@ pub async fn fill(store: &dyn Store, clock: &ManualClock) {
     fill_runs(store, clock).await;
     for resource_id in ["", ODD] {
         let (resource_id, holder_id) = (resource_id.into(), ODD.into());
-        submit(store, Command::Acquire(Acquire { resource_id, holder_id, ttl_ms: 9_999 })).await;
+        submit(
+            store,
+            Command::Acquire(Acquire {
+                resource_id,
+                holder_id,
+                ttl_ms: 9_999,
+                ..Default::default()
+            }),
+        )
+        .await;
     }
     let renew = Renew {
         resource_id: ODD.into(),
@@ -146,7 +156,7 @@ pub async fn fill(store: &dyn Store, clock: &ManualClock) {
     for session_id in ["s", ODD] {
         let context = Json::new("{\"b\": 1.0,\"a\":\n2}");
         let (session_id, agent_id, fence) = (session_id.into(), None, None);
-        let save = SaveSession { session_id, context, agent_id, fence };
+        let save = SaveSession { session_id, context, agent_id, fence, ttl_ms: None };
         submit(store, Command::SaveSession(save)).await;
     }
     clock.advance_ms(1_000);
@@ -173,7 +183,8 @@ async fn fill_runs(store: &dyn Store, clock: &ManualClock) {
     submit(store, Command::Complete(Complete { run_id, result, claimant: claimant() })).await;
     submit(store, claim(&failing)).await;
     let run_id = failing.as_str().into();
-    let fail = Fail { run_id, error: ODD.into(), retry: true, claimant: claimant() };
+    let fail =
+        Fail { run_id, error: ODD.into(), retry: true, claimant: claimant(), ..Default::default() };
     submit(store, Command::Fail(fail)).await;
 }
 

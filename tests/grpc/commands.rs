@@ -121,7 +121,12 @@ async fn leases_are_taken_renewed_and_given_back() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let acquire = |holder: &str| {
-        Form::Acquire(Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 5000 })
+        Form::Acquire(Acquire {
+            resource_id: "r".into(),
+            holder_id: holder.into(),
+            ttl_ms: 5000,
+            ..Default::default()
+        })
     };
     let acquired = expect!(client.submit(acquire("a")).await, Acquired);
     assert!(acquired.acquired);
@@ -202,7 +207,12 @@ async fn a_claim_and_a_lease_are_waited_for() {
     assert_eq!(claimed.run_id, Some(run_id));
 
     let acquire = |holder: &str| {
-        Form::Acquire(Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 60_000 })
+        Form::Acquire(Acquire {
+            resource_id: "r".into(),
+            holder_id: holder.into(),
+            ttl_ms: 60_000,
+            ..Default::default()
+        })
     };
     client.submit(acquire("a")).await.unwrap();
     let waiting = api::SubmitRequest { wait_ms: Some(30_000), ..request(acquire("b")) };

@@ -107,7 +107,12 @@ async fn runs_and_their_steps() {
 async fn leases_sessions_and_counts() {
     let server = Server::start().await;
     let mut client = server.client().await;
-    let acquire = Acquire { resource_id: "r".into(), holder_id: "a".into(), ttl_ms: 1000 };
+    let acquire = Acquire {
+        resource_id: "r".into(),
+        holder_id: "a".into(),
+        ttl_ms: 1000,
+        ..Default::default()
+    };
     client.submit(Form::Acquire(acquire)).await.unwrap();
     let save = SaveSession { session_id: "s".into(), context: "{}".into(), ..Default::default() };
     client.submit(Form::SaveSession(save)).await.unwrap();

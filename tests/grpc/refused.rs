@@ -82,6 +82,7 @@ async fn names_that_are_empty_or_too_long() {
             resource_id: resource_id.into(),
             holder_id: holder_id.into(),
             ttl_ms: 1,
+            ..Default::default()
         })
     };
     let agent = |agent_id: &str| Delete { agent_id: Some(agent_id.into()), ..Default::default() };
@@ -147,7 +148,8 @@ async fn numbers_and_lists_out_of_range() {
         operation: Some(operation::Operation::Get(OperationGet { key: "k".into() })),
     };
     let many = Transact { then: vec![get(); 129], ..Default::default() };
-    let acquire = Acquire { resource_id: "r".into(), holder_id: "h".into(), ttl_ms: 0 };
+    let acquire =
+        Acquire { resource_id: "r".into(), holder_id: "h".into(), ttl_ms: 0, ..Default::default() };
     refuses(vec![
         (request(ttl(0)), bad, "ttl_ms must be >= 1, got 0"),
         (request(ttl(u64::MAX)), bad, "ttl_ms must be <="),

@@ -40,8 +40,9 @@ pub fn create_of(name: &str) -> Create {
         input: None,
         priority: 0,
         delay_ms: None,
-        max_attempts: 1,
+        max_attempts: 0,
         parent_run_id: None,
+        ..Default::default()
     }
 }
 
@@ -82,7 +83,13 @@ pub fn complete(run_id: &str, claimant: Claimant) -> Command {
 }
 
 pub fn fail(run_id: &str, retry: bool, claimant: Claimant) -> Command {
-    Command::Fail(Fail { run_id: run_id.into(), error: "broken".into(), retry, claimant })
+    Command::Fail(Fail {
+        run_id: run_id.into(),
+        error: "broken".into(),
+        retry,
+        claimant,
+        ..Default::default()
+    })
 }
 
 pub fn cancel(run_id: &str) -> Command {
@@ -94,6 +101,7 @@ pub fn acquire(resource_id: &str, holder_id: &str, ttl_ms: u64) -> Command {
         resource_id: resource_id.into(),
         holder_id: holder_id.into(),
         ttl_ms,
+        ..Default::default()
     })
 }
 
@@ -120,6 +128,7 @@ pub fn save(session_id: &str, context: &str) -> SaveSession {
         context: Json::new(context),
         agent_id: None,
         fence: None,
+        ttl_ms: None,
     }
 }
 

@@ -49,8 +49,8 @@ impl Crowded {
             random: self.random,
             wall: WallMs(clock.0),
             clock,
-            state_bytes_max: None,
-            rules: Rules::Stepwise,
+            limits: Default::default(),
+            rules: Rules::Attempts,
             command,
         }
     }
@@ -151,7 +151,11 @@ fn questions(top: &str) -> Vec<Question> {
     let tags = [("team".into(), "crowd".into()), ("kind".into(), "none".into())];
     let runs = |status, claimable, tagged: bool| {
         let tags = if tagged { tags.clone().into() } else { Default::default() };
-        Question::Runs { filter: RunFilter { tags, status, claimable }, before: None, page }
+        Question::Runs {
+            filter: RunFilter { tags, status, claimable, ..Default::default() },
+            before: None,
+            page,
+        }
     };
     let filter = ClaimFilter { name: None, tags: tags.clone().into() };
     vec![

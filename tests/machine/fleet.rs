@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::filter::ClaimFilter;
 use mcp_state_sidecar::machine::*;
 
 use crate::rng::RandomSource;
@@ -126,7 +127,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let present = world.rows().runs.get(&run_id).and_then(|run| run.claim.as_ref());
     let claim_token = token(rng, present.map(|claim| claim.token));
     let held = HeldClaim { run_id: run_id.clone(), agent_id: agent_id.clone(), claim_token };
-    match rng.below(14) {
+    match rng.below(17) {
         0 | 1 => Command::Create(Create {
             name: rng.text(&NAMES),
             tags: tags(rng),
@@ -135,6 +136,12 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             delay_ms: rng.maybe(30, ttl_ms),
             max_attempts: rng.below(4) as u32,
             parent_run_id: rng.maybe(30, |_| run_id),
+            backoff_ms: rng.maybe(20, ttl_ms),
+            backoff_max_ms: rng.maybe(20, ttl_ms),
+            deadline: rng
+                .maybe(15, |rng| RunDeadline { ms: 2 * ttl_ms(rng), from_claim: rng.percent(50) }),
+            start_within_ms: rng.maybe(15, |rng| 2 * ttl_ms(rng)),
+            keep_ms: rng.maybe(20, ttl_ms),
         }),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {
@@ -151,8 +158,25 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         11 => Command::Complete(Complete { run_id, result: rng.maybe(50, value), claimant }),
         12 => {
             let retry = rng.percent(70);
-            Command::Fail(Fail { run_id, error: "broken".into(), retry, claimant })
+            Command::Fail(Fail {
+                run_id,
+                error: "broken".into(),
+                retry,
+                claimant,
+                retry_after_ms: rng.maybe(20, ttl_ms),
+            })
         }
+        13 => {
+            let agent_id = Some(agent_id);
+            let filter =
+                ClaimFilter { name: rng.maybe(50, |rng| rng.text(&NAMES)), tags: tags(rng) };
+            let runs = match rng.percent(80) {
+                true => RetriedRuns::One(run_id),
+                false => RetriedRuns::Many { filter, before: None },
+            };
+            Command::Retry(Retry { runs, agent_id })
+        }
+        14 => Command::DeleteRun(DeleteRun { run_id, agent_id: None }),
         _ => {
             let agent_id = rng.maybe(50, |_| agent_id);
             Command::Cancel(Cancel { run_id, reason: None, agent_id })
@@ -168,7 +192,10 @@ fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
     match rng.below(4) {
         0 => Command::Renew(Renew { resource_id, holder_id, ttl_ms, fencing_token }),
         1 => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
-        _ => Command::Acquire(Acquire { resource_id, holder_id, ttl_ms }),
+        _ => {
+            let exclusive = rng.percent(20);
+            Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
+        }
     }
 }
 
@@ -180,7 +207,13 @@ fn command(rng: &mut RandomSource, world: &World) -> Command {
         88..93 => {
             let (session_id, context) = (rng.text(&SESSIONS), value(rng));
             let fence = fence_of(rng, world);
-            Command::SaveSession(SaveSession { session_id, context, agent_id: None, fence })
+            Command::SaveSession(SaveSession {
+                session_id,
+                context,
+                agent_id: None,
+                fence,
+                ttl_ms: rng.maybe(50, ttl_ms),
+            })
         }
         93 => {
             let session_id = rng.text(&SESSIONS);
@@ -226,7 +259,8 @@ pub fn envelope(rng: &mut RandomSource, world: &mut World, nodes: &mut Nodes) ->
     envelope.clock.0 -= behind_ms;
     envelope.wall.0 -= behind_ms / 2;
     envelope.random = rng.draw();
-    envelope.state_bytes_max = rng.maybe(30, |rng| 500 + rng.below(5_000));
+    envelope.limits.run_retention_ms = rng.maybe(50, |rng| 10 * ttl_ms(rng));
+    envelope.limits.bytes_max = rng.maybe(30, |rng| 500 + rng.below(5_000));
     envelope.origin = rng.maybe(40, |rng| nodes.origin(rng));
     envelope.idempotency = rng.maybe(15, |rng| Idempotency {
         key: rng.text(&["i1", "i2", "i3", "i4"]),

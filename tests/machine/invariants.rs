@@ -26,7 +26,7 @@ fn full() -> World {
 #[test]
 fn each_invariant_of_a_state_sees_what_breaks_it() {
     type Corrupt = fn(&mut Rows);
-    let breaks: [(&str, Corrupt); 11] = [
+    let breaks: [(&str, Corrupt); 12] = [
         ("no row is ahead", |rows| first(&mut rows.keys).revision = Revision(99)),
         ("no row is ahead", |rows| first(&mut rows.runs).created_revision = Revision(3)),
         ("a token is the revision", |rows| first(&mut rows.leases).token = Revision(99)),
@@ -36,7 +36,8 @@ fn each_invariant_of_a_state_sees_what_breaks_it() {
         }),
         ("a claim has an agent", |rows| first(&mut rows.runs).agent_id = None),
         ("the last step", |rows| first(&mut rows.runs).last_step = 4),
-        ("steps and children", |rows| drop(rows.runs.pop_first())),
+        ("steps have their run", |rows| drop(rows.runs.pop_first())),
+        ("the last step", |rows| first(&mut rows.runs).steps.count = 4),
         ("no child of a cancelled", |rows| first(&mut rows.runs).status = Status::Cancelled),
         ("remembered answers", |rows| {
             rows.origins.get_mut(&1).expect("session 1 is known").lowest = 6;
@@ -61,7 +62,7 @@ fn first<K, R>(rows: &mut std::collections::BTreeMap<K, R>) -> &mut R {
 #[test]
 fn each_invariant_of_a_step_sees_what_breaks_it() {
     type Corrupt = fn(&mut Decision, &mut Rows);
-    let breaks: [(&str, Command, Corrupt); 9] = [
+    let breaks: [(&str, Command, Corrupt); 11] = [
         ("the revision grows", set("k", "2"), |decision, _| decision.events.clear()),
         ("each event is chained", set("k", "2"), |decision, _| {
             decision.events[0].new = Some(Json::new("3"));
@@ -77,6 +78,14 @@ fn each_invariant_of_a_step_sees_what_breaks_it() {
         ("stored steps are kept", set("k", "2"), |_, after| after.steps.clear()),
         ("tokens of one resource", set("k", "2"), |_, after| {
             first(&mut after.leases).token = Revision(1);
+        }),
+        ("a run that is not over", set("k", "2"), |_, after| {
+            let run = first(&mut after.runs);
+            (run.claim, run.ready_at, run.agent_id) = (None, None, None);
+        }),
+        ("attempts are counted", set("k", "2"), |_, after| {
+            let run = first(&mut after.runs);
+            run.claim.as_mut().expect("it is claimed").token = Revision(1_000);
         }),
         ("nobody loses", set("k", "2"), |_, after| {
             first(&mut after.leases).holder_id = "thief".into();

@@ -88,11 +88,12 @@ fn run_filter(rng: &mut RandomSource) -> RunFilter {
         tags: if rng.percent(50) { tags(rng) } else { Default::default() },
         status: rng.maybe(40, |rng| *rng.one_of(&ALL)),
         claimable: rng.maybe(40, |rng| rng.percent(70)),
+        ..Default::default()
     }
 }
 
 fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
-    let fits = || rows.runs.values().filter(|run| filter.admits(run));
+    let fits = || rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
     let best = fits()
         .filter(|run| run.is_claimable(now))
         .min_by_key(|run| (Reverse(run.priority), run.created_revision));
@@ -108,11 +109,17 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
         .runs
         .values()
         .filter(|run| before.is_none_or(|before| run.created_revision < before))
+        .filter(|run| run.lives_at(now))
+        .map(|run| present(run, now))
         .filter(|run| filter.admits(run, now))
-        .cloned()
         .collect();
     runs.sort_by_key(|run| Reverse(run.created_revision));
     runs
+}
+
+/// The run as time has left it.
+fn present(run: &RunRow, now: ClusterMs) -> RunRow {
+    passing::at(run, now).unwrap_or_else(|| run.clone())
 }
 
 fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
@@ -123,7 +130,12 @@ fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
     let requests = requests.map(|(key, row)| (row.forgotten_at(), RowId::Request(key.clone())));
     let origins =
         rows.origins.iter().map(|(session, row)| (row.forgotten_at(), RowId::Origin(*session)));
-    let all = keys.chain(leases).chain(requests).chain(origins);
+    let sessions = rows.sessions.iter();
+    let sessions =
+        sessions.filter_map(|(id, row)| Some((row.expires_at?, RowId::Session(id.clone()))));
+    let runs = rows.runs.iter();
+    let runs = runs.filter_map(|(id, run)| Some((run.due_at()?, RowId::Run(id.clone()))));
+    let all = keys.chain(leases).chain(requests).chain(origins).chain(sessions).chain(runs);
     let mut due: Vec<_> = all.filter(|(at, _)| *at <= now).collect();
     due.sort();
     due.into_iter().take(limit).map(|(_, row)| row).collect()
@@ -134,16 +146,19 @@ fn next_deadline(rows: &Rows, after: ClusterMs) -> Option<ClusterMs> {
     let leases = rows.leases.values().map(|row| row.expires_at);
     // Those that were promoted are listed by merit: their time has come.
     let runs = rows.runs.values().filter(|run| !run.is_ready()).filter_map(RunRow::claimable_from);
-    keys.chain(leases).chain(runs).filter(|at| *at > after).min()
+    let sessions = rows.sessions.values().filter_map(|row| row.expires_at);
+    let due = rows.runs.values().filter_map(RunRow::due_at);
+    let all = keys.chain(leases).chain(runs).chain(sessions).chain(due);
+    all.filter(|at| *at > after).min()
 }
 
 fn counts(rows: &Rows, now: ClusterMs) -> Counts {
     Counts {
         keys: rows.keys.values().filter(|row| row.lives_at(now)).count() as u64,
-        runs: rows.runs.len() as u64,
+        runs: rows.runs.values().filter(|run| run.lives_at(now)).count() as u64,
         steps: rows.steps.len() as u64,
         leases: rows.leases.values().filter(|row| row.lives_at(now)).count() as u64,
-        sessions: rows.sessions.len() as u64,
+        sessions: rows.sessions.values().filter(|row| row.lives_at(now)).count() as u64,
         requests: rows.requests.len() as u64,
         cancellations: rows.cancellations.len() as u64,
     }

@@ -4,7 +4,7 @@
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, Claimant, Complete, Create, Delete, DeleteSession, Fail,
-    HeldClaim, Operation, ReleaseLease, Renew, SaveSession, Set, Transact,
+    HeldClaim, Operation, ReleaseLease, Renew, SaveSession, Set, StateLimits, Transact,
 };
 use mcp_state_sidecar::machine::size::ROW_BYTES;
 use mcp_state_sidecar::machine::{Command, Envelope, Json, RefusalCode, Reply, Text};
@@ -17,7 +17,10 @@ fn full(world: &World) -> Option<u64> {
 }
 
 fn run_with(world: &mut World, state_bytes_max: Option<u64>, command: Command) -> Reply {
-    let envelope = Envelope { state_bytes_max, ..world.envelope(command) };
+    let envelope = Envelope {
+        limits: StateLimits { bytes_max: state_bytes_max, ..Default::default() },
+        ..world.envelope(command)
+    };
     world.step(&envelope)
 }
 
@@ -40,6 +43,7 @@ fn create(name: &str) -> Command {
         delay_ms: None,
         max_attempts: 3,
         parent_run_id: None,
+        ..Default::default()
     })
 }
 
@@ -111,6 +115,7 @@ fn whatever_stores_a_value_is_refused_in_a_full_state() {
             context,
             agent_id: None,
             fence: None,
+            ttl_ms: None,
         })
     };
     world.run(save(10));
@@ -135,6 +140,7 @@ fn work_is_finished_and_room_is_made_in_a_full_state() {
         context: value(10),
         agent_id: None,
         fence: None,
+        ttl_ms: None,
     }));
     let agent: Text = "agent".into();
     let max = Some(1);
@@ -149,8 +155,12 @@ fn work_is_finished_and_room_is_made_in_a_full_state() {
     let first = token(run_with(&mut world, max, claim(&run_id)));
     let held = HeldClaim { run_id: run_id.clone(), agent_id: agent.clone(), claim_token: first };
     let (resource_id, holder_id): (Text, Text) = ("r".into(), agent.clone());
-    let acquire =
-        Acquire { resource_id: resource_id.clone(), holder_id: holder_id.clone(), ttl_ms: 60_000 };
+    let acquire = Acquire {
+        resource_id: resource_id.clone(),
+        holder_id: holder_id.clone(),
+        ttl_ms: 60_000,
+        ..Default::default()
+    };
     let goes_on = [
         Command::Heartbeat(held.clone()),
         Command::Release(held),
@@ -164,6 +174,7 @@ fn work_is_finished_and_room_is_made_in_a_full_state() {
             error: "e".repeat(500).as_str().into(),
             retry: false,
             claimant: Claimant::default(),
+            ..Default::default()
         }),
         Command::Cancel(Cancel { run_id: third, reason: Some("r".into()), agent_id: None }),
         Command::Acquire(acquire),

@@ -75,7 +75,7 @@ fn an_idempotency_key_is_forgotten_after_an_hour() {
 }
 
 #[test]
-fn the_oldest_request_makes_room() {
+fn a_request_too_many_is_refused_until_the_oldest_is_forgotten() {
     let reply = Reply::Reset { cleared: 0 };
     let row = |at| RequestRow { digest: [0; 32], reply: reply.clone(), at: ClusterMs(at) };
     let rows = (0..REQUESTS_MAX).map(|n| Row::Request(format!("{n}").into(), Box::new(row(n + 1))));
@@ -85,6 +85,15 @@ fn the_oldest_request_makes_room() {
     world.now_ms = REQUESTS_MAX;
     let mut envelope = world.envelope(set("k", "1"));
     envelope.idempotency = Some(command::Idempotency { key: "new".into(), digest: [1; 32] });
+    let Ok(refused) = decide(&envelope, &tables);
+    let (code, message) = refusal(refused.reply);
+    assert_eq!(code, RefusalCode::QuotaExceeded);
+    assert_eq!(
+        message,
+        "idempotency_key: 500000 requests are remembered, which is the most; there is room again \
+         at 3600.001"
+    );
+    envelope.clock = ClusterMs(REMEMBERED_MS + 1);
     let Ok(decision) = decide(&envelope, &tables);
     tables.apply(&decision);
     assert_eq!(tables.meta().counts.requests, REQUESTS_MAX);

@@ -8,7 +8,7 @@ use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;
-use crate::world::World;
+use crate::world::{START_MS, World};
 
 pub fn run(world: &World, run_id: &str) -> RunRow {
     match world.ask(Question::Run { run_id: run_id.into() }) {
@@ -92,7 +92,10 @@ fn a_checkpoint_without_claim_is_as_in_the_reference() {
     assert_eq!((running.status, running.agent_id), (Status::Running, None));
     let lost = claimed(world.run(claim(&run_id, "late", 1)));
     assert_eq!(lost.reason.as_deref(), Some("Workflow is in status 'running' (agent: None)"));
-    assert_eq!(lost.retry_at, None, "time alone will not help");
+    let silent_from = ClusterMs(START_MS + CLAIM_TTL_MS_DEFAULT);
+    assert_eq!(lost.retry_at, Some(silent_from), "until then somebody works on it");
+    world.advance_ms(CLAIM_TTL_MS_DEFAULT);
+    assert!(claimed(world.run(claim(&run_id, "late", 1))).claimed);
 }
 
 #[test]
@@ -101,7 +104,9 @@ fn what_is_over_is_over_but_completing_twice_is_well() {
     world.run(complete(&run_id, claimant("a", token)));
     let revision = world.revision();
     assert!(moved(world.run(complete(&run_id, claimant("a", token)))).ok);
-    assert!(moved(world.run(complete(&run_id, claimant("", 0)))).ok);
+    let unnamed = moved(world.run(complete(&run_id, claimant("", 0))));
+    assert!(!unnamed.ok, "who says nothing of itself has not ended it");
+    assert_eq!(unnamed.result, Some(Json::new("\"well\"")), "it learns with what it ended");
     assert!(!moved(world.run(complete(&run_id, claimant("", 1)))).ok);
     let over = "Workflow is in status 'done' (agent: a)";
     assert_eq!(reason(world.run(complete(&run_id, claimant("b", 0)))), over);
@@ -121,12 +126,14 @@ fn a_failed_attempt_waits_longer_each_time_until_none_remain() {
         assert_eq!((failed.ok, failed.status), (true, Status::Created), "attempt {attempt}");
         assert_eq!(world.last_event().action, Action::WorkflowRetry);
         let lost = claimed(world.run(claim(&run_id, "a", 1_000)));
-        let ready_ms = world.now_ms + pause_ms;
-        assert_eq!(lost.retry_at, Some(ClusterMs(ready_ms)));
-        let until = format!("{}.000", ready_ms / 1_000);
+        let ready_ms = lost.retry_at.expect("it waits").0;
+        let half_ms = pause_ms / 2;
+        let paused_ms = ready_ms - world.now_ms;
+        assert!((half_ms..=pause_ms).contains(&paused_ms), "{paused_ms} of {pause_ms}");
+        let until = format!("{}.{:03}", ready_ms / 1_000, ready_ms % 1_000);
         let not_yet = format!("Workflow is not ready before {until}");
         assert_eq!(lost.reason.as_deref(), Some(&*not_yet));
-        world.advance_ms(pause_ms);
+        world.advance_ms(paused_ms);
         token = claim_token(world.run(claim(&run_id, "a", 1_000)));
     }
     let failed = moved(world.run(fail(&run_id, true, claimant("a", token))));

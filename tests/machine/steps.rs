@@ -34,7 +34,7 @@ impl Large {
             random: self.position,
             wall: WallMs(START_MS + self.now_ms),
             clock: ClusterMs(START_MS + self.now_ms),
-            state_bytes_max: None,
+            limits: Default::default(),
             rules,
             command,
         };
@@ -215,6 +215,7 @@ fn what_two_large_crowds_do_not_have_in_common_is_searched_in_pieces() {
         tags: [("t".into(), "wanted".into())].into(),
         status: Some(Status::Claimed),
         claimable: None,
+        ..Default::default()
     };
     let page = Page::of_rows(10);
     let Answer::Runs { rows, .. } = large.ask(Question::Runs { filter, before: None, page }) else {

@@ -23,8 +23,8 @@ fn apply(tables: &mut Tables, position: u64, command: Command) {
         random: position,
         wall: WallMs(START_MS),
         clock: ClusterMs(START_MS),
-        state_bytes_max: None,
-        rules: Rules::Stepwise,
+        limits: Default::default(),
+        rules: Rules::Attempts,
         command,
     };
     let Ok(decision) = decide(&envelope, tables);

@@ -69,8 +69,8 @@ impl World {
             random: self.random,
             wall: WallMs(self.now_ms),
             clock: ClusterMs(self.now_ms),
-            state_bytes_max: None,
-            rules: Rules::Stepwise,
+            limits: Default::default(),
+            rules: Rules::Attempts,
             command,
         }
     }

@@ -90,6 +90,25 @@ async fn a_cancelled_call_is_granted_nothing() {
 }
 
 #[tokio::test]
+async fn a_grant_whose_answer_crosses_its_cancellation_is_given_back() {
+    let mut client = Client::start();
+    client.initialize().await;
+    let created = client.call("workflow_create", json!({"name": "n"})).await;
+    let claimed = client.call("workflow_claim_next", json!({"agent_id": "gone"})).await;
+    assert_eq!(claimed["run_id"], created["run_id"], "{claimed}");
+    // The call has been answered under this id, but its client has not read that yet.
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": {"requestId": 1}});
+    client.send(&cancel.to_string()).await;
+    let arguments = json!({"agent_id": "a", "wait_seconds": 50});
+    let params = json!({"name": "workflow_claim_next", "arguments": arguments});
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params});
+    client.send(&call.to_string()).await;
+    let claimed = client.receive().await["result"]["structuredContent"].clone();
+    assert_eq!(claimed["run_id"], created["run_id"], "{claimed}");
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_waits_for_nothing() {
     let mut client = Client::start();
     client.initialize().await;

@@ -126,7 +126,7 @@ pub async fn start(disks: &[CrashDisk], addrs: &[String]) -> Vec<Running> {
             url: String::new(),
             data_dir: disk.path().join("node"),
             secret: None,
-            state_bytes_max: None,
+            limits: Default::default(),
             speaks: rpc::SPEAKS,
             // Snapshots and purges under way when power goes.
             consensus: options::Options {

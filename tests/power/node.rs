@@ -75,7 +75,7 @@ impl Node {
             url: String::new(),
             data_dir: folder.join("node"),
             secret: None,
-            state_bytes_max: None,
+            limits: Default::default(),
             speaks: rpc::SPEAKS,
             consensus: options::Options {
                 heartbeat: Duration::from_millis(20),

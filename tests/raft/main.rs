@@ -77,6 +77,7 @@ async fn a_lease_seen_expired_stays_expired_under_the_next_leader() {
             resource_id: "r".into(),
             holder_id: holder.into(),
             ttl_ms: 3_000,
+            ..Default::default()
         }))
     };
     let acquired = |reply| match reply {

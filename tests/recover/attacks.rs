@@ -127,7 +127,7 @@ async fn entries_not_known_to_be_committed_are_recovered_and_reported() {
         random: 1,
         wall: WallMs(1),
         clock: ClusterMs(1),
-        state_bytes_max: None,
+        limits: Default::default(),
         rules: Rules::Stepwise,
         command: set("doubtful", 1),
     };
@@ -244,8 +244,8 @@ async fn an_existing_file_is_not_overwritten() {
 async fn the_file_cannot_be_put_into_the_survivors_folder() {
     let dir = survivor().await;
     let before = files(dir.path());
-    for folder in [dir.path().to_owned(), dir.path().join("snapshots"), dir.path().join("log/..")] {
-        let file = folder.join("state.db");
+    for folder in ["", "snapshots", "log/..", "new/folders"] {
+        let file = dir.path().join(folder).join("state.db");
         let args = ["recover", "--data-dir", path(dir.path()), "--to-sqlite", path(&file)];
         let (code, line) = refused(&[], &args);
         assert!(code == 2 && line.contains("is in the data directory"), "{line}");

@@ -59,7 +59,7 @@ async fn start_by(name: &str, dir: &Path, log: log::Options, clock: Clock) -> Ar
         url: String::new(),
         data_dir: dir.to_owned(),
         secret: None,
-        state_bytes_max: None,
+        limits: Default::default(),
         speaks: rpc::SPEAKS,
         consensus: options::Options {
             snapshot_entries: SNAPSHOT_ENTRIES,

@@ -64,6 +64,7 @@ async fn create(store: &RedisStore) -> String {
         delay_ms: None,
         max_attempts: 1,
         parent_run_id: None,
+        ..Default::default()
     };
     match submit(store, Command::Create(create)).await {
         Reply::Created { run_id, .. } => run_id.to_string(),

@@ -30,6 +30,7 @@ fn create(n: u64, delay_ms: Option<u64>) -> Command {
         delay_ms,
         max_attempts: 1,
         parent_run_id: None,
+        ..Default::default()
     })
 }
 
@@ -102,7 +103,16 @@ async fn what_is_common_takes_one_to_read_and_one_to_commit() {
     costs(server, "claim of nothing", 1, |n| submit(store, n, claim_next(Some("none"), &[]))).await;
     costs(server, "acquire", 2, |n| {
         let (resource_id, holder_id) = (format!("lease-{n}").into(), "agent".into());
-        submit(store, n, Command::Acquire(Acquire { resource_id, holder_id, ttl_ms: 60_000 }))
+        submit(
+            store,
+            n,
+            Command::Acquire(Acquire {
+                resource_id,
+                holder_id,
+                ttl_ms: 60_000,
+                ..Default::default()
+            }),
+        )
     })
     .await;
     let page = Page { rows: 20, bytes: 65_536 };

@@ -112,7 +112,7 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         url: format!("http://n{}/mcp", outside.id),
         data_dir: PathBuf::from(format!("/node{}", outside.id)),
         secret: None,
-        state_bytes_max: None,
+        limits: Default::default(),
         speaks: rpc::SPEAKS,
         // Often, so that runs of some seconds have several.
         consensus: options::Options {

@@ -53,6 +53,7 @@ pub fn create(name: &str) -> Command {
         delay_ms: None,
         max_attempts: 1,
         parent_run_id: None,
+        ..Default::default()
     })
 }
 
@@ -71,6 +72,7 @@ pub fn acquire(resource_id: &str, holder_id: &str) -> Command {
         resource_id: resource_id.into(),
         holder_id: holder_id.into(),
         ttl_ms: 600_000,
+        ..Default::default()
     })
 }
 

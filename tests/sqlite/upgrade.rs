@@ -171,6 +171,7 @@ async fn compare_lists(store: &SqliteStore) {
                 .collect(),
             status: args.get("status").map(|status| status.as_str().unwrap().parse().unwrap()),
             claimable: args.get("claimable").and_then(Json::as_bool),
+            ..Default::default()
         };
         let question = Question::Runs { filter, before: None, page };
         let Answer::Runs { rows, next } = ask(store, question).await else { panic!("no runs") };

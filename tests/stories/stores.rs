@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use futures::future::BoxFuture;
+use mcp_state_sidecar::machine::command::StateLimits;
 use mcp_state_sidecar::store::raft;
 use mcp_state_sidecar::store::redis::{self, RedisClock, RedisStore};
 use mcp_state_sidecar::store::sqlite::{self, SqliteStore};
@@ -23,11 +24,12 @@ pub struct Opened {
 pub type Factory = fn(Arc<ManualClock>) -> BoxFuture<'static, Opened>;
 
 /// How large the state of a story may become.
-const STATE_BYTES_MAX: Option<u64> = Some(2_000_000);
+const LIMITS: StateLimits =
+    StateLimits { bytes_max: Some(2_000_000), run_retention_ms: Some(3_600_000) };
 
 pub const MEMORY: Factory = |clock| {
     Box::pin(async move {
-        let store = Arc::new(MemoryStore::new(clock).limited_to(STATE_BYTES_MAX));
+        let store = Arc::new(MemoryStore::new(clock).limited_to(LIMITS));
         Opened { store, close: Box::pin(async {}) }
     })
 };
@@ -36,7 +38,7 @@ pub const SQLITE: Factory = |clock| {
     Box::pin(async move {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("state.db");
-        let options = sqlite::Options { state_bytes_max: STATE_BYTES_MAX, ..Default::default() };
+        let options = sqlite::Options { limits: LIMITS, ..Default::default() };
         let store = SqliteStore::open(&path, options, clock).expect("a new file");
         let store = Arc::new(store);
         let closing = store.clone();
@@ -56,7 +58,7 @@ pub const REDIS: Factory = |clock| {
         let options = redis::Options {
             url: server.url(),
             prefix: server.prefix(),
-            state_bytes_max: STATE_BYTES_MAX,
+            limits: LIMITS,
             ..redis::Options::default()
         };
         let opened = RedisStore::open(options, RedisClock::Given(clock)).await;
@@ -83,7 +85,7 @@ fn redis_server() -> Arc<RedisServer> {
 /// Three nodes. The story is played on one that is not the leader.
 pub const RAFT: Factory = |clock| {
     Box::pin(async move {
-        let limited = |options: &mut raft::Options| options.state_bytes_max = STATE_BYTES_MAX;
+        let limited = |options: &mut raft::Options| options.limits = LIMITS;
         let cluster = Cluster::build(clock, limited).await;
         cluster.work_as_one_version().await;
         let mut follower = None;

@@ -124,6 +124,7 @@ pub fn run(name: &str) -> Create {
         delay_ms: None,
         max_attempts: 1,
         parent_run_id: None,
+        ..Default::default()
     }
 }
 
@@ -151,7 +152,12 @@ pub fn named(agent: &str, name: &str) -> ClaimNext {
 }
 
 pub fn acquire(holder: &str) -> Acquire {
-    Acquire { resource_id: "r".into(), holder_id: holder.into(), ttl_ms: 30_000 }
+    Acquire {
+        resource_id: "r".into(),
+        holder_id: holder.into(),
+        ttl_ms: 30_000,
+        ..Default::default()
+    }
 }
 
 pub fn release(holder: &str) -> Command {

@@ -25,6 +25,8 @@ pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {
         Write::Complete(_) => "workflow_complete",
         Write::Fail(_) => "workflow_fail",
         Write::Cancel(_) => "workflow_cancel",
+        Write::Retry(_) => "workflow_retry",
+        Write::DeleteRun(_) => "workflow_delete",
         Write::Acquire(_) => "lease_acquire",
         Write::Renew(_) => "lease_renew",
         Write::ReleaseLease(_) => "lease_release",

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::codec::CodecError;
-use crate::machine::command::{CLAIM_TTL_MS_DEFAULT, Claim, ClaimNext, Command, Create};
+use crate::machine::command::{CLAIM_TTL_MS_DEFAULT, Claim, ClaimNext, Command};
 use crate::machine::filter::ChangeFilter;
 use crate::machine::query::{PAGE_MAX, Question};
 use crate::proto::sidecar::Consistency as ConsistencyForm;
@@ -31,11 +31,6 @@ pub(super) fn command(form: Option<proto::Command>) -> Result<Command, ServiceEr
         && *claim_ttl_ms == 0
     {
         *claim_ttl_ms = CLAIM_TTL_MS_DEFAULT;
-    }
-    if let Command::Create(Create { max_attempts, .. }) = &mut command
-        && *max_attempts == 0
-    {
-        *max_attempts = 1;
     }
     Ok(command)
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, Method, header};
+use tower::ServiceExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access::Access;
@@ -18,8 +21,18 @@ const EXPOSED: [HeaderName; 3] = [
 /// How long a browser need not ask again.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Lets pages call whose origin the access policy allows.
-pub fn cross_origin(access: Access) -> CorsLayer {
+/// Lets pages call whose origin the access policy allows. A call without an origin does
+/// not come from a page, and its answer gets no longer.
+pub fn cross_origin(routes: Router, access: Access) -> Router {
+    let pages = routes.clone().layer(layer(access));
+    let serve = move |request: Request| {
+        let is_of_page = request.headers().contains_key(header::ORIGIN);
+        if is_of_page { pages.clone() } else { routes.clone() }.oneshot(request)
+    };
+    Router::new().fallback_service(tower::service_fn(serve))
+}
+
+fn layer(access: Access) -> CorsLayer {
     let allowed = AllowOrigin::predicate(move |origin, _| {
         origin.to_str().is_ok_and(|origin| access.allows_origin(origin))
     });

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 /// What rmcp demands of every client.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-/// A client that can read the answers, as an extension of its request.
+/// What a client that can read the answers can read besides JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
     /// It asked for a stream of events by name, so it can read one.

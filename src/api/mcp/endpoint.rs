@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt;
@@ -94,15 +94,22 @@ struct Endpoint<H> {
     bodies: Arc<Semaphore>,
 }
 
-async fn answer<H>(State(endpoint): State<Endpoint<H>>, mut request: Request) -> Response
+/// What a client can read, and which tools it is offered.
+#[derive(Clone, Copy)]
+struct ClientWishes {
+    accepted: Accepted,
+    toolset: Toolset,
+}
+
+async fn answer<H>(State(endpoint): State<Endpoint<H>>, request: Request) -> Response
 where
     H: ServerHandler + Clone,
 {
     if request.method() != Method::POST {
         return only_post();
     }
-    let toolset = match endpoint.prepare(&mut request) {
-        Ok(toolset) => toolset,
+    let wishes = match endpoint.wishes(request.headers()) {
+        Ok(wishes) => wishes,
         Err((status, why)) => return json_rpc::refusal(status, &why),
     };
     let most = endpoint.options.body_bytes_max;
@@ -138,12 +145,12 @@ where
         return response;
     }
     if endpoint.options.fast_path
-        && let Some(call) = fast_path::recognise(&parts, &body, toolset)
+        && let Some(call) = fast_path::recognise(&parts, &body, wishes.toolset)
     {
         return call.answer(&endpoint.service, &parts).await;
     }
     let is_json = malformed::is_json(&parts.headers);
-    let response = endpoint.call_rmcp(parts, body.clone()).await;
+    let response = endpoint.call_rmcp(parts, body.clone(), wishes).await;
     // rmcp gives this status, in plain text, also to a body that it cannot read.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && is_json
@@ -164,31 +171,30 @@ fn only_post() -> Response {
 }
 
 impl<H: ServerHandler + Clone> Endpoint<H> {
-    /// Notes what the headers say about answers and tools, and returns the tools that
-    /// are offered. Refuses a client that could not read an answer.
-    fn prepare(&self, request: &mut Request) -> Result<Toolset, (StatusCode, String)> {
-        let Some(accepted) = Accepted::by(request.headers()) else {
+    /// What the headers say about answers and tools. Refuses a client that could not
+    /// read an answer.
+    fn wishes(&self, headers: &HeaderMap) -> Result<ClientWishes, (StatusCode, String)> {
+        let Some(accepted) = Accepted::by(headers) else {
             let why = "the answers are application/json, which the Accept header leaves out";
             return Err((StatusCode::NOT_ACCEPTABLE, why.into()));
         };
-        let chosen = request.headers().get(TOOLSET_HEADER).map(|names| names.to_str());
+        let chosen = headers.get(TOOLSET_HEADER).map(|names| names.to_str());
         let chosen = chosen.transpose().unwrap_or(Some("\u{fffd}"));
         let toolset = Toolset::offered(self.options.toolset, chosen)
             .map_err(|error| (StatusCode::BAD_REQUEST, format!("X-MCP-Toolsets: {error}")))?;
-        Accepted::widen(request.headers_mut());
-        request.extensions_mut().insert(accepted);
-        request.extensions_mut().insert(toolset);
-        Ok(toolset)
+        Ok(ClientWishes { accepted, toolset })
     }
 
     /// Lets rmcp answer a message. If it is a call, another request may cancel it
     /// meanwhile.
-    async fn call_rmcp(&self, mut parts: Parts, body: Bytes) -> Response {
-        let has_stream = parts.extensions.get::<Accepted>().is_some_and(|accepted| accepted.stream);
-        if !has_stream && let Some(refusal) = streams::refuse_without_stream(&parts.headers, &body)
+    async fn call_rmcp(&self, mut parts: Parts, body: Bytes, wishes: ClientWishes) -> Response {
+        if !wishes.accepted.stream
+            && let Some(refusal) = streams::refuse_without_stream(&parts.headers, &body)
         {
             return refusal;
         }
+        Accepted::widen(&mut parts.headers);
+        parts.extensions.insert(wishes.toolset);
         let kind = in_flight::track(&self.service, &parts.headers, &body);
         if let MessageKind::Call(call) = &kind {
             parts.extensions.insert(call.clone());

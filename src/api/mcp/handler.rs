@@ -4,15 +4,16 @@
 use std::sync::{Arc, LazyLock};
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult,
-    GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult,
+    CancelledNotificationParam, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
+    CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
+    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
     UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, SubscriptionContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use super::{completion, info, methods, prompts};
 use crate::access::Caller;
 use crate::nearest::nearest;
 use crate::service::{CancellableCall, Service};
+use crate::store::cluster::CallId;
 
 /// How long clients may cache the list of tools, in milliseconds. It changes only
 /// with the program.
@@ -49,6 +51,8 @@ struct PipeClient {
     /// Cancelled when the client has closed its side: it then waits for nothing any more.
     hung_up: CancellationToken,
     subscriptions: PipeSubscriptions,
+    /// What tells its calls from those of other clients.
+    session: Arc<str>,
 }
 
 impl Handler {
@@ -59,12 +63,26 @@ impl Handler {
 
     /// A handler for a client that may close its side while calls are waiting.
     pub fn of_pipe(service: Service, toolset: Toolset, hung_up: CancellationToken) -> Handler {
-        let pipe = PipeClient { hung_up, subscriptions: PipeSubscriptions::default() };
+        let session = format!("{:032x}", rand::random::<u128>()).into();
+        let pipe = PipeClient { hung_up, subscriptions: PipeSubscriptions::default(), session };
         Handler { pipe: Some(pipe), ..Handler::new(service, toolset, CancellationToken::new()) }
     }
 
     fn hung_up(&self) -> Option<&CancellationToken> {
         self.pipe.as_ref().map(|pipe| &pipe.hung_up)
+    }
+
+    /// The call itself, if its client may cancel it by another message: over HTTP the one
+    /// that was begun with its request.
+    fn cancellable(&self, context: &RequestContext<RoleServer>) -> Option<Arc<CancellableCall>> {
+        match &self.pipe {
+            Some(pipe) => {
+                Some(self.service.begin_cancellable(call_id(&pipe.session, &context.id)?))
+            }
+            None => {
+                context.extensions.get::<axum::http::request::Parts>()?.extensions.get().cloned()
+            }
+        }
     }
 
     /// The tools that this request may see and call: over HTTP those that its headers
@@ -132,8 +150,9 @@ impl ServerHandler for Handler {
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
         let hung_up = self.hung_up().filter(|_| tool.waits(&arguments));
-        let service = match cancellable(&context).filter(|_| tool.grants()) {
-            Some(call) => self.service.on_behalf_of(call.clone()),
+        let cancellable = self.cancellable(&context);
+        let service = match cancellable.clone().filter(|_| tool.grants()) {
+            Some(call) => self.service.on_behalf_of(call),
             None => self.service.clone(),
         };
         let report = ProgressReport::asked_for(tool, &arguments, &context);
@@ -143,7 +162,7 @@ impl ServerHandler for Handler {
         // so its reply must not be accepted for such a caller.
         let result = tokio::select! {
             biased;
-            () = cancelled(&context, hung_up) => ToolResult::cancelled(tool.name),
+            () = cancelled(&context, cancellable.as_deref(), hung_up) => ToolResult::cancelled(tool.name),
             result = call => result,
         };
         rmcp_result(result).map(CallToolResponse::Complete)
@@ -244,6 +263,21 @@ impl ServerHandler for Handler {
         Ok(())
     }
 
+    /// rmcp has cancelled the request already where it is still under way. This gives back
+    /// what a call was granted whose answer has crossed with its cancellation.
+    async fn on_cancelled(
+        &self,
+        cancelled: CancelledNotificationParam,
+        _context: NotificationContext<RoleServer>,
+    ) {
+        let id = cancelled.request_id.as_ref();
+        if let Some((pipe, id)) = self.pipe.as_ref().zip(id)
+            && let Some(id) = call_id(&pipe.session, id)
+        {
+            self.service.cancel(id);
+        }
+    }
+
     /// rmcp also calls this for a known method whose parameters it cannot read.
     async fn on_custom_request(
         &self,
@@ -268,16 +302,15 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
     }
 }
 
-/// The call itself, if its client may cancel it by another connection.
-fn cancellable(context: &RequestContext<RoleServer>) -> Option<&Arc<CancellableCall>> {
-    context.extensions.get::<axum::http::request::Parts>()?.extensions.get()
-}
-
 /// Ends when the client has gone or has cancelled the call, by this connection or
 /// by another; or when it has hung up, if `hung_up` is given.
-async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&CancellationToken>) {
+async fn cancelled(
+    context: &RequestContext<RoleServer>,
+    call: Option<&CancellableCall>,
+    hung_up: Option<&CancellationToken>,
+) {
     let by_another = async {
-        match cancellable(context) {
+        match call {
             Some(call) => call.cancelled().await,
             None => std::future::pending().await,
         }
@@ -293,6 +326,11 @@ async fn cancelled(context: &RequestContext<RoleServer>, hung_up: Option<&Cancel
         () = by_another => {}
         () = hung_up => {}
     }
+}
+
+/// The name of a request of the client in `session`.
+fn call_id(session: &str, id: &RequestId) -> Option<CallId> {
+    CallId::new(session, serde_json::to_string(id).ok()?)
 }
 
 fn unknown_tool(name: &str, toolset: Toolset) -> ErrorData {

@@ -7,7 +7,7 @@ use crate::machine::event::{Action, Chain};
 use crate::machine::meta::{Anchor, Meta};
 use crate::machine::page::{Page, Scan};
 use crate::machine::reply::{Claimed, Refusal, RefusalCode};
-use crate::machine::row::{ClaimRow, KeyRow, RunRow};
+use crate::machine::row::{ClaimRow, KeyRow, OnLapse, RunRow};
 use crate::machine::status::Status;
 use crate::machine::{ClusterMs, Json, Revision, Row, WallMs, hex};
 use crate::proto::state;
@@ -36,7 +36,7 @@ fn an_envelope() {
         random: 9,
         wall: WallMs(1_700_000_000_000),
         clock: ClusterMs(1_700_000_000_001),
-        state_bytes_max: Some(8),
+        limits: StateLimits { bytes_max: Some(8), ..StateLimits::default() },
         rules: Rules::Whole,
         command: set(),
     };
@@ -152,11 +152,17 @@ fn rows() {
         max_attempts: 2,
         ready_at: Some(ClusterMs(6)),
         agent_id: Some("w".into()),
-        claim: Some(ClaimRow { token: Revision(2), ttl_ms: 7, expires_at: ClusterMs(8) }),
+        claim: Some(ClaimRow {
+            token: Revision(2),
+            ttl_ms: 7,
+            expires_at: ClusterMs(8),
+            on_lapse: OnLapse::TakeOver,
+        }),
         result: Some(Json::new("2")),
         error: Some("e".into()),
         promoted: false,
         depth: 0,
+        ..Default::default()
     };
     same(
         encode_state_record(&StateRecord::Row(Row::Run(Box::new(run)))),

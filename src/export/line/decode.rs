@@ -3,14 +3,15 @@
 use serde::de::IgnoredAny;
 
 use super::form::{
-    CancellationLine, EventLine, FirstLine, KeyLine, LeaseLine, RequestLine, RunLine, SessionLine,
-    StepLine,
+    CancellationLine, EventLine, FirstLine, KeyLine, LapseLine, LeaseLine, RequestLine, RunLine,
+    SessionLine, StepLine,
 };
 use crate::codec;
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, RunRow,
+    SessionRow, StepRow, StoredSteps,
 };
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
 
@@ -82,11 +83,33 @@ impl RunLine<Text> {
                 token: Revision(claim.token),
                 ttl_ms: claim.ttl_ms,
                 expires_at: ClusterMs(claim.expires_at_ms),
+                on_lapse: match claim.on_lapse {
+                    LapseLine::TakeOver => OnLapse::TakeOver,
+                    LapseLine::RetryAfterMs(pause_ms) => OnLapse::Retry { pause_ms },
+                    LapseLine::Fail => OnLapse::Fail,
+                },
             }),
             result: self.result.map(|text| json("result", text)).transpose()?,
             error: self.error,
             promoted: self.promoted,
             depth: self.depth,
+            steps: StoredSteps {
+                count: self.steps.count,
+                first: self.steps.first,
+                next: self.steps.next,
+            },
+            retry: RetryPolicy {
+                lapses_max: self.retry.lapses_max,
+                backoff_ms: self.retry.backoff_ms,
+                backoff_max_ms: self.retry.backoff_max_ms,
+            },
+            claims: self.claims,
+            deadline_at: self.deadline_at_ms.map(ClusterMs),
+            deadline_ms: self.deadline_ms,
+            start_by: self.start_by_ms.map(ClusterMs),
+            keep_ms: self.keep_ms,
+            expires_at: self.expires_at_ms.map(ClusterMs),
+            removed: self.removed,
         })))
     }
 }
@@ -106,6 +129,7 @@ impl SessionLine<Text> {
             revision: Revision(self.revision),
             saved_at: WallMs(self.saved_at_ms),
             updated_at: WallMs(self.updated_at_ms),
+            expires_at: self.expires_at_ms.map(ClusterMs),
         };
         Ok(Row::Session(self.session_id, row))
     }
@@ -116,6 +140,7 @@ impl CancellationLine<Text> {
         let frames = self.frames.into_iter();
         let row = CancellationRow {
             revision: Revision(self.revision),
+            at: ClusterMs(self.at_ms),
             actor: self.actor,
             reason: self.reason,
             frames: frames.map(|(run_id, after)| (run_id, Revision(after))).collect(),

@@ -4,14 +4,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::form::{
-    CancellationLine, ClaimLine, EventLine, FirstLine, KeyLine, LastLine, LeaseLine, Line,
-    RequestLine, RunLine, SessionLine, StepLine,
+    CancellationLine, ClaimLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine,
+    Line, RequestLine, RetryLine, RunLine, SessionLine, StepLine, StepsLine,
 };
 use crate::codec;
 use crate::export::counts::ExportCounts;
 use crate::export::header::{ExportHeader, FORMAT, VERSION};
 use crate::machine::hex;
-use crate::machine::row::RunRow;
+use crate::machine::row::{OnLapse, RunRow};
 use crate::machine::{Event, Json, Row};
 use crate::store::export::Part;
 
@@ -65,6 +65,7 @@ impl<'a> Line<&'a str> {
                 revision: row.revision.0,
                 saved_at_ms: row.saved_at.0,
                 updated_at_ms: row.updated_at.0,
+                expires_at_ms: row.expires_at.map(|at| at.0),
             }),
             Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(CancellationLine {
                 run_id,
@@ -72,6 +73,7 @@ impl<'a> Line<&'a str> {
                 actor: row.actor.as_deref(),
                 reason: row.reason.as_deref(),
                 frames: row.frames.iter().map(|(run_id, after)| (&**run_id, after.0)).collect(),
+                at_ms: row.at.0,
             }),
             Part::Row(Row::Request(key, row)) => Line::Request(RequestLine {
                 key,
@@ -110,11 +112,33 @@ impl<'a> RunLine<&'a str> {
                 token: claim.token.0,
                 ttl_ms: claim.ttl_ms,
                 expires_at_ms: claim.expires_at.0,
+                on_lapse: match claim.on_lapse {
+                    OnLapse::TakeOver => LapseLine::TakeOver,
+                    OnLapse::Retry { pause_ms } => LapseLine::RetryAfterMs(pause_ms),
+                    OnLapse::Fail => LapseLine::Fail,
+                },
             }),
             result: row.result.as_ref().map(Json::as_str),
             error: row.error.as_deref(),
             promoted: row.promoted,
             depth: row.depth,
+            steps: StepsLine {
+                count: row.steps.count,
+                first: row.steps.first,
+                next: row.steps.next,
+            },
+            retry: RetryLine {
+                lapses_max: row.retry.lapses_max,
+                backoff_ms: row.retry.backoff_ms,
+                backoff_max_ms: row.retry.backoff_max_ms,
+            },
+            claims: row.claims,
+            deadline_at_ms: row.deadline_at.map(|at| at.0),
+            deadline_ms: row.deadline_ms,
+            start_by_ms: row.start_by.map(|at| at.0),
+            keep_ms: row.keep_ms,
+            expires_at_ms: row.expires_at.map(|at| at.0),
+            removed: row.removed,
         }
     }
 }

@@ -109,6 +109,40 @@ pub struct RunLine<S: Ord> {
     pub promoted: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub depth: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub steps: StepsLine,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry: RetryLine,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub claims: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_by_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub removed: bool,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepsLine {
+    pub count: u64,
+    pub first: u64,
+    pub next: u64,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryLine {
+    pub lapses_max: u32,
+    pub backoff_ms: u64,
+    pub backoff_max_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +151,17 @@ pub struct ClaimLine {
     pub token: u64,
     pub ttl_ms: u64,
     pub expires_at_ms: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_lapse: LapseLine,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LapseLine {
+    #[default]
+    TakeOver,
+    RetryAfterMs(u64),
+    Fail,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +181,8 @@ pub struct SessionLine<S> {
     pub revision: u64,
     pub saved_at_ms: u64,
     pub updated_at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -149,6 +196,8 @@ pub struct CancellationLine<S> {
     pub reason: Option<S>,
     /// Runs, each with the revision after which its remaining children were created.
     pub frames: Vec<(S, u64)>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,11 +1,13 @@
 //! Invariants of every state.
 
+use std::collections::BTreeSet;
+
 use super::rows::Rows;
 use super::violation::ensure;
 use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::RunRow;
+use crate::machine::row::{RunRow, StoredSteps};
 use crate::machine::status::Status;
 use crate::machine::value::Revision;
 
@@ -17,7 +19,7 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("a token is the revision of a grant", tokens_are_revisions),
     ("a claim has an agent, and a claimed run has a claim", claims_have_agents),
     ("the last step is the highest one stored", last_step_is_the_highest),
-    ("steps and children have their run", families_are_whole),
+    ("steps have their run", steps_have_their_run),
     ("no child of a cancelled run goes on", children_of_cancelled_runs_are_over),
     ("remembered answers are outstanding", answers_are_outstanding),
     ("what is remembered is bounded and past", remembered_is_bounded),
@@ -77,27 +79,38 @@ fn claims_have_agents(rows: &Rows) -> Result<(), String> {
         }
     };
     rows.runs.values().try_for_each(|run| {
-        let waits = run.ready_at.is_none() || run.status == Status::Created;
+        let is_free = !run.is_over() && run.claim.is_none();
+        let waits = run.ready_at.is_none() || is_free;
         ensure(holds(run) && waits, || format!("{run:?}"))
     })
 }
 
-/// `last_step` is the highest step of a run, or zero where it has none.
+/// `last_step` is the highest step of a run, or zero where it has none; and what the run
+/// says of the others holds, unless it is being removed.
 fn last_step_is_the_highest(rows: &Rows) -> Result<(), String> {
     rows.runs.values().try_for_each(|run| {
+        if run.removed {
+            return Ok(());
+        }
         let steps = rows.steps.range((run.run_id.clone(), 0)..=(run.run_id.clone(), u64::MAX));
-        let highest = steps.map(|((_, step), _)| *step).max().unwrap_or(0);
+        let steps: BTreeSet<u64> = steps.map(|((_, step), _)| *step).collect();
+        let highest = steps.last().copied().unwrap_or(0);
         ensure(run.last_step == highest, || {
             format!("run '{}' says {}, has {highest}", run.run_id, run.last_step)
+        })?;
+        let StoredSteps { count, first, next } = run.steps;
+        let holds = count == steps.len() as u64
+            && steps.first() == Some(&first)
+            && (first..next).all(|step| steps.contains(&step));
+        ensure(next == 0 || holds, || {
+            format!("run '{}' says {:?}, has {steps:?}", run.run_id, run.steps)
         })
     })
 }
 
-/// There is no step without its run, and no child without its parent.
-fn families_are_whole(rows: &Rows) -> Result<(), String> {
-    let steps = rows.steps.keys().map(|(run_id, _)| run_id);
-    let parents = rows.runs.values().filter_map(|run| run.parent_run_id.as_ref());
-    steps.chain(parents).try_for_each(|run_id| {
+/// There is no step without its run. A child outlives a parent that was removed.
+fn steps_have_their_run(rows: &Rows) -> Result<(), String> {
+    rows.steps.keys().try_for_each(|(run_id, _)| {
         ensure(rows.runs.contains_key(run_id), || format!("there is no run '{run_id}'"))
     })
 }

@@ -3,11 +3,11 @@
 use super::rows::Rows;
 use super::violation::ensure;
 use crate::machine::change::{Change, Decision};
-use crate::machine::command::Envelope;
+use crate::machine::command::{Command, Envelope, Rules};
 use crate::machine::reply::Reply;
 use crate::machine::row::{LeaseRow, Row, RunRow};
 use crate::machine::row_id::RowId;
-use crate::machine::subject::{lease_subject, run_subject, session_subject};
+use crate::machine::subject::Noun;
 use crate::machine::value::{Revision, Text};
 
 type TransitionCheck = fn(&Transition<'_>) -> Result<(), String>;
@@ -32,6 +32,8 @@ pub const ALL: &[(&str, TransitionCheck)] = &[
     ("stored steps are kept", steps_are_kept),
     ("tokens of one resource only rise", tokens_rise),
     ("nobody loses what is still theirs", holders_are_safe),
+    ("a run that is not over can be reached", runs_are_reachable),
+    ("attempts are counted", attempts_are_counted),
 ];
 
 fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
@@ -85,7 +87,7 @@ fn refused_changes_nothing(transition: &Transition<'_>) -> Result<(), String> {
 fn changes_have_events(transition: &Transition<'_>) -> Result<(), String> {
     for change in &transition.decision.changes {
         let Some((subject, revision)) = about(change) else { continue };
-        if is_promotion(transition, change) {
+        if is_promotion(transition, change) || is_of_removed(transition, change) {
             continue;
         }
         let mut events = transition.decision.events.iter().filter(|event| event.subject == subject);
@@ -117,16 +119,26 @@ fn repeated_changes_nothing(transition: &Transition<'_>) -> Result<(), String> {
     }
 }
 
+/// Unless it is tried again or removed.
 fn over_stays_over(transition: &Transition<'_>) -> Result<(), String> {
-    if was_reset(transition) {
+    let may_change = matches!(transition.envelope.command, Command::Retry(_));
+    if was_reset(transition) || may_change {
         return Ok(());
     }
     transition.before.runs.iter().filter(|(_, run)| run.is_over()).try_for_each(
         |(run_id, before)| {
             let after = transition.after.runs.get(run_id);
-            ensure(after == Some(before), || format!("{before:?} became {after:?}"))
+            let removed = after.is_none_or(|after| after.removed);
+            let may_be_removed =
+                is_deletion(transition, run_id) || !before.lives_at(transition.after.meta.clock);
+            let holds = after == Some(before) || (removed && may_be_removed);
+            ensure(holds, || format!("{before:?} became {after:?}"))
         },
     )
+}
+
+fn is_deletion(transition: &Transition<'_>, run_id: &Text) -> bool {
+    matches!(&transition.envelope.command, Command::DeleteRun(delete) if delete.run_id == *run_id)
 }
 
 fn steps_are_kept(transition: &Transition<'_>) -> Result<(), String> {
@@ -134,7 +146,11 @@ fn steps_are_kept(transition: &Transition<'_>) -> Result<(), String> {
         return Ok(());
     }
     transition.before.steps.keys().try_for_each(|at| {
-        ensure(transition.after.steps.contains_key(at), || format!("step {at:?} is gone"))
+        let run = transition.after.runs.get(&at.0);
+        let is_removed = run.is_none_or(|run| run.removed);
+        ensure(is_removed || transition.after.steps.contains_key(at), || {
+            format!("step {at:?} is gone")
+        })
     })
 }
 
@@ -181,6 +197,42 @@ fn holders_are_safe(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// A run that was changed is over, can be claimed from some time on, or ends at some
+/// time. Earlier rules let runs be `running` that nobody could ever claim.
+fn runs_are_reachable(transition: &Transition<'_>) -> Result<(), String> {
+    if transition.envelope.rules < Rules::Attempts {
+        return Ok(());
+    }
+    transition.after.runs.iter().try_for_each(|(run_id, after)| {
+        let is_reachable = after.is_over() || after.claimable_from().or(after.ends_at()).is_some();
+        let unchanged = transition.before.runs.get(run_id) == Some(after);
+        ensure(is_reachable || unchanged, || format!("nobody can ever claim {after:?}"))
+    })
+}
+
+/// Each grant begins an attempt, a claim that has lapsed is not renewed, and no claim is
+/// granted beyond the attempts that there are.
+fn attempts_are_counted(transition: &Transition<'_>) -> Result<(), String> {
+    if transition.envelope.rules < Rules::Attempts {
+        return Ok(());
+    }
+    let now = transition.after.meta.clock;
+    transition.after.runs.iter().try_for_each(|(run_id, after)| {
+        let before = transition.before.runs.get(run_id);
+        let Some(claim) = &after.claim else { return Ok(()) };
+        let old = before.and_then(|before| before.claim.as_ref());
+        if old.map(|old| old.token) == Some(claim.token) {
+            let lapsed = old.is_some_and(|old| old.is_counted() && !old.lives_at(now));
+            let renewed = claim.expires_at > now;
+            return ensure(!lapsed || !renewed, || format!("a lapsed claim lives on: {after:?}"));
+        }
+        let attempts = before.map_or(0, |before| before.attempts);
+        let counted = after.attempts == attempts + 1;
+        let left = after.retry.lapses_max == 0 || attempts < after.retry.lapses_max.max(1);
+        ensure(counted && left, || format!("{before:?} was claimed and is {after:?}"))
+    })
+}
+
 fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
     before.holder_id == after.holder_id && before.token == after.token
 }
@@ -218,14 +270,29 @@ fn is_promotion(transition: &Transition<'_>, change: &Change) -> bool {
         && run.is_claimable(transition.after.meta.clock)
 }
 
+/// Whether the change carries on the removal of a run, which has its event already; or
+/// marks it as begun, which leaves the row as it was.
+fn is_of_removed(transition: &Transition<'_>, change: &Change) -> bool {
+    let run_id = match change {
+        Change::Drop(RowId::Run(run_id) | RowId::Step(run_id, _)) => run_id.clone(),
+        Change::Put(row) => match &**row {
+            Row::Run(run) if run.removed => run.run_id.clone(),
+            _ => return false,
+        },
+        _ => return false,
+    };
+    let removed = |run: Option<&RunRow>| run.is_some_and(|run| run.removed);
+    removed(transition.before.runs.get(&run_id)) || removed(transition.after.runs.get(&run_id))
+}
+
 /// The subject of a change and the revision of the row that it puts, if rows of
 /// that kind have events.
 fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
     let named = |id: &RowId| match id {
         RowId::Key(key) => Some(key.clone()),
-        RowId::Lease(id) => Some(lease_subject(id)),
-        RowId::Run(run_id) | RowId::Step(run_id, _) => Some(run_subject(run_id)),
-        RowId::Session(id) => Some(session_subject(id)),
+        RowId::Lease(id) => Some(Noun::Lease.subject(id)),
+        RowId::Run(run_id) | RowId::Step(run_id, _) => Some(Noun::Run.subject(run_id)),
+        RowId::Session(id) => Some(Noun::Session.subject(id)),
         RowId::Cancellation(_) | RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => None,
     };
     match change {

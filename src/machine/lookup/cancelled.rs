@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::stored::{search_rows, stored_run};
 use crate::machine::index;
+use crate::machine::passing;
 use crate::machine::row::{CancellationRow, Row, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
-use crate::machine::value::{Revision, Text};
+use crate::machine::value::{ClusterMs, Revision, Text};
 use crate::machine::view::View;
 
 /// How deep runs may be nested. Every look-up of a run may climb that far.
@@ -20,11 +21,12 @@ pub const DEPTH_MAX: u32 = 100;
 /// be nested deeper than [`DEPTH_MAX`]; the sweep cancels those further below.
 const ANCESTORS_MAX: usize = 1_000;
 
-/// The run as everybody sees it: cancelled where an ancestor was, whether or not
-/// the sweep has reached it.
-pub fn run<V: View>(view: &V, run_id: &Text) -> Result<Option<RunRow>, V::Error> {
-    let Some(run) = stored_run(view, run_id)? else { return Ok(None) };
-    Ok(Some(CancelledTrees::of(view)?.effective(run)?))
+/// The run as everybody sees it at `now`: as the passing of time has left it, and
+/// cancelled where an ancestor was, whether or not the sweep has reached it.
+pub fn run<V: View>(view: &V, run_id: &Text, now: ClusterMs) -> Result<Option<RunRow>, V::Error> {
+    let run = stored_run(view, run_id)?.filter(|run| run.lives_at(now));
+    let Some(run) = run else { return Ok(None) };
+    Ok(Some(CancelledTrees::of(view)?.effective(run, now)?))
 }
 
 /// The oldest cancellation that the sweep still carries on.
@@ -80,16 +82,28 @@ impl<'v, V: View> CancelledTrees<'v, V> {
         Ok(self.cancellation(run)?.is_some())
     }
 
-    /// The run as everybody sees it.
-    pub fn effective(&mut self, run: RunRow) -> Result<RunRow, V::Error> {
+    /// The run as everybody sees it at `now`.
+    pub fn effective(&mut self, run: RunRow, now: ClusterMs) -> Result<RunRow, V::Error> {
         if run.is_over() {
             return Ok(run);
         }
-        let Some(row) = self.cancellation(&run)? else { return Ok(run) };
-        let Row::Cancellation(_, cancellation) = &*row else { return Ok(run) };
-        let error = cancellation.reason.clone();
-        let status = Status::Cancelled;
-        Ok(RunRow { status, error, ready_at: None, promoted: false, ..run })
+        let row = self.cancellation(&run)?;
+        if let Some(Row::Cancellation(_, cancellation)) = row.as_deref()
+            && run.ends_at().is_none_or(|end| end > cancellation.at)
+        {
+            let error = cancellation.reason.clone();
+            let status = Status::Cancelled;
+            return Ok(RunRow { status, error, ready_at: None, promoted: false, ..run });
+        }
+        Ok(passing::at(&run, now).unwrap_or(run))
+    }
+
+    /// Who cancelled the tree that the run is in.
+    pub fn actor(&mut self, run: &RunRow) -> Result<Option<Text>, V::Error> {
+        Ok(match self.cancellation(run)?.as_deref() {
+            Some(Row::Cancellation(_, cancellation)) => cancellation.actor.clone(),
+            Some(_) | None => None,
+        })
     }
 
     /// The cancellation of the nearest ancestor that has one.

@@ -39,21 +39,22 @@ pub fn candidate<V: View>(
     let mut best: Option<RunRow> = None;
     for run in due {
         let better = best.as_ref().is_none_or(|best| precedes(run, best));
-        if better && !trees.is_cancelled(run)? {
+        if better && run.is_claimable(now) && !trees.is_cancelled(run)? {
             best = Some(run.clone());
         }
     }
     let mut after = after;
     let mut skipped = 0;
     loop {
-        // One run is enough, unless cancelled ones come before it.
+        // One run is enough, unless some come before it that are over although
+        // their rows do not say so.
         let limit = if skipped == 0 { 1 } else { DUE_MAX };
         let found = search_rows(view, &index::ready(filter, after, limit))?;
         let RowsFound { rows, stopped } = found;
         let is_last = rows.len() < limit;
         for (_, row) in rows {
             let Some(run) = as_run(&row) else { continue };
-            if !trees.is_cancelled(run)? {
+            if run.is_claimable(now) && !trees.is_cancelled(run)? {
                 let best = best.filter(|best| precedes(best, run)).unwrap_or_else(|| run.clone());
                 return Ok(Candidate::Ready(Box::new(best)));
             }

@@ -1,6 +1,7 @@
 //! What the passing of time calls for: rows to remove, the next deadline, and
 //! counts without the rows that nobody can see any more.
 
+use super::stored::stored_run;
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index::{self, Index};
 use crate::machine::meta::Counts;
@@ -12,8 +13,8 @@ use crate::machine::view::View;
 /// removed them.
 pub const UNCOUNTED_MAX: usize = 1_000;
 
-/// Rows that have expired at `now` or have been remembered for long enough,
-/// earliest first.
+/// Rows that have expired at `now` or have been remembered for long enough, and runs
+/// that the passing of time has changed, earliest first.
 pub fn due_rows<V: View>(view: &V, now: ClusterMs, limit: usize) -> Result<Vec<RowId>, V::Error> {
     let mut due = Vec::new();
     for index in [Index::Deadline, Index::Request, Index::Origin] {
@@ -36,8 +37,8 @@ pub fn is_due<V: View>(view: &V, now: ClusterMs) -> Result<bool, V::Error> {
 }
 
 /// The earliest time after `after` at which the passing of time alone would
-/// change an answer: the deadline of a key, a lease or a claim, or the end of a
-/// run's delay.
+/// change an answer: the deadline of a key, a lease, a session or a claim, the end
+/// of a run, or the end of its delay.
 pub fn next_deadline<V: View>(view: &V, after: ClusterMs) -> Result<Option<ClusterMs>, V::Error> {
     let mut next = None;
     for search in index::deadlines(after) {
@@ -68,6 +69,11 @@ pub fn counts<V: View>(view: &V, now: ClusterMs, uncounted_max: usize) -> Result
         match search.id(&place) {
             Some(RowId::Key(_)) => counts.keys -= 1,
             Some(RowId::Lease(_)) => counts.leases -= 1,
+            Some(RowId::Session(_)) => counts.sessions -= 1,
+            Some(RowId::Run(run_id)) => {
+                let run = stored_run(view, &run_id)?;
+                counts.runs -= u64::from(run.is_some_and(|run| !run.lives_at(now)));
+            }
             _ => {}
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::cancelled::CancelledTrees;
 use super::claim::due_runs;
-use super::stored::{SKIPPED_MAX, stored_run};
+use super::stored::{SKIPPED_MAX, as_run, search_rows, stored_run};
 use crate::machine::filter::{ClaimFilter, RunFilter};
-use crate::machine::index;
+use crate::machine::index::{self, Index};
 use crate::machine::page::{Page, Range, Scan};
 use crate::machine::row::{Row, RunRow, StepRow};
 use crate::machine::row_id::RowId;
 use crate::machine::size;
+use crate::machine::status::Status;
 use crate::machine::value::{ClusterMs, Revision, Text};
 use crate::machine::view::View;
 
@@ -33,7 +34,7 @@ pub fn runs<V: View>(
 ) -> Result<(Vec<RunRow>, Option<Revision>), V::Error> {
     let mut trees = CancelledTrees::of(view)?;
     let ready = filter.claimable == Some(true);
-    let mut due = if ready { due_for_list(view, filter, before, now)? } else { Vec::new() };
+    let mut due = due_for_list(view, filter, before, now)?;
     let chunk = CHUNK.min(page.rows.saturating_add(1));
     let (mut listed, mut bytes, mut skipped, mut before) = (Vec::new(), 0, 0, before);
     loop {
@@ -54,8 +55,8 @@ pub fn runs<V: View>(
                 },
             };
             let created_revision = run.created_revision;
-            let run = trees.effective(run)?;
-            if filter.admits(&run, now) {
+            let run = trees.effective(run, now)?;
+            if run.lives_at(now) && filter.admits(&run, now) {
                 let more = size::run_bytes(&run);
                 let full = listed.len() == page.rows || bytes + more > page.bytes;
                 if full && !listed.is_empty() {
@@ -78,17 +79,25 @@ pub fn runs<V: View>(
     }
 }
 
-/// Runs that belong in a list of claimable runs although they are not promoted
-/// yet, newest last. Where there are very many, some are missing until the sweep
-/// has promoted them.
+/// Runs that belong in a list although their rows do not say so yet, newest last: of
+/// runs that can be claimed, or of a status that the passing of time gives them. Where
+/// there are very many, some are missing until the sweep has reached them.
 fn due_for_list<V: View>(
     view: &V,
     filter: &RunFilter,
     before: Option<Revision>,
     now: ClusterMs,
 ) -> Result<Vec<RunRow>, V::Error> {
-    let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
-    let mut due = due_runs(view, &claim, now, SKIPPED_MAX)?;
+    let mut due = if filter.claimable == Some(true) {
+        let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
+        due_runs(view, &claim, now, SKIPPED_MAX)?
+    } else if let Some(status @ (Status::Created | Status::Failed)) = filter.status {
+        let mut due = search_rows(view, &index::expired(Index::Deadline, now, SKIPPED_MAX))?;
+        due.rows.retain(|(_, row)| as_run(row).is_some_and(|run| run.status != status));
+        due.runs().collect()
+    } else {
+        Vec::new()
+    };
     due.retain(|run| before.is_none_or(|before| run.created_revision < before));
     due.sort_by_key(|run| run.created_revision);
     Ok(due)

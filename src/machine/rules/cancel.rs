@@ -5,16 +5,18 @@
 use std::collections::VecDeque;
 
 use super::outcome::{moved, no_such_run};
+use super::present;
 use crate::machine::command::Cancel;
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::lookup;
+use crate::machine::passing;
 use crate::machine::reply::Reply;
 use crate::machine::row::{CancellationRow, Row, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
-use crate::machine::value::{Revision, Text};
+use crate::machine::value::{ClusterMs, Revision, Text};
 use crate::machine::view::View;
 
 /// The most descendants that the command itself looks at. The sweep looks at the
@@ -25,7 +27,7 @@ const AT_ONCE: usize = 100;
 const CHUNK: usize = 100;
 
 pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&command.run_id)? else {
+    let Some(run) = present::run(draft, &command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
     if run.is_over() {
@@ -36,6 +38,7 @@ pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Rep
     let cancelled = cancel_one(draft, &run, &reason, actor.as_ref());
     let mut cancellation = CancellationRow {
         revision: draft.revision(),
+        at: if draft.counts_lapses() { draft.now() } else { ClusterMs::default() },
         actor,
         reason,
         frames: VecDeque::from([(run.run_id.clone(), Revision::ZERO)]),
@@ -81,6 +84,7 @@ fn cancel_below<V: View>(
         }
         let mut below = Vec::new();
         for child in children {
+            let child = ended_by(draft, child, cancellation.at);
             if !child.is_over() {
                 let CancellationRow { reason, actor, .. } = &*cancellation;
                 cancel_one(draft, &child, reason, actor.as_ref());
@@ -97,6 +101,15 @@ fn cancel_below<V: View>(
         }
     }
     Ok(looked)
+}
+
+/// The run, with its end recorded if it had ended by itself before its tree was
+/// cancelled.
+fn ended_by<V: View>(draft: &mut Draft<'_, V>, run: RunRow, at: ClusterMs) -> RunRow {
+    match passing::at(&run, at).filter(|ended| ended.is_over() && draft.counts_lapses()) {
+        Some(ended) => draft.move_run_as(Action::WorkflowFail, &run, ended, None),
+        None => run,
+    }
 }
 
 fn cancel_one<V: View>(

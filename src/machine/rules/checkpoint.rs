@@ -3,26 +3,31 @@
 
 use super::claimant;
 use super::outcome::no_such_run;
-use crate::machine::command::Checkpoint;
+use super::present;
+use crate::machine::command::{CLAIM_TTL_MS_DEFAULT, Checkpoint};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::reply::{Checkpointed, Reply};
-use crate::machine::row::{Row, RunRow, StepRow};
+use crate::machine::row::{Row, RunRow, StepRow, StoredSteps};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
-use crate::machine::subject::run_subject;
+use crate::machine::subject::Noun;
 use crate::machine::value::Text;
 use crate::machine::view::View;
+
+/// How many steps a checkpoint looks at to find the first one that is missing. If more
+/// were stored ahead of their turn, later checkpoints look further.
+const LOOKS_MAX: usize = 100;
 
 pub fn checkpoint<V: View>(
     draft: &mut Draft<'_, V>,
     command: &Checkpoint,
 ) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&command.run_id)? else {
+    let Some(run) = present::run(draft, &command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
-    if let Some(reason) = claimant::objection(&run, &command.claimant) {
+    if let Some(reason) = claimant::objection(draft, &run, &command.claimant) {
         return Ok(checkpointed(&run, command.step, Some(reason)));
     }
     let stored = draft.row(&RowId::Step(command.run_id.clone(), command.step))?;
@@ -32,18 +37,47 @@ pub fn checkpoint<V: View>(
     };
     let new = Some(describe::step(command.step, &command.output));
     let agent_id = command.claimant.agent_id.as_ref();
-    let subject = run_subject(&run.run_id);
+    let subject = Noun::Run.subject(&run.run_id);
     let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
     let output = command.output.clone();
     draft.put(Row::Step(run.run_id.clone(), command.step, StepRow { output, revision }));
+    let claim = run.claim.as_ref().map(|claim| claim.renewed(draft.now()));
+    // Whoever works without a claim is replaced after the same silence.
+    let is_unclaimed = claim.is_none() && draft.counts_lapses();
+    let silent_from = is_unclaimed.then(|| draft.now().plus(CLAIM_TTL_MS_DEFAULT));
+    let steps = match draft.counts_lapses() {
+        true => with_step(draft, &run, command.step, stored.is_none())?,
+        false => run.steps,
+    };
     let run = draft.put_run(RunRow {
         status: Status::Running,
         last_step: run.last_step.max(command.step),
-        ready_at: None,
-        claim: run.claim.as_ref().map(|claim| claim.renewed(draft.now())),
+        steps,
+        ready_at: silent_from,
+        claim,
         ..run
     });
     Ok(checkpointed(&run, command.step, None))
+}
+
+/// Which steps are stored once `step` is. With `fresh` it was not stored before.
+fn with_step<V: View>(
+    draft: &Draft<'_, V>,
+    run: &RunRow,
+    step: u64,
+    fresh: bool,
+) -> Result<StoredSteps, V::Error> {
+    let StoredSteps { count, first, next } = run.steps;
+    let count = count + u64::from(fresh);
+    let (first, mut next) =
+        if next == 0 || step < first { (step, step.saturating_add(1)) } else { (first, next) };
+    for _ in 0..LOOKS_MAX {
+        if draft.row(&RowId::Step(run.run_id.clone(), next))?.is_none() {
+            break;
+        }
+        next = next.saturating_add(1);
+    }
+    Ok(StoredSteps { count, first, next })
 }
 
 fn checkpointed(run: &RunRow, step: u64, reason: Option<Text>) -> Reply {
@@ -52,6 +86,7 @@ fn checkpointed(run: &RunRow, step: u64, reason: Option<Text>) -> Reply {
         run_id: run.run_id.clone(),
         step,
         last_step: run.last_step,
+        steps: run.steps,
         reason,
     })
 }

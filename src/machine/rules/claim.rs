@@ -1,22 +1,24 @@
 //! Claims: which agent works on a run, and until when. Exactly one of several
-//! agents wins. An agent that lets its claim lapse may be replaced, under a higher
-//! token.
+//! agents wins. The attempt of an agent that lets its claim lapse has failed, and
+//! another agent may begin the next one, under a higher token.
 
+use super::present;
 use crate::machine::command::{Claim, ClaimNext};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
+use crate::machine::passing;
 use crate::machine::query::Candidate;
 use crate::machine::reply::{Claimed, Reply};
-use crate::machine::row::{ClaimRow, RunRow};
+use crate::machine::row::{ClaimRow, OnLapse, RunRow};
 use crate::machine::status::Status;
-use crate::machine::value::{ClusterMs, Revision, Text};
+use crate::machine::value::{ClusterMs, Text};
 use crate::machine::view::View;
 
 pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&claim.run_id)? else {
+    let Some(run) = present::run(draft, &claim.run_id)? else {
         let reason = describe::no_such_run(&claim.run_id);
         return Ok(refused(Some(claim.run_id.clone()), reason, None));
     };
@@ -24,10 +26,12 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
     if let Some(live) = live
         && run.agent_id.as_ref() == Some(&claim.agent_id)
     {
-        let token = live.token;
-        return Ok(renew(draft, &run, &claim.agent_id, token, claim.claim_ttl_ms));
+        let live = live.clone();
+        return Ok(renew(draft, &run, &claim.agent_id, live, claim.claim_ttl_ms));
     }
-    if run.is_claimable(draft.now()) {
+    // Earlier rules left runs behind that somebody worked on without a claim.
+    let is_stray = draft.counts_lapses() && !run.is_over() && run.claimable_from().is_none();
+    if run.is_claimable(draft.now()) || (is_stray && run.claim.is_none()) {
         return Ok(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms));
     }
     let reason = match (run.status, run.ready_at) {
@@ -36,7 +40,8 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
         }
         _ => describe::taken(&run),
     };
-    Ok(refused(Some(run.run_id.clone()), reason, run.claimable_from()))
+    let retry_at = run.claimable_from().or(run.ends_at());
+    Ok(refused(Some(run.run_id.clone()), reason, retry_at))
 }
 
 pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Result<Reply, V::Error> {
@@ -59,10 +64,15 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
     };
     // Promoting them spares every later claim looking at them again.
     for run in due.into_iter().filter(|_| stepwise) {
-        draft.promote(run);
+        present::promote(draft, run)?;
     }
     Ok(match candidate {
-        Candidate::Ready(run) => grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms),
+        Candidate::Ready(run) => {
+            // It may be one of those that have just been promoted.
+            let run = lookup::stored_run(draft, &run.run_id)?.unwrap_or(*run);
+            let run = present::settled(draft, run)?;
+            grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms)
+        }
         Candidate::At(at) => Reply::Claimed(Claimed::nothing(Some(at))),
         Candidate::None => Reply::Claimed(Claimed::nothing(None)),
         Candidate::Further(rank) => {
@@ -75,12 +85,20 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
 fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_ms: u64) -> Reply {
     // The token is the revision of the grant, so it rises with each grant.
     let token = draft.revision().next();
+    let (now, attempts) = (draft.now(), run.attempts.saturating_add(1));
+    let (on_lapse, claims) = match draft.counts_lapses() {
+        true => (passing::on_lapse(run, attempts), run.claims.saturating_add(1)),
+        false => (OnLapse::TakeOver, run.claims),
+    };
+    let claim = ClaimRow { token, ttl_ms, expires_at: now.plus(ttl_ms), on_lapse };
     let after = RunRow {
         status: Status::Claimed,
-        attempts: run.attempts.saturating_add(1),
+        attempts,
+        claims,
         ready_at: None,
+        deadline_at: run.deadline_at.or(run.deadline_ms.map(|ms| now.plus(ms))),
         agent_id: Some(agent_id.clone()),
-        claim: Some(ClaimRow { token, ttl_ms, expires_at: draft.now().plus(ttl_ms) }),
+        claim: Some(claim),
         ..run.clone()
     };
     granted(draft.move_run(Action::WorkflowClaim, run, after, Some(agent_id)))
@@ -92,10 +110,10 @@ fn renew<V: View>(
     draft: &mut Draft<'_, V>,
     run: &RunRow,
     agent_id: &Text,
-    token: Revision,
+    live: ClaimRow,
     ttl_ms: u64,
 ) -> Reply {
-    let claim = Some(ClaimRow { token, ttl_ms, expires_at: draft.now().plus(ttl_ms) });
+    let claim = Some(ClaimRow { ttl_ms, ..live }.renewed(draft.now()));
     let after = RunRow { claim, ..run.clone() };
     // This is no grant: the ids of `workflow_claim` events are tokens, and the
     // token stays.

@@ -2,23 +2,43 @@
 
 use crate::machine::command::Claimant;
 use crate::machine::describe;
+use crate::machine::draft::Draft;
 use crate::machine::row::RunRow;
 use crate::machine::value::Text;
+use crate::machine::view::View;
 
 /// The reason why `claimant` may not change `run`, if there is one.
-///
-/// A claim that has lapsed still counts: until another agent takes over, its
-/// holder may go on. Where neither agent nor token is given anyone may act, as
-/// with the Python reference.
-pub fn objection(run: &RunRow, claimant: &Claimant) -> Option<Text> {
+pub fn objection<V: View>(draft: &Draft<'_, V>, run: &RunRow, claimant: &Claimant) -> Option<Text> {
     if run.is_over() {
         return Some(describe::taken(run));
     }
-    mismatch(run, claimant)
+    match draft.counts_lapses() {
+        true => stranger(run, claimant),
+        false => mismatch(run, claimant),
+    }
 }
 
-/// The reason why `claimant` is not the one who holds or has ended `run`, if
-/// there is one.
+/// The reason why `claimant` is not the one who holds or has ended `run`, if there is
+/// one.
+///
+/// A call that names an agent or a token is judged by that. One that names neither may
+/// act on a run that was never claimed, as with the Python reference.
+pub fn stranger(run: &RunRow, claimant: &Claimant) -> Option<Text> {
+    let current = run.claim.as_ref().map(|claim| claim.token);
+    match (&claimant.agent_id, claimant.claim_token) {
+        (None, None) if run.claims == 0 && current.is_none() => None,
+        (None, None) => Some(describe::unnamed(run)),
+        (_, Some(token)) if current != Some(token) => {
+            Some(format!("claim_token {token} is no longer current").into())
+        }
+        (Some(agent), _) if current.is_none() => Some(describe::unclaimed(run, agent)),
+        (Some(agent), _) if run.agent_id.as_ref() != Some(agent) => Some(describe::taken(run)),
+        (_, _) => None,
+    }
+}
+
+/// What [`stranger`] was by earlier rules: a claim that has lapsed still counts until
+/// another agent takes over, and a call that names nobody may do anything.
 pub fn mismatch(run: &RunRow, claimant: &Claimant) -> Option<Text> {
     let current = run.claim.as_ref().map(|claim| claim.token);
     if let Some(token) = claimant.claim_token

@@ -9,11 +9,11 @@ use crate::machine::event::Action;
 use crate::machine::lookup::{CancelledTrees, DEPTH_MAX};
 use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::RunRow;
+use crate::machine::row::{RetryPolicy, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
-use crate::machine::subject::run_subject;
-use crate::machine::value::{Revision, Text};
+use crate::machine::subject::Noun;
+use crate::machine::value::Text;
 use crate::machine::view::View;
 
 /// The ids to try before giving up. With a million runs one id in 300 million is
@@ -34,7 +34,8 @@ pub fn create<V: View>(
     let depth = depth(draft, command)?;
     let run = RunRow { depth, ..new_run(draft, command, run_id.clone()) };
     let new = Some(describe::created_run(&run));
-    let revision = draft.record(Action::WorkflowCreate, run_subject(&run_id), new, None, None);
+    let revision =
+        draft.record(Action::WorkflowCreate, Noun::Run.subject(&run_id), new, None, None);
     draft.put_run(RunRow { created_revision: revision, ..run });
     Ok(Reply::Created { run_id, name: command.name.clone() })
 }
@@ -82,6 +83,9 @@ fn free_id<V: View>(draft: &Draft<'_, V>, random: u64) -> Result<Option<Text>, V
 }
 
 fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> RunRow {
+    let (counts_lapses, deadline) = (draft.counts_lapses(), command.deadline);
+    // A creator who gives no number gets one attempt; see `RetryPolicy`.
+    let max_attempts = command.max_attempts.max(u32::from(counts_lapses));
     RunRow {
         run_id,
         name: command.name.clone(),
@@ -90,20 +94,20 @@ fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> Run
         input: command.input.clone(),
         priority: command.priority,
         parent_run_id: command.parent_run_id.clone(),
-        created_revision: Revision::ZERO,
-        revision: Revision::ZERO,
         created_at: draft.wall(),
         updated_at: draft.wall(),
-        last_step: 0,
-        attempts: 0,
-        max_attempts: command.max_attempts,
+        max_attempts,
+        retry: RetryPolicy {
+            lapses_max: if counts_lapses { command.max_attempts } else { 0 },
+            backoff_ms: command.backoff_ms.unwrap_or_default(),
+            backoff_max_ms: command.backoff_max_ms.unwrap_or_default(),
+        },
         ready_at: command.delay_ms.map(|delay_ms| draft.now().plus(delay_ms)),
-        agent_id: None,
-        claim: None,
-        result: None,
-        error: None,
-        promoted: false,
-        depth: 0,
+        deadline_at: deadline.filter(|it| !it.from_claim).map(|it| draft.now().plus(it.ms)),
+        deadline_ms: deadline.filter(|it| it.from_claim).map(|it| it.ms),
+        start_by: command.start_within_ms.map(|ms| draft.now().plus(ms)),
+        keep_ms: command.keep_ms,
+        ..RunRow::default()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Hands each command to the rule that carries it out.
 
 use super::{
-    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, reset, session, sweep,
-    transact,
+    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset, retry, session,
+    sweep, transact,
 };
 use crate::machine::command::Command;
 use crate::machine::draft::Draft;
@@ -29,6 +29,8 @@ pub fn carry_out<V: View>(
         Command::Complete(complete) => finish::complete(draft, complete),
         Command::Fail(fail) => finish::fail(draft, fail),
         Command::Cancel(cancel) => cancel::cancel(draft, cancel),
+        Command::Retry(retry) => retry::retry(draft, retry),
+        Command::DeleteRun(delete) => remove::delete(draft, delete),
         Command::Acquire(acquire) => lease::acquire(draft, acquire),
         Command::Renew(renew) => lease::renew(draft, renew),
         Command::ReleaseLease(release) => lease::release(draft, release),

@@ -2,31 +2,37 @@
 //! for another attempt.
 
 use super::claimant;
-use super::outcome::{moved, no_such_run};
+use super::outcome::{moved, moved_run, no_such_run};
+use super::present;
 use crate::machine::command::{Complete, Fail};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::reply::Reply;
+use crate::machine::passing;
+use crate::machine::reply::{Moved, Reply};
 use crate::machine::row::RunRow;
 use crate::machine::status::Status;
+use crate::machine::value::Text;
 use crate::machine::view::View;
 
-/// The pause after a first failed attempt; it doubles with each further one.
-const BACKOFF_MS: u64 = 1_000;
-
-/// The longest pause. With a longer one a run would look stuck.
-const BACKOFF_MS_MAX: u64 = 300_000;
-
 pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&command.run_id)? else {
+    let Some(run) = present::run(draft, &command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
-    // The agent may ask again because it has not seen the reply.
-    if run.status == Status::Done && claimant::mismatch(&run, &command.claimant).is_none() {
-        return Ok(moved(&run, None));
+    if run.status == Status::Done {
+        // The agent may ask again because it has not seen the reply.
+        let is_repeated = match draft.counts_lapses() {
+            true => {
+                run.result == command.result
+                    && claimant::stranger(&run, &command.claimant).is_none()
+            }
+            false => claimant::mismatch(&run, &command.claimant).is_none(),
+        };
+        if is_repeated {
+            return Ok(moved(&run, None));
+        }
     }
-    if let Some(reason) = claimant::objection(&run, &command.claimant) {
-        return Ok(moved(&run, Some(reason)));
+    if let Some(reason) = claimant::objection(draft, &run, &command.claimant) {
+        return Ok(refused(draft, &run, reason));
     }
     let after = RunRow {
         status: Status::Done,
@@ -41,11 +47,11 @@ pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result
 }
 
 pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&command.run_id)? else {
+    let Some(run) = present::run(draft, &command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
-    if let Some(reason) = claimant::objection(&run, &command.claimant) {
-        return Ok(moved(&run, Some(reason)));
+    if let Some(reason) = claimant::objection(draft, &run, &command.claimant) {
+        return Ok(refused(draft, &run, reason));
     }
     // Work that nobody claimed counts as an attempt too. Otherwise such a run
     // could fail and be retried for ever.
@@ -56,7 +62,12 @@ pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, 
         ..run.clone()
     };
     let (action, after) = if command.retry && failed.attempts < failed.max_attempts {
-        let ready_at = Some(draft.now().plus(backoff_ms(failed.attempts)));
+        let pause_ms = match (command.retry_after_ms, draft.counts_lapses()) {
+            (Some(pause_ms), _) => pause_ms,
+            (None, true) => passing::backoff_ms(&run.retry, &run.run_id, failed.attempts),
+            (None, false) => passing::exponential_ms(&run.retry, failed.attempts),
+        };
+        let ready_at = Some(draft.now().plus(pause_ms));
         let status = Status::Created;
         let after = RunRow { status, ready_at, agent_id: None, claim: None, ..failed };
         (Action::WorkflowRetry, after)
@@ -67,20 +78,9 @@ pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, 
     Ok(moved(&after, None))
 }
 
-/// How long a run waits after the failure of its attempt number `attempts`.
-fn backoff_ms(attempts: u32) -> u64 {
-    let doublings = attempts.saturating_sub(1);
-    let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
-    BACKOFF_MS.saturating_mul(factor).min(BACKOFF_MS_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_doubles_up_to_five_minutes() {
-        let pauses = [0, 1, 2, 3, 9, 10, 64, u32::MAX].map(backoff_ms);
-        assert_eq!(pauses, [1_000, 1_000, 2_000, 4_000, 256_000, 300_000, 300_000, 300_000]);
-    }
+/// The reply to a caller that may not end the run. If somebody else has ended it, the
+/// caller learns with what, since its own outcome is lost.
+fn refused<V: View>(draft: &Draft<'_, V>, run: &RunRow, reason: Text) -> Reply {
+    let result = run.result.clone().filter(|_| draft.counts_lapses() && run.is_over());
+    Reply::Moved(Moved { result, ..moved_run(run, Some(reason)) })
 }

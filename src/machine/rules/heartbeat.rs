@@ -3,6 +3,7 @@
 
 use super::claimant;
 use super::outcome::{moved, no_such_run};
+use super::present;
 use crate::machine::command::{Claimant, HeldClaim};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
@@ -20,8 +21,11 @@ pub fn heartbeat<V: View>(draft: &mut Draft<'_, V>, held: &HeldClaim) -> Result<
 }
 
 pub fn release<V: View>(draft: &mut Draft<'_, V>, held: &HeldClaim) -> Result<Reply, V::Error> {
+    let given_back = u32::from(draft.counts_lapses());
     move_held(draft, held, Action::WorkflowRelease, |run, _| RunRow {
         status: Status::Created,
+        // An attempt that was given back is none.
+        attempts: run.attempts.saturating_sub(given_back),
         ready_at: None,
         agent_id: None,
         claim: None,
@@ -36,10 +40,12 @@ fn move_held<V: View>(
     action: Action,
     change: impl FnOnce(&RunRow, ClusterMs) -> RunRow,
 ) -> Result<Reply, V::Error> {
-    let Some(run) = draft.run(&held.run_id)? else { return Ok(no_such_run(&held.run_id)) };
+    let Some(run) = present::run(draft, &held.run_id)? else {
+        return Ok(no_such_run(&held.run_id));
+    };
     let claimant =
         Claimant { agent_id: Some(held.agent_id.clone()), claim_token: Some(held.claim_token) };
-    if let Some(reason) = claimant::objection(&run, &claimant) {
+    if let Some(reason) = claimant::objection(draft, &run, &claimant) {
         return Ok(moved(&run, Some(reason)));
     }
     let after = change(&run, draft.now());

@@ -8,12 +8,12 @@ use crate::machine::event::Action;
 use crate::machine::reply::{Acquired, Renewed, Reply};
 use crate::machine::row::{LeaseRow, Row};
 use crate::machine::row_id::RowId;
-use crate::machine::subject::lease_subject;
+use crate::machine::subject::Noun;
 use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
 pub fn acquire<V: View>(draft: &mut Draft<'_, V>, command: &Acquire) -> Result<Reply, V::Error> {
-    let Acquire { resource_id, holder_id, ttl_ms } = command;
+    let Acquire { resource_id, holder_id, ttl_ms, exclusive } = command;
     Ok(match draft.lease(resource_id)? {
         None => {
             // Nodes that decide by the first rules do not know this field.
@@ -22,7 +22,7 @@ pub fn acquire<V: View>(draft: &mut Draft<'_, V>, command: &Acquire) -> Result<R
         }
         // The holder may have missed the reply to its first call, so it keeps its
         // token.
-        Some(lease) if lease.holder_id == *holder_id => {
+        Some(lease) if lease.holder_id == *holder_id && !exclusive => {
             acquired(resource_id, extend(draft, resource_id, &lease, *ttl_ms), false)
         }
         Some(lease) => {
@@ -35,7 +35,12 @@ pub fn renew<V: View>(draft: &mut Draft<'_, V>, command: &Renew) -> Result<Reply
     let Renew { resource_id, holder_id, ttl_ms, fencing_token } = command;
     let renewed = held(draft, resource_id, holder_id, *fencing_token)?
         .map(|lease| extend(draft, resource_id, &lease, *ttl_ms));
+    let reason = match (&renewed, draft.counts_lapses()) {
+        (None, true) => Some(describe::not_renewed(draft.lease(resource_id)?.as_ref())),
+        (_, _) => None,
+    };
     Ok(Reply::Renewed(Renewed {
+        reason,
         renewed: renewed.is_some(),
         resource_id: resource_id.clone(),
         expires_at: renewed.as_ref().map(|lease| lease.expires_at),
@@ -50,7 +55,7 @@ pub fn release<V: View>(
     let ReleaseLease { resource_id, holder_id, fencing_token } = command;
     let held = held(draft, resource_id, holder_id, *fencing_token)?;
     if let Some(lease) = &held {
-        let (subject, previous) = (lease_subject(resource_id), Some(describe::lease(lease)));
+        let (subject, previous) = (Noun::Lease.subject(resource_id), Some(describe::lease(lease)));
         let id = RowId::Lease(resource_id.clone());
         draft.remove_recorded(Action::LeaseRelease, id, subject, previous, Some(holder_id));
     }
@@ -81,7 +86,13 @@ fn grant<V: View>(
     let expires_at = draft.now().plus(ttl_ms);
     let lease = LeaseRow { holder_id: holder_id.clone(), token, revision: token, expires_at };
     let new = Some(describe::lease(&lease));
-    draft.record(Action::LeaseAcquire, lease_subject(resource_id), new, None, Some(holder_id));
+    draft.record(
+        Action::LeaseAcquire,
+        Noun::Lease.subject(resource_id),
+        new,
+        None,
+        Some(holder_id),
+    );
     draft.put(Row::Lease(resource_id.clone(), lease.clone()));
     lease
 }
@@ -96,7 +107,7 @@ fn extend<V: View>(
     let after = LeaseRow { revision, expires_at: draft.now().plus(ttl_ms), ..before.clone() };
     let (new, previous) = (Some(describe::lease(&after)), Some(describe::lease(before)));
     let holder = Some(&after.holder_id);
-    draft.record(Action::LeaseRenew, lease_subject(resource_id), new, previous, holder);
+    draft.record(Action::LeaseRenew, Noun::Lease.subject(resource_id), new, previous, holder);
     draft.put(Row::Lease(resource_id.clone(), after.clone()));
     after
 }

@@ -6,7 +6,8 @@
 //! | file | rules |
 //! |---|---|
 //! | `kv`, `transact` | keys |
-//! | `create`, `claim`, `heartbeat`, `checkpoint`, `finish`, `cancel` | runs |
+//! | `create`, `claim`, `heartbeat`, `checkpoint`, `finish`, `cancel`, `retry`, `remove` | runs |
+//! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
 //! | `reset`, `sweep` | the whole state |
@@ -25,7 +26,10 @@ mod heartbeat;
 mod kv;
 mod lease;
 mod outcome;
+mod present;
+mod remove;
 mod reset;
+mod retry;
 mod session;
 mod sweep;
 mod transact;

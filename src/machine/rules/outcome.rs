@@ -15,12 +15,18 @@ pub fn no_such_run(run_id: &str) -> Reply {
 
 /// The reply to a change of a run that was made or, with a reason, was not.
 pub fn moved(run: &RunRow, reason: Option<Text>) -> Reply {
+    Reply::Moved(moved_run(run, reason))
+}
+
+/// What [`moved`] says.
+pub fn moved_run(run: &RunRow, reason: Option<Text>) -> Moved {
     let claim = run.claim.as_ref().filter(|_| !run.is_over() && reason.is_none());
-    Reply::Moved(Moved {
+    Moved {
         ok: reason.is_none(),
         run_id: run.run_id.clone(),
         status: run.status,
         reason,
         claim_expires_at: claim.map(|claim| claim.expires_at),
-    })
+        result: None,
+    }
 }

@@ -6,6 +6,7 @@ use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::lookup;
 use crate::machine::reply::Reply;
+use crate::machine::subject::Noun;
 use crate::machine::view::View;
 
 pub fn reset<V: View>(draft: &mut Draft<'_, V>) -> Result<Reply, V::Error> {
@@ -16,7 +17,7 @@ pub fn reset<V: View>(draft: &mut Draft<'_, V>) -> Result<Reply, V::Error> {
     let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;
     let cleared = rows + draft.meta()?.sets;
     let new = Some(describe::reset(cleared));
-    draft.record(Action::SidecarReset, "sidecar".into(), new, None, None);
+    draft.record(Action::SidecarReset, Noun::State.subject(""), new, None, None);
     draft.clear();
     Ok(Reply::Reset { cleared })
 }

@@ -1,9 +1,10 @@
 //! The sweep: does what the passing of time calls for and what commands have left
-//! to do, a bounded amount at a time. It removes expired rows, promotes runs whose
-//! time has come, and cancels the descendants of cancelled runs. Nobody can see
+//! to do, a bounded amount at a time. It removes expired rows, records what has become
+//! of runs, promotes those whose time has come, and cancels the descendants of
+//! cancelled runs. Nobody can see
 //! the difference, except that look-ups stay short.
 
-use super::cancel;
+use super::{cancel, present, remove};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
@@ -11,7 +12,7 @@ use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
 use crate::machine::reply::Reply;
 use crate::machine::row_id::RowId;
-use crate::machine::subject::lease_subject;
+use crate::machine::subject::Noun;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
@@ -33,6 +34,8 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
         match id {
             RowId::Key(key) => expire_key(draft, key)?,
             RowId::Lease(resource_id) => expire_lease(draft, resource_id)?,
+            RowId::Session(session_id) => expire_session(draft, session_id)?,
+            RowId::Run(run_id) => swept += pass(draft, run_id, limit.saturating_sub(swept))?,
             RowId::Origin(session) => {
                 // The node that proposed this very sweep may begin the session
                 // anew, and must not find its old answers.
@@ -48,7 +51,9 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
         more |= due.len() > limit - swept;
         due.truncate(limit - swept);
         swept += due.len();
-        due.into_iter().for_each(|run| draft.promote(run));
+        for run in due {
+            present::promote(draft, run)?;
+        }
     }
     if draft.is_stepwise() && !more {
         if limit > swept {
@@ -59,6 +64,31 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
     Ok(Reply::Swept { removed: swept as u32, more })
 }
 
+/// Records what the passing of time has done to a run, or removes it. Returns the
+/// number of rows beyond one that it looked at.
+fn pass<V: View>(draft: &mut Draft<'_, V>, run_id: Text, looks: usize) -> Result<usize, V::Error> {
+    let Some(run) = lookup::stored_run(draft, &run_id)? else { return Ok(0) };
+    if run.lives_at(draft.now()) {
+        present::settled(draft, run)?;
+        return Ok(0);
+    }
+    let removed = remove::remove(draft, run, Action::WorkflowExpire, None, looks)?;
+    Ok(removed - 1)
+}
+
+fn expire_session<V: View>(draft: &mut Draft<'_, V>, session_id: Text) -> Result<(), V::Error> {
+    let previous = lookup::session(draft, &session_id)?.map(|session| session.context);
+    let subject = Noun::Session.subject(&session_id);
+    draft.remove_recorded(
+        Action::SessionExpire,
+        RowId::Session(session_id),
+        subject,
+        previous,
+        None,
+    );
+    Ok(())
+}
+
 fn expire_key<V: View>(draft: &mut Draft<'_, V>, key: Text) -> Result<(), V::Error> {
     let previous = lookup::key(draft, &key)?.map(|row| row.value);
     draft.remove_recorded(Action::StateExpire, RowId::Key(key.clone()), key, previous, None);
@@ -67,7 +97,7 @@ fn expire_key<V: View>(draft: &mut Draft<'_, V>, key: Text) -> Result<(), V::Err
 
 fn expire_lease<V: View>(draft: &mut Draft<'_, V>, resource_id: Text) -> Result<(), V::Error> {
     let previous = lookup::lease(draft, &resource_id)?.map(|lease| describe::lease(&lease));
-    let subject = lease_subject(&resource_id);
+    let subject = Noun::Lease.subject(&resource_id);
     draft.remove_recorded(Action::LeaseExpire, RowId::Lease(resource_id), subject, previous, None);
     Ok(())
 }

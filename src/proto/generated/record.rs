@@ -156,6 +156,9 @@ pub struct Envelope {
     /// cluster know the next.
     #[prost(uint32, tag = "9")]
     pub rules: u32,
+    /// How long runs are kept after their end; left out, for ever.
+    #[prost(uint64, optional, tag = "10")]
+    pub run_retention_ms: ::core::option::Option<u64>,
 }
 /// A command on its way to whoever orders it: an envelope without clocks.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -293,6 +296,9 @@ pub struct Cancellation {
     /// Runs whose children are still to be cancelled, the next one first.
     #[prost(message, repeated, tag = "5")]
     pub frames: ::prost::alloc::vec::Vec<Frame>,
+    /// When it was cancelled; zero where an earlier version has not noted it.
+    #[prost(uint64, tag = "6")]
+    pub at_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Frame {

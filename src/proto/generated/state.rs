@@ -5,7 +5,7 @@
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -53,6 +53,10 @@ pub mod command {
         /// Proposed by nodes alone; refused from clients.
         #[prost(message, tag = "19")]
         Sweep(super::Sweep),
+        #[prost(message, tag = "20")]
+        Retry(super::Retry),
+        #[prost(message, tag = "21")]
+        DeleteRun(super::DeleteRun),
     }
 }
 /// A lease that must be held, with this token, for a write to happen.
@@ -194,12 +198,37 @@ pub struct Create {
     /// Not claimable before this has passed.
     #[prost(uint64, optional, tag = "5")]
     pub delay_ms: ::core::option::Option<u64>,
-    /// How often a failed run is tried in all. Programs may leave it at zero,
-    /// which means one.
+    /// How often a failed run is tried in all. Where it is left at zero, a failure
+    /// that an agent reports ends the run, and up to 20 claims may lapse.
     #[prost(uint32, tag = "6")]
     pub max_attempts: u32,
     #[prost(string, optional, tag = "7")]
     pub parent_run_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The pause after a first failed attempt, which doubles with each further one;
+    /// left out, 1,000.
+    #[prost(uint64, optional, tag = "8")]
+    pub backoff_ms: ::core::option::Option<u64>,
+    /// The longest pause; left out, 300,000.
+    #[prost(uint64, optional, tag = "9")]
+    pub backoff_max_ms: ::core::option::Option<u64>,
+    /// The run fails if it is not over so long after its creation. May be left out.
+    #[prost(message, optional, tag = "10")]
+    pub deadline: ::core::option::Option<RunDeadline>,
+    /// The run fails if nobody has claimed it so long after its creation.
+    #[prost(uint64, optional, tag = "11")]
+    pub start_within_ms: ::core::option::Option<u64>,
+    /// How long the run is kept after its end; left out, as long as the service is
+    /// configured to.
+    #[prost(uint64, optional, tag = "12")]
+    pub keep_ms: ::core::option::Option<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunDeadline {
+    #[prost(uint64, tag = "1")]
+    pub ms: u64,
+    /// Whether the time begins with the first claim instead.
+    #[prost(bool, tag = "2")]
+    pub from_claim: bool,
 }
 /// Take a run for an agent. Answered by Claimed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -293,6 +322,9 @@ pub struct Fail {
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, optional, tag = "5")]
     pub claim_token: ::core::option::Option<u64>,
+    /// The pause before the next attempt, instead of the back-off.
+    #[prost(uint64, optional, tag = "6")]
+    pub retry_after_ms: ::core::option::Option<u64>,
 }
 /// End a run and its descendants from outside. Answered by Moved.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -302,6 +334,44 @@ pub struct Cancel {
     #[prost(string, optional, tag = "2")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "3")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Let failed runs be tried again, with all their attempts. One run is answered by
+/// Moved, many by Retried.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Retry {
+    #[prost(string, optional, tag = "3")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(oneof = "retry::Runs", tags = "1, 2")]
+    pub runs: ::core::option::Option<retry::Runs>,
+}
+/// Nested message and enum types in `Retry`.
+pub mod retry {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Runs {
+        #[prost(string, tag = "1")]
+        RunId(::prost::alloc::string::String),
+        #[prost(message, tag = "2")]
+        Many(super::RetryMany),
+    }
+}
+/// The failed runs that fit, newest first, in portions of up to 100.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetryMany {
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub tags: ::prost::alloc::vec::Vec<Tag>,
+    /// The `next` of the previous portion.
+    #[prost(uint64, optional, tag = "3")]
+    pub before: ::core::option::Option<u64>,
+}
+/// Remove a run that is over, with its steps. Answered by Moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRun {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Take a lease. Answered by Acquired.
@@ -314,6 +384,9 @@ pub struct Acquire {
     /// At least 1.
     #[prost(uint64, tag = "3")]
     pub ttl_ms: u64,
+    /// Whether a lease that this holder has already is refused too.
+    #[prost(bool, tag = "4")]
+    pub exclusive: bool,
 }
 /// Prolong a lease. Answered by Renewed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -350,6 +423,9 @@ pub struct SaveSession {
     /// May be left out.
     #[prost(message, optional, tag = "4")]
     pub fence: ::core::option::Option<Fence>,
+    /// The session reads as absent after this; left out, it is kept.
+    #[prost(uint64, optional, tag = "5")]
+    pub ttl_ms: ::core::option::Option<u64>,
 }
 /// Remove a session. Answered by SessionDeleted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -363,7 +439,8 @@ pub struct DeleteSession {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reset {}
 /// Carry on what is due, in at most `limit` rows: remove those whose time is over,
-/// promote runs whose time has come, cancel below cancelled runs. Answered by
+/// record what that has done to runs, promote those whose time has come, cancel below
+/// cancelled runs. Answered by
 /// Swept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Sweep {
@@ -375,7 +452,7 @@ pub struct Sweep {
 pub struct Reply {
     #[prost(
         oneof = "reply::Reply",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub reply: ::core::option::Option<reply::Reply>,
 }
@@ -414,6 +491,8 @@ pub mod reply {
         Reset(super::ResetDone),
         #[prost(message, tag = "15")]
         Swept(super::Swept),
+        #[prost(message, tag = "16")]
+        Retried(super::Retried),
     }
 }
 /// Why a command was not carried out; nothing changed.
@@ -530,6 +609,17 @@ pub struct Moved {
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, optional, tag = "5")]
     pub claim_expires_at_ms: ::core::option::Option<u64>,
+    /// Where another result is refused: the one with which the run has ended.
+    #[prost(string, optional, tag = "6")]
+    pub result: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Retried {
+    #[prost(string, repeated, tag = "1")]
+    pub run_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where the next portion begins, if there may be more.
+    #[prost(uint64, optional, tag = "2")]
+    pub next: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Checkpointed {
@@ -543,6 +633,20 @@ pub struct Checkpointed {
     pub last_step: u64,
     #[prost(string, optional, tag = "5")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    /// Left out where none is stored.
+    #[prost(message, optional, tag = "6")]
+    pub steps: ::core::option::Option<StoredSteps>,
+}
+/// Which steps of a run are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredSteps {
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    /// The first one after `first` that is missing.
+    #[prost(uint64, tag = "3")]
+    pub next: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Acquired {
@@ -576,6 +680,9 @@ pub struct Renewed {
     pub expires_at_ms: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "4")]
     pub fencing_token: ::core::option::Option<u64>,
+    /// Why it was not renewed.
+    #[prost(string, optional, tag = "5")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseReleased {
@@ -680,12 +787,12 @@ pub struct RunRow {
     /// The highest step stored; zero where there is none.
     #[prost(uint64, tag = "12")]
     pub last_step: u64,
-    /// Claims granted so far.
+    /// Attempts begun, without those that were given back.
     #[prost(uint32, tag = "13")]
     pub attempts: u32,
     #[prost(uint32, tag = "14")]
     pub max_attempts: u32,
-    /// While created: not claimable before this.
+    /// While nobody has a claim: not claimable before this.
     #[prost(uint64, optional, tag = "15")]
     pub ready_at_ms: ::core::option::Option<u64>,
     /// Who works on it, or did when it ended.
@@ -705,6 +812,44 @@ pub struct RunRow {
     /// How many runs are above it.
     #[prost(uint32, tag = "21")]
     pub depth: u32,
+    /// Left out where none is stored, or by an earlier version.
+    #[prost(message, optional, tag = "22")]
+    pub steps: ::core::option::Option<StoredSteps>,
+    /// How it is tried again, if that is not the default.
+    #[prost(message, optional, tag = "23")]
+    pub retry: ::core::option::Option<RetryPolicy>,
+    /// Claims granted so far, those that were given back included.
+    #[prost(uint32, tag = "24")]
+    pub claims: u32,
+    /// It fails if it is not over by then.
+    #[prost(uint64, optional, tag = "25")]
+    pub deadline_at_ms: ::core::option::Option<u64>,
+    /// It fails if it is not over so long after its first claim.
+    #[prost(uint64, optional, tag = "26")]
+    pub deadline_ms: ::core::option::Option<u64>,
+    /// It fails if nobody has claimed it by then.
+    #[prost(uint64, optional, tag = "27")]
+    pub start_by_ms: ::core::option::Option<u64>,
+    /// How long it is kept after its end.
+    #[prost(uint64, optional, tag = "28")]
+    pub keep_ms: ::core::option::Option<u64>,
+    /// When it reads as absent.
+    #[prost(uint64, optional, tag = "29")]
+    pub expires_at_ms: ::core::option::Option<u64>,
+    /// It reads as absent, and its steps are still being removed.
+    #[prost(bool, tag = "30")]
+    pub removed: bool,
+}
+/// Zero stands for the default.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryPolicy {
+    /// After how many attempts a claim that lapses ends the run.
+    #[prost(uint32, tag = "1")]
+    pub lapses_max: u32,
+    #[prost(uint64, tag = "2")]
+    pub backoff_ms: u64,
+    #[prost(uint64, tag = "3")]
+    pub backoff_max_ms: u64,
 }
 /// A claim on a run, kept after the run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -717,6 +862,24 @@ pub struct ClaimRow {
     pub ttl_ms: u64,
     #[prost(uint64, tag = "3")]
     pub expires_at_ms: u64,
+    /// What happens when it lapses: the attempt has failed, and the next may begin
+    /// after this pause, or the run has failed. With neither, another agent may take
+    /// over and nothing is counted.
+    #[prost(oneof = "claim_row::OnLapse", tags = "4, 5")]
+    pub on_lapse: ::core::option::Option<claim_row::OnLapse>,
+}
+/// Nested message and enum types in `ClaimRow`.
+pub mod claim_row {
+    /// What happens when it lapses: the attempt has failed, and the next may begin
+    /// after this pause, or the run has failed. With neither, another agent may take
+    /// over and nothing is counted.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum OnLapse {
+        #[prost(uint64, tag = "4")]
+        RetryPauseMs(u64),
+        #[prost(bool, tag = "5")]
+        Fails(bool),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StepRow {
@@ -742,6 +905,8 @@ pub struct SessionRow {
     pub saved_at_ms: u64,
     #[prost(uint64, tag = "4")]
     pub updated_at_ms: u64,
+    #[prost(uint64, optional, tag = "5")]
+    pub expires_at_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionEntry {
@@ -854,6 +1019,8 @@ pub struct RunsQuestion {
     pub limit: u64,
     #[prost(uint64, optional, tag = "6")]
     pub bytes: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "7")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Of a run, or of it and its steps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1212,6 +1379,9 @@ pub enum Action {
     SessionSave = 17,
     SessionDelete = 18,
     SidecarReset = 19,
+    WorkflowDelete = 20,
+    WorkflowExpire = 21,
+    SessionExpire = 22,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1240,6 +1410,9 @@ impl Action {
             Self::SessionSave => "ACTION_SESSION_SAVE",
             Self::SessionDelete => "ACTION_SESSION_DELETE",
             Self::SidecarReset => "ACTION_SIDECAR_RESET",
+            Self::WorkflowDelete => "ACTION_WORKFLOW_DELETE",
+            Self::WorkflowExpire => "ACTION_WORKFLOW_EXPIRE",
+            Self::SessionExpire => "ACTION_SESSION_EXPIRE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1265,6 +1438,9 @@ impl Action {
             "ACTION_SESSION_SAVE" => Some(Self::SessionSave),
             "ACTION_SESSION_DELETE" => Some(Self::SessionDelete),
             "ACTION_SIDECAR_RESET" => Some(Self::SidecarReset),
+            "ACTION_WORKFLOW_DELETE" => Some(Self::WorkflowDelete),
+            "ACTION_WORKFLOW_EXPIRE" => Some(Self::WorkflowExpire),
+            "ACTION_SESSION_EXPIRE" => Some(Self::SessionExpire),
             _ => None,
         }
     }

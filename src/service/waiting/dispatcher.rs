@@ -18,7 +18,7 @@ use crate::machine::filter::{ChangeFilter, ClaimFilter};
 use crate::machine::query::Answer;
 use crate::machine::query::Candidate;
 use crate::machine::row::LeaseRow;
-use crate::machine::subject::run_or_lease;
+use crate::machine::subject::Noun;
 use crate::machine::{Action, ClusterMs, Event, Question, Revision, Text};
 use crate::store::StoreError;
 
@@ -218,26 +218,17 @@ impl TouchedRows {
     fn by(events: &[Event]) -> TouchedRows {
         let (mut touched, mut known) = (TouchedRows::default(), BTreeSet::new());
         for event in events.iter().filter(|event| known.insert(&event.subject)) {
-            match event.action {
-                Action::WorkflowCreate
-                | Action::WorkflowClaim
-                | Action::WorkflowRelease
-                | Action::WorkflowRetry => touched.runs.extend(run_or_lease(&event.subject)),
-                Action::LeaseAcquire
-                | Action::LeaseRenew
-                | Action::LeaseRelease
-                | Action::LeaseExpire => touched.leases.extend(run_or_lease(&event.subject)),
-                Action::SidecarReset => touched.all = true,
-                Action::StateSet
-                | Action::StateDelete
-                | Action::StateExpire
-                | Action::WorkflowHeartbeat
-                | Action::WorkflowCheckpoint
-                | Action::WorkflowComplete
-                | Action::WorkflowFail
-                | Action::WorkflowCancel
-                | Action::SessionSave
-                | Action::SessionDelete => {}
+            match (event.about(), event.action) {
+                (
+                    Some((Noun::Run, run_id)),
+                    Action::WorkflowCreate
+                    | Action::WorkflowClaim
+                    | Action::WorkflowRelease
+                    | Action::WorkflowRetry,
+                ) => touched.runs.push(run_id.into()),
+                (Some((Noun::Lease, id)), _) => touched.leases.push(id.into()),
+                (Some((Noun::State, _)), _) => touched.all = true,
+                _ => {}
             }
         }
         touched

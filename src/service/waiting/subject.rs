@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::filter::HistoryFilter;
-use crate::machine::subject::{lease_subject, run_subject, session_subject};
+use crate::machine::subject::Noun;
 use crate::machine::{Action, Event, Revision, Text};
 
 /// Something that a subscription is told the changes of.
@@ -30,19 +30,9 @@ type SubjectPlace = (u64, usize);
 /// Finds the subjects that an event concerns.
 #[derive(Default)]
 pub(super) struct SubjectIndex {
-    by_name: BTreeMap<(EventNoun, Text), BTreeSet<SubjectPlace>>,
+    by_name: BTreeMap<(Noun, Text), BTreeSet<SubjectPlace>>,
     /// Those that concern more than one name. There are few, so they are all compared.
     others: BTreeMap<SubjectPlace, SubscribedSubject>,
-}
-
-/// A key may be named like a run or a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum EventNoun {
-    Key,
-    Run,
-    Lease,
-    Session,
-    All,
 }
 
 impl SubjectIndex {
@@ -76,24 +66,25 @@ impl SubjectIndex {
 
     /// The subjects that `event` concerns.
     pub(super) fn of(&self, event: &Event) -> Vec<SubjectPlace> {
-        let noun = noun(event.action);
         let others = self.others.iter().filter(|(_, subject)| concerns(event, subject));
         let others = others.map(|(place, _)| *place);
-        if noun == EventNoun::All {
-            return self.by_name.values().flatten().copied().chain(others).collect();
-        }
-        let name = (noun, event.subject.clone());
-        self.by_name.get(&name).into_iter().flatten().copied().chain(others).collect()
+        let named = event.about().map(|(noun, name)| (noun, name.into()));
+        let places: Box<dyn Iterator<Item = _>> = match &named {
+            Some((Noun::State, _)) => Box::new(self.by_name.values()),
+            Some(name) => Box::new(self.by_name.get(name).into_iter()),
+            None => Box::new(std::iter::empty()),
+        };
+        places.flatten().copied().chain(others).collect()
     }
 }
 
-/// How events name the subject, if it has one name.
-fn named(subject: &SubscribedSubject) -> Option<(EventNoun, Text)> {
+/// The kind and the name of the subject, if it has one name.
+fn named(subject: &SubscribedSubject) -> Option<(Noun, Text)> {
     match subject {
-        SubscribedSubject::Key(key) => Some((EventNoun::Key, key.clone())),
-        SubscribedSubject::Run(id) => Some((EventNoun::Run, run_subject(id))),
-        SubscribedSubject::Lease(id) => Some((EventNoun::Lease, lease_subject(id))),
-        SubscribedSubject::Session(id) => Some((EventNoun::Session, session_subject(id))),
+        SubscribedSubject::Key(key) => Some((Noun::Key, key.clone())),
+        SubscribedSubject::Run(id) => Some((Noun::Run, id.clone())),
+        SubscribedSubject::Lease(id) => Some((Noun::Lease, id.clone())),
+        SubscribedSubject::Session(id) => Some((Noun::Session, id.clone())),
         SubscribedSubject::History { .. } | SubscribedSubject::Names => None,
     }
 }
@@ -112,26 +103,6 @@ fn concerns(event: &Event, subject: &SubscribedSubject) -> bool {
     }
 }
 
-fn noun(action: Action) -> EventNoun {
-    match action {
-        Action::StateSet | Action::StateDelete | Action::StateExpire => EventNoun::Key,
-        Action::WorkflowCreate
-        | Action::WorkflowClaim
-        | Action::WorkflowHeartbeat
-        | Action::WorkflowRelease
-        | Action::WorkflowCheckpoint
-        | Action::WorkflowComplete
-        | Action::WorkflowFail
-        | Action::WorkflowRetry
-        | Action::WorkflowCancel => EventNoun::Run,
-        Action::LeaseAcquire | Action::LeaseRenew | Action::LeaseRelease | Action::LeaseExpire => {
-            EventNoun::Lease
-        }
-        Action::SessionSave | Action::SessionDelete => EventNoun::Session,
-        Action::SidecarReset => EventNoun::All,
-    }
-}
-
 /// Whether something came to be or is gone.
 fn changes_names(event: &Event) -> bool {
     match event.action {
@@ -141,7 +112,10 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowCreate
         | Action::LeaseRelease
         | Action::LeaseExpire
+        | Action::WorkflowDelete
+        | Action::WorkflowExpire
         | Action::SessionDelete
+        | Action::SessionExpire
         | Action::SidecarReset => true,
         Action::WorkflowClaim
         | Action::WorkflowHeartbeat

@@ -40,6 +40,7 @@ use super::snapshot::file;
 use super::snapshot::folder::SnapshotDir;
 use super::store::RaftStore;
 use crate::machine::Meta;
+use crate::machine::command::StateLimits;
 
 /// What a node must know to start.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub struct Options {
     pub secret: Option<String>,
     /// The size up to which commands that this node orders as the leader may let
     /// the state grow, in bytes as [`crate::machine::size`] counts them.
-    pub state_bytes_max: Option<u64>,
+    pub limits: StateLimits,
     pub consensus: options::Options,
     pub log: log::Options,
     /// The versions of the peer protocol to speak: [`rpc::SPEAKS`], except in
@@ -254,9 +255,9 @@ fn assemble(
         state: state.clone(),
         session: ProposerSession::new((environment.random)()),
         forwarder: Forwarder::new(network.clone()),
-        state_bytes_max: options.state_bytes_max,
+        limits: options.limits,
         peer_statuses: peer_statuses.clone(),
-        speaks_stepwise: *options.speaks.end() >= rpc::SPEAKS_STEPWISE,
+        speaks: *options.speaks.end(),
         prechecks: Prechecks::default(),
     });
     let read_barrier = ReadBarrier::start(ReadIndexRounds {

@@ -132,7 +132,7 @@ impl Store for RaftStore {
             revision: meta.revision,
             chain: meta.chain,
             state_bytes: meta.state_bytes,
-            state_bytes_max: self.proposer.state_bytes_max,
+            state_bytes_max: self.proposer.limits.bytes_max,
             cluster: Some(cluster),
         }
     }

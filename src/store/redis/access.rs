@@ -13,6 +13,7 @@ use super::error::{RedisFault, RedisOpenError};
 use super::fetch::{Fetch, Fetched};
 use super::layout::{FORMAT, RedisKey, RedisKeys};
 use super::options::{MoveIn, Options, is_prefix};
+use crate::machine::command::StateLimits;
 
 /// How long opening waits for a Redis that is starting or failing over.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub(in crate::store) struct RedisAccess {
     pub newest_commit: Arc<NewestCommit>,
     pub prefix: String,
     pub move_in: MoveIn,
-    pub state_bytes_max: Option<u64>,
+    pub limits: StateLimits,
 }
 
 impl RedisAccess {
@@ -37,7 +38,7 @@ impl RedisAccess {
     /// # Errors
     /// The URL or the prefix is invalid.
     pub fn new(options: Options) -> Result<RedisAccess, RedisOpenError> {
-        let Options { url, prefix, move_in, state_bytes_max } = options;
+        let Options { url, prefix, move_in, limits } = options;
         let address = Arc::new(RedisAddress::parse(&url)?);
         if !is_prefix(&prefix) {
             return Err(RedisOpenError::Prefix(prefix));
@@ -51,15 +52,7 @@ impl RedisAccess {
             newest_commit.clone(),
             sidecar,
         ));
-        Ok(RedisAccess {
-            address,
-            keys,
-            connection,
-            newest_commit,
-            prefix,
-            move_in,
-            state_bytes_max,
-        })
+        Ok(RedisAccess { address, keys, connection, newest_commit, prefix, move_in, limits })
     }
 
     /// A further connection to the same Redis.

@@ -92,7 +92,7 @@ pub fn decide_all(envelopes: &[Envelope], known: &ReadResult) -> Result<Decided,
 /// Whether the command reads too much, or removes too much, to share a batch.
 fn must_be_alone(command: &Command) -> bool {
     match command {
-        Command::Cancel(_) | Command::Reset => true,
+        Command::Cancel(_) | Command::Retry(_) | Command::DeleteRun(_) | Command::Reset => true,
         // Sweeps that only move the clock are frequent, and readers wait for them.
         Command::Sweep { limit } => *limit > 0,
         _ => false,

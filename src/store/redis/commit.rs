@@ -12,6 +12,7 @@ use super::read_set::{ROUNDS_MAX, ReadResult, ReadSet};
 use super::retry::Pauses;
 use super::shared::RedisShared;
 use super::working_set::Missing;
+use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Command, Envelope, Reply};
 use crate::store::error::StoreError;
 use crate::store::queue::Job;
@@ -49,7 +50,7 @@ impl Committer {
             [job] if !is_divisible(&job.request.command) => FetchPurpose::Command,
             _ => FetchPurpose::Batch,
         };
-        let needs = ReadSet::of_batch(&stamped(jobs, PRESENT, None));
+        let needs = ReadSet::of_batch(&stamped(jobs, PRESENT, StateLimits::default()));
         let fetched = self.fetch(&needs, purpose, self.shared.given_now()).await;
         let known = fetched.and_then(|state| {
             self.shared.observe(&state);
@@ -61,8 +62,8 @@ impl Committer {
         };
         // From here on, a caller that gives up cannot know the outcome.
         jobs.retain(Job::take);
-        let max = self.shared.progress.state_bytes_max();
-        let envelopes = stamped(jobs, known.state.now, max);
+        let limits = self.shared.progress.limits();
+        let envelopes = stamped(jobs, known.state.now, limits);
         let decided = match self.decide(&envelopes, &mut known, purpose).await {
             Ok(decided) => decided,
             Err(attempt) => {
@@ -210,8 +211,8 @@ pub(super) fn is_divisible(command: &Command) -> bool {
 }
 
 /// The commands as they are decided at `now`; see [`crate::store::Request`].
-fn stamped(jobs: &[Job], now: ClusterMs, state_bytes_max: Option<u64>) -> Vec<Envelope> {
-    jobs.iter().map(|job| job.request.clone().stamped(now, state_bytes_max)).collect()
+fn stamped(jobs: &[Job], now: ClusterMs, limits: StateLimits) -> Vec<Envelope> {
+    jobs.iter().map(|job| job.request.clone().stamped(now, limits)).collect()
 }
 
 /// Answers every caller after the commit.

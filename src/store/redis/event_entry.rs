@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::codec;
+use crate::machine::subject::Noun;
 use crate::machine::{Action, Event, Revision};
 
 /// The entry's number, then its fields and values: the event; if it is about a row,
@@ -26,27 +27,16 @@ pub fn event_entry(event: &Event) -> Vec<Vec<u8>> {
 
 /// The kind and name of the row that an event is about.
 fn row_of(event: &Event) -> Option<(&'static str, &str)> {
-    let kind = match event.action {
-        Action::StateSet | Action::StateDelete | Action::StateExpire => {
-            return Some(("key", &event.subject));
-        }
-        Action::WorkflowCreate
-        | Action::WorkflowClaim
-        | Action::WorkflowHeartbeat
-        | Action::WorkflowRelease
-        | Action::WorkflowCheckpoint
-        | Action::WorkflowComplete
-        | Action::WorkflowFail
-        | Action::WorkflowRetry
-        | Action::WorkflowCancel => ("run", "workflow:"),
-        Action::LeaseAcquire | Action::LeaseRenew | Action::LeaseRelease | Action::LeaseExpire => {
-            ("lease", "lease:")
-        }
-        Action::SessionSave | Action::SessionDelete => ("session", "session:"),
+    let (noun, name) = event.about()?;
+    let kind = match noun {
+        Noun::Key => "key",
+        Noun::Run => "run",
+        Noun::Lease => "lease",
+        Noun::Session => "session",
         // A reset removes every row that earlier events could be about.
-        Action::SidecarReset => return None,
+        Noun::State => return None,
     };
-    event.subject.strip_prefix(kind.1).map(|name| (kind.0, name))
+    Some((kind, name))
 }
 
 /// The step of a checkpoint, in the digits that the field ends with.

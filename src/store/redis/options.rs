@@ -1,6 +1,8 @@
 //! Options: where the state is and whether the Python reference's data is taken
 //! over.
 
+use crate::machine::command::StateLimits;
+
 /// Where the state is.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -10,9 +12,8 @@ pub struct Options {
     pub prefix: String,
     /// Whether data under the Python reference's names becomes the state.
     pub move_in: MoveIn,
-    /// The limit to the size of the state for commands that this sidecar orders,
-    /// in bytes as [`crate::machine::size`] counts them.
-    pub state_bytes_max: Option<u64>,
+    /// What the state may hold, for commands that this sidecar orders.
+    pub limits: StateLimits,
 }
 
 /// Whether data under the Python reference's names is taken over.
@@ -33,7 +34,7 @@ impl Default for Options {
             url: "redis://localhost:6379".into(),
             prefix: "sidecar".into(),
             move_in: MoveIn::default(),
-            state_bytes_max: None,
+            limits: StateLimits::default(),
         }
     }
 }

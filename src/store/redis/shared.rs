@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::error::RedisFault;
 use super::fetch::Fetched;
+use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Meta};
 use crate::store::clock::Clock;
 use crate::store::progress::{SteadyClock, StoreProgress};
@@ -29,17 +30,13 @@ pub(super) struct RedisShared {
 }
 
 impl RedisShared {
-    pub(super) fn new(
-        clock: RedisClock,
-        meta: &Meta,
-        state_bytes_max: Option<u64>,
-    ) -> Arc<RedisShared> {
+    pub(super) fn new(clock: RedisClock, meta: &Meta, limits: StateLimits) -> Arc<RedisShared> {
         let clock = match clock {
             RedisClock::Server => None,
             RedisClock::Given(clock) => Some(SteadyClock::new(clock, meta.clock)),
         };
         let (queue, turn) = (CommandQueue::new(), Notify::new());
-        let progress = StoreProgress::at(meta, state_bytes_max);
+        let progress = StoreProgress::at(meta, limits);
         Arc::new(RedisShared { queue, progress, turn, clock })
     }
 

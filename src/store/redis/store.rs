@@ -21,6 +21,7 @@ use super::shared::{RedisClock, RedisShared};
 use super::upgrade::{refuse_old, upgrade};
 use super::working_set::WorkingSet;
 use super::writer::RedisWriter;
+use crate::machine::command::StateLimits;
 use crate::machine::{Command, Question, Reply, Revision, lookup};
 use crate::store::error::StoreError;
 use crate::store::export::Export;
@@ -80,7 +81,7 @@ impl RedisStore {
     }
 
     fn start(access: RedisAccess, found: Fetched, clock: RedisClock) -> RedisStore {
-        let shared = RedisShared::new(clock, &found.meta, access.state_bytes_max);
+        let shared = RedisShared::new(clock, &found.meta, access.limits);
         let (end, ended) = watch::channel(());
         // The writer has a connection of its own, so that a commit does not wait
         // behind a long list.
@@ -124,7 +125,7 @@ impl Store for RedisStore {
 
     async fn sweep_due(&self) -> bool {
         let request = Request::own(Command::Sweep { limit: 0 });
-        let needs = ReadSet::of_batch(&[request.stamped(PRESENT, None)]);
+        let needs = ReadSet::of_batch(&[request.stamped(PRESENT, StateLimits::default())]);
         let is_due = |state: &WorkingSet<'_>, now| {
             let Ok(is_due) = lookup::is_due(state, now);
             is_due

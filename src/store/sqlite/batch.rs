@@ -61,8 +61,7 @@ impl Batch {
             && started.elapsed() < BATCH_TIME_MAX
             && let Some(job) = shared.queue.take()
         {
-            let max = shared.progress.state_bytes_max();
-            let envelope = job.request.clone().stamped(shared.now(), max);
+            let envelope = job.request.clone().stamped(shared.now(), shared.progress.limits());
             let executed = execute(tables, &envelope);
             let failed = executed.is_err();
             let outcome = executed.map(|executed| {

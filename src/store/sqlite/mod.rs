@@ -53,4 +53,5 @@ mod writer;
 pub use error::SqliteOpenError;
 pub use export::{SqliteExportError, export_file};
 pub use import::{SqliteImport, SqliteImportError};
+pub use open::create_folder;
 pub use store::{Options, SqliteStore};

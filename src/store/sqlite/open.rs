@@ -90,7 +90,10 @@ fn absolute(path: &Path) -> Result<PathBuf, SqliteOpenError> {
 
 /// Creates the folder of the file where there is none, with the folders above it and with
 /// the usual permissions, as a cluster's node does with its data directory.
-fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
+///
+/// # Errors
+/// [`SqliteOpenError::NoFolder`].
+pub fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
     let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
     let present = folder.ancestors().find(|folder| folder.is_dir());
     let create = || {

@@ -10,7 +10,8 @@ use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, RequestRow, Row, RunRow, SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
+    SessionRow, StepRow, StoredSteps,
 };
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 
@@ -78,6 +79,19 @@ pub(super) fn run(row: &Columns<'_>) -> Result<Row> {
         error: row.get(20)?,
         promoted: row.get(21)?,
         depth: row.get(22)?,
+        claims: row.get(24)?,
+        steps: StoredSteps { count: row.get(25)?, first: row.get(26)?, next: row.get(27)? },
+        retry: RetryPolicy {
+            lapses_max: row.get(28)?,
+            backoff_ms: row.get(29)?,
+            backoff_max_ms: row.get(30)?,
+        },
+        deadline_at: deadline(row, 31)?,
+        deadline_ms: row.get(32)?,
+        start_by: deadline(row, 33)?,
+        keep_ms: row.get(34)?,
+        expires_at: deadline(row, 35)?,
+        removed: row.get(36)?,
     })))
 }
 
@@ -88,7 +102,20 @@ fn claim(row: &Columns<'_>) -> Result<Option<ClaimRow>> {
         token: Revision(token),
         ttl_ms: row.get(17)?,
         expires_at: ClusterMs(row.get(18)?),
+        on_lapse: on_lapse(row)?,
     }))
+}
+
+/// What follows when the claim lapses: nothing but that others may take over, the pause
+/// before the next attempt, or the end of the run.
+fn on_lapse(row: &Columns<'_>) -> Result<OnLapse> {
+    const COLUMN: usize = 23;
+    let Some(text) = row.get::<_, Option<Text>>(COLUMN)? else { return Ok(OnLapse::TakeOver) };
+    match (&*text, text.parse()) {
+        ("fail", _) => Ok(OnLapse::Fail),
+        (_, Ok(pause_ms)) => Ok(OnLapse::Retry { pause_ms }),
+        (_, Err(_)) => Err(unexpected(COLUMN, &text)),
+    }
 }
 
 pub(super) fn step(row: &Columns<'_>) -> Result<Row> {
@@ -102,6 +129,7 @@ pub(super) fn session(row: &Columns<'_>) -> Result<Row> {
         revision: Revision(row.get(2)?),
         saved_at: WallMs(row.get(3)?),
         updated_at: WallMs(row.get(4)?),
+        expires_at: deadline(row, 5)?,
     };
     Ok(Row::Session(row.get(0)?, session))
 }
@@ -110,6 +138,7 @@ pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {
     let frames: Vec<(Text, u64)> = from_json(row, 4)?;
     let cancellation = CancellationRow {
         revision: Revision(row.get(1)?),
+        at: ClusterMs(row.get(5)?),
         actor: row.get(2)?,
         reason: row.get(3)?,
         frames: frames.into_iter().map(|(run_id, after)| (run_id, Revision(after))).collect(),
@@ -166,6 +195,7 @@ fn rules(row: &Columns<'_>, column: usize) -> Result<Rules> {
     match row.get(column)? {
         0 => Ok(Rules::Whole),
         1 => Ok(Rules::Stepwise),
+        2 => Ok(Rules::Attempts),
         other => Err(unexpected(column, &i64::to_string(&other))),
     }
 }

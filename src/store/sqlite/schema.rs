@@ -14,7 +14,7 @@ const APPLICATION_ID: i32 = 0x4D53_5343;
 
 /// The file's format, in `user_version`. A program refuses a format that is newer
 /// than the one it knows.
-pub(super) const FORMAT: i32 = 3;
+pub(super) const FORMAT: i32 = 4;
 
 /// The tables of index entries, beside the tables in `table`. All names are
 /// singular and therefore differ from the reference's (`leases`, `sessions`, ...),
@@ -93,7 +93,10 @@ pub(in crate::store) fn create(conn: &Connection) -> rusqlite::Result<()> {
 /// Upgrades the tables of an older format within the caller's transaction. The
 /// caller must count the rows and make their index entries.
 pub(super) fn upgrade_tables(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch("DROP TABLE run_tag")?;
+    // Formats 1 and 2 had the first, format 3 the others.
+    for table in ["run_tag", "entry", "entry_remembered"] {
+        conn.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
     for table in table::ALL {
         rebuild(conn, table.name, &table.create)?;
     }

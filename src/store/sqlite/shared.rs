@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Meta, Revision};
 use crate::store::clock::Clock;
 use crate::store::progress::{SteadyClock, StoreProgress};
@@ -15,10 +16,10 @@ pub(super) struct SqliteShared {
 }
 
 impl SqliteShared {
-    pub(super) fn new(clock: Clock, meta: &Meta, state_bytes_max: Option<u64>) -> SqliteShared {
+    pub(super) fn new(clock: Clock, meta: &Meta, limits: StateLimits) -> SqliteShared {
         SqliteShared {
             queue: CommandQueue::new(),
-            progress: StoreProgress::at(meta, state_bytes_max),
+            progress: StoreProgress::at(meta, limits),
             clock: SteadyClock::new(clock, meta.clock),
         }
     }

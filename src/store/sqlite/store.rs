@@ -16,6 +16,7 @@ use super::reader::{AsOf, ReadOutcome, Readers};
 use super::shared::SqliteShared;
 use super::view::TransactionView;
 use super::writer::SqliteWriter;
+use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
 use crate::store::clock::Clock;
 use crate::store::error::StoreError;
@@ -35,14 +36,14 @@ pub struct Options {
     pub readers: u32,
     /// The limit to the size of the state for commands that this process orders,
     /// in bytes as [`crate::machine::size`] counts them.
-    pub state_bytes_max: Option<u64>,
+    pub limits: StateLimits,
 }
 
 impl Default for Options {
     /// Four readers: twice the number of processors of a small machine, because
     /// some of them wait for the disk.
     fn default() -> Self {
-        Options { readers: 4, state_bytes_max: None }
+        Options { readers: 4, limits: StateLimits::default() }
     }
 }
 
@@ -75,7 +76,7 @@ impl SqliteStore {
         let (path, conn) = open::open(path, Some(now))?;
         let fail = |error| SqliteOpenError::of(&path, error);
         let meta = TransactionView::load(&conn).map_err(fail)?.meta;
-        let shared = Arc::new(SqliteShared::new(clock, &meta, options.state_bytes_max));
+        let shared = Arc::new(SqliteShared::new(clock, &meta, options.limits));
         let (end, ended) = watch::channel(());
         let writer = SqliteWriter::new(conn, shared.clone(), end).map_err(fail)?;
         std::thread::Builder::new()

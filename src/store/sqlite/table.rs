@@ -49,7 +49,13 @@ pub(super) static RUN: Lazy<Row> = Lazy::new(|| {
          updated_at_ms INTEGER NOT NULL, last_step INTEGER NOT NULL, attempts INTEGER NOT NULL, \
          max_attempts INTEGER NOT NULL, ready_at_ms INTEGER, agent_id TEXT, claim_token INTEGER, \
          claim_ttl_ms INTEGER, claim_expires_at_ms INTEGER, result TEXT, error TEXT, \
-         promoted INTEGER NOT NULL DEFAULT 0, depth INTEGER NOT NULL DEFAULT 0";
+         promoted INTEGER NOT NULL DEFAULT 0, depth INTEGER NOT NULL DEFAULT 0, \
+         claim_lapse TEXT, claims INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0, \
+         first_step INTEGER NOT NULL DEFAULT 0, next_step INTEGER NOT NULL DEFAULT 0, \
+         lapses_max INTEGER NOT NULL DEFAULT 0, backoff_ms INTEGER NOT NULL DEFAULT 0, \
+         backoff_max_ms INTEGER NOT NULL DEFAULT 0, deadline_at_ms INTEGER, \
+         deadline_ms INTEGER, start_by_ms INTEGER, keep_ms INTEGER, expires_at_ms INTEGER, \
+         removed INTEGER NOT NULL DEFAULT 0";
     table("run", columns, 1, rows::run)
 });
 pub(super) static STEP: Lazy<Row> = Lazy::new(|| {
@@ -59,13 +65,13 @@ pub(super) static STEP: Lazy<Row> = Lazy::new(|| {
 });
 pub(super) static SESSION: Lazy<Row> = Lazy::new(|| {
     let columns = "session_id TEXT NOT NULL, context TEXT NOT NULL, revision INTEGER NOT NULL, \
-         saved_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL";
+         saved_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL, expires_at_ms INTEGER";
     table("session", columns, 1, rows::session)
 });
 // `frames` is JSON: [[run_id, created after], ...].
 pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
     let columns = "run_id TEXT NOT NULL, revision INTEGER NOT NULL, actor TEXT, reason TEXT, \
-         frames TEXT NOT NULL";
+         frames TEXT NOT NULL, at_ms INTEGER NOT NULL DEFAULT 0";
     table("cancellation", columns, 1, rows::cancellation)
 });
 // The replies to requests with an idempotency key.

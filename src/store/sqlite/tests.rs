@@ -18,7 +18,7 @@ use self::draw::{Draw, NAMES};
 use super::table::each_row;
 use super::view::TransactionView;
 use super::{Options, SqliteStore, reclaim, schema};
-use crate::machine::command::Rank;
+use crate::machine::command::{Rank, StateLimits};
 use crate::machine::index::{self, Index};
 use crate::machine::page::{Page, Range};
 use crate::machine::view::{HistoryView, View};
@@ -58,7 +58,10 @@ fn the_same_commands_give_the_same_rows() {
             random: draw.chance(),
             wall: WallMs(clock_ms),
             clock: ClusterMs(clock_ms),
-            state_bytes_max: (step % 3 == 0).then_some(20_000),
+            limits: StateLimits {
+                bytes_max: (step % 3 == 0).then_some(20_000),
+                ..StateLimits::default()
+            },
             rules: Rules::Stepwise,
             command: Command::Reset,
         };
@@ -194,7 +197,7 @@ fn commit(state: &mut TransactionView<'_>, command: Command) -> Reply {
         random: 0,
         wall: WallMs(1),
         clock: ClusterMs(state.meta.revision.0),
-        state_bytes_max: None,
+        limits: StateLimits::default(),
         rules: Rules::Stepwise,
         command,
     };

@@ -6,7 +6,7 @@ use super::rows::chain_text;
 use super::table::{CANCELLATION, EVENT, KV, LEASE, META, REQUEST, RUN, SESSION, STEP, Table};
 use crate::codec;
 use crate::machine::command::Rules;
-use crate::machine::row::{LeaseRow, SessionRow};
+use crate::machine::row::{LeaseRow, OnLapse, SessionRow};
 use crate::machine::{Event, Json, Meta, Row};
 
 /// Writes a row with the statement that `statement` selects.
@@ -53,21 +53,41 @@ pub(super) fn row(
                 run.error,
                 run.promoted,
                 run.depth,
+                run.claim.as_ref().and_then(|claim| on_lapse(claim.on_lapse)),
+                run.claims,
+                run.steps.count,
+                run.steps.first,
+                run.steps.next,
+                run.retry.lapses_max,
+                run.retry.backoff_ms,
+                run.retry.backoff_max_ms,
+                run.deadline_at.map(|at| at.0),
+                run.deadline_ms,
+                run.start_by.map(|at| at.0),
+                run.keep_ms,
+                run.expires_at.map(|at| at.0),
+                run.removed,
             ],
         ),
         Row::Step(run_id, step, row) => {
             execute(&STEP, params![run_id, step, row.output.as_str(), row.revision.0])
         }
         Row::Session(session_id, row) => {
-            let SessionRow { context, revision, saved_at, updated_at } = row;
-            let params =
-                params![session_id, context.as_str(), revision.0, saved_at.0, updated_at.0];
+            let SessionRow { context, revision, saved_at, updated_at, expires_at } = row;
+            let params = params![
+                session_id,
+                context.as_str(),
+                revision.0,
+                saved_at.0,
+                updated_at.0,
+                expires_at.map(|at| at.0),
+            ];
             execute(&SESSION, params)
         }
         Row::Cancellation(run_id, row) => {
             let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();
-            let params =
-                params![run_id, row.revision.0, row.actor, row.reason, json_text(&frames)?];
+            let frames = json_text(&frames)?;
+            let params = params![run_id, row.revision.0, row.actor, row.reason, frames, row.at.0];
             execute(&CANCELLATION, params)
         }
         Row::Request(key, row) => {
@@ -123,10 +143,20 @@ pub(super) fn no_origins() -> Error {
     Error::ToSqlConversionFailure("this store keeps no origins".into())
 }
 
+/// What [`super::rows::run`] reads back.
+fn on_lapse(on_lapse: OnLapse) -> Option<String> {
+    match on_lapse {
+        OnLapse::TakeOver => None,
+        OnLapse::Retry { pause_ms } => Some(pause_ms.to_string()),
+        OnLapse::Fail => Some("fail".to_owned()),
+    }
+}
+
 fn rules_number(rules: Rules) -> i64 {
     match rules {
         Rules::Whole => 0,
         Rules::Stepwise => 1,
+        Rules::Attempts => 2,
     }
 }
 

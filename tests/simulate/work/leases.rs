@@ -32,6 +32,7 @@ impl Worker {
             resource_id: name.as_str().into(),
             holder_id: self.name.as_str().into(),
             ttl_ms,
+            ..Default::default()
         });
         let (began, reply) = self.submit(&command, None).await;
         let outcome = match reply {

@@ -56,6 +56,7 @@ impl Worker {
             delay_ms: None,
             max_attempts: 1_000_000,
             parent_run_id: None,
+            ..Default::default()
         });
         let (_, reply) = self.submit(&command, Some(name)).await;
         if let Ok(Reply::Created { run_id, .. }) = reply {

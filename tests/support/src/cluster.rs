@@ -189,7 +189,7 @@ impl Cluster {
             url: String::new(),
             data_dir: folder.to_owned(),
             secret: Some(SECRET.to_owned()),
-            state_bytes_max: None,
+            limits: Default::default(),
             speaks: rpc::SPEAKS,
             consensus: options::Options::default(),
             log: log::Options::default(),

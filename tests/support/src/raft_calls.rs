@@ -61,12 +61,14 @@ pub fn mixed(n: u64) -> Request {
             resource_id: id("lease"),
             holder_id: "agent".into(),
             ttl_ms: 3_600_000,
+            ..Default::default()
         }),
         4 => Command::SaveSession(SaveSession {
             session_id: id("session"),
             context: output,
             agent_id: None,
             fence: None,
+            ttl_ms: None,
         }),
         5 => Command::Create(Create {
             name: id("run"),
@@ -76,6 +78,7 @@ pub fn mixed(n: u64) -> Request {
             delay_ms: None,
             max_attempts: 2,
             parent_run_id: None,
+            ..Default::default()
         }),
         6 | 7 => return set(&id("other"), &n.to_string()),
         _ => unreachable!("a remainder modulo eight"),
@@ -93,6 +96,7 @@ pub async fn work(store: &dyn Store, random: u64, done: bool) {
         delay_ms: None,
         max_attempts: 1,
         parent_run_id: None,
+        ..Default::default()
     });
     let reply = store.submit(Request { random, ..request(create) }, soon()).await.unwrap();
     let Reply::Created { run_id, .. } = reply else { panic!("{reply:?}") };

@@ -215,6 +215,14 @@ impl<'a> Arguments<'a> {
             .collect()
     }
 
+    /// The members of an object; there are none if it is left out.
+    pub(super) fn members_of(&mut self, name: &str) -> Result<Arguments<'a>, ServiceError> {
+        let value = self.take_unpacked(name, Value::is_object);
+        let fields = self.field(name).map_or(&[][..], |field| &field.members);
+        let value = value.unwrap_or_else(|| Value::Object(Map::new()));
+        Arguments::members(&self.path(name), value, fields)
+    }
+
     pub(super) fn fence(&mut self) -> Result<Option<Fence>, ServiceError> {
         let Some(value) = self.take("fence") else { return Ok(None) };
         let fields = self.field("fence").map_or(&[][..], |field| &field.members);

@@ -28,7 +28,7 @@ pub(super) fn tools() -> Vec<Tool> {
     ]
 }
 
-fn agent_field() -> Field {
+pub(super) fn agent_field() -> Field {
     field::text("agent_id", "Your name.")
 }
 
@@ -146,24 +146,29 @@ async fn claim_next(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
     Ok(claimed_object(&reply, None))
 }
 
-fn moved_fields() -> Vec<Field> {
+pub(super) fn moved_fields() -> Vec<Field> {
     vec![
         field::boolean("ok", "Whether it was done.").required(),
         run_field().required(),
         status_field().required(),
         field::text("reason", "Why not, where refused.").nullable(),
         field::seconds("claim_expires_at", "When others may take over, in Unix seconds."),
+        field::any("result", "With what it had ended already, where yours is refused."),
     ]
 }
 
-async fn moved(call: &mut ToolCall<'_>, command: Command) -> Result<JsonObject, ServiceError> {
+pub(super) async fn moved(
+    call: &mut ToolCall<'_>,
+    command: Command,
+) -> Result<JsonObject, ServiceError> {
     match call.submit(command).await? {
         Reply::Moved(reply) => Ok(JsonObject::new()
             .bool("ok", reply.ok)
             .text("run_id", &reply.run_id)
             .text("status", reply.status.as_str())
             .text_if("reason", reply.reason.as_deref())
-            .deadline_if("claim_expires_at", reply.claim_expires_at)),
+            .deadline_if("claim_expires_at", reply.claim_expires_at)
+            .json_if("result", reply.result.as_ref())),
         _ => Err(ServiceError::unexpected_answer()),
     }
 }
@@ -239,6 +244,8 @@ fn checkpoint_tool() -> Tool {
             run_field().required(),
             field::integer("step", "The step's number.").required(),
             field::integer("last_step", "The highest step stored.").required(),
+            field::integer("next_step", "The first step that is missing.").required(),
+            field::integer("steps", "How many steps are stored."),
             field::text("reason", "Why not, where refused.").nullable(),
         ],
         access: ToolAccess::Write { destructive: true, idempotent: true },
@@ -259,6 +266,8 @@ async fn checkpoint(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
             .text("run_id", &reply.run_id)
             .number("step", reply.step)
             .number("last_step", reply.last_step)
+            .number("next_step", reply.steps.next_after(reply.last_step))
+            .number_if("steps", reply.steps.known_count(reply.last_step))
             .text_if("reason", reply.reason.as_deref())),
         _ => Err(ServiceError::unexpected_answer()),
     }
@@ -301,6 +310,7 @@ fn fail_tool() -> Tool {
             run_field().required(),
             field::text("error", "What went wrong.").required(),
             field::boolean("retry", "false: do not try again.").default(json!(true)),
+            field::integer("retry_after_seconds", "Instead of the usual pause.").least(0),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -313,6 +323,7 @@ fn fail_tool() -> Tool {
                     run_id: call.args.text("run_id")?,
                     error: call.args.text_if("error")?.unwrap_or_default(),
                     retry: call.args.bool_if("retry")?.unwrap_or(true),
+                    retry_after_ms: call.args.seconds_as_ms_if("retry_after_seconds")?,
                     claimant: claimant(&mut call.args)?,
                 });
                 moved(&mut call, command).await

@@ -75,6 +75,13 @@ impl JsonObject {
         self.raw(name, value.as_str())
     }
 
+    pub(super) fn json_if(self, name: &str, value: Option<&Json>) -> JsonObject {
+        match value {
+            Some(value) => self.json(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn json_or_null(self, name: &str, value: Option<&Json>) -> JsonObject {
         self.raw(name, value.map_or("null", Json::as_str))
     }

@@ -51,6 +51,8 @@ fn acquire_tool() -> Tool {
             field::integer("wait_seconds", "Wait so long for it, up to 55.")
                 .least(0)
                 .default(json!(0)),
+            field::boolean("exclusive", "Refuse it also if holder_id has it already.")
+                .default(json!(false)),
             field::idempotency_key(),
         ],
         gives: vec![
@@ -60,6 +62,7 @@ fn acquire_tool() -> Tool {
             expires_field().nullable().required(),
             field::text("reason", "Why not, where refused.").nullable().required(),
             field::integer("fencing_token", "Grows with each grant of this resource.").nullable(),
+            field::seconds("held_until", "Until when the holder has it, where refused."),
         ],
         access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(acquire(call)),
@@ -71,6 +74,7 @@ async fn acquire(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         resource_id: call.args.text("resource_id")?,
         holder_id: call.args.text("holder_id")?,
         ttl_ms: call.args.seconds_as_ms("ttl_seconds")?,
+        exclusive: call.args.bool_if("exclusive")?.unwrap_or(false),
     };
     let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
@@ -81,7 +85,8 @@ async fn acquire(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         .text_or_null("holder", reply.holder.as_deref())
         .deadline_or_null("expires_at", reply.expires_at)
         .text_or_null("reason", reply.reason.as_deref())
-        .revision_or_null("fencing_token", reply.fencing_token))
+        .revision_or_null("fencing_token", reply.fencing_token)
+        .deadline_if("held_until", reply.retry_at))
 }
 
 fn renew_tool() -> Tool {
@@ -101,6 +106,7 @@ fn renew_tool() -> Tool {
             resource_field().required(),
             expires_field().nullable().required(),
             field::integer("fencing_token", "The token of your grant.").nullable(),
+            field::text("reason", "Why not, where refused."),
         ],
         access: ToolAccess::Write { destructive: false, idempotent: true },
         run: |call| Box::pin(renew(call)),
@@ -119,7 +125,8 @@ async fn renew(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
             .bool("renewed", reply.renewed)
             .text("resource_id", &reply.resource_id)
             .deadline_or_null("expires_at", reply.expires_at)
-            .revision_or_null("fencing_token", reply.fencing_token)),
+            .revision_or_null("fencing_token", reply.fencing_token)
+            .text_if("reason", reply.reason.as_deref())),
         _ => Err(ServiceError::unexpected_answer()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::field::{self, CONSISTENCY};
 use super::tool::Tool;
-use super::{admin, claim, history, kv, lease, run, session};
+use super::{admin, claim, ended, history, kv, lease, run, session};
 
 /// All tools, grouped by noun.
 pub fn all() -> &'static [Tool] {
@@ -13,6 +13,7 @@ pub fn all() -> &'static [Tool] {
             kv::tools(),
             run::tools(),
             claim::tools(),
+            ended::tools(),
             lease::tools(),
             session::tools(),
             history::tools(),

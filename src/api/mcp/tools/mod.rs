@@ -25,6 +25,7 @@ mod admin;
 mod arguments;
 mod call;
 mod claim;
+mod ended;
 mod field;
 mod history;
 mod json_object;

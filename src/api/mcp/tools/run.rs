@@ -7,7 +7,7 @@ use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::{Values, rest_fields, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
-use crate::machine::command::Create;
+use crate::machine::command::{Create, RunDeadline};
 use crate::machine::filter::RunFilter;
 use crate::machine::query::Answer;
 use crate::machine::row::{RunRow, StepRow};
@@ -40,15 +40,19 @@ fn run_fields() -> Vec<Field> {
         field::tags("As given to workflow_create.").required(),
         field::text("agent_id", "Who works on it, or did when it ended.").nullable().required(),
         field::integer("last_step", "The highest step stored; 0 where there is none.").required(),
+        field::integer("next_step", "The first step that is missing.").required(),
+        field::integer("steps", "How many steps are stored."),
         field::seconds("created_at", "In Unix seconds.").required(),
         field::seconds("updated_at", "In Unix seconds.").required(),
         field::integer("priority", "Higher is claimed first.").required(),
-        field::integer("attempts", "Claims granted so far.").required(),
+        field::integer("attempts", "Attempts begun; a claim that lapsed counts.").required(),
         field::integer("max_attempts", "How often a failed run is tried in all.").required(),
         field::text("parent_run_id", "The run that this one belongs to."),
         field::seconds("ready_at", "Not claimable before this."),
         field::seconds("claim_expires_at", "When others may take it over."),
-        field::text("error", "What workflow_fail or workflow_cancel gave last."),
+        field::seconds("deadline_at", "When it fails unless it has ended."),
+        field::seconds("expires_at", "When it is removed."),
+        field::text("error", "Why it failed last, or was cancelled."),
     ]
 }
 
@@ -62,6 +66,8 @@ fn run_object(run: &RunRow) -> JsonObject {
         .object("tags", tags)
         .text_or_null("agent_id", run.agent_id.as_deref())
         .number("last_step", run.last_step)
+        .number("next_step", run.steps.next_after(run.last_step))
+        .number_if("steps", run.steps.known_count(run.last_step))
         .time("created_at", run.created_at)
         .time("updated_at", run.updated_at)
         .number("priority", run.priority)
@@ -70,6 +76,8 @@ fn run_object(run: &RunRow) -> JsonObject {
         .text_if("parent_run_id", run.parent_run_id.as_deref())
         .deadline_if("ready_at", run.ready_at.filter(|_| run.status == Status::Created))
         .deadline_if("claim_expires_at", claim_deadline(run))
+        .deadline_if("deadline_at", run.deadline_at.filter(|_| !run.is_over()))
+        .deadline_if("expires_at", run.expires_at)
         .text_if("error", run.error.as_deref())
 }
 
@@ -109,6 +117,11 @@ fn create_tool() -> Tool {
             field::integer("max_attempts", "How often it is tried in all.")
                 .least(1)
                 .default(json!(1)),
+            field::object_of("retry", retry_fields(), "How it is tried again."),
+            field::integer("deadline_seconds", "Fails if it has not ended by then.").least(1),
+            field::one_of("deadline_from", &DEADLINE_FROM, "When that time begins."),
+            field::integer("start_within_seconds", "Fails if unclaimed by then.").least(1),
+            field::integer("keep_seconds", "How long it is kept after its end.").least(0),
             field::text("parent_run_id", "Cancelling the parent cancels this run."),
             field::idempotency_key(),
         ],
@@ -122,15 +135,34 @@ fn create_tool() -> Tool {
     }
 }
 
+const DEADLINE_FROM: [&str; 2] = ["creation", "claim"];
+
+fn retry_fields() -> Vec<Field> {
+    vec![
+        field::integer("max_attempts", "A claim that lapses is one too.").least(1),
+        field::integer("backoff_seconds", "The first pause; it doubles.").least(1),
+        field::integer("backoff_max_seconds", "").least(1),
+    ]
+}
+
 async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
+    let max_attempts = call.args.attempts_if("max_attempts")?;
+    let mut retry = call.args.members_of("retry")?;
+    let deadline_ms = call.args.seconds_as_ms_if("deadline_seconds")?;
+    let from_claim = call.args.choice("deadline_from")? == Some("claim");
     let command = Command::Create(Create {
         name: call.args.text("name")?,
         tags: call.args.tags()?,
         input: call.args.json_if("input"),
         priority: call.args.integer_if("priority")?.unwrap_or(0),
         delay_ms: call.args.seconds_as_ms_if("delay_seconds")?,
-        max_attempts: call.args.attempts_if("max_attempts")?.unwrap_or(1),
+        max_attempts: retry.attempts_if("max_attempts")?.or(max_attempts).unwrap_or(0),
         parent_run_id: call.args.text_if("parent_run_id")?,
+        backoff_ms: retry.seconds_as_ms_if("backoff_seconds")?,
+        backoff_max_ms: retry.seconds_as_ms_if("backoff_max_seconds")?,
+        deadline: deadline_ms.map(|ms| RunDeadline { ms, from_claim }),
+        start_within_ms: call.args.seconds_as_ms_if("start_within_seconds")?,
+        keep_ms: call.args.seconds_as_ms_if("keep_seconds")?,
     });
     match call.submit(command).await? {
         Reply::Created { run_id, name } => Ok(JsonObject::new()
@@ -151,9 +183,10 @@ fn discover_tool() -> Tool {
     Tool {
         name: "workflow_discover",
         title: "Find workflows",
-        description: "Find workflow runs by tags and status, newest first, such as those that can be \
+        description: "Find workflow runs by name, tags and status, newest first, such as those that can be \
             claimed now.",
         takes: vec![
+            field::text("name", "The kind of work."),
             field::tags("All must match."),
             status_field(),
             field::boolean("claimable", "Whether it can be claimed now."),
@@ -169,6 +202,7 @@ fn discover_tool() -> Tool {
 
 async fn discover(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let filter = RunFilter {
+        name: call.args.text_if("name")?,
         tags: call.args.tags()?,
         status: call.args.choice("status")?.and_then(|name| name.parse().ok()),
         claimable: call.args.bool_if("claimable")?,

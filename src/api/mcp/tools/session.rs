@@ -31,6 +31,7 @@ fn save_tool() -> Tool {
         takes: vec![
             session_field().required(),
             field::object("context", "What you need to go on.").required(),
+            field::integer("ttl_seconds", "Forget it after this long.").least(1),
             agent_field(),
             field::fence(),
             field::idempotency_key(),
@@ -52,6 +53,7 @@ async fn save(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         context: call.args.object("context")?,
         agent_id: call.args.text_if("agent_id")?,
         fence: call.args.fence()?,
+        ttl_ms: call.args.seconds_as_ms_if("ttl_seconds")?,
     });
     match call.submit(command).await? {
         Reply::SessionSaved { ok, session_id, revision, reason } => Ok(JsonObject::new()

@@ -68,6 +68,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_discover",
             "workflow_status",
             "workflow_cancel",
+            "workflow_retry",
             "state_get",
             "state_set",
             "state_list",

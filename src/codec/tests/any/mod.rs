@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use crate::codec::ForwardedRequest;
 use crate::machine::command::*;
 use crate::machine::event::Chain;
+use crate::machine::filter::ClaimFilter;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// Which optional fields are set and which lists hold something.
@@ -170,6 +171,7 @@ impl Any {
                 resource_id: self.text(),
                 holder_id: self.text(),
                 ttl_ms: self.number(),
+                exclusive: self.flag(),
             }),
             Command::Renew(Renew {
                 resource_id: self.text(),
@@ -187,6 +189,7 @@ impl Any {
                 context: self.json(),
                 agent_id: self.opt(Any::text),
                 fence: self.opt(Any::fence),
+                ttl_ms: self.opt(Any::number),
             }),
             Command::DeleteSession(DeleteSession {
                 session_id: self.text(),
@@ -207,6 +210,11 @@ impl Any {
                 delay_ms: self.opt(Any::number),
                 max_attempts: self.number32(),
                 parent_run_id: self.opt(Any::text),
+                backoff_ms: self.opt(Any::number),
+                backoff_max_ms: self.opt(Any::number),
+                deadline: self.opt(|any| RunDeadline { ms: any.number(), from_claim: any.flag() }),
+                start_within_ms: self.opt(Any::number),
+                keep_ms: self.opt(Any::number),
             }),
             Command::Claim(Claim {
                 run_id: self.text(),
@@ -238,13 +246,26 @@ impl Any {
                 error: self.text(),
                 retry: self.flag(),
                 claimant: self.claimant(),
+                retry_after_ms: self.opt(Any::number),
             }),
+            Command::Retry(Retry { runs: self.retried_runs(), agent_id: self.opt(Any::text) }),
+            Command::DeleteRun(DeleteRun { run_id: self.text(), agent_id: self.opt(Any::text) }),
             Command::Cancel(Cancel {
                 run_id: self.text(),
                 reason: self.opt(Any::text),
                 agent_id: self.opt(Any::text),
             }),
         ]
+    }
+
+    fn retried_runs(&mut self) -> RetriedRuns {
+        match self.flag() {
+            true => RetriedRuns::One(self.text()),
+            false => RetriedRuns::Many {
+                filter: ClaimFilter { name: self.opt(Any::text), tags: self.tags() },
+                before: self.opt(Any::revision),
+            },
+        }
     }
 
     fn origin(&mut self) -> Origin {
@@ -268,8 +289,11 @@ impl Any {
 
     pub fn envelope(&mut self, command: Command) -> Envelope {
         let (wall, clock) = (self.wall(), self.clock());
-        let state_bytes_max = Some(self.number()).filter(|bytes| bytes % 2 == 0);
-        let rules = self.pick(&[Rules::Whole, Rules::Stepwise]);
-        self.forwarded(command).stamp(wall, clock, state_bytes_max, rules)
+        let limits = StateLimits {
+            bytes_max: Some(self.number()).filter(|bytes| bytes % 2 == 0),
+            run_retention_ms: self.opt(Any::number),
+        };
+        let rules = self.pick(&[Rules::Whole, Rules::Stepwise, Rules::Attempts]);
+        self.forwarded(command).stamp(wall, clock, limits, rules)
     }
 }

@@ -62,6 +62,11 @@ impl Any {
                 status: self.status(),
                 reason: self.opt(Any::text),
                 claim_expires_at: self.opt(Any::clock),
+                result: self.opt(Any::json),
+            }),
+            Reply::Retried(Retried {
+                run_ids: self.list(Any::text),
+                next: self.opt(Any::revision),
             }),
             Reply::Checkpointed(Checkpointed {
                 ok: self.flag(),
@@ -69,6 +74,7 @@ impl Any {
                 step: self.number(),
                 last_step: self.number(),
                 reason: self.opt(Any::text),
+                steps: self.stored_steps(),
             }),
             Reply::Acquired(Acquired {
                 acquired: self.flag(),
@@ -85,6 +91,7 @@ impl Any {
                 resource_id: self.text(),
                 expires_at: self.opt(Any::clock),
                 fencing_token: self.opt(Any::revision),
+                reason: self.opt(Any::text),
             }),
             Reply::LeaseReleased { released: self.flag(), resource_id: self.text() },
             Reply::SessionSaved {
@@ -128,6 +135,7 @@ impl Any {
             revision: self.revision(),
             saved_at: self.wall(),
             updated_at: self.wall(),
+            expires_at: self.opt(Any::clock),
         }
     }
 
@@ -136,7 +144,16 @@ impl Any {
     }
 
     fn claim_row(&mut self) -> ClaimRow {
-        ClaimRow { token: self.revision(), ttl_ms: self.number(), expires_at: self.clock() }
+        ClaimRow {
+            token: self.revision(),
+            ttl_ms: self.number(),
+            expires_at: self.clock(),
+            on_lapse: match self.number() % 3 {
+                0 => OnLapse::TakeOver,
+                1 => OnLapse::Fail,
+                _ => OnLapse::Retry { pause_ms: self.number() },
+            },
+        }
     }
 
     fn run_row(&mut self) -> RunRow {
@@ -162,7 +179,24 @@ impl Any {
             error: self.opt(Any::text),
             promoted: self.flag(),
             depth: self.number32(),
+            steps: self.stored_steps(),
+            retry: RetryPolicy {
+                lapses_max: self.number32(),
+                backoff_ms: self.number(),
+                backoff_max_ms: self.number(),
+            },
+            claims: self.number32(),
+            deadline_at: self.opt(Any::clock),
+            deadline_ms: self.opt(Any::number),
+            start_by: self.opt(Any::clock),
+            keep_ms: self.opt(Any::number),
+            expires_at: self.opt(Any::clock),
+            removed: self.flag(),
         }
+    }
+
+    fn stored_steps(&mut self) -> StoredSteps {
+        StoredSteps { count: self.number(), first: self.number(), next: self.number() }
     }
 
     fn cancellation_row(&mut self) -> CancellationRow {
@@ -171,6 +205,7 @@ impl Any {
             actor: self.opt(Any::text),
             reason: self.opt(Any::text),
             frames: self.list(|any| (any.text(), any.revision())).into(),
+            at: self.clock(),
         }
     }
 
@@ -198,7 +233,7 @@ impl Any {
                 sets: self.number(),
                 state_bytes: self.number(),
                 counts: self.opt(Any::counts).unwrap_or_default(),
-                rules: self.pick(&[Rules::Whole, Rules::Stepwise]),
+                rules: self.pick(&[Rules::Whole, Rules::Stepwise, Rules::Attempts]),
             }),
             StateRecord::Row(Row::Key(self.text(), self.key_row())),
             StateRecord::Row(Row::Lease(self.text(), self.lease_row())),
@@ -258,6 +293,7 @@ impl Any {
                     tags: self.tags(),
                     status: self.opt(Any::status),
                     claimable: self.opt(Any::flag),
+                    name: self.opt(Any::text),
                 },
                 before: self.opt(Any::revision),
                 page,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::builder::{StateBuilder, ms};
 use super::run::{RunWithSteps, runs_with_steps};
 use crate::machine::row::{KeyRow, LeaseRow, RunRow, SessionRow};
-use crate::machine::subject::{lease_subject, session_subject};
+use crate::machine::subject::Noun;
 use crate::machine::{Action, ClusterMs, Json, Revision, Row, Text, WallMs, describe};
 use crate::store::migration::model::{
     Converted, Reference, ReferenceKey, ReferenceLease, ReferenceSession, ReferenceSet,
@@ -149,14 +149,14 @@ fn write_lease(builder: &mut StateBuilder, lease: &ReferenceLease) {
         revision: token,
         expires_at: ClusterMs(ms(lease.expires_at)),
     };
-    let subject = lease_subject(&lease.resource_id);
+    let subject = Noun::Lease.subject(&lease.resource_id);
     let new = Some(describe::lease(&row));
     builder.record(Action::LeaseAcquire, subject, new, None, Some(&lease.holder_id));
     builder.put(Row::Lease(lease.resource_id.clone(), row));
 }
 
 fn write_session(builder: &mut StateBuilder, session: &ReferenceSession) {
-    let subject = session_subject(&session.session_id);
+    let subject = Noun::Session.subject(&session.session_id);
     let new = Some(session.context.clone());
     let revision = builder.record(Action::SessionSave, subject, new, None, None);
     let or_now = |at: Option<f64>| at.map_or(builder.wall(), |at| WallMs(ms(at)));
@@ -165,6 +165,7 @@ fn write_session(builder: &mut StateBuilder, session: &ReferenceSession) {
         revision,
         saved_at: or_now(session.saved_at.or(session.updated_at)),
         updated_at: or_now(session.updated_at.or(session.saved_at)),
+        expires_at: None,
     };
     builder.put(Row::Session(session.session_id.clone(), row));
 }

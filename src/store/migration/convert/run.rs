@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::builder::{StateBuilder, ms};
 use crate::machine::command::CLAIM_TTL_MS_DEFAULT;
-use crate::machine::row::{ClaimRow, RunRow, StepRow};
+use crate::machine::row::{ClaimRow, OnLapse, RunRow, StepRow};
 use crate::machine::status::Status;
-use crate::machine::subject::run_subject;
-use crate::machine::{Action, Json, Revision, Row, WallMs, describe};
+use crate::machine::subject::Noun;
+use crate::machine::{Action, Json, Row, WallMs, describe};
 use crate::store::migration::model::{ReferenceRun, ReferenceStep};
 
 /// How often a run is attempted if its creator does not say, as in
@@ -80,29 +80,16 @@ impl RunWithSteps<'_> {
             name,
             status: Status::Created,
             tags: self.run.map(|run| run.tags.clone()).unwrap_or_default(),
-            input: None,
-            priority: 0,
-            parent_run_id: None,
-            created_revision: Revision::ZERO,
-            revision: Revision::ZERO,
             created_at: self.run.map_or(builder.wall(), |run| WallMs(ms(run.created_at))),
             updated_at: self.run.map_or(builder.wall(), |run| WallMs(ms(run.updated_at))),
-            last_step: 0,
-            attempts: 0,
             max_attempts: MAX_ATTEMPTS,
-            ready_at: None,
-            agent_id: None,
-            claim: None,
-            result: None,
-            error: None,
-            promoted: false,
-            depth: 0,
+            ..RunRow::default()
         };
         let new = Some(describe::created_run(&run));
         // A run that waits again shows in this event who had claimed it.
         let agent_id = self.run.and_then(|run| run.agent_id.as_ref());
         let agent_id = agent_id.filter(|_| self.status() == Status::Created);
-        let subject = run_subject(self.run_id);
+        let subject = Noun::Run.subject(self.run_id);
         let revision = builder.record(Action::WorkflowCreate, subject, new, None, agent_id);
         RunRow { created_revision: revision, revision, ..run }
     }
@@ -135,7 +122,12 @@ impl RunWithSteps<'_> {
             status: Status::Claimed,
             attempts: 1,
             agent_id: Some(agent_id),
-            claim: Some(ClaimRow { token, ttl_ms: CLAIM_TTL_MS_DEFAULT, expires_at }),
+            claim: Some(ClaimRow {
+                token,
+                ttl_ms: CLAIM_TTL_MS_DEFAULT,
+                expires_at,
+                on_lapse: OnLapse::TakeOver,
+            }),
             ..run.clone()
         };
         record_change(builder, Action::WorkflowClaim, &run, after)
@@ -144,7 +136,7 @@ impl RunWithSteps<'_> {
     fn checkpoint(&self, builder: &mut StateBuilder, mut run: RunRow) -> RunRow {
         for (number, output) in &self.steps {
             let new = Some(describe::step(*number, output));
-            let subject = run_subject(self.run_id);
+            let subject = Noun::Run.subject(self.run_id);
             let agent_id = run.agent_id.as_ref();
             let action = Action::WorkflowCheckpoint;
             run.revision = builder.record(action, subject, new, None, agent_id);
@@ -186,7 +178,7 @@ fn record_change(
     after: RunRow,
 ) -> RunRow {
     let (new, previous) = (describe::run(&after), describe::run(before));
-    let subject = run_subject(&after.run_id);
+    let subject = Noun::Run.subject(&after.run_id);
     let agent_id = after.agent_id.as_ref();
     let revision = builder.record(action, subject, Some(new), Some(previous), agent_id);
     RunRow { revision, ..after }

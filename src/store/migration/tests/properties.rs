@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::examples::NOW;
 use crate::machine::invariant::{self, Rows};
 use crate::machine::status::Status;
-use crate::machine::subject::{lease_subject, run_subject, session_subject};
+use crate::machine::subject::Noun;
 use crate::machine::{Action, Chain, Event, Revision, Text, WallMs};
 use crate::store::migration::{Converted, Reference, convert};
 use crate::store::tables::Tables;
@@ -59,19 +59,19 @@ fn rows_are_explained(rows: &Rows, events: &[Event]) {
         assert_eq!((event.revision, event.new.as_ref()), (row.revision, Some(&row.value)));
     }
     for (id, row) in &rows.leases {
-        let event = last[&lease_subject(id)];
+        let event = last[&Noun::Lease.subject(id)];
         assert_eq!((event.action, event.revision), (Action::LeaseAcquire, row.token));
         assert_eq!(event.actor.as_ref(), Some(&row.holder_id));
     }
     for (id, row) in &rows.sessions {
-        let event = last[&session_subject(id)];
+        let event = last[&Noun::Session.subject(id)];
         assert_eq!((event.revision, event.new.as_ref()), (row.revision, Some(&row.context)));
     }
     for row in rows.runs.values() {
-        assert_eq!(last[&run_subject(&row.run_id)].revision, row.revision, "{row:?}");
+        assert_eq!(last[&Noun::Run.subject(&row.run_id)].revision, row.revision, "{row:?}");
         let created = &events[row.created_revision.0 as usize - 1];
         assert_eq!(created.action, Action::WorkflowCreate);
-        assert_eq!(created.subject, run_subject(&row.run_id));
+        assert_eq!(created.subject, Noun::Run.subject(&row.run_id));
         if let Some(claim) = &row.claim {
             let granted = &events[claim.token.0 as usize - 1];
             assert_eq!(granted.action, Action::WorkflowClaim);
@@ -82,7 +82,7 @@ fn rows_are_explained(rows: &Rows, events: &[Event]) {
     for ((run_id, _), row) in &rows.steps {
         let stored = &events[row.revision.0 as usize - 1];
         assert_eq!(stored.action, Action::WorkflowCheckpoint);
-        assert_eq!(stored.subject, run_subject(run_id));
+        assert_eq!(stored.subject, Noun::Run.subject(run_id));
     }
     for (subject, event) in last {
         let gone = event.new.is_none();
@@ -111,7 +111,7 @@ fn nothing_is_lost(reference: &Reference, rows: &Rows, events: &[Event]) {
     for step in &reference.steps {
         let output = step.output.as_str();
         assert!(events.iter().any(|event| {
-            event.subject == run_subject(&step.run_id)
+            event.subject == Noun::Run.subject(&step.run_id)
                 && event.new.as_ref().is_some_and(|new| {
                     new.as_str() == format!("{{\"step\":{},\"output\":{output}}}", step.step)
                 })

@@ -124,8 +124,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::command::Create;
-    use crate::machine::command::Envelope;
+    use crate::machine::command::{Create, Envelope, StateLimits};
     use crate::machine::decide;
     use crate::machine::search::SEEKS_MAX;
     use crate::machine::{Rules, Text, WallMs};
@@ -136,11 +135,7 @@ mod tests {
         let command = Command::Create(Create {
             name: name.into(),
             tags: [("t".into(), tag.into())].into(),
-            input: None,
-            priority: 0,
-            delay_ms: None,
-            max_attempts: 1,
-            parent_run_id: None,
+            ..Create::default()
         });
         let envelope = Envelope {
             origin: None,
@@ -149,7 +144,7 @@ mod tests {
             random,
             wall: WallMs(NOW.0),
             clock: NOW,
-            state_bytes_max: None,
+            limits: StateLimits::default(),
             rules: Rules::Stepwise,
             command,
         };

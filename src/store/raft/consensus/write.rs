@@ -16,10 +16,11 @@ use super::precheck::Prechecks;
 use super::session::ProposerSession;
 use super::types::Proposal;
 use crate::codec::{self, ForwardedRequest};
+use crate::machine::command::StateLimits;
 use crate::machine::{Command, Reply, Rules};
 use crate::store::raft::clock::cluster_clock::ClusterClock;
 use crate::store::raft::clock::peer_status::PeerStatuses;
-use crate::store::raft::rpc::{ForwardError, Forwarder, SPEAKS, SPEAKS_STEPWISE};
+use crate::store::raft::rpc::{ForwardError, Forwarder, protocol_of};
 use crate::store::{Request, StoreError};
 
 /// Brings commands into the log.
@@ -31,10 +32,10 @@ pub struct Proposer {
     pub(crate) session: ProposerSession,
     pub(crate) forwarder: Forwarder,
     /// The size up to which commands that this node orders may let the state grow.
-    pub(crate) state_bytes_max: Option<u64>,
+    pub(crate) limits: StateLimits,
     pub(crate) peer_statuses: PeerStatuses,
-    /// Whether this node itself speaks [`SPEAKS_STEPWISE`].
-    pub(crate) speaks_stepwise: bool,
+    /// The newest version of the peer protocol that this node itself speaks.
+    pub(crate) speaks: u32,
     pub(crate) prechecks: Prechecks,
 }
 
@@ -140,8 +141,8 @@ impl Proposer {
                 Err(reply) => return ProposalOutcome::Replied(*reply),
             }
         }
-        let (wall, max) = (self.cluster_clock.wall(), self.state_bytes_max);
-        let envelope = request.clone().stamp(wall, clock, max, self.rules());
+        let (wall, limits) = (self.cluster_clock.wall(), self.limits);
+        let envelope = request.clone().stamp(wall, clock, limits, self.rules());
         let proposal = Proposal(codec::encode_envelope(&envelope));
         let written = timeout_at(deadline, self.raft.client_write(proposal)).await;
         drop(reservation);
@@ -186,10 +187,7 @@ impl Proposer {
 
     /// The protocol version in which the members work together.
     pub fn protocol(&self) -> u32 {
-        match self.rules() {
-            Rules::Whole => *SPEAKS.start(),
-            Rules::Stepwise => SPEAKS_STEPWISE,
-        }
+        protocol_of(self.rules())
     }
 
     /// The rules by which this node orders commands: the newest that all members
@@ -198,10 +196,12 @@ impl Proposer {
     fn rules(&self) -> Rules {
         let in_force = self.state.load().tables.meta().rules;
         let peers = || self.leadership.peers().into_iter().map(|(id, _)| id);
-        match self.speaks_stepwise && self.peer_statuses.all_speak(peers(), SPEAKS_STEPWISE) {
-            true => in_force.max(Rules::Stepwise),
-            false => in_force,
-        }
+        let known_to_all = |rules: &Rules| {
+            let version = protocol_of(*rules);
+            self.speaks >= version && self.peer_statuses.all_speak(peers(), version)
+        };
+        let newest = [Rules::Attempts, Rules::Stepwise].into_iter().find(known_to_all);
+        newest.map_or(in_force, |newest| newest.max(in_force))
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::metadata::{Ascii, BinaryMetadataValue, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
+use crate::machine::Rules;
 use crate::store::raft::consensus::types::NodeId;
 use crate::store::raft::membership::view::MembershipView;
 
@@ -18,11 +19,16 @@ use crate::store::raft::membership::view::MembershipView;
 /// would misunderstand raises the newest version, and a node uses the change only
 /// once all members speak that version. The oldest version is raised one release
 /// later, so that a cluster can be upgraded node by node.
-pub const SPEAKS: RangeInclusive<u32> = 1..=2;
+pub const SPEAKS: RangeInclusive<u32> = 1..=3;
 
-/// The first version whose nodes know the rules by which commands are decided in
-/// bounded steps ([`crate::machine::Rules::Stepwise`]).
-pub const SPEAKS_STEPWISE: u32 = 2;
+/// The first version whose nodes know these rules.
+pub fn protocol_of(rules: Rules) -> u32 {
+    match rules {
+        Rules::Whole => 1,
+        Rules::Stepwise => 2,
+        Rules::Attempts => 3,
+    }
+}
 
 /// The newest version that the sender speaks.
 pub(super) const KEY_PROTOCOL: &str = "sidecar-protocol";

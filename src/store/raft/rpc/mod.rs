@@ -44,7 +44,7 @@ mod options;
 pub(crate) mod server;
 pub(crate) mod snapshot_transfer;
 
-pub use authentication::{PeerCredentials, PeerIdentity, SPEAKS, SPEAKS_STEPWISE, SecretError};
+pub use authentication::{PeerCredentials, PeerIdentity, SPEAKS, SecretError, protocol_of};
 pub use client::RemotePeer;
 pub use connections::{MESSAGE_BYTES_MAX, PeerClient, server_builder};
 pub use forward::{ForwardError, Forwarder};

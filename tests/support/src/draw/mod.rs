@@ -221,6 +221,7 @@ impl<'a> Draw<'a> {
                 delay_ms: self.percent(30).then(|| self.below(5_000)),
                 max_attempts: 1 + self.below(3) as u32,
                 parent_run_id: self.percent(30).then_some(run_id),
+                ..Default::default()
             }),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
@@ -246,6 +247,7 @@ impl<'a> Draw<'a> {
                 error: self.name(),
                 retry: self.percent(70),
                 claimant,
+                ..Default::default()
             }),
             _ => Command::Cancel(Cancel {
                 run_id,
@@ -260,7 +262,9 @@ impl<'a> Draw<'a> {
         let token = self.lease_token(state, &resource_id);
         let fencing_token = self.percent(50).then_some(token);
         match self.below(4) {
-            0 | 1 => Command::Acquire(Acquire { resource_id, holder_id, ttl_ms }),
+            0 | 1 => {
+                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, ..Default::default() })
+            }
             2 => Command::Renew(Renew { resource_id, holder_id, ttl_ms, fencing_token }),
             _ => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
         }
@@ -274,6 +278,7 @@ impl<'a> Draw<'a> {
                 context: Json::new("{\"k\": 1}"),
                 agent_id,
                 fence: self.fence(state),
+                ttl_ms: None,
             }),
             false => Command::DeleteSession(DeleteSession { session_id, agent_id }),
         }

@@ -1,0 +1,79 @@
+//! Trying failed runs again: they go back to be claimed at once, with all their
+//! attempts before them and every step kept.
+
+use super::outcome::{moved, no_such_run};
+use super::present;
+use crate::machine::command::{RetriedRuns, Retry};
+use crate::machine::describe;
+use crate::machine::draft::Draft;
+use crate::machine::event::Action;
+use crate::machine::filter::{ClaimFilter, RunFilter};
+use crate::machine::lookup;
+use crate::machine::page::Page;
+use crate::machine::reply::{Reply, Retried};
+use crate::machine::row::RunRow;
+use crate::machine::status::Status;
+use crate::machine::value::{Revision, Text};
+use crate::machine::view::View;
+
+/// The most runs that one command lets be tried again.
+const AT_ONCE: usize = 100;
+
+pub fn retry<V: View>(draft: &mut Draft<'_, V>, command: &Retry) -> Result<Reply, V::Error> {
+    match &command.runs {
+        RetriedRuns::One(run_id) => one(draft, run_id, command.agent_id.as_ref()),
+        RetriedRuns::Many { filter, before } => {
+            many(draft, filter, *before, command.agent_id.as_ref())
+        }
+    }
+}
+
+fn one<V: View>(
+    draft: &mut Draft<'_, V>,
+    run_id: &Text,
+    agent_id: Option<&Text>,
+) -> Result<Reply, V::Error> {
+    let Some(run) = present::run(draft, run_id)? else { return Ok(no_such_run(run_id)) };
+    if run.status != Status::Failed {
+        return Ok(moved(&run, Some(describe::taken(&run))));
+    }
+    let after = again(draft, &run, agent_id);
+    Ok(moved(&after, None))
+}
+
+fn many<V: View>(
+    draft: &mut Draft<'_, V>,
+    filter: &ClaimFilter,
+    before: Option<Revision>,
+    agent_id: Option<&Text>,
+) -> Result<Reply, V::Error> {
+    let failed = RunFilter {
+        name: filter.name.clone(),
+        tags: filter.tags.clone(),
+        status: Some(Status::Failed),
+        ..RunFilter::default()
+    };
+    let page = Page::of_rows(AT_ONCE);
+    let (runs, next) = lookup::runs(draft, &failed, before, draft.now(), page)?;
+    for run in &runs {
+        again(draft, run, agent_id);
+    }
+    let run_ids = runs.into_iter().map(|run| run.run_id).collect();
+    Ok(Reply::Retried(Retried { run_ids, next }))
+}
+
+fn again<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: Option<&Text>) -> RunRow {
+    let after = RunRow {
+        status: Status::Created,
+        attempts: 0,
+        ready_at: None,
+        // The time that the run may take begins anew.
+        deadline_at: None,
+        start_by: None,
+        expires_at: None,
+        agent_id: None,
+        claim: None,
+        ..run.clone()
+    };
+    draft.move_run(Action::WorkflowRetry, run, after, agent_id)
+}
