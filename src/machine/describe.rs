@@ -137,10 +137,11 @@ pub fn lapse(run: &RunRow) -> Text {
     format!("the claim of '{agent}' lapsed in attempt {attempt} of {most}").into()
 }
 
-/// That a run was claimed before and the caller does not say who it is.
+/// That a run was given up once and the caller does not say whether it is the one
+/// who works on it now.
 pub fn unnamed(run: &RunRow) -> Text {
     let reason = taken(run);
-    format!("{reason}; the run was claimed, so name agent_id or claim_token").into()
+    format!("{reason}; it was claimed before, so name agent_id or claim_token").into()
 }
 
 /// That a run is not the agent's, because nobody has a claim on it.

@@ -73,9 +73,6 @@ actions! {
     /// A failed attempt, or a failed run, went back to `created`.
     WorkflowRetry: Run = "workflow_retry",
     WorkflowCancel: Run = "workflow_cancel",
-    WorkflowDelete: Run = "workflow_delete",
-    /// The sweep removed a run that was over for long enough.
-    WorkflowExpire: Run = "workflow_expire",
     LeaseAcquire: Lease = "lease_acquire",
     LeaseRenew: Lease = "lease_renew",
     LeaseRelease: Lease = "lease_release",
@@ -83,9 +80,12 @@ actions! {
     LeaseExpire: Lease = "lease_expire",
     SessionSave: Session = "session_save",
     SessionDelete: Session = "session_delete",
+    SidecarReset: State = "sidecar_reset",
+    WorkflowDelete: Run = "workflow_delete",
+    /// The sweep removed a run that was over for long enough.
+    WorkflowExpire: Run = "workflow_expire",
     /// The sweep removed an expired session.
     SessionExpire: Session = "session_expire",
-    SidecarReset: State = "sidecar_reset",
 }
 
 impl Event {

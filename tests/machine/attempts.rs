@@ -110,7 +110,7 @@ fn a_late_call_changes_nothing() {
 #[test]
 fn only_the_holder_ends_a_run_and_others_learn_how_it_ended() {
     let (mut world, run_id, token) = with_claimed_run(1);
-    let stranger = moved(world.run(complete(&run_id, claimant("", 0))));
+    let stranger = moved(world.run(complete(&run_id, claimant("b", 0))));
     assert!(!stranger.ok && stranger.status == Status::Claimed, "{stranger:?}");
     assert!(moved(world.run(complete(&run_id, claimant("a", token)))).ok);
     let late = moved(world.run(complete(&run_id, claimant("b", 0))));

@@ -104,9 +104,12 @@ fn what_is_over_is_over_but_completing_twice_is_well() {
     world.run(complete(&run_id, claimant("a", token)));
     let revision = world.revision();
     assert!(moved(world.run(complete(&run_id, claimant("a", token)))).ok);
-    let unnamed = moved(world.run(complete(&run_id, claimant("", 0))));
-    assert!(!unnamed.ok, "who says nothing of itself has not ended it");
-    assert_eq!(unnamed.result, Some(Json::new("\"well\"")), "it learns with what it ended");
+    assert!(moved(world.run(complete(&run_id, claimant("", 0)))).ok);
+    let other = Some(Json::new("\"badly\""));
+    let lost =
+        Complete { run_id: (&*run_id).into(), result: other, claimant: claimant("a", token) };
+    let lost = moved(world.run(Command::Complete(lost)));
+    assert_eq!((lost.ok, lost.result), (false, Some(Json::new("\"well\""))));
     assert!(!moved(world.run(complete(&run_id, claimant("", 1)))).ok);
     let over = "Workflow is in status 'done' (agent: a)";
     assert_eq!(reason(world.run(complete(&run_id, claimant("b", 0)))), over);

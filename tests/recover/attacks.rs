@@ -128,7 +128,7 @@ async fn entries_not_known_to_be_committed_are_recovered_and_reported() {
         wall: WallMs(1),
         clock: ClusterMs(1),
         limits: Default::default(),
-        rules: Rules::Stepwise,
+        rules: Rules::Attempts,
         command: set("doubtful", 1),
     };
     let index = append(dir.path(), codec::encode_envelope(&envelope).to_vec()).await;

@@ -224,7 +224,7 @@ fn an_older_version_that_runs_is_left_alone() {
     assert_eq!(std::fs::read(&file).unwrap(), RECORDED);
     older.close().unwrap();
     drop(open(&file));
-    assert_eq!(format_of(&file), 3);
+    assert_eq!(format_of(&file), 4);
 }
 
 /// A fault at the very end of it: one name is taken.
@@ -240,7 +240,7 @@ fn what_fails_in_the_middle_leaves_the_older_file() {
     hand.execute_batch("DROP TABLE entry_remembered").unwrap();
     hand.close().unwrap();
     drop(open(&file));
-    assert_eq!(format_of(&file), 3);
+    assert_eq!(format_of(&file), 4);
 }
 
 /// Enough for the commit to take its time.

@@ -122,7 +122,7 @@ pub fn run(name: &str) -> Create {
         input: None,
         priority: 0,
         delay_ms: None,
-        max_attempts: 1,
+        max_attempts: 0,
         parent_run_id: None,
         ..Default::default()
     }

@@ -22,11 +22,12 @@ pub fn objection<V: View>(draft: &Draft<'_, V>, run: &RunRow, claimant: &Claiman
 /// one.
 ///
 /// A call that names an agent or a token is judged by that. One that names neither may
-/// act on a run that was never claimed, as with the Python reference.
+/// act as with the Python reference while there has been no more than one claim, and
+/// that one lives: then it cannot be a late call of an earlier attempt.
 pub fn stranger(run: &RunRow, claimant: &Claimant) -> Option<Text> {
     let current = run.claim.as_ref().map(|claim| claim.token);
     match (&claimant.agent_id, claimant.claim_token) {
-        (None, None) if run.claims == 0 && current.is_none() => None,
+        (None, None) if run.claims == 0 || (run.claims == 1 && current.is_some()) => None,
         (None, None) => Some(describe::unnamed(run)),
         (_, Some(token)) if current != Some(token) => {
             Some(format!("claim_token {token} is no longer current").into())

@@ -93,10 +93,11 @@ pub(in crate::store) fn create(conn: &Connection) -> rusqlite::Result<()> {
 /// Upgrades the tables of an older format within the caller's transaction. The
 /// caller must count the rows and make their index entries.
 pub(super) fn upgrade_tables(conn: &Connection) -> rusqlite::Result<()> {
-    // Formats 1 and 2 had the first, format 3 the others.
-    for table in ["run_tag", "entry", "entry_remembered"] {
-        conn.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
-    }
+    let found: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    conn.execute_batch(match found {
+        ..3 => "DROP TABLE run_tag",
+        3.. => "DROP TABLE entry; DROP TABLE entry_remembered",
+    })?;
     for table in table::ALL {
         rebuild(conn, table.name, &table.create)?;
     }

@@ -60,9 +60,9 @@ fn the_same_commands_give_the_same_rows() {
             clock: ClusterMs(clock_ms),
             limits: StateLimits {
                 bytes_max: (step % 3 == 0).then_some(20_000),
-                ..StateLimits::default()
+                run_retention_ms: (step % 2 == 0).then_some(30_000),
             },
-            rules: Rules::Stepwise,
+            rules: Rules::Attempts,
             command: Command::Reset,
         };
         let (command, idempotency) = draw.command(&theirs.tables);
@@ -198,7 +198,7 @@ fn commit(state: &mut TransactionView<'_>, command: Command) -> Reply {
         wall: WallMs(1),
         clock: ClusterMs(state.meta.revision.0),
         limits: StateLimits::default(),
-        rules: Rules::Stepwise,
+        rules: Rules::Attempts,
         command,
     };
     let decision: Decision = decide(&envelope, state).unwrap();

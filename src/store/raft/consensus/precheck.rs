@@ -145,7 +145,7 @@ mod tests {
             wall: WallMs(NOW.0),
             clock: NOW,
             limits: StateLimits::default(),
-            rules: Rules::Stepwise,
+            rules: Rules::Attempts,
             command,
         };
         let Ok(decision) = decide(&envelope, tables);

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition, Create,
-    Delete, DeleteSession, Fail, Fence, HeldClaim, Idempotency, Operation, ReleaseLease, Renew,
-    SaveSession, Set, Transact,
+    Delete, DeleteRun, DeleteSession, Fail, Fence, HeldClaim, Idempotency, Operation, ReleaseLease,
+    Renew, RetriedRuns, Retry, RunDeadline, SaveSession, Set, Transact,
 };
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
@@ -96,6 +96,11 @@ impl<'a> Draw<'a> {
             19 => u64::MAX,
             _ => 1 + self.below(8_000),
         }
+    }
+
+    /// A duration that a row may hold.
+    fn row_ms(&mut self) -> u64 {
+        1 + self.below(8_000)
     }
 
     /// Some run that there is, or none.
@@ -212,16 +217,22 @@ impl<'a> Draw<'a> {
         let run_id = held.run_id.clone();
         let claim_ttl_ms = 1 + self.below(8_000);
         let claimant = self.claimant(&held);
-        match self.below(22) {
+        match self.below(25) {
             0..5 => Command::Create(Create {
                 name: self.agent(),
                 tags: self.tags(),
                 input: self.percent(50).then(|| self.json()),
                 priority: self.one(&[i64::MIN, -1, 0, 0, 1, i64::MAX]),
                 delay_ms: self.percent(30).then(|| self.below(5_000)),
-                max_attempts: 1 + self.below(3) as u32,
+                max_attempts: self.below(4) as u32,
                 parent_run_id: self.percent(30).then_some(run_id),
-                ..Default::default()
+                backoff_ms: self.percent(20).then(|| self.row_ms()),
+                backoff_max_ms: self.percent(20).then(|| self.row_ms()),
+                deadline: self
+                    .percent(15)
+                    .then(|| RunDeadline { ms: self.row_ms(), from_claim: self.percent(50) }),
+                start_within_ms: self.percent(15).then(|| self.row_ms()),
+                keep_ms: self.percent(30).then(|| self.row_ms()),
             }),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
@@ -247,8 +258,16 @@ impl<'a> Draw<'a> {
                 error: self.name(),
                 retry: self.percent(70),
                 claimant,
-                ..Default::default()
+                retry_after_ms: self.percent(20).then(|| self.row_ms()),
             }),
+            21 => {
+                let runs = match self.percent(80) {
+                    true => RetriedRuns::One(run_id),
+                    false => RetriedRuns::Many { filter: self.claim_filter(), before: None },
+                };
+                Command::Retry(Retry { runs, agent_id: self.maybe(NAMES) })
+            }
+            22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
             _ => Command::Cancel(Cancel {
                 run_id,
                 reason: self.maybe(NAMES),
@@ -263,7 +282,8 @@ impl<'a> Draw<'a> {
         let fencing_token = self.percent(50).then_some(token);
         match self.below(4) {
             0 | 1 => {
-                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, ..Default::default() })
+                let exclusive = self.percent(20);
+                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
             }
             2 => Command::Renew(Renew { resource_id, holder_id, ttl_ms, fencing_token }),
             _ => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
@@ -278,7 +298,7 @@ impl<'a> Draw<'a> {
                 context: Json::new("{\"k\": 1}"),
                 agent_id,
                 fence: self.fence(state),
-                ttl_ms: None,
+                ttl_ms: self.percent(40).then(|| self.ttl_ms()),
             }),
             false => Command::DeleteSession(DeleteSession { session_id, agent_id }),
         }

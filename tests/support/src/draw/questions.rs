@@ -34,7 +34,7 @@ impl Draw<'_> {
             tags: if self.percent(50) { self.tags() } else { BTreeMap::new() },
             status: self.percent(30).then(|| self.one(STATUSES)),
             claimable: self.percent(40).then(|| self.percent(50)),
-            ..Default::default()
+            name: self.percent(30).then(|| self.agent()),
         }
     }
 
