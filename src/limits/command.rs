@@ -133,7 +133,7 @@ impl Limits {
         }
         optional_ttl_ms("backoff_ms", create.backoff_ms)?;
         optional_ttl_ms("backoff_max_ms", create.backoff_max_ms)?;
-        optional_ttl_ms("deadline.ms", create.deadline.map(|deadline| deadline.ms))?;
+        optional_ttl_ms("deadline_ms", create.deadline.map(|deadline| deadline.ms))?;
         optional_ttl_ms("start_within_ms", create.start_within_ms)?;
         delay_ms("keep_ms", create.keep_ms.unwrap_or_default())?;
         optional_identifier("parent_run_id", &create.parent_run_id)

@@ -7,7 +7,7 @@ call state_set {"key": "k", "value": 2}
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}
 call workflow_checkpoint {"run_id": "$run.run_id", "step": 1, "output": 1}
-  {"ok":true,"run_id":"wf-e1e459320dd7","step":1,"last_step":1}
+  {"ok":true,"run_id":"wf-e1e459320dd7","step":1,"last_step":1,"next_step":2,"steps":1}
 call lease_acquire {"resource_id": "r", "holder_id": "a", "ttl_seconds": 60}
   {"acquired":true,"resource_id":"r","holder":"a","expires_at":1700000060.0,"reason":null,"fencing_token":5}
 call session_save {"session_id": "s", "context": {}}

@@ -9,7 +9,7 @@ call workflow_cancel {"run_id": "$top.run_id"}
 call workflow_claim {"run_id": "$low.run_id", "agent_id": "a"}
   {"claimed":false,"run_id":"wf-3cd7f43c661c","agent_id":null,"reason":"Workflow is in status 'cancelled' (agent: None)","claim_token":null,"claim_expires_at":null}
 call workflow_checkpoint {"run_id": "$low.run_id", "step": 1, "output": 1}
-  {"ok":false,"run_id":"wf-3cd7f43c661c","step":1,"last_step":0,"reason":"Workflow is in status 'cancelled' (agent: None)"}
+  {"ok":false,"run_id":"wf-3cd7f43c661c","step":1,"last_step":0,"next_step":0,"steps":0,"reason":"Workflow is in status 'cancelled' (agent: None)"}
 call workflow_complete {"run_id": "$low.run_id"}
   {"ok":false,"run_id":"wf-3cd7f43c661c","status":"cancelled","reason":"Workflow is in status 'cancelled' (agent: None)"}
 call workflow_fail {"run_id": "$low.run_id", "error": "e"}

@@ -8,4 +8,4 @@ call workflow_claim_next {"agent_id": "w2"}
   {"claimed":false,"run_id":null,"agent_id":null,"reason":"No workflow is claimable","claim_token":null,"claim_expires_at":null}
 advance 5s
 call workflow_claim_next {"agent_id": "w2"}
-  {"claimed":true,"run_id":"wf-e1e459320dd7","agent_id":"w2","reason":null,"claim_token":3,"claim_expires_at":1700000305.0}
+  {"claimed":true,"run_id":"wf-e1e459320dd7","agent_id":"w2","reason":null,"claim_token":4,"claim_expires_at":1700000305.0}

@@ -1,5 +1,5 @@
-# Completing a run again with the same token, or without one, does no harm. With
-# another token it is refused.
+# Completing a run again with the same result does no harm. With another token or another
+# result it is refused, and tells with what the run has ended.
 
 let run = call workflow_create {"name": "n"}
   {"run_id":"wf-e1e459320dd7","name":"n","status":"created"}
@@ -9,10 +9,12 @@ call workflow_complete {"run_id": "$run.run_id", "result": 1, "claim_token": $cl
   {"ok":true,"run_id":"wf-e1e459320dd7","status":"done"}
 call workflow_complete {"run_id": "$run.run_id", "result": 1, "claim_token": $claim.claim_token}
   {"ok":true,"run_id":"wf-e1e459320dd7","status":"done"}
-call workflow_complete {"run_id": "$run.run_id"}
+call workflow_complete {"run_id": "$run.run_id", "result": 1}
   {"ok":true,"run_id":"wf-e1e459320dd7","status":"done"}
+call workflow_complete {"run_id": "$run.run_id", "result": 2}
+  {"ok":false,"run_id":"wf-e1e459320dd7","status":"done","reason":"Workflow is in status 'done' (agent: w1)","result":1}
 call workflow_complete {"run_id": "$run.run_id", "claim_token": 99}
-  {"ok":false,"run_id":"wf-e1e459320dd7","status":"done","reason":"Workflow is in status 'done' (agent: w1)"}
+  {"ok":false,"run_id":"wf-e1e459320dd7","status":"done","reason":"Workflow is in status 'done' (agent: w1)","result":1}
 call workflow_claim {"run_id": "$run.run_id", "agent_id": "w2"}
   {"claimed":false,"run_id":"wf-e1e459320dd7","agent_id":null,"reason":"Workflow is in status 'done' (agent: w1)","claim_token":null,"claim_expires_at":null}
 call workflow_complete {"run_id": "wf-none"}

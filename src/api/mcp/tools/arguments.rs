@@ -169,6 +169,9 @@ impl<'a> Arguments<'a> {
     /// How often a run may be tried.
     pub(super) fn attempts_if(&mut self, name: &str) -> Result<Option<u32>, ServiceError> {
         let Some(number) = self.unsigned_if(name)? else { return Ok(None) };
+        if number == 0 {
+            return Err(ServiceError::invalid(format!("{} must be >= 1, got 0", self.path(name))));
+        }
         u32::try_from(number).map(Some).map_err(|_| {
             out_of_range(ArgumentError::above(&self.path(name), ATTEMPTS_MAX.into(), number))
         })
