@@ -12,6 +12,8 @@ pub struct Health {
     pub backend: &'static str,
     /// Why it cannot serve right now, if so.
     pub fault: Option<String>,
+    /// What an operator should look into although everything works, if anything.
+    pub warning: Option<String>,
     pub revision: Revision,
     pub chain: Chain,
     /// The size of the state; see [`crate::machine::size`].
@@ -40,8 +42,6 @@ pub struct ClusterHealth {
     /// the leader.
     pub caught_up: bool,
     pub members: Vec<Member>,
-    /// What an operator should look into although everything works, if anything.
-    pub warning: Option<String>,
     /// The version of the peer protocol that all members speak, as far as this
     /// node knows. Newer rules and messages are used only when every member
     /// knows them.

@@ -17,6 +17,7 @@ use super::export::{Export, Part, PartSender, channel};
 use super::health::Health;
 use super::interface::Store;
 use super::request::{Answered, Consistency, Request};
+use super::steady_clock::SteadyClock;
 use super::tables::{Tables, release};
 use super::window::Window;
 use crate::machine::command::StateLimits;
@@ -31,7 +32,7 @@ use crate::machine::{
 /// reader sees a state between two commands, and it includes every command that
 /// was answered before.
 pub struct MemoryStore {
-    clock: Clock,
+    clock: SteadyClock,
     limits: StateLimits,
     writer: Mutex<()>,
     published: ArcSwap<MemoryState>,
@@ -72,7 +73,7 @@ impl MemoryStore {
     /// An empty store that reads the time from `clock`.
     pub fn new(clock: Clock) -> MemoryStore {
         MemoryStore {
-            clock,
+            clock: SteadyClock::new(clock, ClusterMs::default()),
             limits: StateLimits::default(),
             writer: Mutex::new(()),
             published: ArcSwap::default(),
@@ -96,7 +97,7 @@ impl MemoryStore {
         // is still good.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_open()?;
-        let envelope = request.stamped(ClusterMs(self.clock.wall_ms()), self.limits);
+        let envelope = request.stamped(self.clock.now(), self.limits);
         let mut state = MemoryState::clone(&self.published.load());
         let reply = state.step(&envelope);
         let (revision, rows) = (state.tables.meta().revision, state.tables.len());
@@ -113,7 +114,7 @@ impl MemoryStore {
     fn current_state(&self) -> Result<Arc<MemoryState>, StoreError> {
         let state = self.state();
         let Ok(deadline) = lookup::next_deadline(&state.tables, state.tables.meta().clock);
-        if deadline.is_none_or(|deadline| deadline.0 > self.clock.wall_ms()) {
+        if deadline.is_none_or(|deadline| deadline > self.clock.now()) {
             return Ok(state);
         }
         self.commit(Request::own(Command::Sweep { limit: 0 }))?;
@@ -149,7 +150,7 @@ impl Store for MemoryStore {
             }
             Consistency::Local => {
                 let state = self.state();
-                let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
+                let now = state.tables.meta().clock.max(self.clock.now());
                 (state, now)
             }
         };
@@ -167,7 +168,7 @@ impl Store for MemoryStore {
 
     async fn sweep_due(&self) -> bool {
         let state = self.state();
-        let now = state.tables.meta().clock.max(ClusterMs(self.clock.wall_ms()));
+        let now = state.tables.meta().clock.max(self.clock.now());
         let Ok(due) = lookup::is_due(&state.tables, now);
         due && self.check_open().is_ok()
     }
@@ -194,6 +195,7 @@ impl Store for MemoryStore {
             chain: meta.chain,
             state_bytes: meta.state_bytes,
             state_bytes_max: self.limits.bytes_max,
+            warning: self.clock.warning(),
             cluster: None,
         }
     }

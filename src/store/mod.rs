@@ -9,7 +9,7 @@
 //! | [`cluster`] | what only a cluster can do: change its members, transfer its leadership |
 //! | [`export`] | a whole state on its way out of one store and into another |
 //! | [`tables`], [`window`] | a state and its recent history in memory; `memory` and `raft` use them |
-//! | [`clock`] | where stores read the time |
+//! | [`clock`], `steady_clock` | where stores read the time, and how those with a single clock count it |
 //! | `queue`, `progress` | callers waiting for a store's single writer; how far a shared store has got |
 //! | [`memory`] | the store without a disk, the shortest to read |
 //! | [`sqlite`] | the store on one machine, in one file |
@@ -31,6 +31,7 @@ pub mod raft;
 pub mod redis;
 mod request;
 pub mod sqlite;
+mod steady_clock;
 pub mod tables;
 pub mod window;
 

@@ -1,16 +1,14 @@
 //! The progress of a store that other processes share: the newest commit that
 //! this process knows of, why the store cannot be used, and waking those who
-//! wait for a newer commit. Beside it the clock that such a store hands out.
+//! wait for a newer commit.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::clock::Clock;
 use super::health::Health;
 use crate::machine::command::StateLimits;
-use crate::machine::{Chain, ClusterMs, Meta, Revision};
+use crate::machine::{Chain, Meta, Revision};
 
 /// The newest commit of a store that this process knows of.
 pub(super) struct StoreProgress {
@@ -92,10 +90,11 @@ impl StoreProgress {
         self.known().fault.clone()
     }
 
-    pub fn health(&self, backend: &'static str) -> Health {
+    pub fn health(&self, backend: &'static str, warning: Option<String>) -> Health {
         let KnownState { revision, chain, state_bytes, fault } = self.known().clone();
         let state_bytes_max = self.limits.bytes_max;
-        Health { backend, fault, revision, chain, state_bytes, state_bytes_max, cluster: None }
+        let cluster = None;
+        Health { backend, fault, warning, revision, chain, state_bytes, state_bytes_max, cluster }
     }
 
     fn known(&self) -> MutexGuard<'_, KnownState> {
@@ -108,24 +107,5 @@ impl KnownState {
     fn of(meta: &Meta) -> KnownState {
         let Meta { revision, chain, state_bytes, .. } = *meta;
         KnownState { revision, chain, state_bytes, fault: None }
-    }
-}
-
-/// A wall clock that never goes back within this process, even if an
-/// administrator sets the machine's clock back.
-pub(super) struct SteadyClock {
-    clock: Clock,
-    handed_out_ms: AtomicU64,
-}
-
-impl SteadyClock {
-    /// A clock that never shows a time before `from`.
-    pub fn new(clock: Clock, from: ClusterMs) -> SteadyClock {
-        SteadyClock { clock, handed_out_ms: AtomicU64::new(from.0) }
-    }
-
-    pub fn now(&self) -> ClusterMs {
-        let wall_ms = self.clock.wall_ms();
-        ClusterMs(self.handed_out_ms.fetch_max(wall_ms, Ordering::AcqRel).max(wall_ms))
     }
 }

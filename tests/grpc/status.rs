@@ -45,7 +45,6 @@ async fn the_status_of_a_cluster_has_every_field() {
         quorum: true,
         caught_up: true,
         members: vec![member, Member::default()],
-        warning: None,
         protocol: 2,
     };
     let health = Health {
@@ -55,6 +54,7 @@ async fn the_status_of_a_cluster_has_every_field() {
         chain: Chain([7; 32]),
         state_bytes: 11,
         state_bytes_max: Some(12),
+        warning: None,
         cluster: Some(cluster),
     };
     let server = Server::with(access::Options::default(), |inner| {

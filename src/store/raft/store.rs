@@ -122,13 +122,13 @@ impl Store for RaftStore {
         for member in &mut cluster.members {
             member.clock_skew_ms = self.peer_statuses.clock_skew_ms(member.id);
         }
-        cluster.warning = self.peer_statuses.warning();
         cluster.protocol = self.proposer.protocol();
         let state = self.state.load();
         let meta = state.tables.meta();
         Health {
             backend: "raft",
             fault: self.fault(),
+            warning: self.peer_statuses.warning(),
             revision: meta.revision,
             chain: meta.chain,
             state_bytes: meta.state_bytes,

@@ -9,8 +9,10 @@ use super::fetch::Fetched;
 use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Meta};
 use crate::store::clock::Clock;
-use crate::store::progress::{SteadyClock, StoreProgress};
+use crate::store::health::Health;
+use crate::store::progress::StoreProgress;
 use crate::store::queue::CommandQueue;
+use crate::store::steady_clock::SteadyClock;
 
 /// The clock by which deadlines are judged.
 #[derive(Clone)]
@@ -59,6 +61,12 @@ impl RedisShared {
              from here on are given out again"
         );
         self.progress.rewind(&fetched.meta);
+    }
+
+    pub(super) fn health(&self) -> Health {
+        // The clock of the Redis server warns nobody here.
+        let warning = self.clock.as_ref().and_then(SteadyClock::warning);
+        self.progress.health("redis", warning)
     }
 
     /// Records that Redis can be used.

@@ -141,7 +141,7 @@ impl Store for RedisStore {
     }
 
     async fn health(&self) -> Health {
-        self.reader.shared.progress.health("redis")
+        self.reader.shared.health()
     }
 
     async fn close(&self) {

@@ -5,8 +5,10 @@ use tokio::sync::watch;
 use crate::machine::command::StateLimits;
 use crate::machine::{ClusterMs, Meta, Revision};
 use crate::store::clock::Clock;
-use crate::store::progress::{SteadyClock, StoreProgress};
+use crate::store::health::Health;
+use crate::store::progress::StoreProgress;
 use crate::store::queue::CommandQueue;
+use crate::store::steady_clock::SteadyClock;
 
 pub(super) struct SqliteShared {
     pub(super) queue: CommandQueue,
@@ -26,6 +28,16 @@ impl SqliteShared {
 
     pub(super) fn now(&self) -> ClusterMs {
         self.clock.now()
+    }
+
+    /// Records that `meta` is committed, by this process or by another one.
+    pub(super) fn publish(&self, meta: &Meta) {
+        self.clock.at_least(meta.clock);
+        self.progress.publish(meta);
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.progress.health("sqlite", self.clock.warning())
     }
 
     /// Watches the revision. The writer is woken, because it checks the file more

@@ -118,7 +118,7 @@ impl Store for SqliteStore {
             match self.readers.ask(&question, as_of, deadline).await? {
                 ReadOutcome::Answer(answered) => {
                     let (answer, meta) = *answered;
-                    self.shared.progress.publish(&meta);
+                    self.shared.publish(&meta);
                     let (revision, age) = (meta.revision, Some(Duration::ZERO));
                     return Ok(Answered { answer, revision, age });
                 }
@@ -142,7 +142,7 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> Health {
-        self.shared.progress.health("sqlite")
+        self.shared.health()
     }
 
     async fn close(&self) {

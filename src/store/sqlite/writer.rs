@@ -131,7 +131,7 @@ impl SqliteWriter {
                 if was_reset {
                     self.leftovers = Some(Instant::now());
                 }
-                self.shared.progress.publish(&meta);
+                self.shared.publish(&meta);
                 self.shared.progress.set_fault(None);
                 batch.answer();
                 if data_version != self.data_version {
@@ -202,7 +202,7 @@ impl SqliteWriter {
     fn check_commits(&mut self) {
         let checked = data_version(&self.conn).and_then(|data_version| {
             if data_version != self.data_version {
-                self.shared.progress.publish(&TransactionView::load(&self.conn)?.meta);
+                self.shared.publish(&TransactionView::load(&self.conn)?.meta);
                 self.data_version = data_version;
             }
             Ok(())

@@ -50,7 +50,6 @@ fn cluster_fields() -> Vec<Field> {
         field::boolean("quorum", "Whether a majority answers."),
         field::boolean("caught_up", "Whether this node has all that was committed."),
         field::objects("members", member_fields(), "All members, and how far each is behind."),
-        field::text("warning", "What an operator should see to although everything works."),
     ]
 }
 
@@ -80,6 +79,7 @@ fn health_tool() -> Tool {
             field::text("chain", "The hash over the whole history up to here.").required(),
             count("state_bytes", "How large the state is: names and values, and 64 bytes a row."),
             field::integer("state_bytes_max", "How large it may become, if there is a limit."),
+            field::text("warning", "What an operator should see to although everything works."),
             field::text("release", "Of this program.").required(),
         ]
         .into_iter()
@@ -119,7 +119,8 @@ async fn health(call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         .text("chain", &health.chain.to_string())
         .number("state_bytes", health.state_bytes)
         .number_if("state_bytes_max", health.state_bytes_max)
-        .text("release", env!("CARGO_PKG_VERSION"));
+        .text("release", env!("CARGO_PKG_VERSION"))
+        .text_if("warning", health.warning.as_deref());
     Ok(match &health.cluster {
         Some(cluster) => with_cluster(reply, cluster),
         None => reply,
@@ -143,7 +144,7 @@ fn with_cluster(reply: JsonObject, cluster: &ClusterHealth) -> JsonObject {
         Some(leader) => reply.number("leader", leader),
         None => reply.null("leader"),
     };
-    let reply = reply
+    reply
         .number("term", cluster.term)
         .number("last_log_index", cluster.last_log_index)
         .number("committed_index", cluster.committed_index)
@@ -151,11 +152,7 @@ fn with_cluster(reply: JsonObject, cluster: &ClusterHealth) -> JsonObject {
         .number("snapshot_index", cluster.snapshot_index)
         .bool("quorum", cluster.quorum)
         .bool("caught_up", cluster.caught_up)
-        .objects("members", cluster.members.iter().map(member_object));
-    match &cluster.warning {
-        Some(warning) => reply.text("warning", warning),
-        None => reply,
-    }
+        .objects("members", cluster.members.iter().map(member_object))
 }
 
 fn member_object(member: &Member) -> JsonObject {

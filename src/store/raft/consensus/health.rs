@@ -38,7 +38,6 @@ pub fn cluster(raft: &RaftHandle, cluster_name: &str, caught_up: bool) -> Cluste
         quorum: has_quorum(&metrics, caught_up),
         caught_up,
         members: members(&metrics),
-        warning: None,
         // The store fills this in.
         protocol: 0,
     }
