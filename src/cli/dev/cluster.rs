@@ -132,7 +132,7 @@ impl DevCluster {
         println!(
             "or this into one that starts programs (it calls the next node if one is down):\n  {stdio}"
         );
-        if std::env::var_os("SIDECAR_TOKEN").is_some() {
+        if std::env::var_os("SIDECAR_TOKEN").is_some_and(|token| !token.is_empty()) {
             println!(
                 "HTTP clients also send `Authorization: Bearer` with the value of SIDECAR_TOKEN"
             );
