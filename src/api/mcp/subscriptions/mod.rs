@@ -12,5 +12,5 @@ mod listen;
 mod subscribe;
 mod updates;
 
-pub(super) use listen::{ListenRequest, listen};
+pub(super) use listen::{ListenRequest, REVISION, listen};
 pub(super) use subscribe::PipeSubscriptions;
