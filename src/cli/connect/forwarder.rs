@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::attempts::{ANSWER_TIMEOUT, Attempts};
 use super::headers::headers;
-use super::listening::Listening;
+use super::listen::ListenProgress;
 use super::requests::CarriedRequest;
 use crate::api::mcp::carried;
 use crate::cli::http_client::{ClientError, NodeClient};
@@ -83,20 +83,18 @@ impl MessageForwarder {
         let mut headers = headers(message);
         headers.push((SESSION, self.session.clone()));
         let may_repeat = carried::may_repeat(message);
-        let mut listening = Listening::asked_by(message);
+        let mut progress = ListenProgress::asked_by(message);
         let first = request.node().unwrap_or_else(|| self.preferred.load(Ordering::Relaxed));
         let mut attempts = Attempts::begin(first, self.nodes.len());
         loop {
             let at = attempts.node();
             request.sent_to(at);
-            let answer = match &mut listening {
+            let answer = match &mut progress {
                 None => {
                     let text = text.to_owned();
                     self.exchange(at, &headers, text, message, notifications).await
                 }
-                Some(listening) => {
-                    self.listen(at, &headers, listening, message, notifications).await
-                }
+                Some(progress) => self.listen(at, &headers, progress, message, notifications).await,
             };
             match answer {
                 Ok(body) => {
@@ -104,7 +102,7 @@ impl MessageForwarder {
                     return Ok(body);
                 }
                 Err(error) => {
-                    if listening.as_mut().is_some_and(Listening::take_progress) {
+                    if progress.as_mut().is_some_and(ListenProgress::take_progress) {
                         attempts.renew();
                     }
                     if !attempts.another(&error, may_repeat).await {
@@ -140,13 +138,13 @@ impl MessageForwarder {
         &self,
         at: usize,
         headers: &[(&str, String)],
-        listening: &mut Listening,
+        progress: &mut ListenProgress,
         message: &Value,
         notifications: &mpsc::Sender<String>,
     ) -> Result<Bytes, ClientError> {
         // What the client is told is noted one by one, so that nothing is lost between.
         let (sender, mut told) = mpsc::channel(1);
-        let request = listening.request();
+        let request = progress.request();
         let exchange = async {
             let answer = self.exchange(at, headers, request, message, &sender).await;
             drop(sender);
@@ -154,7 +152,7 @@ impl MessageForwarder {
         };
         let pass_on = async {
             while let Some(notification) = told.recv().await {
-                if listening.note(&notification) {
+                if progress.note(&notification) {
                     // Sending fails only if the client has gone.
                     let _ = notifications.send(notification).await;
                 }

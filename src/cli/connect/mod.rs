@@ -8,13 +8,13 @@
 //! | `forwarder` | carries one message to a node that is up |
 //! | `headers` | the headers that a message needs |
 //! | `attempts` | which node is called next, and for how long |
-//! | `listening` | subscriptions, which go on at another node |
+//! | `listen` | subscriptions, which go on at another node |
 
 mod attempts;
 mod command;
 mod forwarder;
 mod headers;
-mod listening;
+mod listen;
 mod requests;
 
 pub use command::{ConnectArgs, run};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const REVISION: &str = "mcp-state-sidecar/revision";
 
 /// How far a subscription has come.
-pub(super) struct Listening {
+pub(super) struct ListenProgress {
     /// What is to be sent next.
     request: Value,
     /// The client has been told what was accepted.
@@ -16,12 +16,12 @@ pub(super) struct Listening {
     has_progress: bool,
 }
 
-impl Listening {
+impl ListenProgress {
     /// The subscription that this message asks for, if it is one.
-    pub(super) fn asked_by(message: &Value) -> Option<Listening> {
+    pub(super) fn asked_by(message: &Value) -> Option<ListenProgress> {
         let is_listen = message["method"] == "subscriptions/listen";
         let request = is_listen.then(|| message.clone())?;
-        Some(Listening { request, acknowledged: false, has_progress: false })
+        Some(ListenProgress { request, acknowledged: false, has_progress: false })
     }
 
     /// The request that goes on where the last one broke off.
@@ -59,19 +59,19 @@ mod tests {
             json!({"method": method, "params": {"_meta": {REVISION: revision}}}).to_string()
         };
         let message = json!({"id": 1, "method": "subscriptions/listen", "params": {}});
-        let mut listening = Listening::asked_by(&message).unwrap();
-        let next = |listening: &Listening| -> Value {
-            let request: Value = serde_json::from_str(&listening.request()).unwrap();
+        let mut progress = ListenProgress::asked_by(&message).unwrap();
+        let next = |progress: &ListenProgress| -> Value {
+            let request: Value = serde_json::from_str(&progress.request()).unwrap();
             request["params"]["_meta"][REVISION].clone()
         };
-        assert!(next(&listening).is_null() && !listening.take_progress());
-        assert!(listening.note(&told("notifications/subscriptions/acknowledged", 5)));
-        assert_eq!(next(&listening), 5);
-        assert!(listening.take_progress() && !listening.take_progress());
-        assert!(!listening.note(&told("notifications/subscriptions/acknowledged", 5)));
+        assert!(next(&progress).is_null() && !progress.take_progress());
+        assert!(progress.note(&told("notifications/subscriptions/acknowledged", 5)));
+        assert_eq!(next(&progress), 5);
+        assert!(progress.take_progress() && !progress.take_progress());
+        assert!(!progress.note(&told("notifications/subscriptions/acknowledged", 5)));
         // After the state was set back, its revisions begin anew.
-        assert!(listening.note(&told("notifications/resources/updated", 3)));
-        assert_eq!(next(&listening), 3);
-        assert!(Listening::asked_by(&json!({"id": 1, "method": "ping"})).is_none());
+        assert!(progress.note(&told("notifications/resources/updated", 3)));
+        assert_eq!(next(&progress), 3);
+        assert!(ListenProgress::asked_by(&json!({"id": 1, "method": "ping"})).is_none());
     }
 }
