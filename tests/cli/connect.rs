@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use support::command_line::{PATIENCE, PROGRAM};
@@ -141,6 +142,32 @@ fn a_subscription_goes_on_after_its_connection_broke() {
         assert_eq!(told["params"]["uri"], key(name), "{told}");
         assert_eq!(told["params"]["_meta"][REVISION], set["revision"], "{told}");
     }
+    assert_eq!(pipe.hang_up(), Some(0));
+}
+
+#[test]
+fn a_subscription_goes_on_at_the_next_node_when_one_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    // They share a file.
+    let (mut first, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
+    let (_second, other) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
+    let nodes = [port, other].map(|port| format!("127.0.0.1:{port}"));
+    let mut pipe = Pipe::start(dir.path(), &["connect", &nodes[0], &nodes[1]]);
+    let notifications = json!({"resourceSubscriptions": ["state://kv/k"]});
+    pipe.send(&latest(9, "subscriptions/listen", json!({"notifications": notifications})));
+    let acknowledged = pipe.receive();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended(), Some(0));
+    let mut direct = connected(dir.path(), other);
+    direct.initialize();
+    direct.call("state_set", json!({"key": "k", "value": 1}));
+    let told = pipe.receive();
+    assert_eq!(told["method"], "notifications/resources/updated", "{told}");
+    // The client ends it by cancelling, and nothing follows.
+    let params = json!({"requestId": 9});
+    pipe.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
+    pipe.initialize();
     assert_eq!(pipe.hang_up(), Some(0));
 }
 
