@@ -194,7 +194,7 @@ impl<H: ServerHandler + Clone> Endpoint<H> {
         {
             return refusal;
         }
-        let newest = self.service.local_revision();
+        let newest = || self.service.local_revision();
         let begins_after = streams::begins_after(&parts.headers, &body, newest);
         let version = parts.headers.get(PROTOCOL_VERSION).cloned();
         let kind = in_flight::track(&self.service, &parts.headers, &body);

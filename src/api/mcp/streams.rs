@@ -37,13 +37,17 @@ pub(super) fn refuse_without_stream(headers: &HeaderMap, body: &[u8]) -> Option<
 }
 
 /// The revision after which a subscription tells of changes, if the request asks for one:
-/// the one that it names, or else `newest`, which is to be read before it is answered.
-pub(super) fn begins_after(headers: &HeaderMap, body: &[u8], newest: Revision) -> Option<Revision> {
+/// the one that it names, or else the newest, which is read before the subscription begins.
+pub(super) fn begins_after(
+    headers: &HeaderMap,
+    body: &[u8],
+    newest: impl FnOnce() -> Revision,
+) -> Option<Revision> {
     if !listens(headers) {
         return None;
     }
     let request: Value = serde_json::from_slice(body).ok()?;
-    Some(request["params"]["_meta"][REVISION].as_u64().map_or(newest, Revision))
+    Some(request["params"]["_meta"][REVISION].as_u64().map_or_else(newest, Revision))
 }
 
 /// Puts this revision into the acknowledgement of a subscription, which rmcp writes. So a

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-/// In the `_meta` of messages: the revision from which a subscription goes on.
-const REVISION: &str = "mcp-state-sidecar/revision";
+use crate::api::mcp::carried::REVISION;
 
 /// How far a subscription has come.
 pub(super) struct ListenProgress {

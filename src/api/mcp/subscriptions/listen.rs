@@ -19,7 +19,7 @@ use crate::service::{Service, ServiceError};
 
 /// In the `_meta` of the request: go on after this revision. In the `_meta` of the
 /// acknowledgement and of a notification: the revision from which to go on later.
-pub(in crate::api::mcp) const REVISION: &str = "mcp-state-sidecar/revision";
+pub const REVISION: &str = "mcp-state-sidecar/revision";
 
 /// One request on its way from its acceptance to its stream. rmcp acknowledges it in
 /// between, and no change after that may be missed.

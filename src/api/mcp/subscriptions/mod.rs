@@ -12,5 +12,6 @@ mod listen;
 mod subscribe;
 mod updates;
 
-pub(super) use listen::{ListenRequest, REVISION, listen};
+pub use listen::REVISION;
+pub(super) use listen::{ListenRequest, listen};
 pub(super) use subscribe::PipeSubscriptions;
