@@ -279,6 +279,42 @@ fn unknown_variables_are_noted_with_the_nearest_and_stop_nothing() {
 }
 
 #[test]
+fn the_nearest_variable_is_found_beyond_the_prefix() {
+    for (misspelt, meant) in [
+        ("SIDECAR_REDIS_URL", Some("REDIS_URL")),
+        ("SIDECAR_DB_PATH", Some("DB_PATH")),
+        ("SIDECAR_DBPATH", Some("DB_PATH")),
+        ("SIDECAR_STATE_BACKEND", Some("STATE_BACKEND")),
+        ("SIDECAR_BACKEND", None),
+        ("SIDECAR_REDIS_PREFX", Some("SIDECAR_REDIS_PREFIX")),
+        ("SIDECAR_CONFG", Some("SIDECAR_CONFIG")),
+        ("SIDECAR_", None),
+    ] {
+        let notes = Given::new().env(misspelt, "x").resolve().notes;
+        let expected = ConfigNote::Unknown { name: misspelt.to_owned(), nearest: meant };
+        assert_eq!(notes, [expected]);
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let empty = || {
+        let all = SETTINGS.iter().map(|setting| setting.env);
+        let all = all.chain([CONFIG_ENV, "SIDECAR_CA_FILE", "SIDECAR_COLOUR"]);
+        all.fold(Given::new(), |given, name| given.env(name, ""))
+    };
+    let (none, resolved) = (Given::new().resolve(), empty().resolve());
+    assert_eq!((resolved.shown, resolved.notes), (none.shown, none.notes));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "from-the-file").unwrap();
+    let settings = format!("port = 81\ntools = [\"worker\"]\ntoken_file = {file:?}\n");
+    let config = empty().file(&settings).load();
+    assert_eq!((config.port, config.token.unwrap().expose()), (81, "from-the-file"));
+    assert!(config.tools.is_some(), "a list of the file counts as well");
+}
+
+#[test]
 fn what_kubernetes_says_of_services_is_no_setting() {
     let of_services = [
         ("SIDECAR_SERVICE_HOST", "10.0.0.1"),

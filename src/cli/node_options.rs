@@ -58,8 +58,10 @@ impl Credentials {
             let text = std::fs::read_to_string(file);
             text.map_err(|error| format!("{name}: got {file:?} ({error})"))
         };
+        // A variable that is empty counts as not set, as everywhere.
         let token = std::env::var("SIDECAR_TOKEN").ok().filter(|token| !token.is_empty());
-        let token = match (&self.token_file, std::env::var_os("SIDECAR_TOKEN_FILE"), token) {
+        let file = std::env::var_os("SIDECAR_TOKEN_FILE").filter(|file| !file.is_empty());
+        let token = match (&self.token_file, file, token) {
             (Some(file), ..) => Some(read("--token-file", file)?),
             (None, Some(_), Some(_)) => {
                 return Err("SIDECAR_TOKEN_FILE: set beside SIDECAR_TOKEN, which has the same \

@@ -52,7 +52,11 @@ impl TlsOptions {
         let mut authorities = RootCertStore::empty();
         if is_used {
             let file = self.ca_file.clone();
-            match file.or_else(|| std::env::var_os(CA_FILE_ENV).map(PathBuf::from)) {
+            let in_environment = || {
+                let file = std::env::var_os(CA_FILE_ENV).filter(|file| !file.is_empty());
+                file.map(PathBuf::from)
+            };
+            match file.or_else(in_environment) {
                 Some(file) => add_file(&mut authorities, &file)?,
                 None => add_system(&mut authorities)?,
             }

@@ -20,8 +20,8 @@ const PREFIX: &str = "SIDECAR_";
 const NAME_CHARS_MAX: usize = 80;
 
 /// The values of the settings in the environment, by variable, and what is to be said about
-/// the other variables. Names without the prefix may be those of other programs, and are
-/// ignored without a note.
+/// the other variables. A variable that is empty counts as not set. Names without the prefix
+/// may be those of other programs, and are ignored without a note.
 ///
 /// # Errors
 /// The value of a setting is not text.
@@ -30,7 +30,8 @@ pub(super) fn read_environment(
 ) -> Result<(BTreeMap<String, String>, Vec<ConfigNote>), ConfigError> {
     let mut values = BTreeMap::new();
     let mut notes = Vec::new();
-    for (name, value) in all {
+    // Deployments have no other way to leave out a variable that they name.
+    for (name, value) in all.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(name) = name.to_str() else { continue };
         let setting = known().find(|known| *known == name);
         let is_service = value.to_str().is_some_and(|value| is_service_variable(name, value));
@@ -46,7 +47,7 @@ pub(super) fn read_environment(
                 return Err(ConfigError(line));
             }
             (None, _) if name.starts_with(PREFIX) && !is_service => {
-                let nearest = nearest(name, known());
+                let nearest = nearest_known(name);
                 let name = name.chars().take(NAME_CHARS_MAX).collect();
                 notes.push(ConfigNote::Unknown { name, nearest });
             }
@@ -54,6 +55,14 @@ pub(super) fn read_environment(
         }
     }
     Ok((values, notes))
+}
+
+/// The variable that was probably meant. What all names begin with says nothing, and may be
+/// there by mistake.
+fn nearest_known(name: &str) -> Option<&'static str> {
+    let bare = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
+    let near = nearest(name.strip_prefix(PREFIX).unwrap_or(name), known().map(bare))?;
+    known().find(|known| bare(known) == near)
 }
 
 /// Every variable that means something to this program.

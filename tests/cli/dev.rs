@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -20,21 +21,29 @@ struct Cluster {
 
 impl Cluster {
     fn start(dir: tempfile::TempDir, base_port: u16) -> Cluster {
+        let mut cluster = Cluster::begin(dir, base_port);
+        cluster.become_ready();
+        cluster
+    }
+
+    /// Starts `dev`, whose nodes need not run yet.
+    fn begin(dir: tempfile::TempDir, base_port: u16) -> Cluster {
         let mut command = command(&PROGRAM, dir.path());
         let (port, grpc_port) = (base_port.to_string(), (base_port + NODES).to_string());
         command.args(["dev", "--dir", "d", "--base-port", &port, "--base-grpc-port", &grpc_port]);
         // With these settings all nodes would be the same one, so `dev` must remove them.
         command.env("SIDECAR_PORT", "1").env("SIDECAR_NODE_ID", "1");
         command.stdout(Stdio::piped());
-        let mut running = Running::start(command);
-        // If a node dies before it is ready, `dev` ends.
-        let ready = dir.path().join("d/ready");
+        Cluster { running: Running::start(command), dir, base_port }
+    }
+
+    fn become_ready(&mut self) {
+        let ready = self.dir.path().join("d/ready");
         wait_for("not ready", || {
-            let ended = running.child.try_wait().unwrap();
+            let ended = self.running.child.try_wait().unwrap();
             assert!(ended.is_none(), "dev has ended: {ended:?}");
             ready.exists()
         });
-        Cluster { running, dir, base_port }
     }
 
     /// What `cluster status` prints for a node, once every node answers.
@@ -74,12 +83,17 @@ impl Cluster {
     }
 }
 
-/// The first of six consecutive ports that nobody listens on now.
+/// The first of six consecutive ports that nobody listens on now, and that no other test
+/// of this process was given.
 fn free_ports() -> u16 {
-    let start = 20_000 + (std::process::id() % 600) as u16 * 16;
+    static GIVEN: Mutex<Option<u16>> = Mutex::new(None);
+    let mut given = GIVEN.lock().unwrap();
+    let start = given.map_or(20_000 + (std::process::id() % 600) as u16 * 16, |last| last + 16);
     let free =
         |base: &u16| (*base..base + 2 * NODES).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok());
-    (start..32_000).step_by(16).find(free).expect("free ports below those of outgoing calls")
+    let free = (start..32_000).step_by(16).find(free);
+    *given = free;
+    free.expect("free ports below those of outgoing calls")
 }
 
 fn has_ended(pid: Pid) -> bool {
@@ -132,6 +146,23 @@ fn a_cluster_outlives_its_leader_and_a_restart_and_ends_with_dev() {
     cluster.running.child.kill().unwrap();
     cluster.running.child.wait().unwrap();
     wait_for("nodes outlived dev", || pids.iter().all(|pid| has_ended(*pid)));
+}
+
+#[test]
+fn a_cluster_starts_without_a_node_that_dies() {
+    let mut cluster = Cluster::begin(tempfile::tempdir().unwrap(), free_ports());
+    let pid_file = cluster.dir.path().join("d/node3.pid");
+    wait_for("the third node was not started", || {
+        std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n'))
+    });
+    kill_process(cluster.pid(3), Signal::KILL).unwrap();
+    cluster.running.line_with("dev: node 3 (process");
+    cluster.become_ready();
+    cluster.call(1, "state_set", r#"{"key": "k", "value": 1}"#, "revision");
+    cluster.running.signal(Signal::HUP);
+    cluster.running.line_with("node 3 is started again");
+    cluster.whole(3);
+    cluster.stop();
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! a node speaks MCP on a pipe and over HTTP.
 
 mod addresses;
+mod connect;
+mod cut;
 mod dev;
 mod node;
 mod pipe;

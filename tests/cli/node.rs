@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
-use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -12,7 +11,7 @@ use support::command_line::{HTTP_PROGRAM, PATIENCE, PROGRAM, Running, command, r
 
 use crate::pipe::{Pipe, serve};
 
-fn get(port: u16, path: &str) -> String {
+pub fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -93,78 +92,6 @@ fn with_a_token_only_callers_that_send_it_are_served() {
     node.signal(Signal::TERM);
     assert_eq!(node.ended(), Some(0));
     assert!(!node.rest().contains("correct-horse"), "the token was logged");
-}
-
-#[test]
-fn connect_carries_messages_to_a_node_that_is_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    // The first node cannot be reached, so the second is called.
-    let mut pipe = Pipe::start(dir.path(), &["connect", "http://127.0.0.1:0/mcp", &url]);
-    pipe.initialize();
-    assert_eq!(pipe.call("state_set", json!({"key": "k", "value": 1.50}))["ok"], true);
-    assert_eq!(pipe.call("state_get", json!({"key": "k"}))["found"], true);
-    assert_eq!(pipe.hang_up(), Some(0));
-}
-
-#[test]
-fn connect_passes_on_what_a_node_tells_before_it_answers() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    let mut pipe = Pipe::start(dir.path(), &["connect", &url]);
-    pipe.initialize();
-    let params = json!({"name": "workflow_claim_next", "_meta": {"progressToken": "t"},
-        "arguments": {"agent_id": "a", "wait_seconds": 3}});
-    pipe.send(&json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params}));
-    let progress = pipe.receive();
-    assert_eq!(progress["method"], "notifications/progress", "{progress}");
-    let answer = pipe.receive();
-    assert_eq!(answer["result"]["structuredContent"]["claimed"], false, "{answer}");
-    let params = json!({"notifications": {"resourceSubscriptions": ["state://kv/k"]}, "_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {}}});
-    let listen = json!({"jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen",
-        "params": params});
-    pipe.send(&listen);
-    let acknowledged = pipe.receive();
-    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
-    let arguments = json!({"key": "k", "value": 1});
-    let params = json!({"name": "state_set", "arguments": arguments});
-    pipe.send(&json!({"jsonrpc": "2.0", "id": 10, "method": "tools/call", "params": params}));
-    let (first, second) = (pipe.receive(), pipe.receive());
-    let updated = if first["id"] == 10 { second } else { first };
-    assert_eq!(updated["params"]["uri"], "state://kv/k", "{updated}");
-    assert_eq!(pipe.hang_up(), Some(0), "a subscription does not keep it from ending");
-}
-
-#[test]
-fn connect_cancels_what_its_client_cancels() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_node, port) = serve(&PROGRAM, dir.path(), &[], &["serve"]);
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    let mut pipe = Pipe::start(dir.path(), &["connect", &url]);
-    pipe.initialize();
-    let arguments = json!({"agent_id": "gone", "wait_seconds": 50});
-    let params = json!({"name": "workflow_claim_next", "arguments": arguments});
-    pipe.send(&json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": params}));
-    let waiting = |number: u64| {
-        let deadline = Instant::now() + PATIENCE;
-        let line = format!("sidecar_calls_waiting {number}\n");
-        while !get(port, "/metrics").contains(&line) {
-            assert!(Instant::now() < deadline, "there were never {number} calls waiting");
-        }
-    };
-    waiting(1);
-    let params = json!({"requestId": 8});
-    pipe.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
-    waiting(0);
-    let created = pipe.call("workflow_create", json!({"name": "n"}));
-    let found = pipe.call("workflow_discover", json!({"claimable": true}));
-    assert_eq!(found["runs"][0]["run_id"], created["run_id"], "{found}");
-    assert_eq!(pipe.hang_up(), Some(0));
 }
 
 #[test]

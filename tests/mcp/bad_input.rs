@@ -13,6 +13,15 @@ async fn assert_harmless(node: &Node) {
     node.assert_unchanged().await;
 }
 
+/// Checks that a request was refused in the form of JSON-RPC, although its id is not known.
+fn assert_refusal(reply: &Reply, why: &str) {
+    let refusal = reply.json();
+    assert_eq!(refusal["jsonrpc"], "2.0", "{refusal}");
+    assert_eq!(refusal.get("id"), Some(&json!(null)), "{refusal}");
+    assert!(refusal["error"]["code"].is_i64(), "{refusal}");
+    assert!(reply.error().contains(why), "{refusal}");
+}
+
 fn call(name: &str, arguments: Value) -> Value {
     let params = json!({"name": name, "arguments": arguments});
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
@@ -103,6 +112,25 @@ async fn names_that_the_parser_reserves() {
         let result = node.call("state_set", json!({"key": "k", "value": {name: "1"}})).await;
         assert_eq!(result["isError"], true, "{result}");
     }
+    assert_harmless(&node).await;
+}
+
+#[tokio::test]
+async fn members_that_cannot_be_read_are_named() {
+    let node = Node::start().await;
+    for meta in [json!("str"), json!([1]), json!(5)] {
+        let mut message = call("state_set", json!({"key": "k", "value": 1}));
+        message["params"]["_meta"] = meta;
+        let reply = node.older(OLDER[2], message).await;
+        assert_eq!(reply.error(), "Invalid Request: params._meta must be an object");
+        assert_eq!(reply.json()["id"], 1);
+    }
+    let capabilities = json!({"roots": true});
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": OLDER[2], "capabilities": capabilities,
+        "clientInfo": {"name": "a", "version": "1"}}});
+    let reply = node.older(OLDER[2], initialize).await;
+    assert!(reply.error().contains("; capabilities.roots: "), "{}", reply.body);
     assert_harmless(&node).await;
 }
 
@@ -204,10 +232,10 @@ async fn a_waiting_call_reserves_no_more_than_its_body() {
 async fn unknown_protocol_versions() {
     let node = Node::start().await;
     let set = call("state_set", json!({"key": "k", "value": 1})).to_string();
-    for version in ["1999-01-01", "2099-01-01", "nonsense", ""] {
+    for version in ["1999-01-01", "2099-01-01", "nonsense", "", "\u{fc}"] {
         let reply = node.post(&[("MCP-Protocol-Version", version)], set.as_bytes()).await;
         assert_eq!(reply.status, 400, "{version}: {}", reply.body);
-        assert!(!reply.body.is_empty());
+        assert_refusal(&reply, &format!("got '{version}', expected one of 2024-11-05, "));
     }
     let (headers, body) =
         latest("tools/call", json!({"name": "state_set", "arguments": {"key": "k", "value": 1}}));
@@ -226,8 +254,18 @@ async fn headers_that_do_not_fit() {
     let set = call("state_set", json!({"key": "k", "value": 1})).to_string();
     let status =
         async |headers: &[(&str, &str)]| -> Reply { node.post(headers, set.as_bytes()).await };
-    assert_eq!(status(&[("Content-Type", "text/plain")]).await.status, 415);
-    assert_eq!(status(&[("Accept", "text/html")]).await.status, 406);
+    for kind in ["text/plain", "", "application/jsonp"] {
+        let reply = status(&[("Content-Type", kind)]).await;
+        assert_eq!(reply.status, 415, "{kind}");
+        assert_refusal(&reply, "Content-Type must be application/json");
+    }
+    let no_kind = node.send("POST", "/mcp", &[], set.as_bytes()).await;
+    assert_refusal(&no_kind, "Content-Type must be application/json");
+    let reply = status(&[("Accept", "text/html")]).await;
+    assert_eq!(reply.status, 406);
+    assert_refusal(&reply, "which the Accept header leaves out");
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
+    assert_eq!(node.post(&[("Accept", "")], ping.as_bytes()).await.status, 200);
     let (headers, body) =
         latest("tools/call", json!({"name": "state_set", "arguments": {"key": "k", "value": 1}}));
     for (at, wrong) in [(0, "2025-11-25"), (1, "tools/list"), (2, "state_get")] {
@@ -246,6 +284,15 @@ async fn unknown_methods_and_unrequested_answers() {
     let reply = node.older(OLDER[2], unknown).await.json();
     assert_eq!(reply["error"]["code"], -32601, "{reply}");
     let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
-    assert_eq!(node.older(OLDER[2], answer).await.status, 400);
+    let reply = node.older(OLDER[2], answer).await;
+    assert_eq!(reply.status, 400);
+    assert_refusal(&reply, "does not accept JSON-RPC responses");
+    for method in ["tools/list", "prompts/list", "resources/templates/list", "resources/list"] {
+        let beyond = json!({"jsonrpc": "2.0", "id": 1, "method": method,
+            "params": {"cursor": "zzz"}});
+        let reply = node.older(OLDER[2], beyond).await.json();
+        assert_eq!(reply["error"]["code"], -32602, "{method}: {reply}");
+        assert!(reply["error"]["message"].as_str().is_some_and(|m| m.starts_with("cursor")));
+    }
     assert_harmless(&node).await;
 }

@@ -102,6 +102,35 @@ async fn a_grant_whose_answer_crosses_its_cancellation_is_given_back() {
 }
 
 #[tokio::test]
+async fn names_that_are_too_long_to_be_remembered_cancel_nothing() {
+    const LONGEST: usize = 256;
+    let node = Node::start().await;
+    let run_id = create(&node).await;
+    // The request's id is counted as JSON, with its quotes.
+    for (session, id, is_kept) in
+        [(LONGEST + 1, 7, true), (32, LONGEST - 1, true), (LONGEST, LONGEST - 2, false)]
+    {
+        let (session, id) = ("s".repeat(session), "i".repeat(id));
+        let headers = [("Mcp-Session-Id", session.as_str()), HEADERS[1]];
+        let params = json!({"name": "workflow_claim_next", "arguments": {"agent_id": "a"}});
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        let claimed = node.post(&headers, call.to_string().as_bytes()).await.json();
+        let claimed = &claimed["result"]["structuredContent"];
+        assert_eq!(claimed["run_id"], run_id, "{claimed}");
+        let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
+            "params": {"requestId": id}});
+        node.post(&headers, cancel.to_string().as_bytes()).await;
+        if is_kept {
+            let token = &claimed["claim_token"];
+            let release = json!({"run_id": run_id, "agent_id": "a", "claim_token": token});
+            let released = node.call("workflow_release", release).await;
+            assert_eq!(released["structuredContent"]["ok"], true, "{released}");
+        }
+        given_back(&node, &run_id).await;
+    }
+}
+
+#[tokio::test]
 async fn a_grant_that_is_in_use_is_kept() {
     let node = Node::start().await;
     let used = create(&node).await;

@@ -16,5 +16,7 @@ mod protocol;
 mod resources;
 #[path = "../stories/schema.rs"]
 mod schema;
+#[path = "../stories/stores.rs"]
+mod stores;
 mod stream;
 mod subscriptions;

@@ -174,6 +174,22 @@ async fn every_bad_line_is_answered() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_not_introduced_itself_is_told_so() {
+    let mut client = Client::start();
+    // This has no answer, and does not end the connection.
+    client.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    client.send(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).await;
+    assert_eq!(client.receive().await["result"], json!({}));
+    client.send(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#).await;
+    let answer = client.receive().await;
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(-32600)));
+    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("send initialize first"), "{answer}");
+    client.initialize().await;
+    assert_eq!(client.call("sidecar_health", json!({})).await["status"], "ok");
+}
+
+#[tokio::test]
 async fn it_ends_with_the_client_and_with_the_server() {
     let mut client = Client::start();
     client.initialize().await;

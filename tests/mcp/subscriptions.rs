@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use mcp_state_sidecar::access;
 use mcp_state_sidecar::api::mcp::endpoint;
 use mcp_state_sidecar::machine::Command;
-use mcp_state_sidecar::service::Context;
+use mcp_state_sidecar::service::{Context, Options};
+use mcp_state_sidecar::store::clock::ManualClock;
 use serde_json::{Value, json};
+use support::redis_server;
 use tokio_util::sync::CancellationToken;
 
 use crate::node::{Node, latest};
 use crate::pipe::Client;
+use crate::stores;
 use crate::stream::EventStream;
+
+const REVISION: &str = "mcp-state-sidecar/revision";
 
 fn uris(uris: &[&str]) -> Value {
     json!({"resourceSubscriptions": uris})
@@ -19,6 +25,27 @@ fn uris(uris: &[&str]) -> Value {
 async fn set(node: &Node, key: &str) -> u64 {
     let result = node.call("state_set", json!({"key": key, "value": 1})).await;
     result["structuredContent"]["revision"].as_u64().expect("a revision")
+}
+
+/// A subscription that goes on after a revision.
+async fn listen_after(node: &Node, after: u64, notifications: Value) -> EventStream {
+    let params = json!({"notifications": notifications});
+    let (headers, body) = latest("subscriptions/listen", params);
+    let mut body: Value = serde_json::from_str(&body).expect("JSON");
+    body["params"]["_meta"][REVISION] = json!(after);
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let mut stream = EventStream::open(node, &headers, &body.to_string()).await;
+    let acknowledged = stream.next().await.expect("an acknowledgment");
+    assert_eq!(acknowledged["params"]["notifications"], notifications, "{acknowledged}");
+    assert_eq!(acknowledged["params"]["_meta"][REVISION], after, "nothing has been told yet");
+    stream
+}
+
+/// The URI of the next notification, and the revision from which to go on after it.
+async fn next_update(stream: &mut EventStream) -> (String, u64) {
+    let message = stream.next().await.expect("a notification");
+    let revision = message["params"]["_meta"][REVISION].as_u64().expect("a revision");
+    (message["params"]["uri"].as_str().unwrap_or("the list").to_owned(), revision)
 }
 
 async fn reset(node: &Node) {
@@ -89,23 +116,103 @@ async fn a_client_that_comes_back_misses_nothing() {
     let node = Node::start().await;
     let seen = set(&node, "a").await;
     set(&node, "b").await;
-    let listen = async |after: u64, uris: Value| {
-        let (headers, body) = latest("subscriptions/listen", json!({"notifications": uris}));
-        let mut body: Value = serde_json::from_str(&body).expect("JSON");
-        body["params"]["_meta"]["mcp-state-sidecar/revision"] = json!(after);
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        let mut stream = EventStream::open(&node, &headers, &body.to_string()).await;
-        let acknowledged = stream.next().await.expect("an acknowledgment");
-        assert_eq!(acknowledged["params"]["notifications"], uris, "{acknowledged}");
-        stream
-    };
     let both = uris(&["state://kv/a", "state://kv/b"]);
-    let mut stream = listen(seen, both.clone()).await;
+    let mut stream = listen_after(&node, seen, both.clone()).await;
     stream.expect_updates(vec!["state://kv/b"]).await;
     // What the history no longer holds may have been anything.
     reset(&node).await;
-    let mut stream = listen(seen, both).await;
+    let mut stream = listen_after(&node, seen, both).await;
     stream.expect_updates(vec!["state://kv/a", "state://kv/b"]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_was_cut_off_anywhere_misses_nothing() {
+    let node = Node::start().await;
+    let begin = set(&node, "other").await;
+    // The order of their names is not that of their changes.
+    let (b, a) = (set(&node, "b").await, set(&node, "a").await);
+    let asked = uris(&["state://kv/a", "state://kv/b", "state://kv/c"]);
+    let asked = json!({"resourcesListChanged": true,
+        "resourceSubscriptions": asked["resourceSubscriptions"]});
+    let told = async |after: u64| {
+        let mut stream = listen_after(&node, after, asked.clone()).await;
+        let mut told = Vec::new();
+        while told.last().is_none_or(|(_, revision)| *revision < a) {
+            told.push(next_update(&mut stream).await);
+        }
+        told
+    };
+    let all = told(begin).await;
+    let expected = [("state://kv/b", b), ("state://kv/a", b), ("the list", a)];
+    let expected = expected.map(|(uri, revision)| (uri.to_owned(), revision));
+    assert_eq!(all, expected, "the creation of a concerns two, and is told with the last");
+    for (at, (_, revision)) in all.iter().enumerate() {
+        let rest: Vec<String> = match *revision == a {
+            true => continue,
+            false => told(*revision).await.into_iter().map(|(uri, _)| uri).collect(),
+        };
+        for (uri, _) in &all[at + 1..] {
+            assert!(rest.contains(uri), "{uri} is missing after {revision}: {rest:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_can_go_on_from_the_acknowledgement() {
+    let node = Node::start().await;
+    let newest = set(&node, "a").await;
+    let params = json!({"notifications": uris(&["state://kv/a"])});
+    let mut stream = EventStream::latest(&node, "subscriptions/listen", params).await;
+    let acknowledged = stream.next().await.expect("an acknowledgment");
+    assert_eq!(acknowledged["params"]["_meta"][REVISION], newest, "{acknowledged}");
+    let id = &acknowledged["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+    assert_eq!(id, &json!(1), "{acknowledged}");
+    drop(stream);
+    let changed = set(&node, "a").await;
+    let mut stream = listen_after(&node, newest, uris(&["state://kv/a"])).await;
+    assert_eq!(next_update(&mut stream).await, ("state://kv/a".to_owned(), changed));
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_the_state_was_set_back() {
+    let node = Node::start().await;
+    let newest = set(&node, "a").await;
+    let both = uris(&["state://kv/a", "state://kv/b"]);
+    let mut stream = listen_after(&node, 1_000_000, both).await;
+    let (first, second) = (next_update(&mut stream).await, next_update(&mut stream).await);
+    // Until it has been told everything, it would have to begin anew.
+    assert_eq!(first, ("state://kv/a".to_owned(), 1_000_000));
+    assert_eq!(second, ("state://kv/b".to_owned(), newest));
+    let changed = set(&node, "b").await;
+    assert_eq!(next_update(&mut stream).await, ("state://kv/b".to_owned(), changed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_store_tells_of_its_changes() {
+    let mut stores = vec![stores::MEMORY, stores::SQLITE, stores::RAFT];
+    if redis_server::is_installed("subscriptions on Redis") {
+        stores.push(stores::REDIS);
+    }
+    for open in stores {
+        let opened = open(ManualClock::at(1_700_000_000_000)).await;
+        let (access, mcp) = (access::Options::default(), endpoint::Options::default());
+        let node = Node::over(opened.store.clone(), Options::default(), access, mcp).await;
+        let begin = set(&node, "a").await;
+        let asked = uris(&["state://kv/a", "state://kv/b"]);
+        let mut stream = EventStream::listen(&node, asked.clone()).await;
+        let (b, a) = (set(&node, "b").await, set(&node, "a").await);
+        let expected = [("state://kv/b", b), ("state://kv/a", a)];
+        let expected = expected.map(|(uri, revision)| (uri.to_owned(), revision));
+        for expected in &expected {
+            assert_eq!(next_update(&mut stream).await, *expected);
+        }
+        let mut stream = listen_after(&node, begin, asked).await;
+        for expected in &expected {
+            assert_eq!(next_update(&mut stream).await, *expected);
+        }
+        drop((stream, node));
+        opened.close.await;
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mcp_state_sidecar::store::raft::consensus::types::NodeId;
-use mcp_state_sidecar::store::raft::rpc::{CallError, Options, PeerIdentity, PeerNetwork};
+use mcp_state_sidecar::store::cluster::CallId;
+use mcp_state_sidecar::store::raft::consensus::types::{NodeId, Peer};
+use mcp_state_sidecar::store::raft::rpc::{
+    CallError, Options, PeerIdentity, PeerNetwork, server_builder,
+};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Code;
+use tonic::service::Routes;
 
 use crate::cluster::{CLUSTER, Place, SECRET, soon};
 
@@ -54,6 +60,22 @@ async fn history_comes_in_order() {
     let events: Vec<_> = events.try_collect().await.unwrap();
     let wanted: Vec<_> = (3..=5_000).map(|n| format!("event {n}")).collect();
     assert_eq!(events, wanted);
+}
+
+/// A peer of a release before there were cancellations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_knows_no_cancellations_says_so_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = Peer::at(listener.local_addr().unwrap().to_string());
+    let server = server_builder(Duration::from_secs(2)).add_routes(Routes::default());
+    let served = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let member = peer_of(CLUSTER, Some(SECRET));
+    let call = CallId::new("session", "1").unwrap();
+    match member.cancel(1, &peer, &call, soon()).await {
+        Err(CallError::Call { source, .. }) => assert_eq!(source.code(), Code::Unimplemented),
+        other => panic!("{other:?}"),
+    }
+    served.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

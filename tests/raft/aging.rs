@@ -62,9 +62,10 @@ async fn health_warns_of_skewed_clocks() {
     let steady = cluster.clock.clone();
     for store in cluster.stores() {
         let near = || async {
-            let health = store.health().await.cluster.unwrap();
-            let known = health.members.iter().filter_map(|member| member.clock_skew_ms).count();
+            let health = store.health().await;
             assert_eq!(health.warning, None);
+            let members = health.cluster.unwrap().members;
+            let known = members.iter().filter_map(|member| member.clock_skew_ms).count();
             known == 2
         };
         until("it knows the clocks of both", near).await;

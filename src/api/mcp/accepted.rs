@@ -17,12 +17,13 @@ pub(super) struct Accepted {
 impl Accepted {
     /// `None` for a client that can read no answer.
     pub(super) fn by(headers: &HeaderMap) -> Option<Accepted> {
-        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-        if values.peek().is_none() {
+        let values = headers.get_all(header::ACCEPT);
+        // An empty header says as little as none at all.
+        if values.iter().all(|value| value.as_bytes().trim_ascii().is_empty()) {
             return Some(Accepted { stream: false });
         }
         let (mut json, mut stream) = (false, false);
-        let ranges = values.filter_map(|value| value.to_str().ok());
+        let ranges = values.iter().filter_map(|value| value.to_str().ok());
         for range in ranges.flat_map(|value| value.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -63,13 +64,14 @@ mod tests {
             Accepted::by(&headers).map(|accepted| accepted.stream)
         };
         assert_eq!(Accepted::by(&HeaderMap::new()), Some(Accepted { stream: false }));
-        for json in ["application/json", "*/*", "Application/JSON; q=0.5", "application/*"] {
+        for json in ["", " ", "application/json", "*/*", "Application/JSON; q=0.5", "application/*"]
+        {
             assert_eq!(by(json), Some(false), "{json}");
         }
         for stream in ["application/json, text/event-stream", "text/event-stream", "text/*,*/*"] {
             assert_eq!(by(stream), Some(true), "{stream}");
         }
-        for neither in ["text/html", "", "application/json;q=0", "image/*, */*;q=0.000"] {
+        for neither in ["text/html", ",", "application/json;q=0", "image/*, */*;q=0.000"] {
             assert_eq!(by(neither), None, "{neither}");
         }
     }

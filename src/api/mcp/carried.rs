@@ -1,9 +1,11 @@
 //! Messages as `connect` carries them to nodes: which of them may be sent to another
-//! node when no answer comes, and the answer to a call that no node has answered.
+//! node when no answer comes, the answer to a call that no node has answered, and where
+//! a subscription goes on.
 
 use serde_json::Value;
 
 use super::call_result::{self, TYPED_FROM};
+pub use super::subscriptions::REVISION;
 use super::tools::{self, ToolAccess, ToolResult};
 use crate::service::ServiceError;
 

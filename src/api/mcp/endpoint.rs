@@ -57,6 +57,9 @@ impl Default for Options {
     }
 }
 
+/// The header that names the revision of the protocol.
+const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+
 /// How long a client whose request was refused for its size may pause before
 /// its connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
@@ -149,11 +152,9 @@ where
     {
         return call.answer(&endpoint.service, &parts).await;
     }
-    let is_json = malformed::is_json(&parts.headers);
     let response = endpoint.call_rmcp(parts, body.clone(), wishes).await;
     // rmcp gives this status, in plain text, also to a body that it cannot read.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
-        && is_json
         && let Some(error) = malformed::refuse(&body)
     {
         return json_rpc::response(StatusCode::BAD_REQUEST, error);
@@ -171,13 +172,17 @@ fn only_post() -> Response {
 }
 
 impl<H: ServerHandler + Clone> Endpoint<H> {
-    /// What the headers say about answers and tools. Refuses a client that could not
-    /// read an answer.
+    /// What the headers say about answers and tools. Refuses a client that could not read
+    /// an answer, or sends no JSON.
     fn wishes(&self, headers: &HeaderMap) -> Result<ClientWishes, (StatusCode, String)> {
         let Some(accepted) = Accepted::by(headers) else {
             let why = "the answers are application/json, which the Accept header leaves out";
             return Err((StatusCode::NOT_ACCEPTABLE, why.into()));
         };
+        if !malformed::is_json(headers) {
+            let why = "Content-Type must be application/json";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.into()));
+        }
         let chosen = headers.get(TOOLSET_HEADER).map(|names| names.to_str());
         let chosen = chosen.transpose().unwrap_or(Some("\u{fffd}"));
         let toolset = Toolset::offered(self.options.toolset, chosen)
@@ -195,12 +200,18 @@ impl<H: ServerHandler + Clone> Endpoint<H> {
         }
         Accepted::widen(&mut parts.headers);
         parts.extensions.insert(wishes.toolset);
+        let newest = || self.service.local_revision();
+        let begins_after = streams::begins_after(&parts.headers, &body, newest);
+        let version = parts.headers.get(PROTOCOL_VERSION).cloned();
         let kind = in_flight::track(&self.service, &parts.headers, &body);
         if let MessageKind::Call(call) = &kind {
             parts.extensions.insert(call.clone());
         }
         let response = self.rmcp(Request::from_parts(parts, Body::from(body))).await;
-        let mut response = streams::explained(response).await;
+        let mut response = streams::explained(response, version).await;
+        if let Some(revision) = begins_after {
+            response = streams::acknowledged_after(response, revision);
+        }
         match kind {
             MessageKind::Initialize(session) if response.status().is_success() => {
                 in_flight::add_session(response.headers_mut(), session);

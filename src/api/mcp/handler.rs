@@ -128,9 +128,10 @@ impl ServerHandler for Handler {
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        methods::refuse_cursor(request)?;
         static LIST: LazyLock<Vec<RmcpTool>> =
             LazyLock::new(|| tools::all().iter().map(rmcp_tool).collect());
         let toolset = self.toolset(&context);
@@ -180,9 +181,10 @@ impl ServerHandler for Handler {
 
     async fn list_resource_templates(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        methods::refuse_cursor(request)?;
         let result = ListResourceTemplatesResult::with_all_items(resources::rmcp_templates());
         Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
     }
@@ -210,9 +212,10 @@ impl ServerHandler for Handler {
 
     async fn list_prompts(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        methods::refuse_cursor(request)?;
         let list = prompts::PROMPTS.iter().map(prompts::Prompt::rmcp_prompt).collect();
         let result = ListPromptsResult::with_all_items(list);
         Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
@@ -287,8 +290,8 @@ impl ServerHandler for Handler {
         let version = context.protocol_version();
         let is_latest = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         Err(match is_latest {
-            true => methods::unrecognised_by_latest(&request.method),
-            false => methods::unrecognised(&request.method),
+            true => methods::unrecognised_by_latest(&request),
+            false => methods::unrecognised(&request),
         })
     }
 }

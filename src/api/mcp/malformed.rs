@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::methods;
+use super::{methods, too_deep};
 use crate::api::json_rpc;
 
 #[derive(Deserialize)]
@@ -19,11 +19,27 @@ struct LooseEnvelope<'a> {
 /// The JSON-RPC error for a message that rmcp cannot read, or whose method or parameters
 /// it does not recognise; `None` for any other.
 pub(super) fn refuse(message: &[u8]) -> Option<String> {
-    let unreadable = match serde_json::from_slice::<ClientJsonRpcMessage>(message) {
+    match read(message) {
         Ok(read) => {
             let refused = methods::refuse(&read)?;
-            return Some(error(message, refused.code.0, &refused.message));
+            Some(error(message, refused.code.0, &refused.message))
         }
+        Err(error) => Some(error),
+    }
+}
+
+/// The JSON-RPC error for what is no message of JSON-RPC; `None` for any other.
+pub(super) fn refuse_unreadable(message: &[u8]) -> Option<String> {
+    read(message).err()
+}
+
+/// Reads a message, or tells what is wrong with it.
+fn read(message: &[u8]) -> Result<ClientJsonRpcMessage, String> {
+    if let Some(why) = too_deep::reserved(message) {
+        return Err(error(message, json_rpc::INVALID_REQUEST, &format!("Invalid Request: {why}")));
+    }
+    let unreadable = match serde_json::from_slice(message) {
+        Ok(read) => return Ok(read),
         Err(unreadable) => unreadable,
     };
     let (code, why) = match serde_json::from_slice::<Value>(message) {
@@ -35,7 +51,7 @@ pub(super) fn refuse(message: &[u8]) -> Option<String> {
             (json_rpc::INVALID_REQUEST, format!("Invalid Request: {why}"))
         }
     };
-    Some(error(message, code, &why))
+    Err(error(message, code, &why))
 }
 
 /// A JSON-RPC error about `message`, under its id if that can be found.
@@ -51,7 +67,8 @@ pub(super) fn error(message: &[u8], code: i32, why: &str) -> String {
 /// Whether a request announces its body as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("application/json"))
+    let essence = kind.and_then(|kind| kind.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn is_id(text: &str) -> bool {
@@ -93,12 +110,15 @@ fn problem_of_members(message: &Map<String, Value>) -> Option<&'static str> {
     match message.get("method") {
         None if message.contains_key("result") || message.contains_key("error") => None,
         None => Some("method is required"),
-        Some(Value::String(_)) => message
-            .get("params")
-            .is_some_and(|params| !params.is_object())
-            .then_some("params must be an object"),
+        Some(Value::String(_)) => message.get("params").and_then(problem_of_params),
         Some(_) => Some("method must be a string"),
     }
+}
+
+fn problem_of_params(params: &Value) -> Option<&'static str> {
+    let Value::Object(params) = params else { return Some("params must be an object") };
+    let meta = params.get("_meta")?;
+    (!meta.is_object()).then_some("params._meta must be an object")
 }
 
 #[cfg(test)]
@@ -108,7 +128,7 @@ mod tests {
     #[test]
     fn each_malformed_message_is_answered_with_what_is_wrong() {
         let long = format!("{{\"id\":8,\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        let cases: [(&[u8], i32, &str, &str); 21] = [
+        let cases: [(&[u8], i32, &str, &str); 22] = [
             (b"", -32700, "empty", "null"),
             (b"garbage", -32700, "expected value", "null"),
             (b"{\"jsonrpc\":\"2.0\",\"id\":1", -32700, "EOF", "null"),
@@ -127,6 +147,12 @@ mod tests {
             (br#"{"jsonrpc":"2.0","id":1,"method":5}"#, -32600, "method must be", "1"),
             (br#"{"jsonrpc":"2.0","id":1}"#, -32600, "method is required", "1"),
             (br#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#, -32600, "params must", "1"),
+            (
+                br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","_meta":[1]}}"#,
+                -32600,
+                "params._meta must be an object",
+                "1",
+            ),
             (b"{}", -32600, "jsonrpc must be", "null"),
             (br#"{"jsonrpc":"2.0","id":1,"method":"x/y"}"#, -32601, "not found: 'x/y'", "1"),
             (

@@ -3,7 +3,12 @@
 //! whichever way a message came.
 
 use rmcp::ErrorData;
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorCode};
+use rmcp::model::{
+    ClientCapabilities, ClientJsonRpcMessage, ClientRequest, CustomRequest, ErrorCode,
+    Implementation, PaginatedRequestParams,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::tools::shortened;
 use crate::nearest::nearest;
@@ -75,16 +80,44 @@ impl KnownMethod {
 
 /// The error for a request that rmcp could not recognise: its method is unknown, or is
 /// known and has parameters that cannot be read.
-pub(super) fn unrecognised(method: &str) -> ErrorData {
-    match METHODS.iter().find(|known| known.name == method) {
-        Some(known) => ErrorData::invalid_params(format!("{method} takes {}", known.takes), None),
-        None => absent(method),
-    }
+pub(super) fn unrecognised(request: &CustomRequest) -> ErrorData {
+    let method = &request.method;
+    let Some(known) = METHODS.iter().find(|known| known.name == method) else {
+        return absent(method);
+    };
+    let problem = match request.params.as_ref() {
+        Some(Value::Object(params)) if method == "initialize" => problem_of_initialize(params),
+        Some(_) | None => None,
+    };
+    let problem = problem.map_or_else(String::new, |problem| format!("; {problem}"));
+    ErrorData::invalid_params(format!("{method} takes {}{problem}", known.takes), None)
 }
 
 /// The same for a client of revision 2026-07-28.
-pub(super) fn unrecognised_by_latest(method: &str) -> ErrorData {
-    if REMOVED.contains(&method) { absent(method) } else { unrecognised(method) }
+pub(super) fn unrecognised_by_latest(request: &CustomRequest) -> ErrorData {
+    let is_removed = REMOVED.contains(&request.method.as_str());
+    if is_removed { absent(&request.method) } else { unrecognised(request) }
+}
+
+/// Which member of a client's introduction cannot be read. Clients put much into it, and
+/// rmcp only says that something is wrong.
+fn problem_of_initialize(params: &Map<String, Value>) -> Option<String> {
+    fn problem<T: DeserializeOwned>(name: &str, value: Value) -> Option<String> {
+        serde_json::from_value::<T>(value).err().map(|error| format!("{name}: {error}"))
+    }
+    if let Some(Value::Object(capabilities)) = params.get("capabilities") {
+        for (name, value) in capabilities {
+            let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+            let name = format!("capabilities.{}", shortened(name));
+            if let Some(problem) = problem::<ClientCapabilities>(&name, alone) {
+                return Some(problem);
+            }
+        }
+    }
+    let member = |name: &str| params.get(name).cloned().unwrap_or_default();
+    problem::<String>("protocolVersion", member("protocolVersion"))
+        .or_else(|| problem::<ClientCapabilities>("capabilities", member("capabilities")))
+        .or_else(|| problem::<Implementation>("clientInfo", member("clientInfo")))
 }
 
 /// The error for a known method that is not there for this client.
@@ -92,11 +125,19 @@ pub(super) fn absent(method: &str) -> ErrorData {
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, not_found(method), None)
 }
 
+/// Refuses to go on in a list that has one page: no cursor leads there.
+pub(super) fn refuse_cursor(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("cursor: this list has one page only", None)),
+        None => Ok(()),
+    }
+}
+
 /// The error for a line that rmcp would not recognise as a request.
 pub(super) fn refuse(message: &ClientJsonRpcMessage) -> Option<ErrorData> {
     let ClientJsonRpcMessage::Request(request) = message else { return None };
     match &request.request {
-        ClientRequest::CustomRequest(custom) => Some(unrecognised(&custom.method)),
+        ClientRequest::CustomRequest(custom) => Some(unrecognised(custom)),
         _ => None,
     }
 }
@@ -138,6 +179,8 @@ pub(super) fn explain_answer(answer: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -163,6 +206,9 @@ mod tests {
 
     #[test]
     fn a_known_method_is_told_what_it_takes() {
+        let unrecognised = |method: &str| super::unrecognised(&CustomRequest::new(method, None));
+        let unrecognised_by_latest =
+            |method: &str| super::unrecognised_by_latest(&CustomRequest::new(method, None));
         for known in METHODS {
             let error = unrecognised(known.name);
             assert_eq!(error.code, ErrorCode::INVALID_PARAMS, "{}", known.name);
@@ -174,6 +220,29 @@ mod tests {
             assert_eq!(code, ErrorCode::METHOD_NOT_FOUND, "{removed}");
         }
         assert_eq!(unrecognised_by_latest("tools/list").code, ErrorCode::INVALID_PARAMS);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_an_introduction_is_named() {
+        let introduction = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "a", "version": "1"}});
+        for (member, value, named) in [
+            ("capabilities", json!({"experimental": {"a": 1}}), "capabilities.experimental: "),
+            ("capabilities", json!({"sampling": {}, "roots": true}), "capabilities.roots: "),
+            ("capabilities", json!({"extensions": []}), "capabilities.extensions: "),
+            ("capabilities", json!(1), "capabilities: "),
+            ("clientInfo", json!({"name": "a"}), "clientInfo: missing field `version`"),
+            ("clientInfo", json!(null), "clientInfo: "),
+            ("protocolVersion", json!(1), "protocolVersion: "),
+        ] {
+            let mut params = introduction.clone();
+            params[member] = value;
+            let message =
+                json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+            let read = serde_json::from_value(message).expect("a request");
+            let error = refuse(&read).unwrap_or_else(|| panic!("{named}was accepted"));
+            assert!(error.message.contains(&format!("; {named}")), "{}", error.message);
+        }
     }
 
     #[test]

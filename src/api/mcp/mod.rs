@@ -19,8 +19,9 @@
 //! | `accepted` | what a client accepts as an answer |
 //! | `fast_path` | plain calls over HTTP, answered without rmcp |
 //! | `in_flight` | calls over HTTP, and other messages over HTTP that cancel them |
+//! | `lines` | the messages that a client writes to a pipe, one on each line |
 //! | `pipe`, `pipe_service`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
-//! | `streams` | answers over HTTP that are streams of events |
+//! | `streams` | answers over HTTP: streams of events, and errors in the right form |
 //! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |
 //! | `call_result` | the answer to a call, as text |
 //! | `carried` | messages as `connect` carries them |
@@ -34,6 +35,7 @@ pub mod fast_path;
 mod handler;
 mod in_flight;
 mod info;
+mod lines;
 mod malformed;
 mod methods;
 mod pipe;
@@ -48,4 +50,5 @@ mod too_deep;
 pub mod tools;
 
 pub use handler::Handler;
+pub use lines::{MessageLine, MessageLines};
 pub use pipe::{serve_pipe, serve_stdio};

@@ -1,18 +1,21 @@
-//! A filter between a pipe and rmcp, which ignores lines that it cannot read.
-//! The filter answers such lines, so that no client waits for ever, and passes
-//! on all others, including a last line that no newline ends.
+//! A filter between a pipe and rmcp, which ignores lines that it cannot read, and hardly
+//! explains why it refuses what comes before the client has introduced itself. The filter
+//! answers these lines, so that no client waits for ever, and passes on all others,
+//! including a last line that no newline ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream,
-};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{malformed, too_deep};
+use super::lines::{MessageLine, MessageLines};
+use super::malformed;
 use crate::api::json_rpc;
 
 /// The longest line, in bytes: several of the largest values fit.
@@ -37,7 +40,8 @@ pub(super) fn start(
     let (rmcp_output, answers) = tokio::io::duplex(PIPE_BYTES);
     // Locked for one whole line at a time, so that lines do not mix.
     let output = Arc::new(Mutex::new(output));
-    let reading = read(BufReader::new(input), accepted, output.clone());
+    let lines = MessageLines::refusing(input, LINE_BYTES_MAX, malformed::refuse);
+    let reading = read(lines, accepted, output.clone());
     let reading = tokio::spawn(async move {
         let _hung_up = hung_up.drop_guard();
         reading.await
@@ -56,60 +60,75 @@ impl StdioFilter {
 }
 
 async fn read(
-    mut input: impl AsyncBufReadExt + Unpin,
+    mut input: MessageLines<impl AsyncRead + Unpin>,
     mut accepted: DuplexStream,
     output: Arc<Mutex<impl AsyncWrite + Unpin>>,
 ) -> io::Result<()> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let most = LINE_BYTES_MAX as u64 + 1;
-        if (&mut input).take(most).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        let refusal = if line.len() > LINE_BYTES_MAX {
-            skip(&mut input, line.ends_with(b"\n")).await?;
-            let why = format!("Invalid Request: a message takes up to {LINE_BYTES_MAX} bytes");
-            Some(json_rpc::error(None, json_rpc::INVALID_REQUEST, &why))
-        } else {
-            refuse(line.trim_ascii())
+    let mut is_introduced = false;
+    while let Some(line) = input.next().await? {
+        let message = match line {
+            MessageLine::Message(message) => message,
+            MessageLine::Refused(answer) => {
+                write_line(&output, format!("{answer}\n").as_bytes()).await?;
+                continue;
+            }
         };
-        match refusal {
-            Some(mut answer) => {
-                answer.push('\n');
-                write_line(&output, answer.as_bytes()).await?;
-            }
-            None => {
-                if !line.ends_with(b"\n") {
-                    line.push(b'\n');
+        if !is_introduced {
+            match opening(message) {
+                Opening::Introduces => is_introduced = true,
+                Opening::Allowed => {}
+                Opening::TooEarly => {
+                    let error = malformed::error(message, json_rpc::INVALID_REQUEST, TOO_EARLY);
+                    write_line(&output, format!("{error}\n").as_bytes()).await?;
+                    continue;
                 }
-                accepted.write_all(&line).await?;
+                Opening::Ignored => continue,
             }
         }
-    }
-}
-
-/// The answer to a line that rmcp must not see.
-fn refuse(line: &[u8]) -> Option<String> {
-    if line.is_empty() {
-        return None;
-    }
-    let reserved = too_deep::reserved(line).map(|why| {
-        malformed::error(line, json_rpc::INVALID_REQUEST, &format!("Invalid Request: {why}"))
-    });
-    reserved.or_else(|| malformed::refuse(line))
-}
-
-/// Skips the rest of a line that is too long.
-async fn skip(input: &mut (impl AsyncBufReadExt + Unpin), mut ended: bool) -> io::Result<()> {
-    while !ended {
-        let bytes = input.fill_buf().await?;
-        let newline = bytes.iter().position(|byte| *byte == b'\n');
-        let used = newline.map_or(bytes.len(), |at| at + 1);
-        ended = newline.is_some() || used == 0;
-        input.consume(used);
+        accepted.write_all(message).await?;
+        accepted.write_all(b"\n").await?;
     }
     Ok(())
+}
+
+/// What a message is before its client has introduced itself.
+enum Opening {
+    Introduces,
+    Allowed,
+    TooEarly,
+    /// It has no answer, and would end the connection.
+    Ignored,
+}
+
+const TOO_EARLY: &str = "Invalid Request: send initialize first, or name the revision of the \
+    protocol in each request's _meta, as 2026-07-28 does";
+
+#[derive(Deserialize)]
+struct OpeningMessage {
+    id: Option<IgnoredAny>,
+    method: Option<String>,
+    params: Option<OpeningParams>,
+}
+
+#[derive(Deserialize)]
+struct OpeningParams {
+    #[serde(rename = "_meta", default)]
+    meta: BTreeMap<String, IgnoredAny>,
+}
+
+fn opening(message: &[u8]) -> Opening {
+    const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    let Ok(message) = serde_json::from_slice::<OpeningMessage>(message) else {
+        return Opening::Allowed;
+    };
+    let has_version = message.params.is_some_and(|params| params.meta.contains_key(VERSION));
+    match (message.method.as_deref(), message.id) {
+        (Some("initialize"), Some(_)) => Opening::Introduces,
+        (Some("ping" | "server/discover"), Some(_)) => Opening::Allowed,
+        (Some(_), Some(_)) if has_version => Opening::Introduces,
+        (Some(_), Some(_)) => Opening::TooEarly,
+        (None, _) | (Some(_), None) => Opening::Ignored,
+    }
 }
 
 async fn write(

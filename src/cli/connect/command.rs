@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::forwarder::{MessageForwarder, PARSE_ERROR, error_answer};
+use super::forwarder::MessageForwarder;
 use super::requests::CarriedRequests;
+use crate::api::mcp::{MessageLine, MessageLines};
 use crate::cli::failure::CommandFailure;
 use crate::cli::node_options::{Credentials, tool_list};
 use crate::config::NodeAddress;
@@ -18,7 +19,7 @@ use crate::config::NodeAddress;
 const IN_FLIGHT_MAX: usize = 64;
 
 /// The longest message, which is also the longest body that a node accepts.
-const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Speak MCP on standard input and output, answered by running nodes
 ///
@@ -46,44 +47,27 @@ pub async fn run(args: ConnectArgs) -> Result<ExitCode, CommandFailure> {
     let writer = tokio::spawn(write_lines(written));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let requests = CarriedRequests::default();
-    let mut input = BufReader::new(tokio::io::stdin());
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line).await;
-        match read.map_err(|error| CommandFailure::run(format!("standard input: {error}")))? {
-            0 => break,
-            length if length as u64 > LINE_BYTES_MAX => {
-                return Err(CommandFailure::run(format!(
-                    "a message has more than {LINE_BYTES_MAX} bytes"
-                )));
-            }
-            _ => {}
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let Ok(slot) = slots.clone().acquire_owned().await else { break };
-        let (forwarder, answers, line) = (forwarder.clone(), answers.clone(), line.clone());
-        let message: Value = match serde_json::from_slice(&line) {
-            Ok(message) => message,
-            Err(error) => {
-                let answer = error_answer(Value::Null, PARSE_ERROR, &error.to_string());
+    let mut lines = MessageLines::new(tokio::io::stdin(), LINE_BYTES_MAX);
+    let unreadable = |error| CommandFailure::run(format!("standard input: {error}"));
+    while let Some(line) = lines.next().await.map_err(unreadable)? {
+        let text = match line {
+            MessageLine::Message(line) => String::from_utf8_lossy(line).into_owned(),
+            MessageLine::Refused(answer) => {
                 // Sending fails only if the client has gone.
                 let _ = answers.send(answer).await;
                 continue;
             }
         };
-        if requests.cancel(&message) {
-            continue;
-        }
+        let message: Value = serde_json::from_str(&text)
+            .map_err(|error| CommandFailure::run(format!("standard input: {error}")))?;
+        let Ok(slot) = slots.clone().acquire_owned().await else { break };
+        let (forwarder, answers) = (forwarder.clone(), answers.clone());
         let request = requests.begin(&message);
         tokio::spawn(async move {
             // Dropping a call that is under way closes its connection, which tells the
             // node. A cancelled call gets no answer.
-            let answer =
-                request.token.run_until_cancelled(forwarder.carry(&message, &line, &answers)).await;
-            if let Some(answer) = answer.flatten() {
+            let carried = forwarder.carry(&message, &text, &request, &answers);
+            if let Some(answer) = request.token.run_until_cancelled(carried).await.flatten() {
                 let _ = answers.send(answer).await;
             }
             drop((request, slot));

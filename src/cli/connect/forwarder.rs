@@ -4,58 +4,55 @@
 //! out twice does no harm.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::attempts::{ANSWER_TIMEOUT, Attempts};
+use super::headers::headers;
+use super::listen::ListenProgress;
+use super::requests::CarriedRequest;
 use crate::api::mcp::carried;
 use crate::cli::http_client::{ClientError, NodeClient};
 
-/// How long an answer may take. It is longer than any tool waits (55 s), and shorter than
-/// clients usually wait.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// How often all nodes are tried before a message fails. Together with the pause, that is
-/// long enough for a node to restart.
-const ROUNDS: usize = 10;
-const ROUND_PAUSE: Duration = Duration::from_millis(500);
-
 /// JSON-RPC's code for errors that it does not define itself.
 const SERVER_ERROR: i64 = -32000;
-/// JSON-RPC's code for a message that is not JSON.
-pub(super) const PARSE_ERROR: i64 = -32700;
+
+/// The header by which nodes tell clients apart, each of which numbers its calls by itself.
+const SESSION: &str = "mcp-session-id";
 
 /// Carries messages to the nodes of a cluster.
 pub(super) struct MessageForwarder {
     client: NodeClient,
     nodes: Vec<String>,
+    /// The client's session, by which any node recognises a call that it cancels. It is our
+    /// own, since the node that gave one may be down for the next message.
+    session: String,
     /// The index of the node that answered last.
     preferred: AtomicUsize,
 }
 
 impl MessageForwarder {
     pub(super) fn new(client: NodeClient, nodes: Vec<String>) -> MessageForwarder {
-        MessageForwarder { client, nodes, preferred: AtomicUsize::new(0) }
+        let session = format!("{:032x}", rand::random::<u128>());
+        MessageForwarder { client, nodes, session, preferred: AtomicUsize::new(0) }
     }
 
-    /// Carries one message to a node. A notification has no answer. What the node tells
+    /// Carries one message, whose text is `text`, to a node. Only a request has an answer. What the node tells
     /// before it answers goes to `notifications`.
     pub(super) async fn carry(
         &self,
         message: &Value,
-        line: &[u8],
+        text: &str,
+        request: &CarriedRequest,
         notifications: &mpsc::Sender<String>,
     ) -> Option<String> {
-        let id = message.get("id").cloned().filter(|id| !id.is_null());
-        match self.post(message, line, notifications).await {
+        let id = message.get("method").and(message.get("id")).cloned();
+        match self.post(message, text, request, notifications).await {
             Ok(body) => {
-                id?;
-                match compact(&body) {
-                    Ok(answer) => Some(answer),
-                    Err(text) => Some(error_answer(message["id"].clone(), SERVER_ERROR, &text)),
-                }
+                let id = id?;
+                Some(compact(&body).unwrap_or_else(|text| error_answer(id, &text)))
             }
             Err(error) => {
                 tracing::warn!(%error, "message not carried");
@@ -64,87 +61,114 @@ impl MessageForwarder {
                 let answer = match error {
                     ClientError::Unreachable { .. } => carried::unanswered(message, false, &text),
                     ClientError::Broken { .. } => carried::unanswered(message, true, &text),
-                    _ => None,
+                    ClientError::Tls { .. }
+                    | ClientError::Refused { .. }
+                    | ClientError::NotMcp { .. }
+                    | ClientError::Invalid(_) => None,
                 };
-                Some(answer.unwrap_or_else(|| error_answer(id, SERVER_ERROR, &text)))
+                Some(answer.unwrap_or_else(|| error_answer(id, &text)))
             }
         }
     }
 
-    /// Calls the preferred node, and the others while it cannot be reached.
+    /// Calls one node after another until one has answered. A subscription goes on at the
+    /// next one where it breaks off.
     async fn post(
         &self,
         message: &Value,
-        line: &[u8],
+        text: &str,
+        request: &CarriedRequest,
         notifications: &mpsc::Sender<String>,
     ) -> Result<Bytes, ClientError> {
-        let headers = headers(message);
-        let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
-        let (may_repeat, begun) = (carried::may_repeat(message), Instant::now());
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut attempt = 0;
+        let mut headers = headers(message);
+        headers.push((SESSION, self.session.clone()));
+        let may_repeat = carried::may_repeat(message);
+        let mut progress = ListenProgress::asked_by(message);
+        let first = request.node().unwrap_or_else(|| self.preferred.load(Ordering::Relaxed));
+        let mut attempts = Attempts::begin(first, self.nodes.len());
         loop {
-            let at = (first + attempt) % self.nodes.len();
-            let url = &self.nodes[at];
-            let post = self.client.post_with_notifications(
-                url,
-                &headers,
-                text.clone(),
-                ANSWER_TIMEOUT,
-                notifications,
-            );
-            match post.await {
-                // An error with the id of the message is the answer to it.
-                Ok((status, body)) if status.is_success() || is_answer(&body, message) => {
+            let at = attempts.node();
+            request.sent_to(at);
+            let answer = match &mut progress {
+                None => {
+                    let text = text.to_owned();
+                    self.exchange(at, &headers, text, message, notifications).await
+                }
+                Some(progress) => self.listen(at, &headers, progress, message, notifications).await,
+            };
+            match answer {
+                Ok(body) => {
                     self.preferred.store(at, Ordering::Relaxed);
                     return Ok(body);
                 }
-                Ok((status, body)) => {
-                    return Err(ClientError::Refused {
-                        url: url.clone(),
-                        status,
-                        text: error_message(&body),
-                    });
-                }
                 Err(error) => {
-                    let in_time = begun.elapsed() < ANSWER_TIMEOUT;
-                    let again = match error {
-                        ClientError::Unreachable { .. } => true,
-                        ClientError::Broken { .. } => may_repeat && in_time,
-                        _ => false,
-                    };
-                    attempt += 1;
-                    if !again || attempt >= ROUNDS * self.nodes.len() {
-                        return Err(error);
+                    if progress.as_mut().is_some_and(ListenProgress::take_progress) {
+                        attempts.renew();
                     }
-                    if attempt % self.nodes.len() == 0 {
-                        tokio::time::sleep(ROUND_PAUSE).await;
+                    if !attempts.another(&error, may_repeat).await {
+                        return Err(error);
                     }
                 }
             }
         }
     }
-}
 
-/// The headers that MCP's HTTP transport requires: the revision, and since 2026-07-28 the
-/// method and the name of what is called.
-fn headers(message: &Value) -> Vec<(&'static str, String)> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let params = &message["params"];
-    let Some(revision) = text(&params["_meta"]["io.modelcontextprotocol/protocolVersion"]) else {
-        return Vec::new();
-    };
-    let method = text(&message["method"]);
-    let name = match method.as_deref() {
-        Some("tools/call" | "prompts/get") => text(&params["name"]),
-        Some("resources/read") => text(&params["uri"]),
-        _ => None,
-    };
-    let plain = |text: &String| text.chars().all(|c| c.is_ascii_graphic());
-    let mut headers = vec![("mcp-protocol-version", revision)];
-    headers.extend(method.map(|method| ("mcp-method", method)));
-    headers.extend(name.filter(plain).map(|name| ("mcp-name", name)));
-    headers
+    /// Posts the text of a message to a node, and returns the answer to the message.
+    async fn exchange(
+        &self,
+        at: usize,
+        headers: &[(&str, String)],
+        text: String,
+        message: &Value,
+        notifications: &mpsc::Sender<String>,
+    ) -> Result<Bytes, ClientError> {
+        let url = &self.nodes[at];
+        let post =
+            self.client.post_with_notifications(url, headers, text, ANSWER_TIMEOUT, notifications);
+        let (status, body) = post.await?;
+        // An error with the id of the message is the answer to it.
+        if status.is_success() || is_answer(&body, message) {
+            return Ok(body);
+        }
+        Err(ClientError::Refused { url: url.clone(), status, text: error_message(&body) })
+    }
+
+    /// Has a node go on with a subscription.
+    async fn listen(
+        &self,
+        at: usize,
+        headers: &[(&str, String)],
+        progress: &mut ListenProgress,
+        message: &Value,
+        notifications: &mpsc::Sender<String>,
+    ) -> Result<Bytes, ClientError> {
+        // What the client is told is noted one by one, so that nothing is lost between.
+        let (sender, mut told) = mpsc::channel(1);
+        let request = progress.request();
+        let exchange = async {
+            let answer = self.exchange(at, headers, request, message, &sender).await;
+            drop(sender);
+            answer
+        };
+        let pass_on = async {
+            while let Some(notification) = told.recv().await {
+                if progress.note(&notification) {
+                    // Sending fails only if the client has gone.
+                    let _ = notifications.send(notification).await;
+                }
+            }
+        };
+        let (answer, ()) = tokio::join!(exchange, pass_on);
+        let answer = answer?;
+        match is_result(&answer) {
+            // The node stops, and others may go on.
+            true => {
+                let (url, cause) = (self.nodes[at].clone(), "the node is stopping".to_owned());
+                Err(ClientError::Broken { url, cause })
+            }
+            false => Ok(answer),
+        }
+    }
 }
 
 /// Writes the answer in one line, however the node formats it.
@@ -161,6 +185,11 @@ fn is_answer(body: &[u8], message: &Value) -> bool {
         .is_ok_and(|answer| !answer["id"].is_null() && answer["id"] == message["id"])
 }
 
+/// Whether `body` is a result rather than an error.
+fn is_result(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|answer| answer.get("result").is_some())
+}
+
 /// The message of the error in `body`, or the whole body if it has another form.
 fn error_message(body: &[u8]) -> String {
     let message = serde_json::from_slice::<Value>(body)
@@ -170,26 +199,14 @@ fn error_message(body: &[u8]) -> String {
 }
 
 /// An answer that reports an error.
-pub(super) fn error_answer(id: Value, code: i64, message: &str) -> String {
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}).to_string()
+fn error_answer(id: Value, message: &str) -> String {
+    let error = json!({"code": SERVER_ERROR, "message": message});
+    json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_of_the_newest_revision_get_its_headers() {
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-            "name": "state_get", "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}});
-        let expected = [
-            ("mcp-protocol-version", "2026-07-28".to_owned()),
-            ("mcp-method", "tools/call".to_owned()),
-            ("mcp-name", "state_get".to_owned()),
-        ];
-        assert_eq!(headers(&message), expected);
-        assert!(headers(&json!({"method": "tools/call", "params": {"name": "x"}})).is_empty());
-    }
 
     #[test]
     fn only_a_body_with_the_id_of_the_message_answers_it() {

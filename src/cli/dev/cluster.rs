@@ -40,16 +40,8 @@ impl DevCluster {
         for id in self.layout.ids() {
             self.start(id)?;
         }
-        tokio::select! {
-            ready = wait_until_ready(&self.layout) => ready?,
-            event = signals.next_event(&mut self.nodes) => match event {
-                DevEvent::Stop => return Ok(()),
-                DevEvent::Restart => {}
-                DevEvent::NodeEnded(at, status) => {
-                    let id = self.nodes[at].id;
-                    return Err(CommandFailure::run(format!("node {id} ended while it started: {status}")));
-                }
-            },
+        if !self.become_ready(signals).await? {
+            return Ok(());
         }
         self.print_ready();
         std::fs::write(self.layout.ready_file(), format!("{}\n", std::process::id())).map_err(
@@ -63,6 +55,33 @@ impl DevCluster {
                 DevEvent::Restart => self.restart_dead(),
                 DevEvent::NodeEnded(at, status) => {
                     let node = self.nodes.remove(at);
+                    self.report_death(&node, status);
+                }
+            }
+        }
+    }
+
+    /// Waits until the nodes that run are ready: like later, a cluster can do without one of
+    /// them. Returns false if it is told to stop before.
+    async fn become_ready(&mut self, signals: &mut DevSignals) -> Result<bool, CommandFailure> {
+        let give_up = Instant::now() + READY_TIMEOUT;
+        loop {
+            let ids: Vec<u16> = self.nodes.iter().map(|node| node.id).collect();
+            let event = tokio::select! {
+                ready = wait_until_ready(&self.layout, &ids, give_up) => {
+                    return ready.map(|()| true);
+                }
+                event = signals.next_event(&mut self.nodes) => event,
+            };
+            match event {
+                DevEvent::Stop => return Ok(false),
+                DevEvent::Restart => self.restart_dead(),
+                DevEvent::NodeEnded(at, status) => {
+                    let node = self.nodes.remove(at);
+                    if self.nodes.is_empty() {
+                        let line = format!("node {} ended while it started: {status}", node.id);
+                        return Err(CommandFailure::run(line));
+                    }
                     self.report_death(&node, status);
                 }
             }
@@ -132,7 +151,7 @@ impl DevCluster {
         println!(
             "or this into one that starts programs (it calls the next node if one is down):\n  {stdio}"
         );
-        if std::env::var_os("SIDECAR_TOKEN").is_some() {
+        if std::env::var_os("SIDECAR_TOKEN").is_some_and(|token| !token.is_empty()) {
             println!(
                 "HTTP clients also send `Authorization: Bearer` with the value of SIDECAR_TOKEN"
             );
@@ -151,12 +170,15 @@ impl DevCluster {
     }
 }
 
-/// Waits until every node knows a leader and has caught up.
-async fn wait_until_ready(layout: &DevLayout) -> Result<(), CommandFailure> {
+/// Waits until each of these nodes knows a leader and has caught up.
+async fn wait_until_ready(
+    layout: &DevLayout,
+    ids: &[u16],
+    give_up: Instant,
+) -> Result<(), CommandFailure> {
     let client = Credentials::default().client(&[]).map_err(CommandFailure::usage)?;
-    let give_up = Instant::now() + READY_TIMEOUT;
-    for id in layout.ids() {
-        let url = format!("http://127.0.0.1:{}/readyz", layout.port(id));
+    for id in ids {
+        let url = format!("http://127.0.0.1:{}/readyz", layout.port(*id));
         loop {
             match client.get(&url, READY_POLL * 10).await {
                 Ok((status, _)) if status.is_success() => break,

@@ -68,6 +68,11 @@ impl Service {
         self.current_revision_within(self.shared.options.deadline).await
     }
 
+    /// The newest revision that this node has, which others may be ahead of.
+    pub fn local_revision(&self) -> Revision {
+        self.shared.subscriptions.local_revision()
+    }
+
     async fn current_revision_within(&self, timeout: Duration) -> Result<Revision, ServiceError> {
         let question = Question::Key { key: "".into() };
         Ok(self.ask_within(question, Consistency::Linearizable, timeout).await?.revision)

@@ -1,5 +1,6 @@
 //! Reads of this node's own state, by the tasks that wake waiting callers. They cost a
-//! cluster nothing, since no other node is asked.
+//! cluster nothing, since no other node is asked, except where a client knows of a revision
+//! that this node has not seen.
 
 use std::time::Duration;
 
@@ -39,6 +40,13 @@ pub(super) async fn ask_local(
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     let answered = store.ask(question, Consistency::Local, deadline).await?;
     Ok((answered.answer, answered.revision))
+}
+
+/// The newest revision of the state as a whole, which this node may not have yet.
+pub(super) async fn newest_revision(store: &dyn Store) -> Result<Revision, StoreError> {
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let question = Question::Key { key: "".into() };
+    Ok(store.ask(question, Consistency::Linearizable, deadline).await?.revision)
 }
 
 /// Reads the first page of the events after `after` that `filter` admits.

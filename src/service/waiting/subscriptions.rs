@@ -3,12 +3,12 @@
 //! event concerns. A subscription holds what has changed and not how often, so one that
 //! is slow to read costs no memory and no other subscription anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::local_reads::{RETRY_PAUSE, read_history};
+use super::local_reads::{RETRY_PAUSE, newest_revision, read_history};
 use super::subject::{SubjectIndex, SubscribedSubject};
 use crate::error::ServiceError;
 use crate::machine::{Event, Revision};
@@ -39,7 +39,9 @@ struct AllSubscribed {
     /// Who subscribed to what an event may concern.
     by_event: SubjectIndex,
     subjects: usize,
-    /// The task has marked every event up to this revision.
+    /// The task has marked every event up to this revision, and none after it: it marks all
+    /// of a stretch of events at once. So whoever takes the changes of a subscription knows
+    /// all of them up to here.
     read_to: Revision,
     next_number: u64,
     has_task: bool,
@@ -47,17 +49,24 @@ struct AllSubscribed {
 
 struct Subscriber {
     wake: Arc<Notify>,
-    /// For each subject the newest change that has been marked.
-    marked_to: Vec<Revision>,
-    /// The subjects with changes that have not been taken yet.
-    changed: BTreeSet<usize>,
+    subjects: usize,
+    /// Events up to here are not marked: they are from before the subscription, or its
+    /// client has been told of them by another node.
+    begins_after: Revision,
+    /// The subjects with changes that have not been taken yet, and the newest change of each.
+    changed: BTreeMap<usize, Revision>,
 }
+
+/// The newest change of each subject that some events concern, by subscription and place.
+type NewestChanges = BTreeMap<(u64, usize), Revision>;
 
 /// One subscription, which ends when it is dropped.
 pub struct Subscription {
     subscriptions: Arc<Subscriptions>,
     number: u64,
     subjects: Arc<[SubscribedSubject]>,
+    /// It is told of the changes after this revision.
+    revision: Revision,
     wake: Arc<Notify>,
 }
 
@@ -65,13 +74,18 @@ pub struct Subscription {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubjectChanges {
     /// The places of the changed subjects in the list of the subscription, and for each
-    /// the revision of its newest change.
+    /// the revision of its newest change; in ascending order of these revisions. So what
+    /// changed up to one of them is there up to that place, or has changed again later.
     pub subjects: Vec<(usize, Revision)>,
 }
 
 impl Subscriptions {
     pub(in crate::service) fn new(store: Arc<dyn Store>) -> Subscriptions {
         Subscriptions { store, subscribed: Mutex::default(), abandoned: Notify::new() }
+    }
+
+    pub(super) fn local_revision(&self) -> Revision {
+        *self.store.revision().borrow()
     }
 
     /// Subscribes to changes after this moment. From the return on no change is missed that
@@ -90,15 +104,20 @@ impl Subscriptions {
         subscribed.next_number += 1;
         subscribed.subjects += subjects.len();
         subscribed.by_event.add(number, &subjects);
-        let marked_to = vec![now; subjects.len()];
-        let subscriber = Subscriber { wake: wake.clone(), marked_to, changed: BTreeSet::new() };
+        let subscriber = Subscriber {
+            wake: wake.clone(),
+            subjects: subjects.len(),
+            begins_after: now,
+            changed: BTreeMap::new(),
+        };
         subscribed.subscribers.insert(number, subscriber);
         if !std::mem::replace(&mut subscribed.has_task, true) {
             subscribed.read_to = now;
             tokio::spawn(run(subscriptions.clone(), revision));
         }
         drop(subscribed);
-        Ok(Subscription { subscriptions: subscriptions.clone(), number, subjects, wake })
+        let subscriptions = subscriptions.clone();
+        Ok(Subscription { subscriptions, number, subjects, revision: now, wake })
     }
 
     fn lock(&self) -> MutexGuard<'_, AllSubscribed> {
@@ -137,78 +156,86 @@ impl AllSubscribed {
         self.subscribers.remove(&number);
     }
 
-    /// Marks what an event concerns.
-    fn mark(&mut self, event: &Event) {
-        for (number, place) in self.by_event.of(event) {
+    /// Marks all changes up to `read_to`.
+    fn mark(&mut self, changes: NewestChanges, read_to: Revision) {
+        for ((number, place), revision) in changes {
             if let Some(subscriber) = self.subscribers.get_mut(&number) {
-                subscriber.mark(place, event.revision);
+                subscriber.mark(place, revision);
             }
         }
+        self.read_to = read_to;
     }
 
-    /// Marks everything, since any event may have been missed.
-    fn mark_all(&mut self, revision: Revision) {
-        self.subscribers.values_mut().for_each(|subscriber| subscriber.mark_all(revision));
+    /// Marks everything, since any event up to `read_to` may have been missed.
+    fn mark_all(&mut self, read_to: Revision) {
+        for subscriber in self.subscribers.values_mut() {
+            // It may be an older revision than before, if the store has lost events.
+            subscriber.begins_after = read_to;
+            subscriber.mark_all(read_to);
+        }
+        self.read_to = read_to;
     }
 }
 
 impl Subscriber {
     fn mark(&mut self, place: usize, revision: Revision) {
-        if revision > self.marked_to[place] {
-            self.marked_to[place] = revision;
-            self.changed.insert(place);
-            self.wake.notify_one();
+        if revision > self.begins_after {
+            self.put(place, revision);
         }
     }
 
     fn mark_all(&mut self, revision: Revision) {
-        for (place, marked_to) in self.marked_to.iter_mut().enumerate() {
-            // It may be an older revision than before, if the store has lost events.
-            *marked_to = revision;
-            self.changed.insert(place);
-        }
+        self.changed = (0..self.subjects).map(|place| (place, revision)).collect();
         self.wake.notify_one();
     }
 
-    /// Marks a change from before the subscription.
-    fn mark_again(&mut self, place: usize, revision: Revision) {
-        self.marked_to[place] = revision.max(self.marked_to[place]);
-        self.changed.insert(place);
+    fn put(&mut self, place: usize, revision: Revision) {
+        let newest = self.changed.entry(place).or_insert(revision);
+        *newest = revision.max(*newest);
         self.wake.notify_one();
     }
 
     fn take(&mut self) -> SubjectChanges {
         let changed = std::mem::take(&mut self.changed);
-        let subjects = changed.into_iter().map(|place| (place, self.marked_to[place]));
-        SubjectChanges { subjects: subjects.collect() }
+        let mut subjects: Vec<(usize, Revision)> = changed.into_iter().collect();
+        subjects.sort_by_key(|(_, revision)| *revision);
+        SubjectChanges { subjects }
     }
 }
 
 impl Subscription {
+    /// The revision after which it is told of changes.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// Marks what has changed after `after` already. If the history no longer holds all
-    /// of that, everything counts as changed.
+    /// of that, or the state has been set back to before `after`, everything counts as
+    /// changed.
     ///
     /// # Errors
     /// This node cannot read its history.
     pub async fn go_back_to(&self, after: Revision) -> Result<(), ServiceError> {
         let store = self.subscriptions.store.clone();
-        let newest = *store.revision().borrow();
         let mut own = SubjectIndex::default();
         own.add(self.number, &self.subjects);
-        let is_whole = read_between(&*store, after, newest, |events| {
-            let mut subscribed = self.subscriptions.lock();
-            let Some(subscriber) = subscribed.subscribers.get_mut(&self.number) else { return };
-            for event in events {
-                for (_, place) in own.of(event) {
-                    subscriber.mark_again(place, event.revision);
-                }
-            }
-        });
-        if !is_whole.await?
-            && let Some(own) = self.subscriptions.lock().subscribers.get_mut(&self.number)
-        {
-            own.mark_all(newest);
+        let mut changes = NewestChanges::new();
+        let is_whole = if after > self.revision {
+            // This node may only lag behind the one that its client was told by.
+            newest_revision(&*store).await.is_ok_and(|newest| after <= newest)
+        } else {
+            let show = |events: &[Event]| note_newest(&mut changes, &own, events);
+            read_between(&*store, after, self.revision, show).await?
+        };
+        let mut subscribed = self.subscriptions.lock();
+        let Some(subscriber) = subscribed.subscribers.get_mut(&self.number) else { return Ok(()) };
+        if !is_whole {
+            subscriber.mark_all(self.revision);
+        } else if after > self.revision {
+            subscriber.begins_after = after;
+            subscriber.changed.retain(|_, revision| *revision > after);
         }
+        changes.into_iter().for_each(|((_, place), revision)| subscriber.put(place, revision));
         Ok(())
     }
 
@@ -253,21 +280,21 @@ async fn run(subscriptions: Arc<Subscriptions>, mut revision: watch::Receiver<Re
             subscribed.read_to
         };
         if newest != read_to {
-            let mark = |events: &[Event]| {
-                let mut subscribed = subscriptions.lock();
-                events.iter().for_each(|event| subscribed.mark(event));
+            let mut changes = NewestChanges::new();
+            let show = |events: &[Event]| {
+                note_newest(&mut changes, &subscriptions.lock().by_event, events);
             };
             // An older revision means that the store has lost its newest events, as a
             // Redis can after a failover.
             let is_whole = newest > read_to
-                && read_between(&*subscriptions.store, read_to, newest, mark)
+                && read_between(&*subscriptions.store, read_to, newest, show)
                     .await
                     .is_ok_and(|is_whole| is_whole);
             let mut subscribed = subscriptions.lock();
-            if !is_whole {
-                subscribed.mark_all(newest);
+            match is_whole {
+                true => subscribed.mark(changes, newest),
+                false => subscribed.mark_all(newest),
             }
-            subscribed.read_to = newest;
         }
         tokio::select! {
             changed = revision.changed() => if changed.is_err() {
@@ -275,6 +302,15 @@ async fn run(subscriptions: Arc<Subscriptions>, mut revision: watch::Receiver<Re
                 tokio::time::sleep(RETRY_PAUSE).await;
             },
             () = subscriptions.abandoned.notified() => {}
+        }
+    }
+}
+
+/// Notes what these events concern. They are older than those noted before, newest first.
+fn note_newest(changes: &mut NewestChanges, index: &SubjectIndex, events: &[Event]) {
+    for event in events {
+        for place in index.of(event) {
+            changes.entry(place).or_insert(event.revision);
         }
     }
 }

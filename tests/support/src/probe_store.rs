@@ -22,10 +22,13 @@ pub struct ProbeStore {
     asked: Mutex<BTreeMap<&'static str, usize>>,
     holds_commands: AtomicBool,
     holds_replies: AtomicBool,
+    holds_history: AtomicBool,
     /// What is held takes a permit to pass.
     permits: Semaphore,
     failing_claims: AtomicUsize,
     stale_lease: Option<LeaseRow>,
+    /// The revision that it shows while it lags behind.
+    lagging: Mutex<Option<watch::Sender<Revision>>>,
 }
 
 impl ProbeStore {
@@ -36,9 +39,11 @@ impl ProbeStore {
             asked: Mutex::default(),
             holds_commands: AtomicBool::new(false),
             holds_replies: AtomicBool::new(false),
+            holds_history: AtomicBool::new(false),
             permits: Semaphore::new(0),
             failing_claims: AtomicUsize::new(0),
             stale_lease: None,
+            lagging: Mutex::default(),
         }
     }
 
@@ -57,6 +62,24 @@ impl ProbeStore {
         self.holds_replies.store(true, Ordering::SeqCst);
     }
 
+    /// Holds every question about the history before it is answered.
+    pub fn hold_history(&self) {
+        self.holds_history.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on shows its present revision, and not what others add.
+    pub fn lag_behind(&self) {
+        let present = *self.inner.revision().borrow();
+        *self.lagging.lock().unwrap() = Some(watch::Sender::new(present));
+    }
+
+    /// Shows the newest revision to those who follow it since it lags behind.
+    pub fn catch_up(&self) {
+        let newest = *self.inner.revision().borrow();
+        let lagging = self.lagging.lock().unwrap();
+        lagging.as_ref().expect("it lags behind").send_replace(newest);
+    }
+
     /// Lets so many pass of what is held.
     pub fn let_pass(&self, number: usize) {
         self.permits.add_permits(number);
@@ -66,6 +89,7 @@ impl ProbeStore {
     pub fn let_all_pass(&self) {
         self.holds_commands.store(false, Ordering::SeqCst);
         self.holds_replies.store(false, Ordering::SeqCst);
+        self.holds_history.store(false, Ordering::SeqCst);
         self.let_pass(1_000);
     }
 
@@ -120,9 +144,13 @@ impl Store for ProbeStore {
             Question::Lease { .. } => "lease",
             Question::Request { .. } => "request",
             Question::Changes { .. } => "changes",
+            Question::History { .. } => "history",
             _ => "other",
         };
         *self.asked.lock().unwrap().entry(kind).or_default() += 1;
+        if kind == "history" {
+            self.pass(&self.holds_history).await;
+        }
         if let (Consistency::Local, Question::Lease { .. }, Some(lease)) =
             (consistency, &question, &self.stale_lease)
         {
@@ -133,7 +161,10 @@ impl Store for ProbeStore {
     }
 
     fn revision(&self) -> watch::Receiver<Revision> {
-        self.inner.revision()
+        match &*self.lagging.lock().unwrap() {
+            Some(lagging) => lagging.subscribe(),
+            None => self.inner.revision(),
+        }
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {

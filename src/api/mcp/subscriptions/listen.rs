@@ -6,20 +6,20 @@ use std::sync::Mutex;
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    NotificationMetaObject, ResourceUpdatedNotification, ResourceUpdatedNotificationParam,
-    ServerNotification, SubscriptionFilter,
+    NotificationMetaObject, ResourceListChangedNotification, ResourceUpdatedNotification,
+    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
 };
 use rmcp::service::{SubscriptionContext, SubscriptionSendError};
 use tokio_util::sync::CancellationToken;
 
-use super::updates::{PAUSE, ResourceUpdates, UpdatedResources};
+use super::updates::{PAUSE, ResourceUpdate, ResourceUpdates};
 use crate::api::mcp::resources::ResourceUri;
 use crate::machine::Revision;
 use crate::service::{Service, ServiceError};
 
-/// In the `_meta` of the request: go on after this revision. In the `_meta` of a
-/// notification: the revision of the change, to go on from later.
-const REVISION: &str = "mcp-state-sidecar/revision";
+/// In the `_meta` of the request: go on after this revision. In the `_meta` of the
+/// acknowledgement and of a notification: the revision from which to go on later.
+pub const REVISION: &str = "mcp-state-sidecar/revision";
 
 /// One request on its way from its acceptance to its stream. rmcp acknowledges it in
 /// between, and no change after that may be missed.
@@ -70,7 +70,7 @@ pub(in crate::api::mcp) async fn listen(
     stopping: &[&CancellationToken],
 ) -> Result<(), ErrorData> {
     let not_accepted = || ErrorData::internal_error("the subscription was not accepted", None);
-    let updates = request.take().ok_or_else(not_accepted)?.map_err(refused)?;
+    let mut updates = request.take().ok_or_else(not_accepted)?.map_err(refused)?;
     let stopped = stopping.iter().map(|token| Box::pin(token.cancelled()));
     let stopped = futures::future::select_all(stopped);
     let notify = async {
@@ -78,9 +78,10 @@ pub(in crate::api::mcp) async fn listen(
             updates.go_back_to(after).await.map_err(refused)?;
         }
         loop {
-            let updated = updates.changed().await;
-            if send(&context, updated).await.is_err() {
-                return Ok(());
+            for update in updates.changed().await {
+                if send(&context, update).await.is_err() {
+                    return Ok(());
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -95,21 +96,24 @@ pub(in crate::api::mcp) async fn listen(
 
 async fn send(
     context: &SubscriptionContext,
-    updated: UpdatedResources,
+    update: ResourceUpdate,
 ) -> Result<(), SubscriptionSendError> {
-    for (uri, revision) in updated.uris {
-        let params = ResourceUpdatedNotificationParam::new(uri);
-        let mut notification = ResourceUpdatedNotification::new(params);
-        let mut meta = NotificationMetaObject::new();
-        meta.insert(REVISION.into(), revision.0.into());
-        notification.extensions.insert(meta);
-        let notification = ServerNotification::ResourceUpdatedNotification(notification);
-        context.sink().send(notification).await?;
-    }
-    if updated.list_changed {
-        context.sink().notify_resource_list_changed().await?;
-    }
-    Ok(())
+    let mut meta = NotificationMetaObject::new();
+    meta.insert(REVISION.into(), update.told_to.0.into());
+    let notification = match update.uri {
+        Some(uri) => {
+            let params = ResourceUpdatedNotificationParam::new(uri);
+            let mut updated = ResourceUpdatedNotification::new(params);
+            updated.extensions.insert(meta);
+            ServerNotification::ResourceUpdatedNotification(updated)
+        }
+        None => {
+            let mut changed = ResourceListChangedNotification::default();
+            changed.extensions.insert(meta);
+            ServerNotification::ResourceListChangedNotification(changed)
+        }
+    };
+    context.sink().send(notification).await
 }
 
 fn after_revision(context: &SubscriptionContext) -> Result<Option<Revision>, ErrorData> {

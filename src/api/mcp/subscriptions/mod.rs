@@ -12,5 +12,6 @@ mod listen;
 mod subscribe;
 mod updates;
 
+pub use listen::REVISION;
 pub(super) use listen::{ListenRequest, listen};
 pub(super) use subscribe::PipeSubscriptions;

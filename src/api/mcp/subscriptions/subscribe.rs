@@ -54,9 +54,9 @@ impl PipeSubscriptions {
 }
 
 /// Sends notifications until the client has gone.
-async fn notify(updates: ResourceUpdates, peer: Peer<RoleServer>) {
+async fn notify(mut updates: ResourceUpdates, peer: Peer<RoleServer>) {
     loop {
-        for (uri, _) in updates.changed().await.uris {
+        for uri in updates.changed().await.into_iter().filter_map(|update| update.uri) {
             let params = ResourceUpdatedNotificationParam::new(uri);
             let notification = ResourceUpdatedNotification::new(params);
             let notification = ServerNotification::ResourceUpdatedNotification(notification);

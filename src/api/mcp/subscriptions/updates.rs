@@ -19,13 +19,17 @@ pub(super) struct ResourceUpdates {
     /// In the order of the subscription's subjects. `None` stands for the list of all
     /// resources.
     uris: Vec<Option<String>>,
+    /// Of every change up to here the client has been told.
+    told_to: Revision,
 }
 
-/// What has changed since it was last asked.
-pub(super) struct UpdatedResources {
-    pub(super) uris: Vec<(String, Revision)>,
-    /// Whether resources came to be or are gone.
-    pub(super) list_changed: bool,
+/// Something that has changed since it was last asked.
+pub(super) struct ResourceUpdate {
+    /// `None` for the list of all resources.
+    pub(super) uri: Option<String>,
+    /// Whoever has been told this, and what came before it, has been told of every change
+    /// up to this revision, and can go on from there.
+    pub(super) told_to: Revision,
 }
 
 impl ResourceUpdates {
@@ -44,25 +48,29 @@ impl ResourceUpdates {
             uris.push(None);
             subjects.push(SubscribedSubject::Names);
         }
-        Ok(ResourceUpdates { subscription: service.subscribe(subjects)?, uris })
+        let subscription = service.subscribe(subjects)?;
+        let told_to = subscription.revision();
+        Ok(ResourceUpdates { subscription, uris, told_to })
     }
 
     /// Also tells what has changed after this revision already.
-    pub(super) async fn go_back_to(&self, after: Revision) -> Result<(), ServiceError> {
+    pub(super) async fn go_back_to(&mut self, after: Revision) -> Result<(), ServiceError> {
+        self.told_to = after;
         self.subscription.go_back_to(after).await
     }
 
-    /// Waits until something has changed.
-    pub(super) async fn changed(&self) -> UpdatedResources {
-        let changes = self.subscription.changed().await;
-        let mut updated = UpdatedResources { uris: Vec::new(), list_changed: false };
-        for (place, revision) in changes.subjects {
-            match self.uris.get(place) {
-                Some(Some(uri)) => updated.uris.push((uri.clone(), revision)),
-                Some(None) => updated.list_changed = true,
-                None => {}
+    /// Waits until something has changed. The updates are to be told in this order.
+    pub(super) async fn changed(&mut self) -> Vec<ResourceUpdate> {
+        let changes = self.subscription.changed().await.subjects;
+        let mut updates = Vec::with_capacity(changes.len());
+        for (at, (place, revision)) in changes.iter().enumerate() {
+            // One change may concern several resources. It has been told with the last one.
+            if changes.get(at + 1).is_none_or(|(_, next)| next > revision) {
+                self.told_to = *revision;
             }
+            let uri = self.uris.get(*place).cloned().flatten();
+            updates.push(ResourceUpdate { uri, told_to: self.told_to });
         }
-        updated
+        updates
     }
 }
