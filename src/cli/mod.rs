@@ -13,6 +13,7 @@
 //! | `dev` | `dev`: a cluster on this machine |
 //! | `connect` | `connect`: MCP on standard input and output, answered by nodes |
 //! | `call`, `call_arguments` | `call`: one tool call, and how its arguments are written |
+//! | `prune` | `prune`: removes runs that are over |
 //! | `cluster` | `cluster`: the status of a cluster, and changes of it |
 //! | `export`, `import` | `export` and `import`: a whole state and a file |
 //! | `recover` | `recover`: a SQLite file from one surviving node |
@@ -42,6 +43,7 @@ mod node_options;
 mod output;
 mod program;
 mod progress;
+mod prune;
 mod recover;
 mod runtime;
 mod tls;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
 use super::runtime::block_on;
-use super::{call, cluster, connect, dev, export, import, node, recover};
+use super::{call, cluster, connect, dev, export, import, node, prune, recover};
 
 /// State that agents share over MCP: keys, workflows, leases, sessions and their history,
 /// on one machine or replicated over several
@@ -31,6 +31,7 @@ enum CliCommand {
     Cluster(cluster::ClusterArgs),
     Connect(connect::ConnectArgs),
     Call(call::CallArgs),
+    Prune(prune::PruneArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Recover(recover::RecoverArgs),
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> Result<ExitCode, CommandFailure> {
         Some(CliCommand::Cluster(args)) => without_settings(&before, "cluster", cluster::run(args)),
         Some(CliCommand::Connect(args)) => without_settings(&before, "connect", connect::run(args)),
         Some(CliCommand::Call(args)) => without_settings(&before, "call", call::run(args)),
+        Some(CliCommand::Prune(args)) => without_settings(&before, "prune", prune::run(args)),
         Some(CliCommand::Export(args)) => export::run(before, args),
         Some(CliCommand::Import(args)) => import::run(before, args),
         Some(CliCommand::Recover(args)) => without_settings(&before, "recover", recover::run(args)),

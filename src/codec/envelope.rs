@@ -35,6 +35,9 @@ impl ForwardedRequest {
         rules: Rules,
     ) -> Envelope {
         let ForwardedRequest { origin, idempotency, actor, random, attempt: _, command } = self;
+        // Nodes that do not know these rules could not read it.
+        let retention_ms = limits.run_retention_ms.filter(|_| rules >= Rules::Attempts);
+        let limits = StateLimits { run_retention_ms: retention_ms, ..limits };
         Envelope { origin, idempotency, actor, random, wall, clock, limits, rules, command }
     }
 }

@@ -37,7 +37,7 @@ pub use error::ConfigError;
 pub use host_port::HostPort;
 pub use node_address::NodeAddress;
 pub use note::ConfigNote;
-pub use parse::peer_addr;
+pub use parse::{duration_ms, peer_addr};
 pub use resolved::{ResolvedConfig, ShownSetting};
 pub use sources::{CA_FILE_ENV, CONFIG_ENV, SettingSource, Sources};
 pub use types::{Backend, Config, LogFormat};

@@ -1,7 +1,7 @@
 //! What the code around the rules must know of each command, in one table: a
 //! new command has one row here, instead of one in each place that asks.
 
-use super::command::{Command, Operation};
+use super::command::{Command, Operation, Rules};
 use super::value::{Json, Text};
 
 /// A row of the table.
@@ -17,11 +17,34 @@ pub struct CommandKind<'a> {
     /// To whom the command may grant something that other callers wait for. If this
     /// caller goes away before it gets the reply, the grant is given back.
     pub grantee: Option<&'a Text>,
+    /// The oldest rules whose nodes can read the command. Before all members of a
+    /// cluster know them, it must not come into the log.
+    pub rules: Rules,
 }
 
 impl Command {
     /// The row of this command.
     pub fn kind(&self) -> CommandKind<'_> {
+        CommandKind { rules: self.rules(), ..self.kind_of_any_rules() }
+    }
+
+    fn rules(&self) -> Rules {
+        let is_recent = match self {
+            Command::Create(create) => {
+                create.backoff_ms.or(create.backoff_max_ms).is_some()
+                    || create.deadline.is_some()
+                    || create.start_within_ms.or(create.keep_ms).is_some()
+            }
+            Command::Fail(fail) => fail.retry_after_ms.is_some(),
+            Command::Acquire(acquire) => acquire.exclusive,
+            Command::SaveSession(save) => save.ttl_ms.is_some(),
+            Command::Retry(_) | Command::DeleteRun(_) => true,
+            _ => false,
+        };
+        if is_recent { Rules::Attempts } else { Rules::Whole }
+    }
+
+    fn kind_of_any_rules(&self) -> CommandKind<'_> {
         let other = CommandKind::default();
         let stores = |value_bytes| CommandKind { stores_value: true, value_bytes, ..other };
         match self {

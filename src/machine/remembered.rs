@@ -17,6 +17,9 @@ use super::view::View;
 /// than 160 MB, apart from transactions that read large values.
 pub const REQUESTS_MAX: u64 = 500_000;
 
+/// The same for earlier rules, by which a new request replaced the oldest.
+const REQUESTS_REPLACED_MAX: u64 = 200_000;
+
 /// Whether a command was answered before.
 pub enum Recalled {
     /// The node's command was answered.
@@ -162,7 +165,8 @@ fn remember_request<V: View>(
     draft: &mut Draft<'_, V>,
     reply: &Reply,
 ) -> Result<(), V::Error> {
-    if draft.meta()?.counts.requests >= REQUESTS_MAX
+    let most = if draft.counts_lapses() { REQUESTS_MAX } else { REQUESTS_REPLACED_MAX };
+    if draft.meta()?.counts.requests >= most
         && let Some(oldest) = lookup::oldest_request(draft)?
     {
         draft.remove(RowId::Request(oldest));

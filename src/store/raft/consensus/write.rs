@@ -54,6 +54,10 @@ enum ProposalOutcome {
 impl Proposer {
     /// Commits `request`, by `deadline`.
     pub async fn submit(&self, request: Request, deadline: Instant) -> Result<Reply, StoreError> {
+        if request.command.kind().rules > self.rules() {
+            let why = "not all nodes know this command yet; upgrade the others first";
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
         let ticket = self.session.ticket();
         // A leader of the previous version would not understand an attempt.
         let attempt = request.attempt && self.rules() >= Rules::Stepwise;
