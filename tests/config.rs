@@ -148,6 +148,7 @@ fn the_file_can_contain_every_setting() {
         "port" => "7",
         "node_id" => "2",
         "value_bytes_max" | "state_bytes_max" => "2048",
+        "run_retention" => "\"2h\"",
         "heartbeat_ms" => "11",
         "election_min_ms" => "22",
         "election_max_ms" => "33",

@@ -4,6 +4,7 @@ use super::error::CodecError;
 use super::value::*;
 use crate::machine::row::*;
 use crate::machine::status::*;
+use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 use crate::proto::state as proto;
 use proto::claim_row::OnLapse as LapseForm;

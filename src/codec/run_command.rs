@@ -3,7 +3,6 @@
 use super::error::CodecError;
 use super::value::*;
 use crate::machine::command::*;
-use crate::machine::filter::ClaimFilter;
 use crate::machine::{Json, Revision};
 use crate::proto::state as proto;
 use proto::retry::Runs as RunsForm;
@@ -211,9 +210,9 @@ impl From<&Retry> for proto::Retry {
     fn from(retry: &Retry) -> Self {
         let runs = match &retry.runs {
             RetriedRuns::One(run_id) => RunsForm::RunId(text(run_id)),
-            RetriedRuns::Many { filter, before } => RunsForm::Many(proto::RetryMany {
-                name: text_opt(&filter.name),
-                tags: tags(&filter.tags),
+            RetriedRuns::Many { name, tags: wanted, before } => RunsForm::Many(proto::RetryMany {
+                name: text_opt(name),
+                tags: tags(wanted),
                 before: revision_opt(*before),
             }),
         };
@@ -228,10 +227,8 @@ impl TryFrom<proto::Retry> for Retry {
         let runs = match required("Retry", "runs", retry.runs)? {
             RunsForm::RunId(run_id) => RetriedRuns::One(run_id.into()),
             RunsForm::Many(many) => RetriedRuns::Many {
-                filter: ClaimFilter {
-                    name: to_text_opt(many.name),
-                    tags: to_tags("RetryMany", many.tags)?,
-                },
+                name: to_text_opt(many.name),
+                tags: to_tags("RetryMany", many.tags)?,
                 before: to_revision_opt(many.before),
             },
         };

@@ -56,9 +56,9 @@ impl Limits {
             Command::Retry(retry) => {
                 match &retry.runs {
                     RetriedRuns::One(run_id) => identifier("run_id", run_id)?,
-                    RetriedRuns::Many { filter, .. } => {
-                        optional_identifier("name", &filter.name)?;
-                        tags(&filter.tags)?;
+                    RetriedRuns::Many { name, tags: wanted, .. } => {
+                        optional_identifier("name", name)?;
+                        tags(wanted)?;
                     }
                 }
                 optional_identifier("agent_id", &retry.agent_id)

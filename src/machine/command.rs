@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::filter::ClaimFilter;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// A command with everything that a rule may know besides the state itself.
@@ -336,7 +335,8 @@ pub enum RetriedRuns {
     One(Text),
     /// Those that fit, newest first, in bounded portions.
     Many {
-        filter: ClaimFilter,
+        name: Option<Text>,
+        tags: BTreeMap<Text, Text>,
         /// The end of the previous portion.
         before: Option<Revision>,
     },

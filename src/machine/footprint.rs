@@ -118,9 +118,8 @@ impl Footprint {
             }
             Command::Retry(retry) => match &retry.runs {
                 RetriedRuns::One(run_id) => self.run(run_id),
-                RetriedRuns::Many { filter, before } => {
-                    let status = Some(Status::Failed);
-                    let tags = filter.tags.clone();
+                RetriedRuns::Many { tags, before, .. } => {
+                    let (tags, status) = (tags.clone(), Some(Status::Failed));
                     let failed = RunFilter { tags, status, ..RunFilter::default() };
                     self.searches.push(index::runs(&failed, false, *before, DUE_MAX));
                 }

@@ -11,7 +11,7 @@
 //! | files | hold |
 //! |---|---|
 //! | `value`, `command`, `reply`, `query` | what callers say and are told |
-//! | `status`, `row`, `row_id`, `meta`, `size` | what a state consists of |
+//! | `status`, `stored_steps`, `row`, `row_id`, `meta`, `size` | what a state consists of |
 //! | `event`, `subject`, `describe` | the history |
 //! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
 //! | `passing` | what time does to a run |
@@ -49,6 +49,7 @@ mod rules;
 pub mod search;
 pub mod size;
 pub mod status;
+pub mod stored_steps;
 pub(crate) mod subject;
 pub mod value;
 pub mod view;

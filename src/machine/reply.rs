@@ -2,8 +2,8 @@
 //! reply like any other; failures of disks and networks are errors of the stores.
 
 use super::command::Rank;
-use super::row::StoredSteps;
 use super::status::Status;
+use super::stored_steps::StoredSteps;
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// The outcome of one command.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::reply::Reply;
 use super::row_id::RowId;
 use super::status::Status;
+use super::stored_steps::StoredSteps;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// How long an answer to an agent's request is remembered, and a node's session
@@ -119,33 +120,6 @@ pub struct RetryPolicy {
     /// The pause after a first failed attempt; it doubles with each further one.
     pub backoff_ms: u64,
     pub backoff_max_ms: u64,
-}
-
-/// Which steps of a run are stored. All are zero where none is, and where earlier
-/// rules stored them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoredSteps {
-    pub count: u64,
-    pub first: u64,
-    /// The first step after `first` that is missing.
-    pub next: u64,
-}
-
-impl StoredSteps {
-    /// The number of steps, unless earlier rules have stored some without counting.
-    pub fn known_count(&self, last_step: u64) -> Option<u64> {
-        (self.next > 0 || last_step == 0).then_some(self.count)
-    }
-
-    /// The first step that is missing. Earlier rules noted only `last_step`, the
-    /// highest one.
-    pub fn next_after(&self, last_step: u64) -> u64 {
-        match (self.next, last_step) {
-            (0, 0) => 0,
-            (0, last_step) => last_step.saturating_add(1),
-            (next, _) => next,
-        }
-    }
 }
 
 /// A tree of runs that was cancelled at its root while the sweep has not yet

@@ -2,11 +2,11 @@
 //! left of runs that are over.
 
 use mcp_state_sidecar::machine::command::*;
-use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
+use mcp_state_sidecar::machine::filter::RunFilter;
 use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::StoredSteps;
 use mcp_state_sidecar::machine::status::Status;
+use mcp_state_sidecar::machine::stored_steps::StoredSteps;
 use mcp_state_sidecar::machine::*;
 
 use crate::commands::*;
@@ -205,9 +205,10 @@ fn failed_runs_are_tried_again_one_or_many() {
     assert_eq!((again.status, again.attempts, again.steps.count), (Status::Created, 0, 1));
     let created_again = reason(world.run(retry_one(&runs[0])));
     assert_eq!(created_again, "Workflow is in status 'created' (agent: None)");
-    let filter = ClaimFilter { name: Some("w".into()), ..ClaimFilter::default() };
-    let many =
-        Command::Retry(Retry { runs: RetriedRuns::Many { filter, before: None }, agent_id: None });
+    let many = Command::Retry(Retry {
+        runs: RetriedRuns::Many { name: Some("w".into()), tags: Default::default(), before: None },
+        agent_id: None,
+    });
     let Reply::Retried(reply) = world.run(many) else { panic!("not retried") };
     assert_eq!((reply.run_ids.len(), reply.next), (2, None));
     for run_id in &runs {

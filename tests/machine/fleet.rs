@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
-use mcp_state_sidecar::machine::filter::ClaimFilter;
 use mcp_state_sidecar::machine::*;
 
 use crate::rng::RandomSource;
@@ -168,11 +167,10 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         }
         13 => {
             let agent_id = Some(agent_id);
-            let filter =
-                ClaimFilter { name: rng.maybe(50, |rng| rng.text(&NAMES)), tags: tags(rng) };
+            let (name, tags) = (rng.maybe(50, |rng| rng.text(&NAMES)), tags(rng));
             let runs = match rng.percent(80) {
                 true => RetriedRuns::One(run_id),
-                false => RetriedRuns::Many { filter, before: None },
+                false => RetriedRuns::Many { name, tags, before: None },
             };
             Command::Retry(Retry { runs, agent_id })
         }

@@ -176,7 +176,7 @@ async fn names_are_completed() {
             template("state://history{?key,action,agent_id,n,before_id}"),
             "action",
             "session_",
-            json!(["session_save", "session_delete"]),
+            json!(["session_save", "session_delete", "session_expire"]),
         ),
         (prompt("worker"), "workflow", "e", json!(["etl"])),
         (prompt("resume"), "session_id", "", json!(["s"])),

@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 /// What rmcp demands of every client.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-/// What a client that can read the answers can read besides JSON.
+/// What a client that can read the answers can read besides JSON, as an extension of
+/// its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
     /// It asked for a stream of events by name, so it can read one.

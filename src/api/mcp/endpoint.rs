@@ -199,6 +199,7 @@ impl<H: ServerHandler + Clone> Endpoint<H> {
             return refusal;
         }
         Accepted::widen(&mut parts.headers);
+        parts.extensions.insert(wishes.accepted);
         parts.extensions.insert(wishes.toolset);
         let newest = || self.service.local_revision();
         let begins_after = streams::begins_after(&parts.headers, &body, newest);

@@ -11,8 +11,9 @@ use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
     CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, RunRow,
-    SessionRow, StepRow, StoredSteps,
+    SessionRow, StepRow,
 };
+use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
 
 impl FirstLine<Text> {

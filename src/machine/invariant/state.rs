@@ -7,8 +7,9 @@ use super::violation::ensure;
 use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::{RunRow, StoredSteps};
+use crate::machine::row::RunRow;
 use crate::machine::status::Status;
+use crate::machine::stored_steps::StoredSteps;
 use crate::machine::value::Revision;
 
 type StateCheck = fn(&Rows) -> Result<(), String>;

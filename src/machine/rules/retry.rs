@@ -7,7 +7,7 @@ use crate::machine::command::{RetriedRuns, Retry};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::filter::{ClaimFilter, RunFilter};
+use crate::machine::filter::RunFilter;
 use crate::machine::lookup;
 use crate::machine::page::Page;
 use crate::machine::reply::{Reply, Retried};
@@ -22,8 +22,14 @@ const AT_ONCE: usize = 100;
 pub fn retry<V: View>(draft: &mut Draft<'_, V>, command: &Retry) -> Result<Reply, V::Error> {
     match &command.runs {
         RetriedRuns::One(run_id) => one(draft, run_id, command.agent_id.as_ref()),
-        RetriedRuns::Many { filter, before } => {
-            many(draft, filter, *before, command.agent_id.as_ref())
+        RetriedRuns::Many { name, tags, before } => {
+            let failed = RunFilter {
+                name: name.clone(),
+                tags: tags.clone(),
+                status: Some(Status::Failed),
+                ..RunFilter::default()
+            };
+            many(draft, &failed, *before, command.agent_id.as_ref())
         }
     }
 }
@@ -43,18 +49,12 @@ fn one<V: View>(
 
 fn many<V: View>(
     draft: &mut Draft<'_, V>,
-    filter: &ClaimFilter,
+    failed: &RunFilter,
     before: Option<Revision>,
     agent_id: Option<&Text>,
 ) -> Result<Reply, V::Error> {
-    let failed = RunFilter {
-        name: filter.name.clone(),
-        tags: filter.tags.clone(),
-        status: Some(Status::Failed),
-        ..RunFilter::default()
-    };
     let page = Page::of_rows(AT_ONCE);
-    let (runs, next) = lookup::runs(draft, &failed, before, draft.now(), page)?;
+    let (runs, next) = lookup::runs(draft, failed, before, draft.now(), page)?;
     for run in &runs {
         again(draft, run, agent_id);
     }

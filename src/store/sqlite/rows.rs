@@ -11,8 +11,9 @@ use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
     CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
-    SessionRow, StepRow, StoredSteps,
+    SessionRow, StepRow,
 };
+use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 
 pub(super) fn meta(row: &Columns<'_>) -> Result<Meta> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Fields that later releases say about the rest of a list.
-const LATER: [&str; 2] = ["remaining", "remaining_at_least"];
+const LATER: [&str; 4] = ["remaining", "remaining_at_least", "next_step", "steps"];
 
 /// Where the next page begins is each release's own affair, not whether there is
 /// one; and a number may be written with zeros at its end.

@@ -9,7 +9,6 @@ use super::json_object::{JsonObject, push_string};
 use super::run::run_field;
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{DeleteRun, RetriedRuns, Retry};
-use crate::machine::filter::ClaimFilter;
 use crate::machine::{Command, Reply, Text};
 use crate::service::ServiceError;
 
@@ -49,11 +48,11 @@ fn retry_tool() -> Tool {
 
 async fn retry(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text_if("run_id")?;
-    let filter = ClaimFilter { name: call.args.text_if("name")?, tags: call.args.tags()? };
+    let (name, tags) = (call.args.text_if("name")?, call.args.tags()?);
     let before = call.args.revision_cursor()?;
     let runs = match run_id {
-        None => RetriedRuns::Many { filter, before },
-        Some(run_id) if filter == ClaimFilter::default() && before.is_none() => {
+        None => RetriedRuns::Many { name, tags, before },
+        Some(run_id) if name.is_none() && tags.is_empty() && before.is_none() => {
             RetriedRuns::One(run_id)
         }
         Some(_) => {

@@ -10,7 +10,6 @@ use rand::{RngExt, SeedableRng};
 use crate::codec::ForwardedRequest;
 use crate::machine::command::*;
 use crate::machine::event::Chain;
-use crate::machine::filter::ClaimFilter;
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// Which optional fields are set and which lists hold something.
@@ -262,7 +261,8 @@ impl Any {
         match self.flag() {
             true => RetriedRuns::One(self.text()),
             false => RetriedRuns::Many {
-                filter: ClaimFilter { name: self.opt(Any::text), tags: self.tags() },
+                name: self.opt(Any::text),
+                tags: self.tags(),
                 before: self.opt(Any::revision),
             },
         }

@@ -15,6 +15,7 @@ use crate::machine::query::{Answer, Question, Resumed};
 use crate::machine::reply::*;
 use crate::machine::row::*;
 use crate::machine::status::*;
+use crate::machine::stored_steps::StoredSteps;
 
 impl Any {
     fn written(&mut self) -> Written {

@@ -261,9 +261,10 @@ impl<'a> Draw<'a> {
                 retry_after_ms: self.percent(20).then(|| self.row_ms()),
             }),
             21 => {
+                let ClaimFilter { name, tags } = self.claim_filter();
                 let runs = match self.percent(80) {
                     true => RetriedRuns::One(run_id),
-                    false => RetriedRuns::Many { filter: self.claim_filter(), before: None },
+                    false => RetriedRuns::Many { name, tags, before: None },
                 };
                 Command::Retry(Retry { runs, agent_id: self.maybe(NAMES) })
             }
