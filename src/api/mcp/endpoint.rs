@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt;
@@ -143,7 +143,11 @@ where
         return call.answer(&endpoint.service, &parts).await;
     }
     let is_json = malformed::is_json(&parts.headers);
-    let response = endpoint.call_rmcp(parts, body.clone()).await;
+    let may_be_kept = may_be_kept(&parts.headers);
+    let mut response = endpoint.call_rmcp(parts, body.clone()).await;
+    if may_be_kept {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static(TOOLSET_HEADER));
+    }
     // rmcp gives this status, in plain text, also to a body that it cannot read.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && is_json
@@ -152,6 +156,14 @@ where
         return json_rpc::response(StatusCode::BAD_REQUEST, error);
     }
     response
+}
+
+/// Whether a client may keep the answer, as clients of the newest revision keep lists:
+/// what is listed depends on the tools that a header chooses. They name the method in
+/// another header.
+fn may_be_kept(headers: &HeaderMap) -> bool {
+    let method = headers.get("mcp-method").and_then(|method| method.to_str().ok());
+    method.is_some_and(|method| method.ends_with("/list") || method == "server/discover")
 }
 
 /// Nothing but messages is served here: without sessions there is no stream to
