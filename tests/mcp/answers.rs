@@ -187,5 +187,5 @@ async fn a_page_of_resources_is_bounded_by_what_is_sent() {
         }
     }
     assert_eq!(pages.iter().sum::<usize>(), 160, "{pages:?}");
-    assert_eq!(pages.last(), Some(&9), "all runs are on one page: {pages:?}");
+    assert!(!pages.contains(&0), "{pages:?}");
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::accepted::Accepted;
 use super::in_flight::{self, MessageKind};
 use super::tools::{TOOLSET_HEADER, Toolset};
-use super::{fast_path, malformed, streams, too_deep};
+use super::{call_result, fast_path, malformed, streams, too_deep};
 use crate::api::json_rpc;
 use crate::service::Service;
 
@@ -162,6 +162,9 @@ where
 /// what is listed depends on the tools that a header chooses. They name the method in
 /// another header.
 fn may_be_kept(headers: &HeaderMap) -> bool {
+    if !call_result::is_typed(headers) {
+        return false;
+    }
     let method = headers.get("mcp-method").and_then(|method| method.to_str().ok());
     method.is_some_and(|method| method.ends_with("/list") || method == "server/discover")
 }

@@ -105,11 +105,8 @@ pub(in crate::api::mcp) async fn list(
         after = page.add(resources, part.cursor_is_name()).or(next);
         if after.is_none() {
             at += 1;
-            // The next part begins a page of its own, unless there is nothing yet.
-            if !page.rows.is_empty() {
-                break;
-            }
-        } else if page.is_full() {
+        }
+        if page.is_full() {
             break;
         }
     }
