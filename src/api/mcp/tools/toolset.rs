@@ -244,7 +244,7 @@ mod tests {
             assert_eq!(Toolset::offered(Some(worker), Some(empty)), Ok(worker), "{empty:?}");
             assert_eq!(Toolset::chosen(empty), Ok(None), "{empty:?}");
         }
-        let none = Toolset::offered(Some(worker), Some("history_log")).unwrap_err().to_string();
+        let none = Toolset::offered(Some(worker), Some("state_wait")).unwrap_err().to_string();
         assert!(none.contains("none of these tools") && none.contains("state_get"), "{none}");
         assert_eq!(Toolset::offered(None, None), Ok(Toolset::default()));
         assert_eq!(names(Toolset::offered(None, Some(RESET)).unwrap()), [RESET]);
