@@ -69,9 +69,9 @@ pub fn listen_addr(text: &str) -> Result<HostPort, InvalidValue> {
     HostPort::parse(text)
 }
 
-/// Parses the names of toolsets and tools.
-pub fn toolset(text: &str) -> Result<Toolset, InvalidValue> {
-    text.parse().map_err(|error: UnknownTools| error.to_string())
+/// Parses the names of toolsets and tools. An empty text chooses nothing.
+pub fn toolset(text: &str) -> Result<Option<Toolset>, InvalidValue> {
+    Toolset::chosen(text).map_err(|error: UnknownTools| error.to_string())
 }
 
 /// Splits a text at its commas. An empty text gives an empty list.

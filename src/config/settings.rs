@@ -198,7 +198,7 @@ pub static SETTINGS: &[Setting] = &[
         kind: SettingKind::List,
         expects: "default, all, reference, worker, orchestrator, or names of tools, separated by commas",
         about: "The tools that clients are offered. If it is not set, that is every tool but sidecar_reset, and a client may choose others with the header X-MCP-Toolsets; if it is set, a client may choose among these",
-        apply: |c, text| put(&mut c.tools, parse::toolset(text).map(Some)),
+        apply: |c, text| put(&mut c.tools, parse::toolset(text)),
     },
     Setting {
         name: "value_bytes_max",

@@ -194,6 +194,87 @@ async fn json_that_comes_as_text_counts_as_what_the_schema_asks_for() {
 }
 
 #[tokio::test]
+async fn null_and_text_count_as_what_was_meant() {
+    let node = Node::start().await;
+    let leased = json!({"resource_id": "r", "holder_id": "h", "ttl_seconds": "60.0",
+        "wait_seconds": "null"});
+    let leased = node.call("lease_acquire", leased).await;
+    assert_eq!(leased["structuredContent"]["acquired"], true, "{leased}");
+    for (tool, arguments) in [
+        ("state_set", json!({"key": "q", "value": 1, "fence": "null", "if_revision": "null"})),
+        ("state_list", json!({"values": "HEAD", "include_values": "True"})),
+        ("workflow_discover", json!({"status": "Done", "claimable": "False", "limit": "5.0"})),
+        ("state_get", json!({"key": "q", "consistency": "Local"})),
+        (
+            "state_transact",
+            json!({
+                "compare": [
+                    {"key": "q", "revision": 2, "value": null, "exists": null},
+                    {"key": "q", "revision": null, "value": null, "exists": true},
+                ],
+                "then": [
+                    {"op": "get", "key": "q", "value": null, "ttl_seconds": null},
+                    {"op": "delete", "key": "q", "value": null, "ttl_seconds": "null"},
+                    {"op": "set", "key": "n", "value": null, "ttl_seconds": null},
+                ],
+            }),
+        ),
+    ] {
+        let done = node.call(tool, arguments).await;
+        assert_eq!(done["isError"], false, "{tool}: {done}");
+        let succeeded = &done["structuredContent"]["succeeded"];
+        assert!(tool != "state_transact" || succeeded == true, "{done}");
+    }
+    // Alone, null is a value to compare with.
+    let null = json!({"compare": [{"key": "n", "value": null}], "then": []});
+    let null = node.call("state_transact", null).await;
+    assert_eq!(null["structuredContent"]["succeeded"], true, "{null}");
+}
+
+#[tokio::test]
+async fn what_a_toolset_lacks_is_not_offered_in_another_form() {
+    let toolset = Some("lease_list".parse().expect("a toolset"));
+    let options = endpoint::Options { toolset, ..Default::default() };
+    let node = Node::with(access::Options::default(), options).await;
+    let read = node.latest("resources/read", json!({"uri": "state://kv/plan"})).await.json();
+    let why = read["error"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("state_get") && why.contains("not among the tools"), "{read}");
+    let listed = node.latest("resources/list", json!({})).await.json();
+    assert_eq!(listed["result"]["resources"], json!([]));
+    let templates = node.latest("resources/templates/list", json!({})).await.json();
+    let templates = templates["result"]["resourceTemplates"].as_array().expect("a list").clone();
+    assert_eq!(templates.len(), 1);
+    assert_eq!(templates[0]["uriTemplate"], "state://lease/{id}");
+    let keys = json!({"ref": {"type": "ref/resource", "uri": "state://kv/{key}"},
+        "argument": {"name": "key", "value": ""}});
+    let keys = node.latest("completion/complete", keys).await.json();
+    assert_eq!(keys["error"]["code"], -32602, "{keys}");
+    let prompts = node.latest("prompts/list", json!({})).await.json();
+    assert_eq!(prompts["result"]["prompts"], json!([]));
+    let discovered = node.latest("server/discover", json!({})).await.json();
+    let said = discovered["result"]["instructions"].as_str().unwrap_or_default();
+    assert!(!said.is_empty() && !said.contains("state_get"), "{said}");
+    let none = node.post(&[("X-MCP-Toolsets", "history_log")], &get("k")).await;
+    assert_eq!(none.status, 400);
+    assert!(none.error().contains("there are lease_list"), "{}", none.body);
+    assert_eq!(names(&node, &[("X-MCP-Toolsets", " , ")]).await, ["lease_list"]);
+}
+
+#[tokio::test]
+async fn a_list_that_a_header_chose_is_kept_for_its_client_alone() {
+    let node = Node::with(access::Options::default(), endpoint::Options::default()).await;
+    for (header, scope) in [(None, "public"), (Some(("X-MCP-Toolsets", "worker")), "private")] {
+        let (headers, body) = crate::node::latest("tools/list", json!({}));
+        let mut headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.extend(header);
+        let reply = node.post(&headers, body.as_bytes()).await;
+        assert_eq!(reply.json()["result"]["cacheScope"], scope, "{}", reply.body);
+        assert!(reply.head.contains("vary: x-mcp-toolsets"), "{}", reply.head);
+    }
+}
+
+#[tokio::test]
 async fn every_input_has_an_explicit_type() {
     fn typed(path: &str, schema: &Value) {
         let kinds = match &schema["type"] {

@@ -1,5 +1,6 @@
 //! MCP as clients use it: over a real listener with raw requests, and over a pipe.
 
+mod answers;
 mod bad_input;
 mod cancelled;
 mod choices;

@@ -7,13 +7,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use mcp_state_sidecar::store::Store;
+use mcp_state_sidecar::machine::Command;
+use mcp_state_sidecar::machine::command::Acquire;
 use mcp_state_sidecar::store::raft::Options;
 use mcp_state_sidecar::store::raft::rpc::SPEAKS;
+use mcp_state_sidecar::store::{Request, Store, StoreError};
 use tokio::net::TcpListener;
 
 use support::cluster::{Cluster, Running};
-use support::raft_calls::{get, mixed, set, soon, until};
+use support::raft_calls::{get, mixed, request, set, soon, until};
 
 /// The places of the format and the checksum in a segment of the log.
 const LOG_FORMAT: std::ops::Range<usize> = 8..12;
@@ -24,10 +26,13 @@ const LOG_HEADER_BYTES: usize = 512;
 /// length and the digest.
 const BEHIND_SNAPSHOT_VERSION: u64 = 1 + 8 + 32;
 
+/// The version before the newest one.
+const PREVIOUS: u32 = *SPEAKS.end() - 1;
+
 /// The first two nodes speak only the previous version.
 fn third_is_ahead(options: &mut Options) {
     if options.node_id != 3 {
-        options.speaks = 1..=1;
+        options.speaks = 1..=PREVIOUS;
     }
     options.consensus.snapshot_entries = 40;
     options.consensus.keep_entries = 10;
@@ -41,8 +46,14 @@ fn all_are_ahead(options: &mut Options) {
 fn third_is_too_far_ahead(options: &mut Options) {
     all_are_ahead(options);
     if options.node_id == 3 {
-        options.speaks = 3..=4;
+        options.speaks = PREVIOUS + 2..=PREVIOUS + 3;
     }
+}
+
+/// A command that only nodes of the newest version know.
+fn too_new() -> Request {
+    let lease = Acquire { resource_id: "r".into(), holder_id: "a".into(), ..Acquire::default() };
+    request(Command::Acquire(Acquire { ttl_ms: 1_000, exclusive: true, ..lease }))
 }
 
 /// Writes on each node, and reads each write on every node.
@@ -74,9 +85,12 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
     assert_works(&cluster, "led").await;
     assert_eq!(
         protocol(&cluster, 2).await,
-        1,
+        PREVIOUS,
         "the new rules came into force before all nodes knew them"
     );
+    // What the others could not read does not come into the log.
+    let early = cluster.store(2).submit(too_new(), soon()).await;
+    assert!(matches!(early, Err(StoreError::Unavailable(_))), "{early:?}");
     // It misses so much that it needs a snapshot from an older node.
     make_leader(&cluster, 1).await;
     cluster.stop(2).await;
@@ -94,9 +108,11 @@ async fn a_node_one_version_ahead_works_with_the_others_and_they_follow() {
     }
     cluster.work_as_one_version().await;
     assert_works(&cluster, "upgraded").await;
+    let late = cluster.any().submit(too_new(), soon()).await;
+    assert!(late.is_ok(), "{late:?}");
     // The rules stay in force after a change of leader and while a node is down.
     cluster.stop(2).await;
-    assert_eq!(protocol(&cluster, 0).await, 2);
+    assert_eq!(protocol(&cluster, 0).await, *SPEAKS.end());
     cluster.restart(2).await;
     cluster.assert_replicas_equal().await;
     // A node without a common version stays outside.

@@ -3,22 +3,25 @@
 use rmcp::ErrorData;
 use rmcp::model::Reference;
 
-use super::prompts::{self, PROMPTS};
-use super::resources::{CompletionSource, TEMPLATES};
-use super::tools::shortened;
-use crate::nearest::nearest;
+use super::prompts;
+use super::resources::{CompletionSource, offered_templates};
+use super::tools::{Toolset, shortened};
 
 /// Where the values of the argument come from.
-pub(super) fn source(reference: &Reference, argument: &str) -> Result<CompletionSource, ErrorData> {
+pub(super) fn source(
+    reference: &Reference,
+    argument: &str,
+    toolset: Toolset,
+) -> Result<CompletionSource, ErrorData> {
     match reference {
         Reference::Prompt(about) => {
-            let prompt = prompts::find(&about.name).ok_or_else(|| unknown_prompt(&about.name))?;
+            let prompt = prompts::find(&about.name, toolset)?;
             let field = prompt.arguments.iter().find(|field| field.name == argument);
             field.map(|field| field.source).ok_or_else(|| prompt.unknown(argument))
         }
         Reference::Resource(about) => {
-            let template = TEMPLATES.iter().find(|template| template.uri == about.uri);
-            let template = template.ok_or_else(|| unknown_template(&about.uri))?;
+            let template = offered_templates(toolset).find(|template| template.uri == about.uri);
+            let template = template.ok_or_else(|| unknown_template(&about.uri, toolset))?;
             let found = template.variables.iter().find(|(name, _)| *name == argument);
             found.map(|(_, source)| *source).ok_or_else(|| {
                 let (uri, argument) = (template.uri, shortened(argument));
@@ -31,18 +34,8 @@ pub(super) fn source(reference: &Reference, argument: &str) -> Result<Completion
     }
 }
 
-/// The error for a prompt that does not exist.
-pub(super) fn unknown_prompt(name: &str) -> ErrorData {
-    let names = PROMPTS.iter().map(|prompt| prompt.name);
-    let hint = match nearest(name, names.clone()) {
-        Some(near) => format!("did you mean '{near}'?"),
-        None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
-    };
-    ErrorData::invalid_params(format!("Unknown prompt: '{}'; {hint}", shortened(name)), None)
-}
-
-fn unknown_template(uri: &str) -> ErrorData {
-    let uris: Vec<&str> = TEMPLATES.iter().map(|template| template.uri).collect();
+fn unknown_template(uri: &str, toolset: Toolset) -> ErrorData {
+    let uris: Vec<&str> = offered_templates(toolset).map(|template| template.uri).collect();
     let uri = shortened(uri);
     let why = format!("Unknown URI template: '{uri}'; there are {}", uris.join(", "));
     ErrorData::invalid_params(why, None)

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::accepted::Accepted;
 use super::in_flight::{self, MessageKind};
 use super::tools::{TOOLSET_HEADER, Toolset};
-use super::{fast_path, malformed, streams, too_deep};
+use super::{call_result, fast_path, malformed, streams, too_deep};
 use crate::api::json_rpc;
 use crate::service::Service;
 
@@ -152,7 +152,11 @@ where
     {
         return call.answer(&endpoint.service, &parts).await;
     }
-    let response = endpoint.call_rmcp(parts, body.clone(), wishes).await;
+    let may_be_kept = may_be_kept(&parts.headers);
+    let mut response = endpoint.call_rmcp(parts, body.clone(), wishes).await;
+    if may_be_kept {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static(TOOLSET_HEADER));
+    }
     // rmcp gives this status, in plain text, also to a body that it cannot read.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && let Some(error) = malformed::refuse(&body)
@@ -160,6 +164,17 @@ where
         return json_rpc::response(StatusCode::BAD_REQUEST, error);
     }
     response
+}
+
+/// Whether a client may keep the answer, as clients of the newest revision keep lists:
+/// what is listed depends on the tools that a header chooses. They name the method in
+/// another header.
+fn may_be_kept(headers: &HeaderMap) -> bool {
+    if !call_result::is_typed(headers) {
+        return false;
+    }
+    let method = headers.get("mcp-method").and_then(|method| method.to_str().ok());
+    method.is_some_and(|method| method.ends_with("/list") || method == "server/discover")
 }
 
 /// Nothing but messages is served here: without sessions there is no stream to

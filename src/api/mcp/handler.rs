@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{ProgressReport, reporting};
 use super::resources::{self, ResourceReader};
 use super::subscriptions::{ListenRequest, PipeSubscriptions, listen};
-use super::tools::{self, Tool, ToolAccess, ToolResult, Toolset};
+use super::tools::{self, TOOLSET_HEADER, Tool, ToolAccess, ToolResult, Toolset};
 use super::{completion, info, methods, prompts};
 use crate::access::Caller;
 use crate::nearest::nearest;
@@ -92,11 +92,19 @@ impl Handler {
         let chosen = parts.and_then(|parts| parts.extensions.get::<Toolset>());
         chosen.copied().unwrap_or(self.toolset)
     }
+
+    fn reader<'a>(
+        &'a self,
+        caller: &'a Caller,
+        context: &RequestContext<RoleServer>,
+    ) -> ResourceReader<'a> {
+        ResourceReader { service: &self.service, caller, toolset: self.toolset(context) }
+    }
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        info::server_config()
+        info::server_config(self.toolset)
     }
 
     async fn initialize(
@@ -106,6 +114,7 @@ impl ServerHandler for Handler {
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
         let mut result = self.negotiate_initialize(&request)?;
+        result.instructions = Some(info::instructions(self.toolset(&context)));
         if let Some(resources) = &mut result.capabilities.resources {
             // A client of an older revision would be sent messages that it has not asked
             // for, and over HTTP there is no stream for them.
@@ -117,12 +126,13 @@ impl ServerHandler for Handler {
 
     async fn discover(
         &self,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, ErrorData> {
         let versions = self.supported_protocol_versions().into_owned();
-        let mut result = DiscoverResult::from_server_info(versions, self.get_info());
+        let info = info::server_config(self.toolset(&context));
+        let mut result = DiscoverResult::from_server_info(versions, info);
         result.ttl_ms = LIST_TTL_MS;
-        result.cache_scope = CacheScope::Public;
+        result.cache_scope = list_scope(&context);
         Ok(result)
     }
 
@@ -137,7 +147,7 @@ impl ServerHandler for Handler {
         let toolset = self.toolset(&context);
         let offered = LIST.iter().filter(|tool| toolset.find(&tool.name).is_some());
         let result = ListToolsResult::with_all_items(offered.cloned().collect());
-        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(list_scope(&context)))
     }
 
     async fn call_tool(
@@ -175,18 +185,19 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let caller = caller(&context);
-        let reader = ResourceReader { service: &self.service, caller: &caller };
+        let reader = self.reader(&caller, &context);
         resources::list(&reader, request.and_then(|request| request.cursor)).await
     }
 
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         methods::refuse_cursor(request)?;
-        let result = ListResourceTemplatesResult::with_all_items(resources::rmcp_templates());
-        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
+        let templates = resources::rmcp_templates(self.toolset(&context));
+        let result = ListResourceTemplatesResult::with_all_items(templates);
+        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(list_scope(&context)))
     }
 
     async fn read_resource(
@@ -195,7 +206,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = caller(&context);
-        let reader = ResourceReader { service: &self.service, caller: &caller };
+        let reader = self.reader(&caller, &context);
         resources::read(&reader, request.uri).await.map(ReadResourceResponse::Complete)
     }
 
@@ -204,30 +215,31 @@ impl ServerHandler for Handler {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let source = completion::source(&request.r#ref, &request.argument.name)?;
+        let source =
+            completion::source(&request.r#ref, &request.argument.name, self.toolset(&context))?;
         let caller = caller(&context);
-        let reader = ResourceReader { service: &self.service, caller: &caller };
+        let reader = self.reader(&caller, &context);
         resources::complete(&reader, source, &request.argument.value).await
     }
 
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         methods::refuse_cursor(request)?;
-        let list = prompts::PROMPTS.iter().map(prompts::Prompt::rmcp_prompt).collect();
+        let offered = prompts::offered(self.toolset(&context));
+        let list = offered.map(prompts::Prompt::rmcp_prompt).collect();
         let result = ListPromptsResult::with_all_items(list);
-        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(list_scope(&context)))
     }
 
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let prompt = prompts::find(&request.name)
-            .ok_or_else(|| completion::unknown_prompt(&request.name))?;
+        let prompt = prompts::find(&request.name, self.toolset(&context))?;
         prompt.get(request.arguments.unwrap_or_default()).map(GetPromptResponse::Complete)
     }
 
@@ -235,7 +247,9 @@ impl ServerHandler for Handler {
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        Some(self.listen.accept(&self.service, requested))
+        // The request's headers are not known here. That it asks for less than the operator
+        // offers is its own choice, so only the operator's bounds count.
+        Some(self.listen.accept(&self.service, self.toolset, requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
@@ -249,7 +263,10 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         match &self.pipe {
-            Some(pipe) => pipe.subscriptions.subscribe(&self.service, context.peer, request.uri),
+            Some(pipe) => {
+                let (service, toolset) = (&self.service, self.toolset);
+                pipe.subscriptions.subscribe(service, toolset, context.peer, request.uri)
+            }
             None => Err(methods::absent("resources/subscribe")),
         }
     }
@@ -293,6 +310,16 @@ impl ServerHandler for Handler {
             true => methods::unrecognised_by_latest(&request),
             false => methods::unrecognised(&request),
         })
+    }
+}
+
+/// Who may be given a list that depends on the tools that are offered. A request that
+/// has chosen them by a header has a list of its own.
+fn list_scope(context: &RequestContext<RoleServer>) -> CacheScope {
+    let parts = context.extensions.get::<axum::http::request::Parts>();
+    match parts.is_some_and(|parts| parts.headers.contains_key(TOOLSET_HEADER)) {
+        true => CacheScope::Private,
+        false => CacheScope::Public,
     }
 }
 

@@ -12,6 +12,6 @@ sweep
 sweep
   removed 0
 call history_log {"n": 1}
-  {"entries":[{"id":3,"key":"a","new_value":null,"previous_value":1,"agent_id":null,"written_at":1700000001.0,"action":"state_expire","revision":3,"chain":"e3170e6059ecec1f922ea8da99d15198f568853e00c461a295dbb04ba6aca5aa"}],"total":1,"next_before_id":3}
+  {"entries":[{"id":3,"key":"a","new_value":null,"previous_value":1,"agent_id":null,"written_at":1700000001.0,"action":"state_expire","revision":3,"chain":"e3170e6059ecec1f922ea8da99d15198f568853e00c461a295dbb04ba6aca5aa"}],"total":1,"next_before_id":3,"remaining":2}
 call state_delete {"key": "a"}
   {"ok":false,"revision":0}

@@ -1,7 +1,11 @@
 //! The table of prompts.
 
+use rmcp::ErrorData;
+
 use super::prompt::{Phrases, Prompt, PromptField};
 use crate::api::mcp::resources::CompletionSource;
+use crate::api::mcp::tools::{Toolset, shortened};
+use crate::nearest::nearest;
 
 const AGENT: PromptField = PromptField {
     name: "agent_id",
@@ -11,7 +15,7 @@ const AGENT: PromptField = PromptField {
 };
 
 /// Every prompt.
-pub(in crate::api::mcp) const PROMPTS: &[Prompt] = &[
+const PROMPTS: &[Prompt] = &[
     Prompt {
         name: "worker",
         title: "Work on what others have registered",
@@ -112,9 +116,32 @@ pub(in crate::api::mcp) const PROMPTS: &[Prompt] = &[
     },
 ];
 
-/// The prompt of this name.
-pub(in crate::api::mcp) fn find(name: &str) -> Option<&'static Prompt> {
-    PROMPTS.iter().find(|prompt| prompt.name == name)
+/// The prompts that an agent with these tools can follow.
+pub(in crate::api::mcp) fn offered(toolset: Toolset) -> impl Iterator<Item = &'static Prompt> {
+    PROMPTS.iter().filter(move |prompt| prompt.fits(toolset))
+}
+
+/// The prompt of this name, if it is offered.
+pub(in crate::api::mcp) fn find(
+    name: &str,
+    toolset: Toolset,
+) -> Result<&'static Prompt, ErrorData> {
+    if let Some(prompt) = PROMPTS.iter().find(|prompt| prompt.name == name) {
+        return match prompt.missing_tool(toolset) {
+            None => Ok(prompt),
+            Some(tool) => {
+                let why = format!("prompt '{name}' needs {tool}, which is not offered here");
+                Err(ErrorData::invalid_params(why, None))
+            }
+        };
+    }
+    let names: Vec<&str> = offered(toolset).map(|prompt| prompt.name).collect();
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if names.is_empty() => "there are none for the tools offered here".into(),
+        None => format!("there are {}", names.join(", ")),
+    };
+    Err(ErrorData::invalid_params(format!("Unknown prompt: '{}'; {hint}", shortened(name)), None))
 }
 
 #[cfg(test)]
@@ -155,6 +182,26 @@ mod tests {
         }
     }
 
+    /// The named toolsets with which a client is offered the prompt.
+    fn offering(prompt: &'static Prompt) -> Vec<Toolset> {
+        let sets = ["default", "all", "reference", "worker", "orchestrator"];
+        let sets = sets.map(|name| name.parse::<Toolset>().unwrap());
+        sets.into_iter().filter(|set| offered(*set).any(|one| one.name == prompt.name)).collect()
+    }
+
+    #[test]
+    fn each_toolset_has_the_prompts_of_its_work() {
+        let names = |set: &str| -> Vec<&str> {
+            offered(set.parse().unwrap()).map(|prompt| prompt.name).collect()
+        };
+        assert_eq!(names("default"), ["worker", "orchestrator", "resume", "handover"]);
+        assert_eq!(names("worker"), ["worker", "resume", "handover"]);
+        assert_eq!(names("orchestrator"), ["orchestrator"]);
+        assert_eq!(names("state_get"), [""; 0]);
+        let why = find("orchestrator", "worker".parse().unwrap()).err().unwrap().message;
+        assert!(why.contains("needs workflow_create"), "{why}");
+    }
+
     #[test]
     fn each_call_in_a_text_is_one_that_the_tools_take() {
         let mut calls = 0;
@@ -169,6 +216,9 @@ mod tests {
                     continue;
                 }
                 let tool = tools::find(name).unwrap_or_else(|| panic!("{}: {name}", prompt.name));
+                for toolset in offering(prompt) {
+                    assert!(toolset.find(name).is_some(), "{}: {name}: {toolset}", prompt.name);
+                }
                 let end = text[at..].find(')').map_or(text.len(), |end| at + end);
                 let parts = text[at + 1..end].split(", ").filter_map(|part| part.split_once(": "));
                 // The members of an object stand in quotes.

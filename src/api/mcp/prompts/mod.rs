@@ -12,5 +12,5 @@
 mod list;
 mod prompt;
 
-pub(super) use list::{PROMPTS, find};
+pub(super) use list::{find, offered};
 pub(super) use prompt::Prompt;

@@ -5,7 +5,7 @@ use rmcp::model::{GetPromptResult, Prompt as RmcpPrompt, PromptArgument, PromptM
 use serde_json::{Map, Value};
 
 use crate::api::mcp::resources::CompletionSource;
-use crate::api::mcp::tools::{push_string, shortened};
+use crate::api::mcp::tools::{Toolset, push_string, shortened};
 use crate::nearest::nearest;
 
 /// The longest argument, in bytes: the longest name that a tool takes.
@@ -43,6 +43,20 @@ pub(super) enum Phrases {
 }
 
 impl Prompt {
+    /// Whether these tools are all that the agent is told to call.
+    pub(super) fn fits(&self, toolset: Toolset) -> bool {
+        self.missing_tool(toolset).is_none()
+    }
+
+    /// A tool that the agent is told to call and that is not among these.
+    pub(super) fn missing_tool(&self, toolset: Toolset) -> Option<&'static str> {
+        let phrases = self.arguments.iter().flat_map(|field| match field.phrases {
+            Phrases::Required => [""; 2],
+            Phrases::Optional { given, left_out } => [given, left_out],
+        });
+        std::iter::once(self.text).chain(phrases).find_map(|text| toolset.lacks_of(text))
+    }
+
     /// The prompt in the protocol's form.
     pub(in crate::api::mcp) fn rmcp_prompt(&self) -> RmcpPrompt {
         let argument = |field: &PromptField| {

@@ -8,12 +8,15 @@ use rmcp::model::{CompleteResult, CompletionInfo};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::list::RunsListed;
+use super::list::{RUN_LISTS, RunsListed};
 use super::lookup::ResourceReader;
 use crate::machine::Action;
 
 /// Runs have no order by their ids, so only the newest are looked through.
 const RUNS_MAX: usize = 1_000;
+
+/// In so many pages of the tool: a page may hold few runs where they are large.
+const RUN_PAGES_MAX: usize = 20;
 
 /// Where the values of a variable or an argument come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +81,12 @@ fn shortened(mut values: Vec<String>, has_more: bool) -> Result<CompletionInfo, 
 /// The names that begin with `typed`, in byte order.
 async fn names(
     reader: &ResourceReader<'_>,
-    tool: &str,
+    tool: &'static str,
     typed: &str,
 ) -> Result<(Vec<String>, bool), ErrorData> {
+    if reader.offered(&[tool]).is_none() {
+        return Ok((Vec::new(), false));
+    }
     let arguments = json!({"prefix": typed, "limit": CompletionInfo::MAX_VALUES});
     let page: NamesListed = reader.ask(tool, arguments).await?;
     let name = |name| match name {
@@ -97,11 +103,21 @@ async fn runs(
     typed: &str,
     of: fn(super::list::RunListed) -> String,
 ) -> Result<(Vec<String>, bool), ErrorData> {
-    let page: RunsListed = reader.ask("workflow_list", json!({"limit": RUNS_MAX})).await?;
-    let mut known = BTreeSet::new();
-    let values = page.runs.into_iter().map(of).filter(|value| value.starts_with(typed));
-    let values = values.filter(|value| known.insert(value.clone())).collect();
-    Ok((values, page.next_cursor.is_some()))
+    let Some(tool) = reader.offered(&RUN_LISTS) else { return Ok((Vec::new(), false)) };
+    let (mut known, mut values) = (BTreeSet::new(), Vec::new());
+    let (mut read, mut cursor) = (0, None::<String>);
+    for _ in 0..RUN_PAGES_MAX {
+        let arguments = json!({"limit": RUNS_MAX - read, "cursor": cursor});
+        let page: RunsListed = reader.ask(tool.name, arguments).await?;
+        read += page.runs.len();
+        let fitting = page.runs.into_iter().map(of).filter(|value| value.starts_with(typed));
+        values.extend(fitting.filter(|value| known.insert(value.clone())));
+        cursor = page.next_cursor;
+        if cursor.is_none() || read >= RUNS_MAX {
+            break;
+        }
+    }
+    Ok((values, cursor.is_some()))
 }
 
 #[cfg(test)]

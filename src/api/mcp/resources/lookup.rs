@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::access::Caller;
-use crate::api::mcp::tools;
+use crate::api::mcp::tools::{self, Tool, Toolset};
 use crate::service::Service;
 
 /// The type of what tools give.
@@ -15,6 +15,8 @@ pub(super) const JSON: &str = "application/json";
 pub(in crate::api::mcp) struct ResourceReader<'a> {
     pub(in crate::api::mcp) service: &'a Service,
     pub(in crate::api::mcp) caller: &'a Caller,
+    /// What the client may call, and so may read.
+    pub(in crate::api::mcp) toolset: Toolset,
 }
 
 /// What a tool gives for a call that fails.
@@ -34,9 +36,7 @@ impl ResourceReader<'_> {
     /// The structured result of a tool, as JSON text. An argument that is `null` is left
     /// out.
     pub(super) async fn call(&self, tool: &str, arguments: Value) -> Result<String, ErrorData> {
-        let Some(tool) = tools::find(tool) else {
-            return Err(ErrorData::internal_error(format!("no tool '{tool}'"), None));
-        };
+        let tool = self.toolset.find(tool).ok_or_else(|| not_offered(tool))?;
         let arguments = match arguments {
             Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             _ => Map::new(),
@@ -56,6 +56,17 @@ impl ResourceReader<'_> {
     ) -> Result<T, ErrorData> {
         convert(&self.call(tool, arguments).await?)
     }
+
+    /// The first of these tools that the client may call. They give the same.
+    pub(super) fn offered(&self, tools: &[&'static str]) -> Option<&'static Tool> {
+        tools.iter().find_map(|name| self.toolset.find(name))
+    }
+}
+
+/// The error for a resource whose tool is not offered to the client.
+fn not_offered(tool: &str) -> ErrorData {
+    let why = format!("{tool}, which would give this, is not among the tools offered here");
+    ErrorData::invalid_params(why, None)
 }
 
 /// Converts the result of a tool.

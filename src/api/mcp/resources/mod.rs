@@ -1,5 +1,6 @@
 //! Resources: the same state as the tools show, by URI. They are read, listed and
-//! completed by calling the tools, so both say the same and obey the same rules.
+//! completed by calling the tools, so both say the same and obey the same rules; a client
+//! that may not call a tool is offered nothing that the tool would give.
 //!
 //! Read in this order:
 //!
@@ -23,5 +24,5 @@ pub(super) use completion::{CompletionSource, complete};
 pub(super) use list::list;
 pub(super) use lookup::ResourceReader;
 pub(super) use read::read;
-pub(super) use templates::{TEMPLATES, rmcp_templates};
+pub(super) use templates::{offered as offered_templates, rmcp_templates};
 pub(super) use uri::ResourceUri;

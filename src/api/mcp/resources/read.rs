@@ -33,21 +33,16 @@ pub(in crate::api::mcp) async fn read(
     let about = || Some(json!({"uri": uri}));
     let resource =
         ResourceUri::parse(&uri).map_err(|why| ErrorData::invalid_params(why, about()))?;
+    let tool = resource.tool();
     let text = match &resource {
-        ResourceUri::Key(key) => found(reader.call("state_get", json!({"key": key})).await?)?,
-        ResourceUri::Session(id) => {
-            found(reader.call("session_restore", json!({"session_id": id})).await?)?
-        }
-        ResourceUri::Run(run_id) => {
-            match reader.call("workflow_status", json!({"run_id": run_id})).await {
-                Err(error) if error.code == rmcp::model::ErrorCode::RESOURCE_NOT_FOUND => None,
-                text => Some(text?),
-            }
-        }
-        ResourceUri::Lease(id) => lease(reader, id).await?,
-        ResourceUri::History(variables) => {
-            Some(reader.call("history_log", json!(variables)).await?)
-        }
+        ResourceUri::Key(key) => found(reader.call(tool, json!({"key": key})).await?)?,
+        ResourceUri::Session(id) => found(reader.call(tool, json!({"session_id": id})).await?)?,
+        ResourceUri::Run(run_id) => match reader.call(tool, json!({"run_id": run_id})).await {
+            Err(error) if error.code == rmcp::model::ErrorCode::RESOURCE_NOT_FOUND => None,
+            text => Some(text?),
+        },
+        ResourceUri::Lease(id) => lease(reader, tool, id).await?,
+        ResourceUri::History(variables) => Some(reader.call(tool, json!(variables)).await?),
     };
     let text = text.ok_or_else(|| {
         ErrorData::resource_not_found(format!("Resource not found: {resource}"), about())
@@ -64,8 +59,12 @@ fn found(text: String) -> Result<Option<String>, ErrorData> {
 
 /// No tool gives a single lease. In the list of those that begin with its name it is the
 /// first.
-async fn lease(reader: &ResourceReader<'_>, id: &str) -> Result<Option<String>, ErrorData> {
-    let text = reader.call("lease_list", json!({"prefix": id, "limit": 1})).await?;
+async fn lease(
+    reader: &ResourceReader<'_>,
+    tool: &str,
+    id: &str,
+) -> Result<Option<String>, ErrorData> {
+    let text = reader.call(tool, json!({"prefix": id, "limit": 1})).await?;
     let LeasesAsText { leases } = convert(&text)?;
     let Some(first) = leases.first() else { return Ok(None) };
     let LeaseName { resource_id } = convert(first.get())?;

@@ -4,10 +4,13 @@ use rmcp::model::ResourceTemplate;
 
 use super::completion::CompletionSource;
 use super::lookup::JSON;
+use crate::api::mcp::tools::Toolset;
 
 /// One URI template, as clients see it.
 pub(in crate::api::mcp) struct Template {
     pub(in crate::api::mcp) uri: &'static str,
+    /// The tool that gives the same.
+    tool: &'static str,
     name: &'static str,
     title: &'static str,
     description: &'static str,
@@ -16,9 +19,10 @@ pub(in crate::api::mcp) struct Template {
 }
 
 /// Every template.
-pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
+const TEMPLATES: &[Template] = &[
     Template {
         uri: "state://kv/{key}",
+        tool: "state_get",
         name: "kv",
         title: "A key",
         description: "The value and the revision of a key.",
@@ -26,6 +30,7 @@ pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
     },
     Template {
         uri: "state://run/{run_id}",
+        tool: "workflow_status",
         name: "run",
         title: "A workflow run",
         description: "Where a run is, who works on it, its input, and its result or error.",
@@ -33,6 +38,7 @@ pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
     },
     Template {
         uri: "state://lease/{id}",
+        tool: "lease_list",
         name: "lease",
         title: "A lease",
         description: "Who holds a resource, until when, and with which fencing token.",
@@ -40,6 +46,7 @@ pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
     },
     Template {
         uri: "state://session/{id}",
+        tool: "session_restore",
         name: "session",
         title: "A session",
         description: "The context that an agent has saved.",
@@ -47,6 +54,7 @@ pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
     },
     Template {
         uri: "state://history{?key,action,agent_id,n,before_id}",
+        tool: "history_log",
         name: "history",
         title: "The history",
         description: "What has changed, newest first: n entries (10 unless given), only those of \
@@ -61,15 +69,20 @@ pub(in crate::api::mcp) const TEMPLATES: &[Template] = &[
     },
 ];
 
-/// The templates in the protocol's form.
-pub(in crate::api::mcp) fn rmcp_templates() -> Vec<ResourceTemplate> {
+/// The templates whose resources a client with these tools can read.
+pub(in crate::api::mcp) fn offered(toolset: Toolset) -> impl Iterator<Item = &'static Template> {
+    TEMPLATES.iter().filter(move |template| toolset.find(template.tool).is_some())
+}
+
+/// The same in the protocol's form.
+pub(in crate::api::mcp) fn rmcp_templates(toolset: Toolset) -> Vec<ResourceTemplate> {
     let rmcp_template = |template: &Template| {
         ResourceTemplate::new(template.uri, template.name)
             .with_title(template.title)
             .with_description(template.description)
             .with_mime_type(JSON)
     };
-    TEMPLATES.iter().map(rmcp_template).collect()
+    offered(toolset).map(rmcp_template).collect()
 }
 
 #[cfg(test)]
@@ -94,7 +107,9 @@ mod tests {
                     format!("{start}x")
                 }
             };
-            ResourceUri::parse(&uri).unwrap_or_else(|why| panic!("{}: {why}", template.uri));
+            let parsed = ResourceUri::parse(&uri);
+            let parsed = parsed.unwrap_or_else(|why| panic!("{}: {why}", template.uri));
+            assert_eq!(parsed.tool(), template.tool, "{}", template.uri);
         }
     }
 

@@ -73,6 +73,17 @@ impl ResourceUri {
         decode(name).map(made_of).map_err(|why| malformed(text, &why))
     }
 
+    /// The tool that gives the same.
+    pub(in crate::api::mcp) fn tool(&self) -> &'static str {
+        match self {
+            ResourceUri::Key(_) => "state_get",
+            ResourceUri::Run(_) => "workflow_status",
+            ResourceUri::Lease(_) => "lease_list",
+            ResourceUri::Session(_) => "session_restore",
+            ResourceUri::History(_) => "history_log",
+        }
+    }
+
     /// What events say about the resource.
     pub(in crate::api::mcp) fn subject(&self) -> SubscribedSubject {
         match self {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::updates::{PAUSE, ResourceUpdate, ResourceUpdates};
 use crate::api::mcp::resources::ResourceUri;
+use crate::api::mcp::tools::Toolset;
 use crate::machine::Revision;
 use crate::service::{Service, ServiceError};
 
@@ -34,16 +35,20 @@ impl Clone for ListenRequest {
 }
 
 impl ListenRequest {
-    /// Subscribes to what this server can tell of what is asked for, and returns that.
+    /// Subscribes to what this server can tell of what is asked for, to a client that
+    /// has these tools, and returns that.
     pub(in crate::api::mcp) fn accept(
         &self,
         service: &Service,
+        toolset: Toolset,
         requested: &SubscriptionFilter,
     ) -> SubscriptionFilter {
         let list = requested.resources_list_changed == Some(true);
         let uris = requested.resource_subscriptions.iter().flatten();
+        let resources = uris.filter_map(|uri| Some((uri.clone(), ResourceUri::parse(uri).ok()?)));
+        let readable = |resource: &ResourceUri| toolset.find(resource.tool()).is_some();
         let resources: BTreeMap<String, ResourceUri> =
-            uris.filter_map(|uri| Some((uri.clone(), ResourceUri::parse(uri).ok()?))).collect();
+            resources.filter(|(_, resource)| readable(resource)).collect();
         let mut accepted = SubscriptionFilter::new();
         accepted.resources_list_changed = list.then_some(true);
         accepted.resource_subscriptions = Some(resources.keys().cloned().collect());

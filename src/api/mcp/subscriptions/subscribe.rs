@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::updates::{PAUSE, ResourceUpdates};
 use crate::api::mcp::resources::ResourceUri;
+use crate::api::mcp::tools::Toolset;
 use crate::service::Service;
 use crate::service::waiting::SUBJECTS_MAX;
 
@@ -27,11 +28,17 @@ impl PipeSubscriptions {
     pub(in crate::api::mcp) fn subscribe(
         &self,
         service: &Service,
+        toolset: Toolset,
         peer: Peer<RoleServer>,
         uri: String,
     ) -> Result<(), ErrorData> {
         let invalid = |why: String| ErrorData::invalid_params(why, None);
         let resource = ResourceUri::parse(&uri).map_err(invalid)?;
+        let tool = resource.tool();
+        if toolset.find(tool).is_none() {
+            let why = format!("{tool}, which gives this, is not among the tools offered here");
+            return Err(invalid(why));
+        }
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tasks.contains_key(&uri) {
             return Ok(());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::field::{CONSISTENCY, Field, VALUES};
-use super::page::{PAGE_BYTES, PAGE_BYTES_ASKED, PAGE_ROWS, Values};
+use super::page::{PAGE_BYTES, PAGE_ROWS, Values};
 use crate::limits::{ATTEMPTS_MAX, ArgumentError, TTL_SECONDS_MAX};
 use crate::machine::command::Fence;
 use crate::machine::page::{Page, Scan};
@@ -60,7 +60,7 @@ impl<'a> Arguments<'a> {
         value: Value,
         fields: &'a [Field],
     ) -> Result<Arguments<'a>, ServiceError> {
-        let map = match unpacked(value, Value::is_object) {
+        let map = match unpacked(value, Kind::Object) {
             Value::Object(map) => map,
             other => return Err(wrong_type(path, "an object", &other)),
         };
@@ -89,12 +89,8 @@ impl<'a> Arguments<'a> {
     }
 
     /// The same for an argument that is not text.
-    fn take_unpacked(&mut self, name: &str, is_wanted: fn(&Value) -> bool) -> Option<Value> {
-        self.take(name).map(|value| unpacked(value, is_wanted)).filter(|value| !value.is_null())
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.map.contains_key(name)
+    fn take_unpacked(&mut self, name: &str, kind: Kind) -> Option<Value> {
+        self.take(name).map(|value| unpacked(value, kind)).filter(|value| !value.is_null())
     }
 
     fn needed<T>(&self, name: &str, found: Option<T>) -> Result<T, ServiceError> {
@@ -120,7 +116,7 @@ impl<'a> Arguments<'a> {
 
     /// A whole number. A string of digits is accepted too.
     pub(super) fn integer_if(&mut self, name: &str) -> Result<Option<i64>, ServiceError> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take_unpacked(name, Kind::WholeNumber) else { return Ok(None) };
         let number = whole_number(&value);
         number.map(Some).ok_or_else(|| not_a_whole_number(&self.path(name), &value))
     }
@@ -178,7 +174,7 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn bool_if(&mut self, name: &str) -> Result<Option<bool>, ServiceError> {
-        match self.take_unpacked(name, Value::is_boolean) {
+        match self.take_unpacked(name, Kind::Boolean) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(wrong_type(&self.path(name), "true or false", &other)),
@@ -191,13 +187,18 @@ impl<'a> Arguments<'a> {
         self.needed(name, found).map(|value| Json::new(value.to_string()))
     }
 
+    /// The same, where the argument need not be given.
+    pub(super) fn json_or_absent(&mut self, name: &str) -> Option<Json> {
+        self.map.remove(name).map(|value| Json::new(value.to_string()))
+    }
+
     pub(super) fn json_if(&mut self, name: &str) -> Option<Json> {
         self.take(name).map(|value| Json::new(value.to_string()))
     }
 
     /// A JSON object.
     pub(super) fn object(&mut self, name: &str) -> Result<Json, ServiceError> {
-        let found = self.take_unpacked(name, Value::is_object);
+        let found = self.take_unpacked(name, Kind::Object);
         match self.needed(name, found)? {
             object @ Value::Object(_) => Ok(Json::new(object.to_string())),
             other => Err(wrong_type(&self.path(name), "an object", &other)),
@@ -205,7 +206,7 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn tags(&mut self) -> Result<BTreeMap<Text, Text>, ServiceError> {
-        let map = match self.take_unpacked("tags", Value::is_object) {
+        let map = match self.take_unpacked("tags", Kind::Object) {
             None => return Ok(BTreeMap::new()),
             Some(Value::Object(map)) => map,
             Some(other) => return Err(wrong_type("tags", "an object of strings", &other)),
@@ -220,14 +221,14 @@ impl<'a> Arguments<'a> {
 
     /// The members of an object; there are none if it is left out.
     pub(super) fn members_of(&mut self, name: &str) -> Result<Arguments<'a>, ServiceError> {
-        let value = self.take_unpacked(name, Value::is_object);
+        let value = self.take_unpacked(name, Kind::Object);
         let fields = self.field(name).map_or(&[][..], |field| &field.members);
         let value = value.unwrap_or_else(|| Value::Object(Map::new()));
         Arguments::members(&self.path(name), value, fields)
     }
 
     pub(super) fn fence(&mut self) -> Result<Option<Fence>, ServiceError> {
-        let Some(value) = self.take("fence") else { return Ok(None) };
+        let Some(value) = self.take_unpacked("fence", Kind::Object) else { return Ok(None) };
         let fields = self.field("fence").map_or(&[][..], |field| &field.members);
         let mut fence = Arguments::members("fence", value, fields)?;
         let resource_id = fence.text("resource_id")?;
@@ -237,7 +238,7 @@ impl<'a> Arguments<'a> {
 
     /// A list of objects. It is empty if the argument is left out.
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Arguments<'a>>, ServiceError> {
-        let list = match self.take_unpacked(name, Value::is_array) {
+        let list = match self.take_unpacked(name, Kind::Array) {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list,
             Some(other) => return Err(wrong_type(&self.path(name), "a list of objects", &other)),
@@ -251,7 +252,7 @@ impl<'a> Arguments<'a> {
     pub(super) fn choice(&mut self, name: &str) -> Result<Option<&'a str>, ServiceError> {
         let Some(got) = self.string_if(name)? else { return Ok(None) };
         let names = self.field(name).map(Field::names).unwrap_or_default();
-        if let Some(known) = names.iter().find(|known| **known == got) {
+        if let Some(known) = names.iter().find(|known| known.eq_ignore_ascii_case(got.trim())) {
             return Ok(Some(known));
         }
         let hint = match nearest(&got, names.iter().copied()) {
@@ -279,8 +280,8 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// How much of a list to give: as much as suits an agent's context, or as
-    /// many rows as the agent asks for, within what a client may be sent.
+    /// How much of a list to give: as many rows as the agent asks for, and never more
+    /// bytes than suit its context.
     pub(super) fn page(&mut self) -> Result<Page, ServiceError> {
         self.page_of("limit", PAGE_ROWS)
     }
@@ -288,13 +289,9 @@ impl<'a> Arguments<'a> {
     /// The same for a list whose number of rows has another name or another
     /// default.
     pub(super) fn page_of(&mut self, name: &str, default: usize) -> Result<Page, ServiceError> {
-        Ok(match self.unsigned_if(name)? {
-            Some(rows) => {
-                let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-                Page { rows, bytes: PAGE_BYTES_ASKED }
-            }
-            None => Page { rows: default, bytes: PAGE_BYTES },
-        })
+        let rows = self.unsigned_if(name)?;
+        let rows = rows.map_or(default, |rows| usize::try_from(rows).unwrap_or(usize::MAX));
+        Ok(Page { rows, bytes: PAGE_BYTES })
     }
 
     /// Where to begin in a list of names, how much to give, and how fresh it
@@ -326,12 +323,37 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Several clients send objects, lists and switches as text. Where the schema asks
-/// for one, text that contains such JSON, or `null`, counts as what it contains.
-fn unpacked(value: Value, is_wanted: fn(&Value) -> bool) -> Value {
+/// What an argument must be that is not text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    WholeNumber,
+    Boolean,
+    Object,
+    Array,
+}
+
+impl Kind {
+    fn admits(self, value: &Value) -> bool {
+        match self {
+            Kind::WholeNumber => whole_number(value).is_some(),
+            Kind::Boolean => value.is_boolean(),
+            Kind::Object => value.is_object(),
+            Kind::Array => value.is_array(),
+        }
+    }
+}
+
+/// Several clients send everything as text. Where the schema asks for something else,
+/// text that contains such JSON, or `null`, counts as what it contains, and so does a
+/// switch as Python writes it.
+fn unpacked(value: Value, kind: Kind) -> Value {
     let Value::String(text) = &value else { return value };
-    match serde_json::from_str::<Value>(text) {
-        Ok(inner) if is_wanted(&inner) || inner.is_null() => inner,
+    let text = match kind {
+        Kind::Boolean => text.to_ascii_lowercase(),
+        Kind::WholeNumber | Kind::Object | Kind::Array => text.clone(),
+    };
+    match serde_json::from_str::<Value>(&text) {
+        Ok(inner) if kind.admits(&inner) || inner.is_null() => inner,
         Ok(_) | Err(_) => value,
     }
 }

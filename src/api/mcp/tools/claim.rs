@@ -6,6 +6,7 @@ use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
+use super::page::{VALUES_BYTES, Values};
 use super::run::{run_field, status_field};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
@@ -162,13 +163,18 @@ pub(super) async fn moved(
     command: Command,
 ) -> Result<JsonObject, ServiceError> {
     match call.submit(command).await? {
-        Reply::Moved(reply) => Ok(JsonObject::new()
-            .bool("ok", reply.ok)
-            .text("run_id", &reply.run_id)
-            .text("status", reply.status.as_str())
-            .text_if("reason", reply.reason.as_deref())
-            .deadline_if("claim_expires_at", reply.claim_expires_at)
-            .json_if("result", reply.result.as_ref())),
+        Reply::Moved(reply) => {
+            let object = JsonObject::new()
+                .bool("ok", reply.ok)
+                .text("run_id", &reply.run_id)
+                .text("status", reply.status.as_str())
+                .text_if("reason", reply.reason.as_deref())
+                .deadline_if("claim_expires_at", reply.claim_expires_at);
+            Ok(match &reply.result {
+                Some(result) => Values::UpTo(VALUES_BYTES).show(object, "result", result),
+                None => object,
+            })
+        }
         _ => Err(ServiceError::unexpected_answer()),
     }
 }

@@ -5,11 +5,11 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::Values;
+use super::page::{VALUES_BYTES, Values, remaining_fields, row_bytes, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::filter::HistoryFilter;
 use crate::machine::query::Answer;
-use crate::machine::{Action, Event, Json, Question};
+use crate::machine::{Action, Event, Question};
 use crate::nearest::nearest;
 use crate::service::ServiceError;
 
@@ -50,13 +50,6 @@ pub(super) fn event_object(event: &Event, values: Values) -> JsonObject {
         .text("chain", &event.chain.to_string())
 }
 
-/// Roughly how many bytes of JSON an event takes.
-pub(super) fn event_bytes(event: &Event, values: Values) -> usize {
-    const FIXED_BYTES: usize = 300;
-    let value = |json: &Option<Json>| json.as_ref().map_or(0, |json| values.bytes(json));
-    FIXED_BYTES + event.subject.len() + value(&event.new) + value(&event.previous)
-}
-
 fn log_tool() -> Tool {
     Tool {
         name: "history_log",
@@ -87,7 +80,10 @@ fn log_tool() -> Tool {
                 "Given when there are older entries: pass it as \
                 before_id.",
             ),
-        ],
+        ]
+        .into_iter()
+        .chain(remaining_fields())
+        .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(log(call)),
     }
@@ -100,21 +96,22 @@ async fn log(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         actor: call.args.text_if("agent_id")?,
     };
     let page = call.args.page_of("n", ENTRIES_DEFAULT)?;
-    let values = call.args.values(Values::Full)?;
+    // An entry has two values.
+    let values = call.args.values(Values::UpTo(VALUES_BYTES / 2))?;
     let before = call.args.revision_if("before_id")?;
     let consistency = call.args.consistency()?;
-    let question = Question::History { filter, before, page };
-    let Answer::History { mut events, mut more } = call.ask(question, consistency).await? else {
+    let question = Question::History { filter, before, page: whole_rows(page) };
+    let Answer::History { mut events, more } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    more |= page.cut(&mut events, |event| event_bytes(event, values));
+    let mut next = events.last().filter(|_| more).map(|last| last.revision);
+    let sent = |event: &Event| row_bytes(event_object(event, values));
+    let rest = shorten(page, &mut events, &mut next, sent, |last| last.revision);
     let reply = JsonObject::new()
         .objects("entries", events.iter().map(|event| event_object(event, values)))
-        .number("total", events.len() as u64);
-    Ok(match events.last() {
-        Some(last) if more => reply.revision("next_before_id", last.revision),
-        Some(_) | None => reply,
-    })
+        .number("total", events.len() as u64)
+        .number_if("next_before_id", next.map(|revision| revision.0));
+    Ok(rest.tell(reply))
 }
 
 fn action(name: &str) -> Result<Action, ServiceError> {

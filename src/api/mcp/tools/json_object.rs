@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::machine::{ClusterMs, Json, Revision, WallMs};
+use crate::machine::{ClusterMs, Revision, WallMs};
 
 /// A JSON object under construction. Its members keep the order in which they are
 /// added.
@@ -69,21 +69,6 @@ impl JsonObject {
             Some(revision) => self.revision(name, revision),
             None => self.null(name),
         }
-    }
-
-    pub(super) fn json(self, name: &str, value: &Json) -> JsonObject {
-        self.raw(name, value.as_str())
-    }
-
-    pub(super) fn json_if(self, name: &str, value: Option<&Json>) -> JsonObject {
-        match value {
-            Some(value) => self.json(name, value),
-            None => self,
-        }
-    }
-
-    pub(super) fn json_or_null(self, name: &str, value: Option<&Json>) -> JsonObject {
-        self.raw(name, value.map_or("null", Json::as_str))
     }
 
     /// A deadline, in seconds; `null` if there is none.

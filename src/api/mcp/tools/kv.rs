@@ -7,16 +7,18 @@ use serde_json::json;
 use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
-use super::history::{event_bytes, event_object};
+use super::history::event_object;
 use super::json_object::{JsonObject, push_string};
-use super::page::{Values, rest_fields, shorten, whole_rows};
+use super::page::{
+    VALUES_BYTES, Values, remaining_fields, rest_fields, row_bytes, sent_bytes, shorten, whole_rows,
+};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Compare, Condition, Delete, Operation, Set, Transact};
 use crate::machine::filter::ChangeFilter;
 use crate::machine::query::Answer;
 use crate::machine::reply::{OperationResult, Transacted, Written};
 use crate::machine::row::KeyRow;
-use crate::machine::{Command, Question, Reply, Text};
+use crate::machine::{Command, Event, Question, Reply, Text};
 use crate::service::ServiceError;
 
 /// How long `state_wait` waits if the caller does not say.
@@ -118,7 +120,7 @@ fn get_tool() -> Tool {
 
 async fn get(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let key = call.args.text("key")?;
-    let values = call.args.values(Values::Full)?;
+    let values = call.args.values(Values::UpTo(VALUES_BYTES))?;
     let consistency = call.args.consistency()?;
     let question = Question::Key { key: key.clone() };
     let Answer::Key(row) = call.ask(question, consistency).await? else {
@@ -209,24 +211,22 @@ async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let Answer::Keys { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let entry_bytes = |(key, row): &(Text, KeyRow)| match values {
-        Values::None => key.len() + NAME_BYTES,
-        _ => 2 * key.len() + ENTRY_BYTES + values.bytes(&row.value),
+    let with_entries = values != Values::None;
+    let sent = |row: &(Text, KeyRow)| {
+        let mut name = String::new();
+        push_string(&mut name, &row.0);
+        let entry = if with_entries { row_bytes(entry_object(row, values)) } else { 0 };
+        sent_bytes(&name) + 2 + entry
     };
-    let rest = shorten(page, &mut rows, &mut next, entry_bytes, |(key, _)| key.clone());
+    let rest = shorten(page, &mut rows, &mut next, sent, |(key, _)| key.clone());
     let mut reply = JsonObject::new().list("keys", &rows, |text, (key, _)| {
         push_string(text, key);
     });
-    if values != Values::None {
+    if with_entries {
         reply = reply.objects("entries", rows.iter().map(|row| entry_object(row, values)));
     }
-    Ok(rest.tell(reply, next.as_deref()))
+    Ok(rest.tell_cursor(reply, next.as_deref()))
 }
-
-/// Roughly how many bytes of JSON a key takes in a list besides its name and its
-/// value: in a list of names, and in a list of entries.
-const NAME_BYTES: usize = 3;
-const ENTRY_BYTES: usize = 80;
 
 fn entry_object((key, row): &(Text, KeyRow), values: Values) -> JsonObject {
     values
@@ -270,6 +270,7 @@ fn transact_tool() -> Tool {
             ),
             field::objects("then", operation.clone(), ""),
             field::objects("otherwise", operation, ""),
+            field::values(),
             agent_field(),
             field::fence(),
             field::idempotency_key(),
@@ -293,9 +294,10 @@ async fn transact(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         agent_id: call.args.text_if("agent_id")?,
         fence: call.args.fence()?,
     };
+    let values = call.args.values(Values::UpTo(VALUES_BYTES))?;
     let (then, otherwise) = (command.then.clone(), command.otherwise.clone());
     match call.submit(Command::Transact(command)).await? {
-        Reply::Transacted(reply) => Ok(transacted_object(&reply, &then, &otherwise)),
+        Reply::Transacted(reply) => Ok(transacted_object(&reply, &then, &otherwise, values)),
         _ => Err(ServiceError::unexpected_answer()),
     }
 }
@@ -304,9 +306,14 @@ fn compares(call: &mut ToolCall<'_>) -> Result<Vec<Compare>, ServiceError> {
     let list = call.args.objects("compare")?;
     let compare = |mut args: Arguments<'_>| {
         let key = args.text("key")?;
-        let value = if args.has("value") { Some(args.json("value")?) } else { None };
         let revision = args.revision_if("revision")?;
         let exists = args.bool_if("exists")?;
+        // Clients that fill in every member give null for what they leave out. Alone it
+        // is a value to compare with.
+        let value = match (revision, exists) {
+            (None, None) => args.json_or_absent("value"),
+            _ => args.json_if("value"),
+        };
         let condition = match (revision, value, exists) {
             (Some(revision), None, None) => Condition::Revision(revision),
             (None, Some(value), None) => Condition::Value(value),
@@ -323,15 +330,14 @@ fn operations(call: &mut ToolCall<'_>, name: &str) -> Result<Vec<Operation>, Ser
     let operation = |mut args: Arguments<'_>| {
         let key = args.text("key")?;
         let op = args.choice("op")?.unwrap_or_default();
-        if op != "set" && (args.has("value") || args.has("ttl_seconds")) {
+        let ttl_ms = args.seconds_as_ms_if("ttl_seconds")?;
+        if op == "set" {
+            return Ok(Operation::Set { key, value: args.json("value")?, ttl_ms });
+        }
+        if ttl_ms.is_some() || args.json_if("value").is_some() {
             return Err(args.invalid("op", "must be 'set' where there is a value or ttl_seconds"));
         }
         match op {
-            "set" => Ok(Operation::Set {
-                key,
-                value: args.json("value")?,
-                ttl_ms: args.seconds_as_ms_if("ttl_seconds")?,
-            }),
             "delete" => Ok(Operation::Delete { key }),
             "get" => Ok(Operation::Get { key }),
             _ => Err(args.invalid("op", "is required")),
@@ -340,11 +346,20 @@ fn operations(call: &mut ToolCall<'_>, name: &str) -> Result<Vec<Operation>, Ser
     list.into_iter().map(operation).collect()
 }
 
+/// What the values take that one transaction gets, where they are asked for in full.
+/// There may be more than a hundred of the largest values.
+const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 fn transacted_object(
     reply: &Transacted,
     then: &[Operation],
     otherwise: &[Operation],
+    values: Values,
 ) -> JsonObject {
+    let mut room = match values {
+        Values::Full => TRANSACTION_BYTES_MAX,
+        Values::None | Values::Head | Values::UpTo(_) => VALUES_BYTES,
+    };
     let operations = if reply.succeeded { then } else { otherwise };
     let results = operations.iter().zip(&reply.results).map(|(operation, result)| {
         let key = match operation {
@@ -356,10 +371,19 @@ fn transacted_object(
                 named("set").bool("ok", true).revision("revision", *revision)
             }
             OperationResult::Deleted { ok } => named("delete").bool("ok", *ok),
-            OperationResult::Got { found, value, revision } => named("get")
-                .bool("found", *found)
-                .json_or_null("value", value.as_ref())
-                .revision("revision", *revision),
+            OperationResult::Got { found, value, revision } => {
+                let got = |values: Values| {
+                    values
+                        .show_or_null(named("get").bool("found", *found), "value", value.as_ref())
+                        .revision("revision", *revision)
+                };
+                // Where the room is used up, less and less is shown of a value.
+                let shown = [values.within(room), Values::Head, Values::None].map(got);
+                let sizes = shown.clone().map(row_bytes);
+                let at = sizes.iter().position(|bytes| *bytes <= room).unwrap_or(2);
+                room = room.saturating_sub(sizes[at]);
+                shown[at].clone()
+            }
         }
     });
     JsonObject::new()
@@ -398,7 +422,10 @@ fn wait_tool() -> Tool {
             revision_field("Everything up to here has been seen.").required(),
             field::boolean("missed", "Changes are missing, the history no longer holds them."),
             field::boolean("more", "There were more changes than fit: ask again at once."),
-        ],
+        ]
+        .into_iter()
+        .chain(remaining_fields())
+        .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(wait(call)),
     }
@@ -413,16 +440,20 @@ async fn wait(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let after = call.args.revision_if("after_revision")?;
     let timeout = call.args.wait_if("timeout_seconds")?.unwrap_or(WAIT_DEFAULT);
     let page = call.args.page()?;
-    let values = call.args.values(Values::Full)?;
-    let mut found = call.service.wait_for_change(filter, after, timeout, page.rows).await?;
-    let is_cut = page.cut(&mut found.events, |event| event_bytes(event, values));
-    if is_cut && let Some(last) = found.events.last() {
-        found.revision = last.revision;
-    }
+    let values = call.args.values(Values::UpTo(VALUES_BYTES / 2))?;
+    let rows = whole_rows(page).rows;
+    let mut found = call.service.wait_for_change(filter, after, timeout, rows).await?;
+    // What was read may have ended before the changes did.
+    let end = found.revision;
+    let mut next = Some(end);
+    let sent = |event: &Event| row_bytes(event_object(event, values));
+    let rest = shorten(page, &mut found.events, &mut next, sent, |last| last.revision);
+    let is_cut = next != Some(end);
+    found.revision = next.unwrap_or(end);
     let reply = JsonObject::new()
         .bool("changed", !found.events.is_empty())
         .objects("events", found.events.iter().map(|event| event_object(event, values)))
         .revision("revision", found.revision);
     let reply = if found.missed { reply.bool("missed", true) } else { reply };
-    Ok(if is_cut { reply.bool("more", true) } else { reply })
+    Ok(if is_cut { rest.tell(reply.bool("more", true)) } else { reply })
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::{rest_fields, shorten, whole_rows};
+use super::page::{rest_fields, row_bytes, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Acquire, ReleaseLease, Renew};
 use crate::machine::query::Answer;
@@ -191,23 +191,21 @@ fn list_tool() -> Tool {
     }
 }
 
-/// Roughly how many bytes of JSON a lease takes in a list, besides its names.
-const LEASE_BYTES: usize = 100;
-
 async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let question = Question::Leases { scan, page: whole_rows(page) };
     let Answer::Leases { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let bytes = |(id, row): &(Text, LeaseRow)| id.len() + row.holder_id.len() + LEASE_BYTES;
-    let rest = shorten(page, &mut rows, &mut next, bytes, |(id, _)| id.clone());
-    let leases = rows.iter().map(|(resource_id, row)| {
+    let lease = |(resource_id, row): &(Text, LeaseRow)| {
         JsonObject::new()
             .text("resource_id", resource_id)
             .text("holder", &row.holder_id)
             .revision("fencing_token", row.token)
             .deadline_or_null("expires_at", Some(row.expires_at))
-    });
-    Ok(rest.tell(JsonObject::new().objects("leases", leases), next.as_deref()))
+    };
+    let sent = |row: &(Text, LeaseRow)| row_bytes(lease(row));
+    let rest = shorten(page, &mut rows, &mut next, sent, |(id, _)| id.clone());
+    let reply = JsonObject::new().objects("leases", rows.iter().map(lease));
+    Ok(rest.tell_cursor(reply, next.as_deref()))
 }

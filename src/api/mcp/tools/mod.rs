@@ -45,4 +45,4 @@ pub(super) use json_object::push_string;
 pub use list::{all, find};
 pub use result::ToolResult;
 pub use tool::{Tool, ToolAccess, call};
-pub use toolset::{HEADER as TOOLSET_HEADER, Toolset, UnknownTools};
+pub use toolset::{HEADER as TOOLSET_HEADER, NotOffered, Toolset, UnknownTools};

@@ -5,11 +5,14 @@ use serde_json::json;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::{Values, rest_fields, shorten, whole_rows};
+use super::page::{
+    PAGE_BYTES, VALUES_BYTES, Values, remaining_fields, rest_fields, row_bytes, shorten, whole_rows,
+};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{Create, RunDeadline};
 use crate::machine::filter::RunFilter;
-use crate::machine::query::Answer;
+use crate::machine::page::Page;
+use crate::machine::query::{Answer, Resumed};
 use crate::machine::row::{RunRow, StepRow};
 use crate::machine::status::Status;
 use crate::machine::{Command, Json, Question, Reply};
@@ -37,7 +40,7 @@ fn run_fields() -> Vec<Field> {
         run_field().required(),
         field::text("name", "The workflow's name.").required(),
         status_field().required(),
-        field::tags("As given to workflow_create.").required(),
+        field::object("tags", "As given to workflow_create.").required(),
         field::text("agent_id", "Who works on it, or did when it ended.").nullable().required(),
         field::integer("last_step", "The highest step stored; 0 where there is none.").required(),
         field::integer("next_step", "The first step that is missing.").required(),
@@ -56,14 +59,16 @@ fn run_fields() -> Vec<Field> {
     ]
 }
 
-fn run_object(run: &RunRow) -> JsonObject {
+fn run_object(run: &RunRow, values: Values) -> JsonObject {
     let tags =
         run.tags.iter().fold(JsonObject::new(), |tags, (name, value)| tags.text(name, value));
-    JsonObject::new()
+    let texts = values.for_texts();
+    let object = JsonObject::new()
         .text("run_id", &run.run_id)
         .text("name", &run.name)
-        .text("status", run.status.as_str())
-        .object("tags", tags)
+        .text("status", run.status.as_str());
+    let object = texts
+        .show_json(object, "tags", &tags.finish())
         .text_or_null("agent_id", run.agent_id.as_deref())
         .number("last_step", run.last_step)
         .number("next_step", run.steps.next_after(run.last_step))
@@ -77,8 +82,11 @@ fn run_object(run: &RunRow) -> JsonObject {
         .deadline_if("ready_at", run.ready_at.filter(|_| run.status == Status::Created))
         .deadline_if("claim_expires_at", claim_deadline(run))
         .deadline_if("deadline_at", run.deadline_at.filter(|_| !run.is_over()))
-        .deadline_if("expires_at", run.expires_at)
-        .text_if("error", run.error.as_deref())
+        .deadline_if("expires_at", run.expires_at);
+    match &run.error {
+        Some(error) => texts.show_text(object, "error", error),
+        None => object,
+    }
 }
 
 /// When others may take the run over. A run that has ended keeps its claim, whose
@@ -192,6 +200,7 @@ fn discover_tool() -> Tool {
             field::boolean("claimable", "Whether it can be claimed now."),
             field::limit(),
             field::cursor(),
+            field::values(),
             field::consistency(),
         ],
         gives: runs_fields(),
@@ -216,22 +225,17 @@ async fn page_of_runs(
 ) -> Result<JsonObject, ServiceError> {
     let page = call.args.page()?;
     let before = call.args.revision_cursor()?;
+    let values = call.args.values(Values::Head)?;
     let consistency = call.args.consistency()?;
     let question = Question::Runs { filter, before, page: whole_rows(page) };
     let Answer::Runs { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let rest = shorten(page, &mut rows, &mut next, run_bytes, |last| last.created_revision);
+    let sent = |run: &RunRow| row_bytes(run_object(run, values));
+    let rest = shorten(page, &mut rows, &mut next, sent, |last| last.created_revision);
     let cursor = next.map(|revision| revision.to_string());
-    let reply = JsonObject::new().objects("runs", rows.iter().map(run_object));
-    Ok(rest.tell(reply, cursor.as_deref()))
-}
-
-/// Roughly how many bytes of JSON a run takes.
-fn run_bytes(run: &RunRow) -> usize {
-    const FIXED_BYTES: usize = 400;
-    let tags: usize = run.tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    FIXED_BYTES + run.name.len() + tags + run.error.as_ref().map_or(0, |error| error.len())
+    let runs = rows.iter().map(|run| run_object(run, values));
+    Ok(rest.tell_cursor(JsonObject::new().objects("runs", runs), cursor.as_deref()))
 }
 
 fn list_tool() -> Tool {
@@ -239,7 +243,7 @@ fn list_tool() -> Tool {
         name: "workflow_list",
         title: "List workflows",
         description: "List all workflow runs, newest first. To search, use workflow_discover.",
-        takes: vec![field::limit(), field::cursor(), field::consistency()],
+        takes: vec![field::limit(), field::cursor(), field::values(), field::consistency()],
         gives: runs_fields(),
         access: ToolAccess::Read,
         run: |call| Box::pin(page_of_runs(call, RunFilter::default())),
@@ -263,11 +267,12 @@ fn status_tool() -> Tool {
 
 async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
-    let values = call.args.values(Values::Full)?;
+    // A run has two values.
+    let values = call.args.values(Values::UpTo(VALUES_BYTES / 2))?;
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
     match call.ask(question, consistency).await? {
-        Answer::Run(Some(run)) => Ok(with_values(run_object(&run), &run, values)),
+        Answer::Run(Some(run)) => Ok(with_values(run_object(&run, values), &run, values)),
         Answer::Run(None) => Err(not_found(&run_id)),
         _ => Err(ServiceError::unexpected_answer()),
     }
@@ -296,33 +301,52 @@ fn resume_tool() -> Tool {
             field::object("step_outputs", "Each step's output under its number.").required(),
             field::integer("next_step", "Given when there are more: pass it as from_step."),
             field::object_of("meta", meta, "The run itself.").required(),
-        ],
+        ]
+        .into_iter()
+        .chain(remaining_fields())
+        .collect(),
         access: ToolAccess::Read,
         run: |call| Box::pin(resume(call)),
     }
 }
+
+/// What a value of the run may take in each page after the first.
+const REPEATED_BYTES: usize = 512;
 
 async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
     let consistency = call.args.consistency()?;
     let from_step = call.args.unsigned_if("from_step")?.unwrap_or(0);
     let page = call.args.page()?;
-    let values = call.args.values(Values::Full)?;
-    let question = Question::Resume { run_id: run_id.clone(), from_step, page };
+    // A step's output, the run's input and its result.
+    let values = call.args.values(Values::UpTo(VALUES_BYTES / 3))?;
+    let read = whole_rows(page);
+    let question = Question::Resume { run_id: run_id.clone(), from_step, page: read };
     let resumed = match call.ask(question, consistency).await? {
-        Answer::Resume(Some(resumed)) => resumed,
+        Answer::Resume(Some(resumed)) => *resumed,
         Answer::Resume(None) => return Err(not_found(&run_id)),
         _ => return Err(ServiceError::unexpected_answer()),
     };
+    let Resumed { run, mut steps, next_step: mut next } = resumed;
+    // What comes with every page is repeated only where it is short.
+    let meta_values = if from_step == 0 { values } else { values.within(REPEATED_BYTES) };
+    let meta = with_values(run_object(&run, meta_values), &run, meta_values);
+    let page = Page { bytes: PAGE_BYTES.saturating_sub(row_bytes(meta.clone())), ..page };
     let output = |steps: JsonObject, (step, row): &(u64, StepRow)| {
         values.show(steps, &step.to_string(), &row.output)
     };
-    Ok(JsonObject::new()
+    let sent = |step: &(u64, StepRow)| row_bytes(output(JsonObject::new(), step));
+    let numbers: Vec<u64> = steps.iter().map(|(step, _)| *step).collect();
+    let after = |(last, _): &(u64, StepRow)| {
+        numbers.iter().copied().find(|step| step > last).unwrap_or(*last)
+    };
+    let rest = shorten(page, &mut steps, &mut next, sent, after);
+    let reply = JsonObject::new()
         .text("run_id", &run_id)
-        .number("last_step", resumed.run.last_step)
-        .object("step_outputs", resumed.steps.iter().fold(JsonObject::new(), output))
-        .number_if("next_step", resumed.next_step)
-        .object("meta", with_values(run_object(&resumed.run), &resumed.run, values)))
+        .number("last_step", run.last_step)
+        .object("step_outputs", steps.iter().fold(JsonObject::new(), output))
+        .number_if("next_step", next);
+    Ok(rest.tell(reply).object("meta", meta))
 }
 
 fn not_found(run_id: &str) -> ServiceError {

@@ -3,10 +3,11 @@
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
-use super::page::{rest_fields, shorten, whole_rows};
+use super::page::{VALUES_BYTES, Values, rest_fields, row_bytes, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{DeleteSession, SaveSession};
 use crate::machine::query::Answer;
+use crate::machine::row::SessionRow;
 use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 
@@ -70,7 +71,7 @@ fn restore_tool() -> Tool {
         name: "session_restore",
         title: "Restore a session",
         description: "Get the context saved under a session id. Call it when you start.",
-        takes: vec![session_field().required(), field::consistency()],
+        takes: vec![session_field().required(), field::values(), field::consistency()],
         gives: vec![
             field::boolean("found", "Whether there is such a session.").required(),
             session_field().required(),
@@ -86,6 +87,7 @@ fn restore_tool() -> Tool {
 
 async fn restore(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let session_id = call.args.text("session_id")?;
+    let values = call.args.values(Values::UpTo(VALUES_BYTES))?;
     let consistency = call.args.consistency()?;
     let question = Question::Session { session_id: session_id.clone() };
     let Answer::Session(row) = call.ask(question, consistency).await? else {
@@ -93,8 +95,8 @@ async fn restore(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     };
     let reply = JsonObject::new().bool("found", row.is_some()).text("session_id", &session_id);
     Ok(match row {
-        Some(row) => reply
-            .json("context", &row.context)
+        Some(row) => values
+            .show(reply, "context", &row.context)
             .revision("revision", row.revision)
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at),
@@ -128,25 +130,23 @@ fn list_tool() -> Tool {
     }
 }
 
-/// Roughly how many bytes of JSON a session takes in a list, besides its id.
-const SESSION_BYTES: usize = 100;
-
 async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let (scan, page, consistency) = call.args.scan()?;
     let question = Question::Sessions { scan, page: whole_rows(page) };
     let Answer::Sessions { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let bytes = |(session_id, _): &(Text, _)| session_id.len() + SESSION_BYTES;
-    let rest = shorten(page, &mut rows, &mut next, bytes, |(session_id, _)| session_id.clone());
-    let sessions = rows.iter().map(|(session_id, row)| {
+    let session = |(session_id, row): &(Text, SessionRow)| {
         JsonObject::new()
             .text("session_id", session_id)
             .revision("revision", row.revision)
             .time("saved_at", row.saved_at)
             .time("updated_at", row.updated_at)
-    });
-    Ok(rest.tell(JsonObject::new().objects("sessions", sessions), next.as_deref()))
+    };
+    let sent = |row: &(Text, SessionRow)| row_bytes(session(row));
+    let rest = shorten(page, &mut rows, &mut next, sent, |(session_id, _)| session_id.clone());
+    let reply = JsonObject::new().objects("sessions", rows.iter().map(session));
+    Ok(rest.tell_cursor(reply, next.as_deref()))
 }
 
 fn delete_tool() -> Tool {

@@ -46,6 +46,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
         "worker",
         Some(&[
             "workflow_claim_next",
+            "workflow_claim",
             "workflow_resume",
             "workflow_checkpoint",
             "workflow_heartbeat",
@@ -59,12 +60,20 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "lease_release",
             "session_save",
             "session_restore",
+            // What the prompt for going on after a crash needs beside these.
+            "workflow_discover",
+            "lease_list",
+            "session_list",
+            "history_log",
         ]),
     ),
     (
         "orchestrator",
         Some(&[
             "workflow_create",
+            "workflow_claim",
+            "workflow_heartbeat",
+            "workflow_complete",
             "workflow_discover",
             "workflow_status",
             "workflow_cancel",
@@ -109,19 +118,35 @@ impl Toolset {
     pub fn offered(
         configured: Option<Toolset>,
         requested: Option<&str>,
-    ) -> Result<Toolset, UnknownTools> {
-        let Some(requested) = requested.filter(|names| !names.trim().is_empty()) else {
+    ) -> Result<Toolset, NotOffered> {
+        let Some(Toolset(requested)) = Toolset::chosen(requested.unwrap_or_default())? else {
             return Ok(configured.unwrap_or_default());
         };
-        let Toolset(requested) = requested.parse()?;
-        let Toolset(allowed) = configured.unwrap_or_else(Toolset::all);
-        Ok(Toolset(requested & allowed))
+        let allowed = configured.unwrap_or_else(Toolset::all);
+        match requested & allowed.0 {
+            0 => Err(NotOffered::None { allowed }),
+            both => Ok(Toolset(both)),
+        }
+    }
+
+    /// The tools that a list names. An empty list chooses nothing: it is the same as
+    /// none at all, since a server without tools is of no use to anybody.
+    pub fn chosen(names: &str) -> Result<Option<Toolset>, UnknownTools> {
+        Ok(Some(names.parse()?).filter(|Toolset(set)| *set != 0))
     }
 
     /// The tools in it, in the order in which clients see them.
     pub fn tools(self) -> impl Iterator<Item = &'static Tool> {
         let in_set = move |at: usize| self.0 >> at & 1 == 1;
         all().iter().enumerate().filter(move |(at, _)| in_set(*at)).map(|(_, tool)| tool)
+    }
+
+    /// A tool that `text` tells an agent to call and that is not in the set.
+    pub(in crate::api::mcp) fn lacks_of(self, text: &str) -> Option<&'static str> {
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut words = text.split(|c| !is_in_name(c));
+        words
+            .find_map(|word| Some(super::find(word)?.name).filter(|name| self.find(name).is_none()))
     }
 
     /// The tool of this name, if it is in the set.
@@ -137,6 +162,22 @@ impl Toolset {
 pub struct UnknownTools {
     name: String,
     nearest: &'static str,
+}
+
+/// A client asks for tools that it cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOffered {
+    #[error(transparent)]
+    Unknown(#[from] UnknownTools),
+    #[error("none of these tools is offered here; there are {allowed}")]
+    None { allowed: Toolset },
+}
+
+impl std::fmt::Display for Toolset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.tools().map(|tool| tool.name).collect();
+        f.write_str(&names.join(", "))
+    }
 }
 
 impl FromStr for Toolset {
@@ -200,7 +241,12 @@ mod tests {
         let chosen = Toolset::offered(Some(worker), Some("state_get, sidecar_reset"));
         assert_eq!(names(chosen.unwrap()), ["state_get"]);
         assert_eq!(Toolset::offered(Some(worker), None), Ok(worker));
-        assert_eq!(Toolset::offered(Some(worker), Some(" ")), Ok(worker));
+        for empty in ["", " ", ",", " , ,"] {
+            assert_eq!(Toolset::offered(Some(worker), Some(empty)), Ok(worker), "{empty:?}");
+            assert_eq!(Toolset::chosen(empty), Ok(None), "{empty:?}");
+        }
+        let none = Toolset::offered(Some(worker), Some("state_wait")).unwrap_err().to_string();
+        assert!(none.contains("none of these tools") && none.contains("state_get"), "{none}");
         assert_eq!(Toolset::offered(None, None), Ok(Toolset::default()));
         assert_eq!(names(Toolset::offered(None, Some(RESET)).unwrap()), [RESET]);
         let unknown = Toolset::offered(None, Some("wroker")).unwrap_err();
