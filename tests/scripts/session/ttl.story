@@ -12,4 +12,4 @@ call session_list {}
 sweep
   removed 1
 call history_log {"key": "session:s", "n": 1}
-  {"entries":[{"id":3,"key":"session:s","new_value":null,"previous_value":{"a":1},"agent_id":null,"written_at":1700000010.0,"action":"session_expire","revision":3,"chain":"0230eb978903cd0cd59207e91654e7b3a149a6b5860cbdf17c6008618274f432"}],"total":1,"next_before_id":3}
+  {"entries":[{"id":3,"key":"session:s","new_value":null,"previous_value":{"a":1},"agent_id":null,"written_at":1700000010.0,"action":"session_expire","revision":3,"chain":"0230eb978903cd0cd59207e91654e7b3a149a6b5860cbdf17c6008618274f432"}],"total":1,"next_before_id":3,"remaining":1}

@@ -17,4 +17,4 @@ call workflow_complete {"run_id": "$run.run_id", "claim_token": $claim.claim_tok
 sweep
   removed 0
 call history_log {"key": "workflow:$run.run_id", "n": 1}
-  {"entries":[{"id":3,"key":"workflow:wf-e1e459320dd7","new_value":{"status":"failed","agent_id":"w1","claim_token":2,"error":"the claim of 'w1' lapsed in attempt 1 of 1"},"previous_value":{"status":"claimed","agent_id":"w1","claim_token":2,"claim_expires_at":1700000005.000},"agent_id":null,"written_at":1700000005.0,"action":"workflow_fail","revision":3,"chain":"9fe37ef7aab33bdd130db38dab2e8a51913f64b8da391723d45ed88023b0b977"}],"total":1,"next_before_id":3}
+  {"entries":[{"id":3,"key":"workflow:wf-e1e459320dd7","new_value":{"status":"failed","agent_id":"w1","claim_token":2,"error":"the claim of 'w1' lapsed in attempt 1 of 1"},"previous_value":{"status":"claimed","agent_id":"w1","claim_token":2,"claim_expires_at":1700000005.000},"agent_id":null,"written_at":1700000005.0,"action":"workflow_fail","revision":3,"chain":"9fe37ef7aab33bdd130db38dab2e8a51913f64b8da391723d45ed88023b0b977"}],"total":1,"next_before_id":3,"remaining":2}

@@ -11,6 +11,6 @@ let page = call workflow_discover {"limit": 2}
 call workflow_discover {"limit": 2, "cursor": "$page.next_cursor"}
   {"runs":[{"run_id":"wf-e1e459320dd7","name":"a","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1}]}
 let page = call workflow_list {"limit": 1}
-  {"runs":[{"run_id":"wf-4080bab12a02","name":"c","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1}],"next_cursor":"3","remaining_at_least":1}
+  {"runs":[{"run_id":"wf-4080bab12a02","name":"c","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1}],"next_cursor":"3","remaining":2}
 call workflow_list {"limit": 2, "cursor": "$page.next_cursor"}
   {"runs":[{"run_id":"wf-3cd7f43c661c","name":"b","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1},{"run_id":"wf-e1e459320dd7","name":"a","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1}]}

@@ -23,7 +23,7 @@ call workflow_resume {"run_id": "$soon.run_id"}
 sweep
   removed 2
 call history_log {"key": "workflow:$soon.run_id", "n": 1}
-  {"entries":[{"id":8,"key":"workflow:wf-e1e459320dd7","new_value":null,"previous_value":{"status":"done","result":1},"agent_id":null,"written_at":1700000010.0,"action":"workflow_expire","revision":8,"chain":"e763f7d22c44d090a8ab2a19b7aad1845f7a57e934d82def5342603151a777f9"}],"total":1,"next_before_id":8}
+  {"entries":[{"id":8,"key":"workflow:wf-e1e459320dd7","new_value":null,"previous_value":{"status":"done","result":1},"agent_id":null,"written_at":1700000010.0,"action":"workflow_expire","revision":8,"chain":"e763f7d22c44d090a8ab2a19b7aad1845f7a57e934d82def5342603151a777f9"}],"total":1,"next_before_id":8,"remaining":3}
 advance 3600s
 sweep
   removed 1
