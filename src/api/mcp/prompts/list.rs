@@ -195,7 +195,7 @@ mod tests {
             offered(set.parse().unwrap()).map(|prompt| prompt.name).collect()
         };
         assert_eq!(names("default"), ["worker", "orchestrator", "resume", "handover"]);
-        assert_eq!(names("worker"), ["worker", "resume", "handover"]);
+        assert_eq!(names("worker"), ["worker", "handover"]);
         assert_eq!(names("orchestrator"), ["orchestrator"]);
         assert_eq!(names("state_get"), [""; 0]);
         let why = find("orchestrator", "worker".parse().unwrap()).err().unwrap().message;

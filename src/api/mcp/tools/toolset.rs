@@ -60,11 +60,6 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "lease_release",
             "session_save",
             "session_restore",
-            // What the prompt for going on after a crash needs beside these.
-            "workflow_discover",
-            "lease_list",
-            "session_list",
-            "history_log",
         ]),
     ),
     (
