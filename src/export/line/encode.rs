@@ -52,7 +52,7 @@ impl<'a> Line<&'a str> {
                 revision: row.revision.0,
                 expires_at_ms: row.expires_at.0,
             }),
-            Part::Row(Row::Run(row)) => Line::Run(RunLine::of(row)),
+            Part::Row(Row::Run(row)) => Line::Run(Box::new(RunLine::of(row))),
             Part::Row(Row::Step(run_id, step, row)) => Line::Step(StepLine {
                 run_id,
                 step: *step,

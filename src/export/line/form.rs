@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum Line<S: Ord> {
     Key(KeyLine<S>),
     Lease(LeaseLine<S>),
-    Run(RunLine<S>),
+    Run(Box<RunLine<S>>),
     Step(StepLine<S>),
     Session(SessionLine<S>),
     Cancellation(CancellationLine<S>),

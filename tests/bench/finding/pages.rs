@@ -72,6 +72,7 @@ pub async fn fill_lists(servers: &Servers, size: usize) -> Result<Filled> {
             resource_id: format!("resource/{number:07}"),
             holder_id: AGENT.to_owned(),
             ttl_ms: TTL_MS,
+            ..Default::default()
         })
     };
     fill(servers, size, acquire).await?;

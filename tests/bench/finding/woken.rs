@@ -98,5 +98,6 @@ fn acquire(holder: &str) -> Command {
         resource_id: RESOURCE.to_owned(),
         holder_id: holder.to_owned(),
         ttl_ms: TTL_MS,
+        ..Default::default()
     })
 }

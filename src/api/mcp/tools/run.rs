@@ -1,7 +1,5 @@
 //! Workflow runs: registering them, finding them, and reading where they are.
 
-use serde_json::json;
-
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
@@ -122,9 +120,7 @@ fn create_tool() -> Tool {
             field::any("input", "What the worker needs to know."),
             field::integer("priority", "Higher is claimed first."),
             field::integer("delay_seconds", "").least(0),
-            field::integer("max_attempts", "How often it is tried in all.")
-                .least(1)
-                .default(json!(1)),
+            field::integer("max_attempts", "How often it is tried, crashes included.").least(1),
             field::object_of("retry", retry_fields(), "How it is tried again."),
             field::integer("deadline_seconds", "Fails if it has not ended by then.").least(1),
             field::one_of("deadline_from", &DEADLINE_FROM, "When that time begins."),
