@@ -2,7 +2,6 @@
 //! a fixed order, and the sentences of the Python reference. The chain hashes this
 //! text, so a change of it would make replicas disagree.
 
-use super::passing;
 use super::row::{LeaseRow, RunEnd, RunRow};
 use super::value::{ClusterMs, Json, Revision, Text};
 
@@ -133,7 +132,7 @@ pub fn end(run: &RunRow, end: RunEnd) -> Text {
 /// That a claim has lapsed and the attempt has therefore failed.
 pub fn lapse(run: &RunRow) -> Text {
     let agent = run.agent_id.as_deref().unwrap_or("None");
-    let (attempt, most) = (run.attempts, passing::lapses_max(run));
+    let (attempt, most) = (run.attempts, run.retry.most_lapses());
     format!("the claim of '{agent}' lapsed in attempt {attempt} of {most}").into()
 }
 

@@ -13,10 +13,6 @@ const BACKOFF_MS: u64 = 1_000;
 /// The longest pause. With a longer one a run would look stuck.
 const BACKOFF_MS_MAX: u64 = 300_000;
 
-/// How many claims on a run may lapse if its creator has not said how often it is
-/// tried. A run that kills every worker ends after some hours of ever longer pauses.
-const LAPSES_MAX: u32 = 20;
-
 /// The run as the time up to `now` has left it, if that differs from its row.
 pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
     if let Some((_, end)) = run.end().filter(|(at, _)| *at <= now) {
@@ -37,7 +33,7 @@ pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
 
 /// What happens when the claim lapses by which attempt number `attempts` begins.
 pub fn on_lapse(run: &RunRow, attempts: u32) -> OnLapse {
-    if attempts >= lapses_max(run) {
+    if attempts >= run.retry.most_lapses() {
         return OnLapse::Fail;
     }
     let pause_ms = match run.retry.backoff_ms {
@@ -48,11 +44,6 @@ pub fn on_lapse(run: &RunRow, attempts: u32) -> OnLapse {
         _ => backoff_ms(&run.retry, &run.run_id, attempts),
     };
     OnLapse::Retry { pause_ms }
-}
-
-/// After how many attempts a claim that lapses ends the run.
-pub fn lapses_max(run: &RunRow) -> u32 {
-    if run.retry.lapses_max == 0 { LAPSES_MAX } else { run.retry.lapses_max }
 }
 
 /// How long a run waits after the failure of its attempt number `attempts`. The pause

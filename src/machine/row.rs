@@ -122,6 +122,17 @@ pub struct RetryPolicy {
     pub backoff_max_ms: u64,
 }
 
+/// How many claims on a run may lapse if its creator has not said how often it is
+/// tried. A run that kills every worker ends after some hours of ever longer pauses.
+const LAPSES_MAX: u32 = 20;
+
+impl RetryPolicy {
+    /// After how many attempts a claim that lapses ends the run.
+    pub fn most_lapses(&self) -> u32 {
+        if self.lapses_max == 0 { LAPSES_MAX } else { self.lapses_max }
+    }
+}
+
 /// A tree of runs that was cancelled at its root while the sweep has not yet
 /// reached all of it. Every descendant that is not over counts as cancelled
 /// already.

@@ -124,9 +124,15 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let claimant = claimant_of(rng, world, &run_id);
     let claim_ttl_ms = ttl_ms(rng);
     let present = world.rows().runs.get(&run_id).and_then(|run| run.claim.as_ref());
-    let claim_token = token(rng, present.map(|claim| claim.token));
-    let held = HeldClaim { run_id: run_id.clone(), agent_id: agent_id.clone(), claim_token };
-    match rng.below(17) {
+    let present = present.map(|claim| claim.token);
+    let claim_token = match present.filter(|_| rng.percent(80)) {
+        Some(right) => right,
+        None => token(rng, present),
+    };
+    let holder = world.rows().runs.get(&run_id).and_then(|run| run.agent_id.clone());
+    let holder = holder.filter(|_| rng.percent(90)).unwrap_or_else(|| agent_id.clone());
+    let held = HeldClaim { run_id: run_id.clone(), agent_id: holder, claim_token };
+    match rng.below(18) {
         0 | 1 => Command::Create(Create {
             name: rng.text(&NAMES),
             tags: tags(rng),
@@ -148,8 +154,8 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             let tags = if rng.percent(30) { tags(rng) } else { Default::default() };
             Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms, after: None })
         }
-        6 => Command::Heartbeat(held),
-        7 => Command::Release(held),
+        6 | 15 => Command::Heartbeat(held),
+        7 | 16 => Command::Release(held),
         8..=10 => {
             let (step, output) = (rng.below(5), value(rng));
             Command::Checkpoint(Checkpoint { run_id, step, output, claimant })

@@ -15,7 +15,7 @@ use crate::tokens::Ledger;
 use crate::world::World;
 
 /// Commands of one seed; with four seeds the whole takes some seconds.
-const COMMANDS: usize = 2_500;
+const COMMANDS: usize = 4_000;
 
 /// Runs the commands of one seed through a world and gives their envelopes.
 fn play(rng: &mut RandomSource, commands: usize) -> (World, Vec<Envelope>) {

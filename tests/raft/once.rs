@@ -51,6 +51,8 @@ async fn forward(cluster: &Cluster, item: &Bytes) -> Reply {
 }
 
 async fn events_of(cluster: &Cluster, key: &str) -> usize {
+    // A node that has not applied the newest entries yet does not have their events.
+    cluster.assert_replicas_equal().await;
     let events = whole_history(&*cluster.any()).await;
     events.iter().filter(|event| *event.subject == *key).count()
 }

@@ -287,3 +287,29 @@ async fn kill_9_leaves_the_older_file_or_the_new_one() {
     println!("killed before the commit: {older} of 6");
     assert!(older > 0, "nobody was killed in time");
 }
+
+/// A file of format 3, whose claims were granted by rules that counted no lapses.
+const FORMAT_3: &[u8] = include_bytes!("../recorded/sqlite-format-3/state.db");
+
+#[tokio::test]
+async fn a_claim_of_the_format_before_is_taken_over_and_counted_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    std::fs::write(&file, FORMAT_3).unwrap();
+    let store = open(&file);
+    assert_eq!(format_of(&file), 4);
+    // Its claim has lapsed long ago, and nothing was counted.
+    let filter = RunFilter { name: Some("n".into()), ..RunFilter::default() };
+    let question =
+        || Question::Runs { filter: filter.clone(), before: None, page: Page::of_rows(9) };
+    let Answer::Runs { rows, .. } = ask(&store, question()).await else { panic!("no list") };
+    assert_eq!((rows.len(), rows[0].attempts, rows[0].claims), (1, 1, 0));
+    let Reply::Claimed(claimed) = submit(&store, claim_next("b")).await.unwrap() else {
+        panic!("another reply")
+    };
+    assert!(claimed.claimed, "{claimed:?}");
+    let Answer::Runs { rows, .. } = ask(&store, question()).await else { panic!("no list") };
+    assert_eq!((rows[0].attempts, rows[0].claims), (2, 1));
+    check_chain(&store).await;
+    store.close().await;
+}

@@ -25,7 +25,7 @@ pub type Factory = fn(Arc<ManualClock>) -> BoxFuture<'static, Opened>;
 
 /// How large the state of a story may become.
 const LIMITS: StateLimits =
-    StateLimits { bytes_max: Some(2_000_000), run_retention_ms: Some(3_600_000) };
+    StateLimits { bytes_max: Some(2_000_000), run_retention_ms: Some(1_800_000) };
 
 pub const MEMORY: Factory = |clock| {
     Box::pin(async move {

@@ -2,7 +2,7 @@
 
 use super::cancelled::CancelledTrees;
 use super::stored::{RowsFound, SKIPPED_MAX, as_run, search_rows};
-use crate::machine::command::Rank;
+use crate::machine::command::{Rank, Rules};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index;
 use crate::machine::query::Candidate;
@@ -43,6 +43,7 @@ pub fn candidate<V: View>(
             best = Some(run.clone());
         }
     }
+    let is_patient = view.meta()?.rules >= Rules::Attempts;
     let mut after = after;
     let mut skipped = 0;
     loop {
@@ -60,7 +61,10 @@ pub fn candidate<V: View>(
             }
             (after, skipped) = (Some(index::rank(run)), skipped + 1);
         }
-        if let Some(best) = best {
+        // There may be a better one beyond those that were passed over. Earlier rules did
+        // not look.
+        let looks_on = !is_last && stopped.is_none() && skipped < SKIPPED_MAX && is_patient;
+        if let Some(best) = best.take_if(|_| !looks_on) {
             return Ok(Candidate::Ready(Box::new(best)));
         }
         if let Some(stopped) = stopped.and_then(|place| index::rank_of(&place)) {

@@ -49,6 +49,13 @@ pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Rep
     Ok(moved(&cancelled, None))
 }
 
+/// Whether `parent` was cancelled, alone or with its tree, so that no child of it may go
+/// on: the sweep may have passed it already and would miss the child.
+pub fn takes_children<V: View>(draft: &Draft<'_, V>, parent: &RunRow) -> Result<bool, V::Error> {
+    Ok(parent.status == Status::Cancelled
+        || lookup::CancelledTrees::of(draft)?.is_below_cancelled(parent)?)
+}
+
 /// Carries on the oldest unfinished cancellation. Returns the number of runs that
 /// it looked at, which is zero where there is no such cancellation.
 pub fn carry_on<V: View>(draft: &mut Draft<'_, V>, looks: usize) -> Result<usize, V::Error> {

@@ -1,12 +1,13 @@
 //! Creating runs. Their ids follow from the command's random number, so that every
 //! replica gives a run the same id.
 
+use super::cancel;
 use super::outcome::{no_such_run, refuse};
 use crate::machine::command::Create;
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::lookup::{CancelledTrees, DEPTH_MAX};
+use crate::machine::lookup::DEPTH_MAX;
 use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
 use crate::machine::row::{RetryPolicy, RunRow};
@@ -52,10 +53,7 @@ fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<R
     let Some(parent) = draft.run(parent_run_id)? else {
         return Ok(Some(no_such_run(parent_run_id)));
     };
-    // The sweep may have passed the parent already and would miss the child.
-    let cancelled = parent.status == Status::Cancelled
-        || CancelledTrees::of(draft)?.is_below_cancelled(&parent)?;
-    let why = if cancelled {
+    let why = if cancel::takes_children(draft, &parent)? {
         "is cancelled".to_owned()
     } else if draft.is_stepwise() && parent.depth >= DEPTH_MAX {
         format!("is nested {DEPTH_MAX} deep already")

@@ -1,6 +1,7 @@
 //! Trying failed runs again: they go back to be claimed at once, with all their
 //! attempts before them and every step kept.
 
+use super::cancel;
 use super::outcome::{moved, no_such_run};
 use super::present;
 use crate::machine::command::{RetriedRuns, Retry};
@@ -43,8 +44,18 @@ fn one<V: View>(
     if run.status != Status::Failed {
         return Ok(moved(&run, Some(describe::taken(&run))));
     }
+    if is_below_cancelled(draft, &run)? {
+        return Ok(moved(&run, Some("a run above it is cancelled".into())));
+    }
     let after = again(draft, &run, agent_id);
     Ok(moved(&after, None))
+}
+
+fn is_below_cancelled<V: View>(draft: &Draft<'_, V>, run: &RunRow) -> Result<bool, V::Error> {
+    // Also a parent whose time is over and whose row is still there.
+    let parent = run.parent_run_id.as_ref();
+    let parent = parent.map(|run_id| lookup::stored_run(draft, run_id)).transpose()?;
+    parent.flatten().map_or(Ok(false), |parent| cancel::takes_children(draft, &parent))
 }
 
 fn many<V: View>(
@@ -55,10 +66,13 @@ fn many<V: View>(
 ) -> Result<Reply, V::Error> {
     let page = Page::of_rows(AT_ONCE);
     let (runs, next) = lookup::runs(draft, failed, before, draft.now(), page)?;
-    for run in &runs {
-        again(draft, run, agent_id);
+    let mut run_ids = Vec::new();
+    for run in runs {
+        if !is_below_cancelled(draft, &run)? {
+            again(draft, &run, agent_id);
+            run_ids.push(run.run_id);
+        }
     }
-    let run_ids = runs.into_iter().map(|run| run.run_id).collect();
     Ok(Reply::Retried(Retried { run_ids, next }))
 }
 

@@ -11,7 +11,7 @@ call workflow_claim_next {"agent_id": "w2"}
 call workflow_claim {"run_id": "$run.run_id", "agent_id": "w2"}
   {"claimed":false,"run_id":"wf-e1e459320dd7","agent_id":null,"reason":"Workflow is in status 'failed' (agent: w1)","claim_token":null,"claim_expires_at":null}
 call workflow_discover {"status": "failed"}
-  {"runs":[{"run_id":"wf-e1e459320dd7","name":"n","status":"failed","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000005.0,"priority":0,"attempts":1,"max_attempts":1,"expires_at":1700003605.0,"error":"the claim of 'w1' lapsed in attempt 1 of 1"}]}
+  {"runs":[{"run_id":"wf-e1e459320dd7","name":"n","status":"failed","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000005.0,"priority":0,"attempts":1,"max_attempts":1,"expires_at":1700001805.0,"error":"the claim of 'w1' lapsed in attempt 1 of 1"}]}
 call workflow_complete {"run_id": "$run.run_id", "claim_token": $claim.claim_token}
   {"ok":false,"run_id":"wf-e1e459320dd7","status":"failed","reason":"Workflow is in status 'failed' (agent: w1)"}
 sweep

@@ -16,4 +16,4 @@ call workflow_resume {"run_id": "$run.run_id"}
 call workflow_complete {"run_id": "$run.run_id", "result": [1, 2], "claim_token": $claim.claim_token}
   {"ok":true,"run_id":"wf-e1e459320dd7","status":"done"}
 call workflow_status {"run_id": "$run.run_id"}
-  {"run_id":"wf-e1e459320dd7","name":"etl","status":"done","tags":{"team":"data"},"agent_id":"w1","last_step":2,"next_step":3,"steps":2,"created_at":1700000000.0,"updated_at":1700000001.0,"priority":0,"attempts":1,"max_attempts":1,"expires_at":1700003601.0,"input":{"rows":10},"result":[1,2]}
+  {"run_id":"wf-e1e459320dd7","name":"etl","status":"done","tags":{"team":"data"},"agent_id":"w1","last_step":2,"next_step":3,"steps":2,"created_at":1700000000.0,"updated_at":1700000001.0,"priority":0,"attempts":1,"max_attempts":1,"expires_at":1700001801.0,"input":{"rows":10},"result":[1,2]}

@@ -91,8 +91,13 @@ fn take(state: &State, operation: &Operation<Hold>, by: &str, ttl_us: u64) -> Op
     };
     match operation.outcome() {
         Some(Outcome::Refused) if state.finished => Some(state.clone()),
-        // Refused because another has it, or had it until just now.
-        Some(Outcome::Refused) => (state.held.is_some() && mine.is_none()).then(|| state.clone()),
+        // Refused because another has it or had it until just now, or because its own time
+        // is over and the next attempt at the run must wait.
+        Some(Outcome::Refused) => {
+            let held = state.held.as_ref();
+            let explained = held.is_some_and(|held| held.by != by || may_be_over(held, operation));
+            explained.then(|| state.clone())
+        }
         Some(Outcome::Done) => None,
         Some(Outcome::Taken { .. }) | None if state.finished => None,
         Some(Outcome::Taken { token }) => {
