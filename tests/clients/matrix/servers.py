@@ -86,6 +86,10 @@ def waiting(port):
     return int(float(counts[0]))
 
 
+# How long the system may take to stop a process.
+STOP_SECONDS = 10
+
+
 def until(condition, seconds, what):
     """Waits until the condition holds, or raises."""
     deadline = time.monotonic() + seconds
@@ -257,9 +261,21 @@ class Cluster:
                 return health["leader"]
         raise ServerError("no node knows a leader")
 
+    def pid(self, node):
+        return int((self.folder / f"node{node}.pid").read_text())
+
     def signal(self, node, number):
-        pid = int((self.folder / f"node{node}.pid").read_text())
-        os.kill(pid, number)
+        os.kill(self.pid(node), number)
+
+    def stop(self, node):
+        """Stops a node without ending it. A busy machine takes a moment to do so."""
+        self.signal(node, signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid(node)}/stat")
+
+        def stands_still():
+            return stat.read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+        until(stands_still, STOP_SECONDS, f"node {node} does not stop")
 
     def kill(self, node):
         self.signal(node, signal.SIGKILL)

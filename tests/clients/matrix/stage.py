@@ -3,7 +3,6 @@ main connection is shared by the scenarios, which keep apart by the names that t
 
 import itertools
 import os
-import signal
 import time
 from contextlib import contextmanager
 
@@ -179,4 +178,4 @@ class Stage:
 def stopped(cluster, nodes):
     """Stops nodes without ending them, as a machine that hangs."""
     for node in nodes:
-        cluster.signal(node, signal.SIGSTOP)
+        cluster.stop(node)
