@@ -51,7 +51,7 @@ pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Rep
 
 /// Whether `parent` was cancelled, alone or with its tree, so that no child of it may go
 /// on: the sweep may have passed it already and would miss the child.
-pub fn takes_children<V: View>(draft: &Draft<'_, V>, parent: &RunRow) -> Result<bool, V::Error> {
+pub fn is_cancelled<V: View>(draft: &Draft<'_, V>, parent: &RunRow) -> Result<bool, V::Error> {
     Ok(parent.status == Status::Cancelled
         || lookup::CancelledTrees::of(draft)?.is_below_cancelled(parent)?)
 }

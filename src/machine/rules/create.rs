@@ -53,7 +53,7 @@ fn objection<V: View>(draft: &Draft<'_, V>, command: &Create) -> Result<Option<R
     let Some(parent) = draft.run(parent_run_id)? else {
         return Ok(Some(no_such_run(parent_run_id)));
     };
-    let why = if cancel::takes_children(draft, &parent)? {
+    let why = if cancel::is_cancelled(draft, &parent)? {
         "is cancelled".to_owned()
     } else if draft.is_stepwise() && parent.depth >= DEPTH_MAX {
         format!("is nested {DEPTH_MAX} deep already")

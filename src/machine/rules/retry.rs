@@ -55,7 +55,7 @@ fn is_below_cancelled<V: View>(draft: &Draft<'_, V>, run: &RunRow) -> Result<boo
     // Also a parent whose time is over and whose row is still there.
     let parent = run.parent_run_id.as_ref();
     let parent = parent.map(|run_id| lookup::stored_run(draft, run_id)).transpose()?;
-    parent.flatten().map_or(Ok(false), |parent| cancel::takes_children(draft, &parent))
+    parent.flatten().map_or(Ok(false), |parent| cancel::is_cancelled(draft, &parent))
 }
 
 fn many<V: View>(
