@@ -267,7 +267,7 @@ class Cluster:
     def signal(self, node, number):
         os.kill(self.pid(node), number)
 
-    def stop(self, node):
+    def pause(self, node):
         """Stops a node without ending it. A busy machine takes a moment to do so."""
         self.signal(node, signal.SIGSTOP)
         stat = Path(f"/proc/{self.pid(node)}/stat")

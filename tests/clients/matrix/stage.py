@@ -178,4 +178,4 @@ class Stage:
 def stopped(cluster, nodes):
     """Stops nodes without ending them, as a machine that hangs."""
     for node in nodes:
-        cluster.stop(node)
+        cluster.pause(node)
