@@ -108,7 +108,7 @@ fn lease_operation(at: &Times<'_>) -> Option<Operation<Hold>> {
         let call = hold::Call::Give { by, token };
         return at.operation(call, |answer| done(&answer["released"]));
     }
-    let call = hold::Call::Take { by, ttl_us: LEASE_TTL.as_micros() as u64 };
+    let call = hold::Call::Take { by, ttl_us: LEASE_TTL.as_micros() as u64, of: hold::Kind::Lease };
     at.operation(call, |answer| taken(&answer["acquired"], &answer["fencing_token"]))
 }
 
@@ -116,7 +116,7 @@ fn run_operation(at: &Times<'_>) -> Option<Operation<Hold>> {
     let by = at.call.argument("agent_id").to_owned();
     let ttl_us = CLAIM_TTL.as_micros() as u64;
     if at.call.tool == "workflow_claim" {
-        let call = hold::Call::Take { by, ttl_us };
+        let call = hold::Call::Take { by, ttl_us, of: hold::Kind::Claim };
         return at.operation(call, |answer| taken(&answer["claimed"], &answer["claim_token"]));
     }
     let token = at.call.arguments["claim_token"].as_u64()?;

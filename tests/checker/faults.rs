@@ -83,8 +83,18 @@ fn hold_call(began: u64, ended: u64, call: hold::Call, outcome: hold::Outcome) -
 }
 
 fn take(began: u64, ended: u64, by: &str, token: u64) -> Operation<Hold> {
-    let call = hold::Call::Take { by: by.to_owned(), ttl_us: 100 };
-    hold_call(began, ended, call, hold::Outcome::Taken { token })
+    taking(began, ended, by, hold::Kind::Lease, hold::Outcome::Taken { token })
+}
+
+fn taking(
+    began: u64,
+    ended: u64,
+    by: &str,
+    of: hold::Kind,
+    outcome: hold::Outcome,
+) -> Operation<Hold> {
+    let call = hold::Call::Take { by: by.to_owned(), ttl_us: 100, of };
+    hold_call(began, ended, call, outcome)
 }
 
 fn give(began: u64, ended: u64, by: &str, token: u64) -> Operation<Hold> {
@@ -120,6 +130,16 @@ fn a_token_given_out_twice_is_seen() {
 fn a_holder_refused_in_its_time_is_seen() {
     fails(&[take(0, 10, "a", 1), keep(20, 30, "a", 1, hold::Outcome::Refused)]);
     passes(&[take(0, 10, "a", 1), keep(20, 130, "a", 1, hold::Outcome::Refused)]);
+}
+
+#[test]
+fn a_free_lease_that_is_refused_is_seen() {
+    let again = |of| taking(500, 501, "a", of, hold::Outcome::Refused);
+    fails(&[take(0, 1, "a", 1), again(hold::Kind::Lease)]);
+    // The next attempt at a run may have to wait, but not before the one under way is over.
+    passes(&[take(0, 1, "a", 1), again(hold::Kind::Claim)]);
+    let early = taking(50, 51, "a", hold::Kind::Claim, hold::Outcome::Refused);
+    fails(&[take(0, 1, "a", 1), early]);
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl Worker {
             Ok(other) => panic!("{other:?}"),
             Err(ended) => Err(ended),
         };
-        let call = hold::Call::Take { by: self.name.clone(), ttl_us: self.plan.least_us(ttl_ms) };
+        let (by, ttl_us) = (self.name.clone(), self.plan.least_us(ttl_ms));
+        let call = hold::Call::Take { by, ttl_us, of: hold::Kind::Lease };
         self.lease_call(&name, call, began, outcome);
     }
 

@@ -86,7 +86,7 @@ impl Worker {
             Err(ended) => Err(ended),
         };
         let ttl_us = self.plan.least_us(claim_ttl_ms);
-        let call = hold::Call::Take { by: self.name.clone(), ttl_us };
+        let call = hold::Call::Take { by: self.name.clone(), ttl_us, of: hold::Kind::Claim };
         self.run_call(run, call, began, outcome);
     }
 

@@ -8,11 +8,20 @@
 
 use super::search::{Model, Operation};
 
+/// What is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is free as soon as its time is over.
+    Lease,
+    /// When its time is over the attempt has failed, and the next one may have to wait.
+    Claim,
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Acquire, or claim.
-    Take { by: String, ttl_us: u64 },
+    Take { by: String, ttl_us: u64, of: Kind },
     /// Renew, or a sign of life.
     Keep { by: String, token: u64, ttl_us: u64 },
     /// Release.
@@ -61,7 +70,7 @@ impl Model for Hold {
 
     fn step(state: &State, operation: &Operation<Hold>) -> Option<State> {
         match &operation.call {
-            Call::Take { by, ttl_us } => take(state, operation, by, *ttl_us),
+            Call::Take { by, ttl_us, of } => take(state, operation, by, *ttl_us, *of),
             Call::Keep { by, token, ttl_us } => {
                 let kept = |held: &Held| {
                     let until = operation.began.saturating_add(*ttl_us);
@@ -80,7 +89,13 @@ fn may_be_over(held: &Held, operation: &Operation<Hold>) -> bool {
     operation.latest() >= held.until
 }
 
-fn take(state: &State, operation: &Operation<Hold>, by: &str, ttl_us: u64) -> Option<State> {
+fn take(
+    state: &State,
+    operation: &Operation<Hold>,
+    by: &str,
+    ttl_us: u64,
+    of: Kind,
+) -> Option<State> {
     let until = operation.began.saturating_add(ttl_us);
     let mine = state.held.as_ref().filter(|held| held.by == by);
     let free = state.held.as_ref().is_none_or(|held| may_be_over(held, operation));
@@ -91,12 +106,12 @@ fn take(state: &State, operation: &Operation<Hold>, by: &str, ttl_us: u64) -> Op
     };
     match operation.outcome() {
         Some(Outcome::Refused) if state.finished => Some(state.clone()),
-        // Refused because another has it or had it until just now, or because its own time
-        // is over and the next attempt at the run must wait.
+        // Refused because another has it, or had it until just now; or because its own
+        // attempt at a run has failed.
         Some(Outcome::Refused) => {
-            let held = state.held.as_ref();
-            let explained = held.is_some_and(|held| held.by != by || may_be_over(held, operation));
-            explained.then(|| state.clone())
+            let has_lapsed = |held: &Held| of == Kind::Claim && may_be_over(held, operation);
+            let is_explained = state.held.is_some() && mine.is_none_or(has_lapsed);
+            is_explained.then(|| state.clone())
         }
         Some(Outcome::Done) => None,
         Some(Outcome::Taken { .. }) | None if state.finished => None,
