@@ -226,15 +226,19 @@ fn no_answer(url: &str, error: &hyper_util::client::legacy::Error) -> ClientErro
 
 /// Whether the server does not speak HTTP/1.1: what it sent is something else, or it sent
 /// something before it was asked. The latter has no name in hyper, and unlike all others
-/// it has neither a predicate nor a cause.
+/// it has neither a predicate nor a cause. A request that was still to be sent is cancelled
+/// because of it.
 fn is_foreign(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    if error.is_canceled() {
+        return cause.and_then(|cause| cause.downcast_ref()).is_some_and(is_foreign);
+    }
     let has_name = error.is_closed()
-        || error.is_canceled()
         || error.is_incomplete_message()
         || error.is_user()
         || error.is_timeout()
         || error.is_shutdown();
-    error.is_parse() || (!has_name && std::error::Error::source(error).is_none())
+    error.is_parse() || (!has_name && cause.is_none())
 }
 
 /// The deepest cause of an error, which says what happened. The ones above it only say
@@ -245,4 +249,43 @@ pub fn root_cause(error: &dyn std::error::Error) -> String {
         deepest = source;
     }
     deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt;
+
+    use super::is_foreign;
+
+    /// The first bytes of a server of HTTP/2.
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
+    #[tokio::test]
+    async fn a_server_that_speaks_first_is_foreign() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut requests, connection) =
+            http1::handshake::<_, Body>(TokioIo::new(near)).await.unwrap();
+        far.write_all(SETTINGS).await.unwrap();
+        let answer = requests.send_request(Request::new(Body::empty()));
+        // The connection reads before it sends, so it never sends the request.
+        let _ = connection.await;
+        let error = answer.await.unwrap_err();
+        assert!(error.is_canceled() && is_foreign(&error), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_is_not_foreign() {
+        let (near, far) = tokio::io::duplex(64);
+        let (mut requests, connection) =
+            http1::handshake::<_, Body>(TokioIo::new(near)).await.unwrap();
+        let answer = requests.send_request(Request::new(Body::empty()));
+        drop(far);
+        let _ = connection.await;
+        let error = answer.await.unwrap_err();
+        assert!(!is_foreign(&error), "{error:?}");
+    }
 }
