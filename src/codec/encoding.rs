@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::envelope::ForwardedRequest;
 use super::error::CodecError;
 use super::state_record::StateRecord;
+use crate::machine::row::{ApprovalRow, Constraints};
 use crate::machine::{Answer, Command, Envelope, Event, Question, Reply};
 use crate::proto::{record as record_form, state};
 
@@ -64,6 +65,26 @@ pub fn encode_state_record(record: &StateRecord) -> Bytes {
 /// Decodes what [`encode_state_record`] wrote.
 pub fn decode_state_record(bytes: &Bytes) -> Result<StateRecord, CodecError> {
     decode::<record_form::StateRecord>("StateRecord", bytes)?.try_into()
+}
+
+/// Encodes the constraints of a run, where a store keeps them apart.
+pub fn encode_constraints(constraints: &Constraints) -> Bytes {
+    encode(&state::Constraints::from(constraints))
+}
+
+/// Decodes what [`encode_constraints`] wrote.
+pub fn decode_constraints(bytes: &Bytes) -> Result<Constraints, CodecError> {
+    decode::<state::Constraints>("Constraints", bytes)?.try_into()
+}
+
+/// Encodes the question of a run to a person, where a store keeps it apart.
+pub fn encode_approval(approval: &ApprovalRow) -> Bytes {
+    encode(&state::Approval::from(approval))
+}
+
+/// Decodes what [`encode_approval`] wrote.
+pub fn decode_approval(bytes: &Bytes) -> Result<ApprovalRow, CodecError> {
+    Ok(decode::<state::Approval>("Approval", bytes)?.into())
 }
 
 /// Encodes a question.

@@ -36,9 +36,10 @@ mod state_record;
 mod value;
 
 pub use encoding::{
-    FORMAT, decode_answer, decode_envelope, decode_event, decode_forwarded, decode_question,
-    decode_reply, decode_state_record, digest, encode_answer, encode_envelope, encode_event,
-    encode_forwarded, encode_question, encode_reply, encode_state_record,
+    FORMAT, decode_answer, decode_approval, decode_constraints, decode_envelope, decode_event,
+    decode_forwarded, decode_question, decode_reply, decode_state_record, digest, encode_answer,
+    encode_approval, encode_constraints, encode_envelope, encode_event, encode_forwarded,
+    encode_question, encode_reply, encode_state_record,
 };
 pub use envelope::ForwardedRequest;
 pub use error::CodecError;

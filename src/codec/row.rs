@@ -17,6 +17,8 @@ pub(super) fn status(status: Status) -> proto::RunStatus {
         Status::Done => proto::RunStatus::Done,
         Status::Failed => proto::RunStatus::Failed,
         Status::Cancelled => proto::RunStatus::Cancelled,
+        Status::Blocked => proto::RunStatus::Blocked,
+        Status::AwaitingApproval => proto::RunStatus::AwaitingApproval,
     }
 }
 
@@ -28,6 +30,8 @@ pub(super) fn to_status(message: &'static str, status: i32) -> Result<Status, Co
         Ok(proto::RunStatus::Done) => Ok(Status::Done),
         Ok(proto::RunStatus::Failed) => Ok(Status::Failed),
         Ok(proto::RunStatus::Cancelled) => Ok(Status::Cancelled),
+        Ok(proto::RunStatus::Blocked) => Ok(Status::Blocked),
+        Ok(proto::RunStatus::AwaitingApproval) => Ok(Status::AwaitingApproval),
         Ok(proto::RunStatus::Unspecified) | Err(_) => {
             Err(CodecError::unknown(message, "status", status))
         }
@@ -179,6 +183,11 @@ impl From<&RunRow> for proto::RunRow {
             keep_ms: row.keep_ms,
             expires_at_ms: clock_opt(row.expires_at),
             removed: row.removed,
+            constraints: row.constraints.as_deref().map(Into::into),
+            has_dependents: row.has_dependents,
+            place: revision_opt(row.place),
+            is_counted: row.is_counted,
+            approval: row.approval.as_deref().map(Into::into),
         }
     }
 }
@@ -218,7 +227,109 @@ impl TryFrom<proto::RunRow> for RunRow {
             keep_ms: row.keep_ms,
             expires_at: to_clock_opt(row.expires_at_ms),
             removed: row.removed,
+            constraints: boxed(row.constraints)?,
+            has_dependents: row.has_dependents,
+            place: to_revision_opt(row.place),
+            is_counted: row.is_counted,
+            approval: row.approval.map(|approval| Box::new(approval.into())),
         })
+    }
+}
+
+fn boxed(form: Option<proto::Constraints>) -> Result<Option<Box<Constraints>>, CodecError> {
+    form.map(|form| form.try_into().map(Box::new)).transpose()
+}
+
+impl From<&Constraints> for proto::Constraints {
+    fn from(constraints: &Constraints) -> Self {
+        let Constraints { concurrency, fair_key, unique, .. } = constraints;
+        proto::Constraints {
+            depends_on: constraints.depends_on.iter().map(text).collect(),
+            blocked_by: constraints.blocked_by.iter().map(text).collect(),
+            on_dependency_failure: constraints.on_dependency_failure as i32,
+            concurrency: concurrency.as_ref().map(|Concurrency { key, limit }| {
+                proto::Concurrency { key: text(key), limit: *limit }
+            }),
+            fair_key: text_opt(fair_key),
+            unique: unique.as_ref().map(|Unique { key, held }| proto::Unique {
+                key: text(key),
+                while_queued: *held == UniqueWhile::Queued,
+                until_ms: match held {
+                    UniqueWhile::Until(at) => Some(at.0),
+                    UniqueWhile::Queued | UniqueWhile::Active => None,
+                },
+            }),
+        }
+    }
+}
+
+impl TryFrom<proto::Constraints> for Constraints {
+    type Error = CodecError;
+
+    fn try_from(form: proto::Constraints) -> Result<Self, CodecError> {
+        Ok(Constraints {
+            depends_on: form.depends_on.into_iter().map(Text::from).collect(),
+            blocked_by: form.blocked_by.into_iter().map(Text::from).collect(),
+            on_dependency_failure: match form.on_dependency_failure {
+                0 => OnDependencyFailure::Fail,
+                1 => OnDependencyFailure::Cancel,
+                2 => OnDependencyFailure::Continue,
+                other => {
+                    return Err(CodecError::unknown("Constraints", "on_dependency_failure", other));
+                }
+            },
+            concurrency: form
+                .concurrency
+                .map(|proto::Concurrency { key, limit }| Concurrency { key: key.into(), limit }),
+            fair_key: to_text_opt(form.fair_key),
+            unique: form.unique.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<proto::Unique> for Unique {
+    type Error = CodecError;
+
+    fn try_from(form: proto::Unique) -> Result<Self, CodecError> {
+        let held = match (form.while_queued, form.until_ms) {
+            (false, None) => UniqueWhile::Active,
+            (true, None) => UniqueWhile::Queued,
+            (false, Some(at)) => UniqueWhile::Until(ClusterMs(at)),
+            (true, Some(_)) => return Err(CodecError::unknown("Unique", "while_queued", 1)),
+        };
+        Ok(Unique { key: form.key.into(), held })
+    }
+}
+
+impl From<&ApprovalRow> for proto::Approval {
+    fn from(approval: &ApprovalRow) -> Self {
+        proto::Approval {
+            question: text(&approval.question),
+            options: approval.options.iter().map(text).collect(),
+            asked_revision: approval.asked_revision.0,
+            expires_at_ms: clock_opt(approval.expires_at),
+            decision: approval.decision.as_ref().map(|decided| proto::ApprovalDecision {
+                answer: text_opt(&decided.answer),
+                decided_by: text_opt(&decided.by),
+                comment: text_opt(&decided.comment),
+            }),
+        }
+    }
+}
+
+impl From<proto::Approval> for ApprovalRow {
+    fn from(form: proto::Approval) -> Self {
+        ApprovalRow {
+            question: form.question.into(),
+            options: form.options.into_iter().map(Text::from).collect(),
+            asked_revision: Revision(form.asked_revision),
+            expires_at: to_clock_opt(form.expires_at_ms),
+            decision: form.decision.map(|decided| Decided {
+                answer: to_text_opt(decided.answer),
+                by: to_text_opt(decided.decided_by),
+                comment: to_text_opt(decided.comment),
+            }),
+        }
     }
 }
 

@@ -5,8 +5,10 @@ use super::row::*;
 use super::value::*;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::*;
+use crate::machine::status::Status;
 use crate::machine::{ClusterMs, Reply, Revision, Text, WallMs};
 use crate::proto::record as proto;
+use proto::run_group::Common as CommonForm;
 use proto::state_record::Record as Form;
 
 /// The position of a state, or one of its rows: the unit of a snapshot.
@@ -26,6 +28,32 @@ impl From<&StateRecord> for proto::StateRecord {
     }
 }
 
+fn group_form(group: &RunGroup, row: GroupRow) -> proto::RunGroup {
+    let common = match group {
+        RunGroup::Name(name) => CommonForm::Name(text(name)),
+        RunGroup::Parent(run_id) => CommonForm::ParentRunId(text(run_id)),
+        RunGroup::Concurrency(key) => CommonForm::ConcurrencyKey(text(key)),
+    };
+    let counted = row.0.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    proto::RunGroup { common: Some(common), counts: row.0[..counted].to_vec() }
+}
+
+fn to_group(form: proto::RunGroup) -> Result<Row, CodecError> {
+    let group = match required("RunGroup", "common", form.common)? {
+        CommonForm::Name(name) => RunGroup::Name(name.into()),
+        CommonForm::ParentRunId(run_id) => RunGroup::Parent(run_id.into()),
+        CommonForm::ConcurrencyKey(key) => RunGroup::Concurrency(key.into()),
+    };
+    let mut row = GroupRow::default();
+    let found = form.counts.len();
+    let Some(counts) = row.0.get_mut(..found) else {
+        let expected = Status::ALL.len();
+        return Err(CodecError::Length { message: "RunGroup", field: "counts", found, expected });
+    };
+    counts.copy_from_slice(&form.counts);
+    Ok(Row::Group(group, row))
+}
+
 fn row_form(row: &Row) -> Form {
     match row {
         Row::Key(key, row) => Form::Key(key_entry(key, row)),
@@ -35,6 +63,7 @@ fn row_form(row: &Row) -> Form {
             Form::Step(proto::RunStep { run_id: text(run_id), step: Some(step_entry(*step, row)) })
         }
         Row::Session(session_id, row) => Form::Session(session_entry(session_id, row)),
+        Row::Group(group, row) => Form::Group(group_form(group, *row)),
         Row::Cancellation(run_id, row) => Form::Cancellation(proto::Cancellation {
             run_id: text(run_id),
             revision: row.revision.0,
@@ -78,6 +107,7 @@ impl TryFrom<proto::StateRecord> for StateRecord {
             Form::Session(entry) => {
                 to_session_entry(entry).map(|(id, row)| Row::Session(id, row))?
             }
+            Form::Group(group) => to_group(group)?,
             Form::Cancellation(row) => {
                 let proto::Cancellation { run_id, revision, actor, reason, frames, at_ms } = row;
                 let row = CancellationRow {

@@ -30,7 +30,7 @@ pub fn within(row: &Row, newest: Revision) -> Result<(), String> {
         Row::Step(_, _, row) => row.revision,
         Row::Session(_, row) => row.revision,
         Row::Cancellation(_, row) => row.revision,
-        Row::Request(..) | Row::Origin(..) | Row::Answer(..) => Revision::ZERO,
+        Row::Group(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => Revision::ZERO,
     };
     if highest > newest {
         return Err(format!("revision {highest} lies after the state's ({newest})"));

@@ -32,7 +32,7 @@ impl ExportCounts {
             Part::Row(Row::Cancellation(..)) => &mut self.cancellations,
             Part::Row(Row::Request(..)) => &mut self.requests,
             Part::Event(_) => &mut self.events,
-            Part::Row(Row::Origin(..) | Row::Answer(..)) => return,
+            Part::Row(Row::Group(..) | Row::Origin(..) | Row::Answer(..)) => return,
         };
         *place += 1;
     }

@@ -3,6 +3,7 @@
 //! [`Decision`].
 
 use std::cell::RefCell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ use super::lookup;
 use super::meta::Meta;
 use super::page::{Page, Range};
 use super::reply::Reply;
-use super::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
+use super::row::{GroupRow, KeyRow, LeaseRow, Row, RunGroup, RunRow, SessionRow};
 use super::row_id::RowId;
 use super::search::{Search, Searched};
+use super::status::Status;
 use super::subject::Noun;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 use super::view::View;
@@ -199,6 +201,7 @@ impl<'a, V: View> Draft<'a, V> {
             revision: self.meta.revision,
             updated_at: self.meta.wall,
             promoted: false,
+            is_counted: run.is_counted || self.counts_lapses(),
             expires_at: run.expires_at.or(kept_ms.map(|kept_ms| self.now().plus(kept_ms))),
             ..run
         };
@@ -209,6 +212,39 @@ impl<'a, V: View> Draft<'a, V> {
     /// Lists a run whose time has come among those that can be claimed at once.
     pub fn promote(&mut self, run: RunRow) {
         self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
+    }
+
+    /// The counts of a group, including this command's own changes.
+    pub fn group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
+        Ok(match self.regrouped()?.remove(group) {
+            Some(row) => row,
+            None => lookup::group(self, group)?,
+        })
+    }
+
+    /// The new counts of every group that has runs which the command changed.
+    fn regrouped(&self) -> Result<BTreeMap<RunGroup, GroupRow>, V::Error> {
+        let mut groups = BTreeMap::new();
+        for (id, new) in self.written.iter().filter(|(id, _)| matches!(id, RowId::Run(_))) {
+            let old = self.before(id)?;
+            let (old, new) = (old.as_deref().and_then(Row::run), new.as_deref().and_then(Row::run));
+            for run in old.into_iter().chain(new) {
+                for group in run.groups() {
+                    if let Entry::Vacant(entry) = groups.entry(group) {
+                        let row = lookup::group(self, entry.key())?;
+                        entry.insert(row);
+                    }
+                }
+            }
+            let mut change = |run: &RunRow, by: fn(&mut GroupRow, Status)| {
+                for group in run.groups() {
+                    by(groups.entry(group).or_default(), run.status);
+                }
+            };
+            old.into_iter().for_each(|run| change(run, GroupRow::subtract));
+            new.into_iter().for_each(|run| change(run, GroupRow::add));
+        }
+        Ok(groups)
     }
 
     /// Counts a `state_set` event.
@@ -252,7 +288,13 @@ impl<'a, V: View> Draft<'a, V> {
     }
 
     /// The decision, with this reply.
-    pub fn end(self, reply: Reply) -> Result<Decision, V::Error> {
+    pub fn end(mut self, reply: Reply) -> Result<Decision, V::Error> {
+        for (group, row) in self.regrouped()? {
+            match row.is_empty() {
+                true => self.remove(RowId::Group(group)),
+                false => self.put(Row::Group(group, row)),
+            }
+        }
         let mut meta = self.position()?;
         meta.rules = meta.rules.max(self.envelope.rules);
         let mut changes = Vec::new();

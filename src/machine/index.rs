@@ -77,7 +77,7 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
         Row::Session(_, session) => {
             session.expires_at.map_or(Vec::new(), |at| one(Index::Deadline, at.0))
         }
-        Row::Step(..) | Row::Answer(..) => Vec::new(),
+        Row::Step(..) | Row::Group(..) | Row::Answer(..) => Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@
 //! | files | hold |
 //! |---|---|
 //! | `value`, `command`, `reply`, `query` | what callers say and are told |
-//! | `status`, `stored_steps`, `row`, `row_id`, `meta`, `size` | what a state consists of |
+//! | `status`, `stored_steps`, `row`, `row_id`, `group_counts`, `meta`, `size` | what a state consists of |
 //! | `event`, `subject`, `describe` | the history |
 //! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
 //! | `passing` | what time does to a run |
@@ -32,6 +32,7 @@ pub mod entry;
 pub mod event;
 pub mod filter;
 pub mod footprint;
+pub mod group_counts;
 pub mod hex;
 pub mod index;
 pub mod invariant;

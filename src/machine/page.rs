@@ -1,5 +1,6 @@
 //! Pages and ranges: how much is read at once, and from where.
 
+use super::row::RunGroup;
 use super::row_id::RowId;
 use super::value::Text;
 
@@ -19,6 +20,8 @@ pub enum Range {
     Keys(Scan),
     Leases(Scan),
     Sessions(Scan),
+    /// The names of runs, each with its counts.
+    RunNames(Scan),
     /// The steps of one run, from this step on.
     Steps(Text, u64),
 }
@@ -87,7 +90,8 @@ impl Range {
         match (self, id) {
             (Range::Keys(scan), RowId::Key(name))
             | (Range::Leases(scan), RowId::Lease(name))
-            | (Range::Sessions(scan), RowId::Session(name)) => named(scan, name),
+            | (Range::Sessions(scan), RowId::Session(name))
+            | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => named(scan, name),
             (Range::Steps(of, from), RowId::Step(run_id, step)) => of == run_id && step >= from,
             _ => false,
         }
@@ -99,7 +103,10 @@ impl Range {
         match (self, id) {
             (Range::Keys(scan), RowId::Key(name))
             | (Range::Leases(scan), RowId::Lease(name))
-            | (Range::Sessions(scan), RowId::Session(name)) => scan.after.as_ref() == Some(name),
+            | (Range::Sessions(scan), RowId::Session(name))
+            | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => {
+                scan.after.as_ref() == Some(name)
+            }
             _ => false,
         }
     }
@@ -114,6 +121,7 @@ impl Range {
             Range::Keys(scan) => RowId::Key(start(scan)),
             Range::Leases(scan) => RowId::Lease(start(scan)),
             Range::Sessions(scan) => RowId::Session(start(scan)),
+            Range::RunNames(scan) => RowId::Group(RunGroup::Name(start(scan))),
             Range::Steps(run_id, from) => RowId::Step(run_id.clone(), *from),
         }
     }

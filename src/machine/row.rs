@@ -23,6 +23,8 @@ pub enum Row {
     /// The run and the number of the step.
     Step(Text, u64, StepRow),
     Session(Text, SessionRow),
+    /// How many runs of a group there are.
+    Group(RunGroup, GroupRow),
     /// The run at the root of the cancelled tree.
     Cancellation(Text, Box<CancellationRow>),
     /// The idempotency key.
@@ -108,7 +110,106 @@ pub struct RunRow {
     pub promoted: bool,
     /// The number of ancestors. Runs that older versions created have zero.
     pub depth: u32,
+    /// What the run waits for and shares with other runs.
+    pub constraints: Option<Box<Constraints>>,
+    /// Whether runs are blocked by this one, or were until it ended and have not all
+    /// been told.
+    pub has_dependents: bool,
+    /// The place of the run among those of its priority, if it is not the revision
+    /// that created it. Fairness between keys puts runs elsewhere.
+    pub place: Option<Revision>,
+    /// Whether its groups count the run. Earlier rules counted none.
+    pub is_counted: bool,
+    /// What the run asks a person, or last asked.
+    pub approval: Option<Box<ApprovalRow>>,
 }
+
+/// What a run waits for and shares with other runs, as its creator said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// The runs that must be over before this one can be claimed.
+    pub depends_on: Vec<Text>,
+    /// Those of them that are not over yet.
+    pub blocked_by: Vec<Text>,
+    pub on_dependency_failure: OnDependencyFailure,
+    pub concurrency: Option<Concurrency>,
+    /// Claims alternate between the keys that have work.
+    pub fair_key: Option<Text>,
+    pub unique: Option<Unique>,
+}
+
+/// What becomes of a run if one that it depends on fails or is cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDependencyFailure {
+    #[default]
+    Fail,
+    Cancel,
+    /// The run can be claimed as though the other were done.
+    Continue,
+}
+
+/// How many runs of a key may be claimed at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concurrency {
+    pub key: Text,
+    pub limit: u32,
+}
+
+/// The key that no second run may be created with, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    pub key: Text,
+    pub held: UniqueWhile,
+}
+
+/// For how long a run keeps its unique key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UniqueWhile {
+    /// Until it is claimed for the first time, or is over.
+    Queued,
+    /// Until it is over.
+    Active,
+    /// Until this time, whatever becomes of the run.
+    Until(ClusterMs),
+}
+
+/// A question to a person, and what was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApprovalRow {
+    pub question: Text,
+    /// The answers to choose from; where there are none, any text is an answer.
+    pub options: Vec<Text>,
+    /// The revision of the checkpoint that asked.
+    pub asked_revision: Revision,
+    /// When the question expires, which is a decision too.
+    pub expires_at: Option<ClusterMs>,
+    pub decision: Option<Decided>,
+}
+
+/// The answer to a question of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// There is none where the question expired.
+    pub answer: Option<Text>,
+    pub by: Option<Text>,
+    pub comment: Option<Text>,
+}
+
+/// Runs that have something in common. They are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunGroup {
+    /// Runs of one name.
+    Name(Text),
+    /// The children of a run.
+    Parent(Text),
+    /// Runs with one concurrency key.
+    Concurrency(Text),
+}
+
+/// Its number of runs in each status. It follows from the rows of the runs, so exports
+/// leave it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupRow(pub [u64; Status::ALL.len()]);
 
 /// How a run is tried again. Zero stands for the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,6 +312,14 @@ pub struct OriginRow {
 }
 
 impl Row {
+    /// The run, if it is one.
+    pub fn run(&self) -> Option<&RunRow> {
+        match self {
+            Row::Run(run) => Some(run),
+            _ => None,
+        }
+    }
+
     pub fn id(&self) -> RowId {
         match self {
             Row::Key(key, _) => RowId::Key(key.clone()),
@@ -218,11 +327,80 @@ impl Row {
             Row::Run(run) => RowId::Run(run.run_id.clone()),
             Row::Step(run_id, step, _) => RowId::Step(run_id.clone(), *step),
             Row::Session(session_id, _) => RowId::Session(session_id.clone()),
+            Row::Group(group, _) => RowId::Group(group.clone()),
             Row::Cancellation(run_id, _) => RowId::Cancellation(run_id.clone()),
             Row::Request(key, _) => RowId::Request(key.clone()),
             Row::Origin(session, _) => RowId::Origin(*session),
             Row::Answer(session, sequence, _) => RowId::Answer(*session, *sequence),
         }
+    }
+}
+
+impl GroupRow {
+    /// Whether there is no run of the group, so that the row need not be kept.
+    pub fn is_empty(&self) -> bool {
+        *self == GroupRow::default()
+    }
+
+    pub fn of(&self, status: Status) -> u64 {
+        self.0[status as usize]
+    }
+
+    /// Runs that somebody has a claim on.
+    pub fn claimed(&self) -> u64 {
+        self.of(Status::Claimed) + self.of(Status::Running) + self.of(Status::AwaitingApproval)
+    }
+
+    pub fn add(&mut self, status: Status) {
+        self.0[status as usize] += 1;
+    }
+
+    pub fn subtract(&mut self, status: Status) {
+        self.0[status as usize] = self.0[status as usize].saturating_sub(1);
+    }
+}
+
+impl Constraints {
+    /// The ids and keys, which make up the size.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let keys = [
+            self.concurrency.as_ref().map(|it| &it.key),
+            self.fair_key.as_ref(),
+            self.unique.as_ref().map(|it| &it.key),
+        ];
+        let texts =
+            self.depends_on.iter().chain(&self.blocked_by).chain(keys.into_iter().flatten());
+        texts.map(|text| &**text)
+    }
+}
+
+impl ApprovalRow {
+    /// The texts, which make up the size.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let decision = self.decision.iter();
+        let decided = decision.flat_map(|it| [&it.answer, &it.by, &it.comment]).flatten();
+        [&self.question].into_iter().chain(&self.options).chain(decided).map(|text| &**text)
+    }
+}
+
+impl RunGroup {
+    /// The kind of the group, and what its runs have in common.
+    pub fn parts(&self) -> (u8, &Text) {
+        match self {
+            RunGroup::Name(name) => (1, name),
+            RunGroup::Parent(run_id) => (2, run_id),
+            RunGroup::Concurrency(key) => (3, key),
+        }
+    }
+
+    /// The group with these [`RunGroup::parts`].
+    pub fn of_parts(kind: u8, common: Text) -> Option<RunGroup> {
+        Some(match kind {
+            1 => RunGroup::Name(common),
+            2 => RunGroup::Parent(common),
+            3 => RunGroup::Concurrency(common),
+            _ => return None,
+        })
     }
 }
 
@@ -280,10 +458,25 @@ impl OriginRow {
 }
 
 impl RunRow {
+    /// The groups that count the run.
+    pub fn groups(&self) -> impl Iterator<Item = RunGroup> {
+        let concurrency = self.constraints.as_ref().and_then(|it| it.concurrency.as_ref());
+        let groups = [
+            Some(RunGroup::Name(self.name.clone())),
+            self.parent_run_id.clone().map(RunGroup::Parent),
+            concurrency.map(|concurrency| RunGroup::Concurrency(concurrency.key.clone())),
+        ];
+        groups.into_iter().flatten().filter(|_| self.is_counted && !self.removed)
+    }
+
     /// Whether the run has ended for good.
     pub fn is_over(&self) -> bool {
         match self.status {
-            Status::Created | Status::Claimed | Status::Running => false,
+            Status::Created
+            | Status::Claimed
+            | Status::Running
+            | Status::Blocked
+            | Status::AwaitingApproval => false,
             Status::Done | Status::Failed | Status::Cancelled => true,
         }
     }
@@ -312,14 +505,16 @@ impl RunRow {
     pub fn claimable_from(&self) -> Option<ClusterMs> {
         match (self.status, &self.claim) {
             (Status::Created, _) => Some(self.ready_at.unwrap_or_default()),
-            (Status::Claimed | Status::Running, Some(claim)) => match claim.on_lapse {
-                OnLapse::TakeOver => Some(claim.expires_at),
-                OnLapse::Retry { pause_ms } => Some(claim.expires_at.plus(pause_ms)),
-                OnLapse::Fail => None,
-            },
+            (Status::Claimed | Status::Running | Status::AwaitingApproval, Some(claim)) => {
+                match claim.on_lapse {
+                    OnLapse::TakeOver => Some(claim.expires_at),
+                    OnLapse::Retry { pause_ms } => Some(claim.expires_at.plus(pause_ms)),
+                    OnLapse::Fail => None,
+                }
+            }
             // Earlier rules let a run be `running` that nobody could claim.
-            (Status::Claimed | Status::Running, None) => self.ready_at,
-            (Status::Done | Status::Failed | Status::Cancelled, _) => None,
+            (Status::Claimed | Status::Running | Status::AwaitingApproval, None) => self.ready_at,
+            (Status::Done | Status::Failed | Status::Cancelled | Status::Blocked, _) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Row ids, and the bytes that index entries end with.
 
 use super::entry::push_text;
+use super::row::RunGroup;
 use super::value::Text;
 
 /// The id of a row. Ids of one kind sort by the bytes of their names.
@@ -11,6 +12,7 @@ pub enum RowId {
     Run(Text),
     Step(Text, u64),
     Session(Text),
+    Group(RunGroup),
     Cancellation(Text),
     Request(Text),
     Origin(u64),
@@ -24,6 +26,7 @@ impl RowId {
             RowId::Key(name) | RowId::Lease(name) | RowId::Session(name) => Some(name),
             RowId::Run(_)
             | RowId::Step(..)
+            | RowId::Group(_)
             | RowId::Cancellation(_)
             | RowId::Request(_)
             | RowId::Origin(_)
@@ -41,6 +44,7 @@ impl RowId {
             | RowId::Run(_)
             | RowId::Step(..)
             | RowId::Session(_)
+            | RowId::Group(_)
             | RowId::Cancellation(_) => false,
         }
     }
@@ -57,12 +61,17 @@ impl RowId {
             RowId::Request(key) => (7, &**key),
             RowId::Origin(_) => (8, ""),
             RowId::Answer(..) => (9, ""),
+            RowId::Group(group) => (10, &**group.parts().1),
         };
         bytes.push(kind);
         match self {
             RowId::Step(run_id, step) => {
                 push_text(bytes, run_id);
                 bytes.extend(step.to_be_bytes());
+            }
+            RowId::Group(group) => {
+                bytes.push(group.parts().0);
+                bytes.extend(name.bytes());
             }
             RowId::Origin(session) => bytes.extend(session.to_be_bytes()),
             RowId::Answer(session, sequence) => {
@@ -98,6 +107,10 @@ impl RowId {
             7 => RowId::Request(text(rest)?),
             8 => RowId::Origin(number(0)?),
             9 => RowId::Answer(number(0)?, number(8)?),
+            10 => {
+                let (kind, common) = rest.split_first()?;
+                RowId::Group(RunGroup::of_parts(*kind, text(common)?)?)
+            }
             _ => return None,
         })
     }

@@ -3,7 +3,8 @@
 //! each row counts its names and values, and [`ROW_BYTES`] for everything else.
 //! Every command updates both numbers, so that nobody has to count all rows.
 //!
-//! Remembered answers, whose number is bounded, and the history count no bytes.
+//! Remembered answers, whose number is bounded, counts of runs and the history count no
+//! bytes.
 
 use super::meta::{Counts, Meta};
 use super::row::{Row, RunRow};
@@ -14,7 +15,11 @@ pub const ROW_BYTES: u64 = 64;
 /// The bytes that the row adds to the size of the state.
 pub fn counted_bytes(row: &Row) -> u64 {
     match row {
-        Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => 0,
+        Row::Group(..)
+        | Row::Cancellation(..)
+        | Row::Request(..)
+        | Row::Origin(..)
+        | Row::Answer(..) => 0,
         Row::Key(..) | Row::Lease(..) | Row::Run(_) | Row::Step(..) | Row::Session(..) => {
             bytes(row)
         }
@@ -29,7 +34,11 @@ pub fn bytes(row: &Row) -> u64 {
         Row::Run(run) => run_row_bytes(run),
         Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
         Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),
-        Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => ROW_BYTES,
+        Row::Group(..)
+        | Row::Cancellation(..)
+        | Row::Request(..)
+        | Row::Origin(..)
+        | Row::Answer(..) => ROW_BYTES,
     }
 }
 
@@ -73,7 +82,7 @@ impl Counts {
             Row::Session(..) => Some(&mut self.sessions),
             Row::Cancellation(..) => Some(&mut self.cancellations),
             Row::Request(..) => Some(&mut self.requests),
-            Row::Origin(..) | Row::Answer(..) => None,
+            Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,
         }
     }
 }
@@ -84,12 +93,15 @@ pub fn run_bytes(run: &RunRow) -> usize {
 }
 
 fn run_row_bytes(run: &RunRow) -> u64 {
+    let shared = run.constraints.iter().flat_map(|it| it.texts());
+    let asked = run.approval.iter().flat_map(|it| it.texts());
     let texts = [&run.parent_run_id, &run.agent_id, &run.error];
     let values = [&run.input, &run.result];
     let tags = run.tags.iter().flat_map(|(name, value)| [&**name, &**value]);
     let optional = texts.into_iter().flatten().map(|text| &**text);
     let values = values.into_iter().flatten().map(|value| value.as_str());
-    texts_bytes([&*run.run_id, &*run.name].into_iter().chain(tags).chain(optional).chain(values))
+    let named = [&*run.run_id, &*run.name].into_iter().chain(tags).chain(optional).chain(values);
+    texts_bytes(named.chain(shared).chain(asked))
 }
 
 fn texts_bytes<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Where a run is in its life: `created → claimed → running → done | failed |
-/// cancelled`.
+/// cancelled`. A run that waits for others is `blocked` before it is `created`, and one
+/// that waits for a person's decision is `awaiting_approval` while it is claimed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     #[default]
@@ -14,9 +15,23 @@ pub enum Status {
     Done,
     Failed,
     Cancelled,
+    Blocked,
+    AwaitingApproval,
 }
 
 impl Status {
+    /// Every status, in the order of their numbers.
+    pub const ALL: [Status; 8] = [
+        Status::Created,
+        Status::Claimed,
+        Status::Running,
+        Status::Done,
+        Status::Failed,
+        Status::Cancelled,
+        Status::Blocked,
+        Status::AwaitingApproval,
+    ];
+
     /// The name that tools use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -26,6 +41,8 @@ impl Status {
             Status::Done => "done",
             Status::Failed => "failed",
             Status::Cancelled => "cancelled",
+            Status::Blocked => "blocked",
+            Status::AwaitingApproval => "awaiting_approval",
         }
     }
 }
@@ -40,14 +57,6 @@ impl FromStr for Status {
     type Err = ();
 
     fn from_str(s: &str) -> Result<Self, ()> {
-        const ALL: [Status; 6] = [
-            Status::Created,
-            Status::Claimed,
-            Status::Running,
-            Status::Done,
-            Status::Failed,
-            Status::Cancelled,
-        ];
-        ALL.into_iter().find(|status| status.as_str() == s).ok_or(())
+        Status::ALL.into_iter().find(|status| status.as_str() == s).ok_or(())
     }
 }

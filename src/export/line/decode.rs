@@ -3,15 +3,16 @@
 use serde::de::IgnoredAny;
 
 use super::form::{
-    CancellationLine, EventLine, FirstLine, KeyLine, LapseLine, LeaseLine, RequestLine, RunLine,
-    SessionLine, StepLine,
+    ApprovalLine, CancellationLine, ConstraintsLine, DependencyFailureLine, EventLine, FirstLine,
+    KeyLine, LapseLine, LeaseLine, RequestLine, RunLine, SessionLine, StepLine, UniqueLine,
 };
 use crate::codec;
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, RunRow,
-    SessionRow, StepRow,
+    ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, Decided, KeyRow, LeaseRow,
+    OnDependencyFailure, OnLapse, RequestRow, RetryPolicy, RunRow, SessionRow, StepRow, Unique,
+    UniqueWhile,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
@@ -111,7 +112,52 @@ impl RunLine<Text> {
             keep_ms: self.keep_ms,
             expires_at: self.expires_at_ms.map(ClusterMs),
             removed: self.removed,
+            constraints: self.constraints.map(|it| Box::new(it.into_constraints())),
+            has_dependents: self.has_dependents,
+            place: self.place.map(Revision),
+            is_counted: self.is_counted,
+            approval: self.approval.map(|it| Box::new(it.into_approval())),
         })))
+    }
+}
+
+impl ConstraintsLine<Text> {
+    fn into_constraints(self) -> Constraints {
+        Constraints {
+            depends_on: self.depends_on,
+            blocked_by: self.blocked_by,
+            on_dependency_failure: match self.on_dependency_failure {
+                DependencyFailureLine::Fail => OnDependencyFailure::Fail,
+                DependencyFailureLine::Cancel => OnDependencyFailure::Cancel,
+                DependencyFailureLine::Continue => OnDependencyFailure::Continue,
+            },
+            concurrency: self.concurrency.map(|(key, limit)| Concurrency { key, limit }),
+            fair_key: self.fair_key,
+            unique: self.unique.map(|(key, held)| Unique {
+                key,
+                held: match held {
+                    UniqueLine::Queued => UniqueWhile::Queued,
+                    UniqueLine::Active => UniqueWhile::Active,
+                    UniqueLine::UntilMs(at) => UniqueWhile::Until(ClusterMs(at)),
+                },
+            }),
+        }
+    }
+}
+
+impl ApprovalLine<Text> {
+    fn into_approval(self) -> ApprovalRow {
+        ApprovalRow {
+            question: self.question,
+            options: self.options,
+            asked_revision: Revision(self.asked_revision),
+            expires_at: self.expires_at_ms.map(ClusterMs),
+            decision: self.decision.map(|decision| Decided {
+                answer: decision.answer,
+                by: decision.decided_by,
+                comment: decision.comment,
+            }),
+        }
     }
 }
 

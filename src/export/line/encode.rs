@@ -4,14 +4,17 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::form::{
-    CancellationLine, ClaimLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine,
-    Line, RequestLine, RetryLine, RunLine, SessionLine, StepLine, StepsLine,
+    ApprovalLine, CancellationLine, ClaimLine, ConstraintsLine, DecisionLine,
+    DependencyFailureLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine, Line,
+    RequestLine, RetryLine, RunLine, SessionLine, StepLine, StepsLine, UniqueLine,
 };
 use crate::codec;
 use crate::export::counts::ExportCounts;
 use crate::export::header::{ExportHeader, FORMAT, VERSION};
 use crate::machine::hex;
-use crate::machine::row::{OnLapse, RunRow};
+use crate::machine::row::{
+    ApprovalRow, Constraints, OnDependencyFailure, OnLapse, RunRow, UniqueWhile,
+};
 use crate::machine::{Event, Json, Row};
 use crate::store::export::Part;
 
@@ -82,9 +85,7 @@ impl<'a> Line<&'a str> {
                 at_ms: row.at.0,
             }),
             Part::Event(event) => Line::Event(EventLine::of(event)),
-            Part::Row(Row::Origin(..) | Row::Answer(..)) => {
-                return None;
-            }
+            Part::Row(Row::Group(..) | Row::Origin(..) | Row::Answer(..)) => return None,
         })
     }
 }
@@ -139,6 +140,52 @@ impl<'a> RunLine<&'a str> {
             keep_ms: row.keep_ms,
             expires_at_ms: row.expires_at.map(|at| at.0),
             removed: row.removed,
+            constraints: row.constraints.as_deref().map(ConstraintsLine::of),
+            has_dependents: row.has_dependents,
+            place: row.place.map(|place| place.0),
+            is_counted: row.is_counted,
+            approval: row.approval.as_deref().map(ApprovalLine::of),
+        }
+    }
+}
+
+impl<'a> ConstraintsLine<&'a str> {
+    fn of(constraints: &'a Constraints) -> ConstraintsLine<&'a str> {
+        let Constraints { concurrency, unique, .. } = constraints;
+        ConstraintsLine {
+            depends_on: constraints.depends_on.iter().map(|run_id| &**run_id).collect(),
+            blocked_by: constraints.blocked_by.iter().map(|run_id| &**run_id).collect(),
+            on_dependency_failure: match constraints.on_dependency_failure {
+                OnDependencyFailure::Fail => DependencyFailureLine::Fail,
+                OnDependencyFailure::Cancel => DependencyFailureLine::Cancel,
+                OnDependencyFailure::Continue => DependencyFailureLine::Continue,
+            },
+            concurrency: concurrency.as_ref().map(|it| (&*it.key, it.limit)),
+            fair_key: constraints.fair_key.as_deref(),
+            unique: unique.as_ref().map(|unique| {
+                let held = match unique.held {
+                    UniqueWhile::Queued => UniqueLine::Queued,
+                    UniqueWhile::Active => UniqueLine::Active,
+                    UniqueWhile::Until(at) => UniqueLine::UntilMs(at.0),
+                };
+                (&*unique.key, held)
+            }),
+        }
+    }
+}
+
+impl<'a> ApprovalLine<&'a str> {
+    fn of(approval: &'a ApprovalRow) -> ApprovalLine<&'a str> {
+        ApprovalLine {
+            question: &approval.question,
+            options: approval.options.iter().map(|option| &**option).collect(),
+            asked_revision: approval.asked_revision.0,
+            expires_at_ms: approval.expires_at.map(|at| at.0),
+            decision: approval.decision.as_ref().map(|decided| DecisionLine {
+                answer: decided.answer.as_deref(),
+                decided_by: decided.by.as_deref(),
+                comment: decided.comment.as_deref(),
+            }),
         }
     }
 }

@@ -127,6 +127,75 @@ pub struct RunLine<S: Ord> {
     pub expires_at_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub removed: bool,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<ConstraintsLine<S>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub has_dependents: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_counted: bool,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalLine<S>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConstraintsLine<S> {
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<S>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub blocked_by: Vec<S>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_dependency_failure: DependencyFailureLine,
+    /// The key, and how many runs of it may be claimed at a time.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<(S, u32)>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub fair_key: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub unique: Option<(S, UniqueLine)>,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyFailureLine {
+    #[default]
+    Fail,
+    Cancel,
+    Continue,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UniqueLine {
+    Queued,
+    Active,
+    UntilMs(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalLine<S> {
+    pub question: S,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<S>,
+    pub asked_revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionLine<S>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionLine<S> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub answer: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub comment: Option<S>,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::reply::Reply;
 use crate::machine::row::{
-    CancellationRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunRow, SessionRow, StepRow,
+    CancellationRow, GroupRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunGroup, RunRow,
+    SessionRow, StepRow,
 };
 use crate::machine::row_id::RowId;
 use crate::machine::value::Text;
@@ -22,6 +23,7 @@ pub struct Rows {
     pub runs: BTreeMap<Text, RunRow>,
     pub steps: BTreeMap<(Text, u64), StepRow>,
     pub sessions: BTreeMap<Text, SessionRow>,
+    pub groups: BTreeMap<RunGroup, GroupRow>,
     pub cancellations: BTreeMap<Text, CancellationRow>,
     pub requests: BTreeMap<Text, RequestRow>,
     pub origins: BTreeMap<u64, OriginRow>,
@@ -59,6 +61,7 @@ impl Rows {
         let steps = self.steps.iter();
         let steps = steps.map(|((id, step), row)| Row::Step(id.clone(), *step, row.clone()));
         let sessions = self.sessions.iter().map(|(id, row)| Row::Session(id.clone(), row.clone()));
+        let groups = self.groups.iter().map(|(group, row)| Row::Group(group.clone(), *row));
         let cancellations = self.cancellations.iter();
         let cancellations =
             cancellations.map(|(id, row)| Row::Cancellation(id.clone(), Box::new(row.clone())));
@@ -69,7 +72,7 @@ impl Rows {
         let answers = answers.map(|((session, sequence), reply)| {
             Row::Answer(*session, *sequence, Box::new(reply.clone()))
         });
-        let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
+        let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions).chain(groups);
         state.chain(cancellations).chain(requests).chain(origins).chain(answers).collect()
     }
 
@@ -88,6 +91,7 @@ impl Rows {
                 self.runs.clear();
                 self.steps.clear();
                 self.sessions.clear();
+                self.groups.clear();
                 self.cancellations.clear();
                 self.entries.retain(|entry| index::outlives_reset(entry));
             }
@@ -101,6 +105,7 @@ impl Rows {
             Row::Run(row) => drop(self.runs.insert(row.run_id.clone(), *row)),
             Row::Step(run_id, step, row) => drop(self.steps.insert((run_id, step), row)),
             Row::Session(id, row) => drop(self.sessions.insert(id, row)),
+            Row::Group(group, row) => drop(self.groups.insert(group, row)),
             Row::Cancellation(id, row) => drop(self.cancellations.insert(id, *row)),
             Row::Request(key, row) => drop(self.requests.insert(key, *row)),
             Row::Origin(session, row) => drop(self.origins.insert(session, row)),
@@ -117,6 +122,7 @@ impl Rows {
             RowId::Run(id) => drop(self.runs.remove(id)),
             RowId::Step(run_id, step) => drop(self.steps.remove(&(run_id.clone(), *step))),
             RowId::Session(id) => drop(self.sessions.remove(id)),
+            RowId::Group(group) => drop(self.groups.remove(group)),
             RowId::Cancellation(id) => drop(self.cancellations.remove(id)),
             RowId::Request(key) => drop(self.requests.remove(key)),
             RowId::Origin(session) => {

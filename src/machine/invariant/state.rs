@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::rows::Rows;
 use super::violation::ensure;
+use crate::machine::group_counts::GroupCounts;
 use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
@@ -27,6 +28,7 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("the history's anchor lies behind", anchor_lies_behind),
     ("the state is as large as its rows, and counts them", counts_match_rows),
     ("entries list the rows, and nothing else", entries_follow_from_rows),
+    ("groups count their runs", groups_count_their_runs),
 ];
 
 /// Every row was last changed by an event that has happened, and no two runs were
@@ -73,8 +75,8 @@ fn tokens_are_revisions(rows: &Rows) -> Result<(), String> {
 /// other run that has a claim has the agent too.
 fn claims_have_agents(rows: &Rows) -> Result<(), String> {
     let holds = |run: &RunRow| match run.status {
-        Status::Created => run.agent_id.is_none() && run.claim.is_none(),
-        Status::Claimed => run.agent_id.is_some() && run.claim.is_some(),
+        Status::Created | Status::Blocked => run.agent_id.is_none() && run.claim.is_none(),
+        Status::Claimed | Status::AwaitingApproval => run.agent_id.is_some() && run.claim.is_some(),
         Status::Running | Status::Done | Status::Failed | Status::Cancelled => {
             run.agent_id.is_some() == run.claim.is_some()
         }
@@ -190,5 +192,13 @@ fn entries_follow_from_rows(rows: &Rows) -> Result<(), String> {
     ensure(rows.entries == derived, || {
         let differ: Vec<_> = rows.entries.symmetric_difference(&derived).collect();
         format!("these entries are superfluous or missing: {differ:?}")
+    })
+}
+
+/// Claims and statistics rely on the counts, which are carried from command to command.
+fn groups_count_their_runs(rows: &Rows) -> Result<(), String> {
+    let counted = GroupCounts::of(rows.runs.values()).0;
+    ensure(rows.groups == counted, || {
+        format!("the runs are {counted:?}, the groups say {:?}", rows.groups)
     })
 }

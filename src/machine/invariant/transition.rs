@@ -293,7 +293,11 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
         RowId::Lease(id) => Some(Noun::Lease.subject(id)),
         RowId::Run(run_id) | RowId::Step(run_id, _) => Some(Noun::Run.subject(run_id)),
         RowId::Session(id) => Some(Noun::Session.subject(id)),
-        RowId::Cancellation(_) | RowId::Request(_) | RowId::Origin(_) | RowId::Answer(..) => None,
+        RowId::Group(_)
+        | RowId::Cancellation(_)
+        | RowId::Request(_)
+        | RowId::Origin(_)
+        | RowId::Answer(..) => None,
     };
     match change {
         Change::Put(row) => {
@@ -303,9 +307,11 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
                 Row::Run(row) => row.revision,
                 Row::Step(_, _, row) => row.revision,
                 Row::Session(_, row) => row.revision,
-                Row::Cancellation(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => {
-                    return None;
-                }
+                Row::Group(..)
+                | Row::Cancellation(..)
+                | Row::Request(..)
+                | Row::Origin(..)
+                | Row::Answer(..) => return None,
             };
             Some((named(&row.id())?, Some(revision)))
         }

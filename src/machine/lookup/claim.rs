@@ -1,7 +1,7 @@
 //! The best run to claim: the highest priority first, then the oldest.
 
 use super::cancelled::CancelledTrees;
-use super::stored::{RowsFound, SKIPPED_MAX, as_run, search_rows};
+use super::stored::{RowsFound, SKIPPED_MAX, search_rows};
 use crate::machine::command::{Rank, Rules};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index;
@@ -54,7 +54,7 @@ pub fn candidate<V: View>(
         let RowsFound { rows, stopped } = found;
         let is_last = rows.len() < limit;
         for (_, row) in rows {
-            let Some(run) = as_run(&row) else { continue };
+            let Some(run) = row.run() else { continue };
             if run.is_claimable(now) && !trees.is_cancelled(run)? {
                 let best = best.filter(|best| precedes(best, run)).unwrap_or_else(|| run.clone());
                 return Ok(Candidate::Ready(Box::new(best)));

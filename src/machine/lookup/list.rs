@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cancelled::CancelledTrees;
 use super::claim::due_runs;
-use super::stored::{SKIPPED_MAX, as_run, search_rows, stored_run};
+use super::stored::{SKIPPED_MAX, search_rows, stored_run};
 use crate::machine::filter::{ClaimFilter, RunFilter};
 use crate::machine::index::{self, Index};
 use crate::machine::page::{Page, Range, Scan};
@@ -93,7 +93,7 @@ fn due_for_list<V: View>(
         due_runs(view, &claim, now, SKIPPED_MAX)?
     } else if let Some(status @ (Status::Created | Status::Failed)) = filter.status {
         let mut due = search_rows(view, &index::expired(Index::Deadline, now, SKIPPED_MAX))?;
-        due.rows.retain(|(_, row)| as_run(row).is_some_and(|run| run.status != status));
+        due.rows.retain(|(_, row)| row.run().is_some_and(|run| run.status != status));
         due.runs().collect()
     } else {
         Vec::new()

@@ -21,4 +21,4 @@ pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, run};
 pub use claim::{DUE_MAX, candidate, due_runs};
 pub use due::{UNCOUNTED_MAX, counts, due_rows, is_due, next_deadline, oldest_request};
 pub use list::{names, runs, steps};
-pub use stored::{key, lease, session, stored_run};
+pub use stored::{group, key, lease, session, stored_run};

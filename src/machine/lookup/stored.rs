@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::machine::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
+use crate::machine::row::{GroupRow, KeyRow, LeaseRow, Row, RunGroup, RunRow, SessionRow};
 use crate::machine::row_id::RowId;
 use crate::machine::search::Search;
 use crate::machine::value::Text;
@@ -36,14 +36,15 @@ pub fn session<V: View>(view: &V, session_id: &Text) -> Result<Option<SessionRow
 /// The run, which may count as cancelled although its row does not say so; see
 /// [`super::run`].
 pub fn stored_run<V: View>(view: &V, run_id: &Text) -> Result<Option<RunRow>, V::Error> {
-    Ok(view.row(&RowId::Run(run_id.clone()))?.and_then(|row| as_run(&row).cloned()))
+    Ok(view.row(&RowId::Run(run_id.clone()))?.and_then(|row| row.run().cloned()))
 }
 
-pub(super) fn as_run(row: &Row) -> Option<&RunRow> {
-    match row {
-        Row::Run(run) => Some(run),
-        _ => None,
-    }
+/// The counts of a group, as they are stored.
+pub fn group<V: View>(view: &V, group: &RunGroup) -> Result<GroupRow, V::Error> {
+    Ok(match view.row(&RowId::Group(group.clone()))?.as_deref() {
+        Some(Row::Group(_, row)) => *row,
+        _ => GroupRow::default(),
+    })
 }
 
 /// The rows that a search found.
@@ -57,7 +58,7 @@ pub(super) struct RowsFound {
 
 impl RowsFound {
     pub fn runs(self) -> impl Iterator<Item = RunRow> {
-        self.rows.into_iter().filter_map(|(_, row)| as_run(&row).cloned())
+        self.rows.into_iter().filter_map(|(_, row)| row.run().cloned())
     }
 }
 

@@ -203,7 +203,7 @@ pub struct Idempotency {
 /// One row of the state, with its name: the unit of a snapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StateRecord {
-    #[prost(oneof = "state_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "state_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub record: ::core::option::Option<state_record::Record>,
 }
 /// Nested message and enum types in `StateRecord`.
@@ -230,6 +230,32 @@ pub mod state_record {
         Answer(super::NodeAnswer),
         #[prost(message, tag = "10")]
         Cancellation(super::Cancellation),
+        #[prost(message, tag = "11")]
+        Group(super::RunGroup),
+    }
+}
+/// How many runs have something in common.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunGroup {
+    /// How many are in each status, in the order of `RunStatus` from `RUN_STATUS_CREATED`.
+    /// Zeros at the end are left out.
+    #[prost(uint64, repeated, tag = "4")]
+    pub counts: ::prost::alloc::vec::Vec<u64>,
+    /// What they have in common.
+    #[prost(oneof = "run_group::Common", tags = "1, 2, 3")]
+    pub common: ::core::option::Option<run_group::Common>,
+}
+/// Nested message and enum types in `RunGroup`.
+pub mod run_group {
+    /// What they have in common.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Common {
+        #[prost(string, tag = "1")]
+        Name(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        ParentRunId(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        ConcurrencyKey(::prost::alloc::string::String),
     }
 }
 /// What there is one of: the state's position in its own history.

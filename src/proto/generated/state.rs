@@ -839,6 +839,90 @@ pub struct RunRow {
     /// It reads as absent, and its steps are still being removed.
     #[prost(bool, tag = "30")]
     pub removed: bool,
+    /// Left out where there are none.
+    #[prost(message, optional, tag = "31")]
+    pub constraints: ::core::option::Option<Constraints>,
+    /// Runs are blocked by it, or were until it ended and have not all been told.
+    #[prost(bool, tag = "32")]
+    pub has_dependents: bool,
+    /// Its place among the runs of its priority, if that is not the revision that created it.
+    #[prost(uint64, optional, tag = "33")]
+    pub place: ::core::option::Option<u64>,
+    /// Its groups count it.
+    #[prost(bool, tag = "34")]
+    pub is_counted: bool,
+    /// What it asks a person, or last asked.
+    #[prost(message, optional, tag = "35")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// What a run waits for and shares with other runs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Constraints {
+    /// The runs that must be over before it can be claimed.
+    #[prost(string, repeated, tag = "1")]
+    pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those of them that are not over yet.
+    #[prost(string, repeated, tag = "2")]
+    pub blocked_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "OnDependencyFailure", tag = "3")]
+    pub on_dependency_failure: i32,
+    /// Left out where there is no limit.
+    #[prost(message, optional, tag = "4")]
+    pub concurrency: ::core::option::Option<Concurrency>,
+    /// Claims alternate between the keys that have work.
+    #[prost(string, optional, tag = "5")]
+    pub fair_key: ::core::option::Option<::prost::alloc::string::String>,
+    /// Left out where other runs may be like it.
+    #[prost(message, optional, tag = "6")]
+    pub unique: ::core::option::Option<Unique>,
+}
+/// How many runs of a key may be claimed at a time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Concurrency {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+/// The key that no second run may be created with, and for how long.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unique {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// Until the run is claimed for the first time or is over.
+    #[prost(bool, tag = "2")]
+    pub while_queued: bool,
+    /// Until this time; without it, and unless `while_queued`, until the run is over.
+    #[prost(uint64, optional, tag = "3")]
+    pub until_ms: ::core::option::Option<u64>,
+}
+/// A question to a person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Approval {
+    #[prost(string, tag = "1")]
+    pub question: ::prost::alloc::string::String,
+    /// The answers to choose from; where there are none, any text is an answer.
+    #[prost(string, repeated, tag = "2")]
+    pub options: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The revision of the checkpoint that asked.
+    #[prost(uint64, tag = "3")]
+    pub asked_revision: u64,
+    /// When the question expires, which is a decision too.
+    #[prost(uint64, optional, tag = "4")]
+    pub expires_at_ms: ::core::option::Option<u64>,
+    /// Left out until there is one.
+    #[prost(message, optional, tag = "5")]
+    pub decision: ::core::option::Option<ApprovalDecision>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalDecision {
+    /// Left out where the question expired.
+    #[prost(string, optional, tag = "1")]
+    pub answer: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub decided_by: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub comment: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Zero stands for the default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1325,6 +1409,8 @@ pub enum RunStatus {
     Done = 4,
     Failed = 5,
     Cancelled = 6,
+    Blocked = 7,
+    AwaitingApproval = 8,
 }
 impl RunStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1340,6 +1426,8 @@ impl RunStatus {
             Self::Done => "RUN_STATUS_DONE",
             Self::Failed => "RUN_STATUS_FAILED",
             Self::Cancelled => "RUN_STATUS_CANCELLED",
+            Self::Blocked => "RUN_STATUS_BLOCKED",
+            Self::AwaitingApproval => "RUN_STATUS_AWAITING_APPROVAL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1352,6 +1440,38 @@ impl RunStatus {
             "RUN_STATUS_DONE" => Some(Self::Done),
             "RUN_STATUS_FAILED" => Some(Self::Failed),
             "RUN_STATUS_CANCELLED" => Some(Self::Cancelled),
+            "RUN_STATUS_BLOCKED" => Some(Self::Blocked),
+            "RUN_STATUS_AWAITING_APPROVAL" => Some(Self::AwaitingApproval),
+            _ => None,
+        }
+    }
+}
+/// What becomes of a run if one that it depends on fails or is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OnDependencyFailure {
+    Fail = 0,
+    Cancel = 1,
+    Continue = 2,
+}
+impl OnDependencyFailure {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Fail => "ON_DEPENDENCY_FAILURE_FAIL",
+            Self::Cancel => "ON_DEPENDENCY_FAILURE_CANCEL",
+            Self::Continue => "ON_DEPENDENCY_FAILURE_CONTINUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ON_DEPENDENCY_FAILURE_FAIL" => Some(Self::Fail),
+            "ON_DEPENDENCY_FAILURE_CANCEL" => Some(Self::Cancel),
+            "ON_DEPENDENCY_FAILURE_CONTINUE" => Some(Self::Continue),
             _ => None,
         }
     }

@@ -18,13 +18,14 @@ pub struct Export {
 /// One row or one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Any row except a node's session and its answers.
+    /// Any row except a node's session and its answers, and counts of runs.
     Row(Row),
     Event(Event),
 }
 
 impl Part {
-    /// The row as a part, or `None` if it belongs to one node alone.
+    /// The row as a part, or `None` if it belongs to one node alone or follows from
+    /// the others.
     pub fn of_row(row: Row) -> Option<Part> {
         match row {
             Row::Key(..)
@@ -34,7 +35,7 @@ impl Part {
             | Row::Session(..)
             | Row::Cancellation(..)
             | Row::Request(..) => Some(Part::Row(row)),
-            Row::Origin(..) | Row::Answer(..) => None,
+            Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,
         }
     }
 

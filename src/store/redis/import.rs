@@ -17,6 +17,7 @@ use super::options::Options;
 use super::writes::{BYTES_MAX, RedisCommand, RedisWrites, size_bytes};
 use crate::codec::{self, StateRecord};
 use crate::machine::Meta;
+use crate::machine::group_counts::GroupCounts;
 use crate::store::error::StoreError;
 use crate::store::export::{NotEmpty, Part, StoreImport};
 
@@ -66,6 +67,7 @@ pub struct RedisImport {
     keys: Arc<RedisKeys>,
     staged: RedisKeys,
     meta: Meta,
+    groups: GroupCounts,
     target: ExpectedTarget,
     /// How many elements were sent to each key. Redis has fewer if a name was sent
     /// twice or something was lost.
@@ -125,6 +127,7 @@ impl RedisImport {
             keys: access.keys.clone(),
             staged: RedisKeys::staged(&access.prefix, &id),
             meta,
+            groups: GroupCounts::default(),
             target,
             sent: BTreeMap::new(),
             finished: false,
@@ -210,6 +213,7 @@ impl StoreImport for RedisImport {
             match part {
                 Part::Row(row) => {
                     self.meta.count(row);
+                    self.groups.count(row);
                     writes.row(row);
                 }
                 Part::Event(event) => writes.event(event),
@@ -219,6 +223,9 @@ impl StoreImport for RedisImport {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
+        let mut writes = RedisWrites::default();
+        std::mem::take(&mut self.groups).into_rows().for_each(|row| writes.row(&row));
+        self.send(writes).await.map_err(|fault| fault.unsent())?;
         self.adopt().await.map_err(|fault| match fault {
             RedisFault::Gone(why) => StoreError::Unknown(format!("redis: {why}")),
             fault => fault.unsent(),

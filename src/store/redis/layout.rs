@@ -43,10 +43,12 @@ pub enum RedisKey {
     Commits,
     /// The sidecars that wait for their turn.
     Queue,
+    /// How many runs of each group there are.
+    Group,
 }
 
 /// The name of each key after the prefix, and the type of its value.
-const NAMES: [(RedisKey, &str, ValueType); 10] = [
+const NAMES: [(RedisKey, &str, ValueType); 11] = [
     (RedisKey::Meta, "meta", ValueType::Hash),
     (RedisKey::Row, "row", ValueType::Hash),
     (RedisKey::Name, "name", ValueType::Zset),
@@ -57,11 +59,18 @@ const NAMES: [(RedisKey, &str, ValueType); 10] = [
     (RedisKey::EventBy, "event:by", ValueType::Zset),
     (RedisKey::Commits, "commits", ValueType::Hash),
     (RedisKey::Queue, "queue", ValueType::Zset),
+    (RedisKey::Group, "group", ValueType::Hash),
 ];
 
 /// The keys that a reset empties.
-pub const CLEARED: [RedisKey; 5] =
-    [RedisKey::Row, RedisKey::Name, RedisKey::Entry, RedisKey::Event, RedisKey::EventBy];
+pub const CLEARED: [RedisKey; 6] = [
+    RedisKey::Row,
+    RedisKey::Name,
+    RedisKey::Entry,
+    RedisKey::Event,
+    RedisKey::EventBy,
+    RedisKey::Group,
+];
 
 /// The hashes of the first format, which had one for each kind of row.
 pub const OLD_ROWS: [&str; 6] = ["kv", "lease", "run", "step", "session", "request"];
@@ -93,7 +102,11 @@ enum ValueType {
 impl RedisKey {
     /// The key that holds the row with this id.
     pub fn of_row(id: &RowId) -> RedisKey {
-        if id.outlives_reset() { RedisKey::Kept } else { RedisKey::Row }
+        match id {
+            RowId::Group(_) => RedisKey::Group,
+            id if id.outlives_reset() => RedisKey::Kept,
+            _ => RedisKey::Row,
+        }
     }
 
     /// The key that holds entries with this beginning. An empty beginning stands for

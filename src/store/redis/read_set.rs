@@ -16,6 +16,7 @@ use crate::machine::footprint::{Footprint, footprint, of_question};
 use crate::machine::index;
 use crate::machine::page::{Page, Range};
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
+use crate::machine::row::RunGroup;
 use crate::machine::search::Search;
 use crate::machine::{ClusterMs, Command, Envelope, Question, Row, RowId};
 
@@ -245,6 +246,7 @@ pub fn of_range(range: &Range, page: Page) -> Search {
         Range::Keys(scan) => RowId::Key(scan.prefix.clone()).to_bytes(),
         Range::Leases(scan) => RowId::Lease(scan.prefix.clone()).to_bytes(),
         Range::Sessions(scan) => RowId::Session(scan.prefix.clone()).to_bytes(),
+        Range::RunNames(scan) => RowId::Group(RunGroup::Name(scan.prefix.clone())).to_bytes(),
         Range::Steps(..) => start[..start.len() - STEP_BYTES].to_vec(),
     };
     let is_behind = range.begins_after(&range.start());

@@ -7,6 +7,7 @@ use super::event_entry::{event_entry, event_members};
 use super::layout::{CLEARED, RedisKey};
 use super::working_set::WorkingSet;
 use crate::codec::{self, StateRecord};
+use crate::machine::row::RunGroup;
 use crate::machine::{Event, Row, RowId, index};
 
 /// The maximum number of words in one command. Lua can unpack only some thousands.
@@ -124,8 +125,13 @@ pub fn size_bytes(args: &[Vec<u8>]) -> usize {
 /// Whether rows with such ids are read in ranges.
 fn is_named(id: &RowId) -> bool {
     match id {
-        RowId::Key(_) | RowId::Lease(_) | RowId::Step(..) | RowId::Session(_) => true,
+        RowId::Key(_)
+        | RowId::Lease(_)
+        | RowId::Step(..)
+        | RowId::Session(_)
+        | RowId::Group(RunGroup::Name(_)) => true,
         RowId::Run(_)
+        | RowId::Group(_)
         | RowId::Cancellation(_)
         | RowId::Request(_)
         | RowId::Origin(_)

@@ -13,6 +13,7 @@ use super::open::open;
 use super::view::TransactionView;
 use super::{batch, reclaim, schema, write};
 use crate::machine::Meta;
+use crate::machine::group_counts::GroupCounts;
 use crate::machine::meta::Counts;
 use crate::store::error::StoreError;
 use crate::store::export::{NotEmpty, Part, StoreImport};
@@ -55,6 +56,7 @@ pub struct SqliteImport {
     /// Closing the connection rolls the import back.
     conn: Option<Connection>,
     meta: Meta,
+    groups: GroupCounts,
 }
 
 impl SqliteImport {
@@ -105,7 +107,7 @@ impl SqliteImport {
         delete_state(&conn).map_err(fail)?;
         // Adding the rows counts them again.
         meta.uncount_all();
-        Ok(SqliteImport { conn: Some(conn), meta })
+        Ok(SqliteImport { conn: Some(conn), meta, groups: GroupCounts::default() })
     }
 }
 
@@ -128,26 +130,32 @@ fn delete_state(conn: &Connection) -> rusqlite::Result<()> {
 #[async_trait]
 impl StoreImport for SqliteImport {
     async fn take(&mut self, parts: Vec<Part>) -> Result<(), StoreError> {
-        let meta = self.meta.clone();
-        self.meta = self
+        let (meta, mut groups) = (self.meta.clone(), std::mem::take(&mut self.groups));
+        (self.meta, self.groups) = self
             .work(move |conn| {
                 let mut tables = TransactionView { conn, meta };
                 for part in parts {
                     let added = match &part {
-                        Part::Row(row) => tables.add(row),
+                        Part::Row(row) => {
+                            groups.count(row);
+                            tables.add(row)
+                        }
                         Part::Event(event) => write::event(conn, event),
                     };
                     added.map_err(|error| storage(&error))?;
                 }
-                Ok(tables.meta)
+                Ok((tables.meta, groups))
             })
             .await?;
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
-        let meta = self.meta.clone();
+        let (meta, groups) = (self.meta.clone(), std::mem::take(&mut self.groups));
         self.work(move |conn| {
+            let mut rows = groups.into_rows();
+            rows.try_for_each(|row| write::row(conn, &row, |table| &table.insert))
+                .map_err(|error| storage(&error))?;
             write::meta(conn, &meta).map_err(|error| storage(&error))?;
             if let Some(why) = schema::inspect(conn, false).map_err(|error| storage(&error))? {
                 return Err(StoreError::Storage(why));

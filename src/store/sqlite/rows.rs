@@ -1,17 +1,18 @@
 //! Rows from columns. A value that this program cannot have written is an error
 //! that names the column.
 
+use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row as Columns};
 use serde::de::DeserializeOwned;
 
-use crate::codec;
+use crate::codec::{self, CodecError};
 use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
-    SessionRow, StepRow,
+    CancellationRow, ClaimRow, GroupRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row,
+    RunGroup, RunRow, SessionRow, StepRow,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
@@ -93,6 +94,11 @@ pub(super) fn run(row: &Columns<'_>) -> Result<Row> {
         keep_ms: row.get(34)?,
         expires_at: deadline(row, 35)?,
         removed: row.get(36)?,
+        constraints: decoded(row, 37, codec::decode_constraints)?,
+        has_dependents: row.get(38)?,
+        place: row.get::<_, Option<u64>>(39)?.map(Revision),
+        is_counted: row.get(40)?,
+        approval: decoded(row, 41, codec::decode_approval)?,
     })))
 }
 
@@ -135,6 +141,13 @@ pub(super) fn session(row: &Columns<'_>) -> Result<Row> {
     Ok(Row::Session(row.get(0)?, session))
 }
 
+pub(super) fn group(row: &Columns<'_>) -> Result<Row> {
+    let common: Text = row.get(1)?;
+    let group = RunGroup::of_parts(row.get(0)?, common.clone());
+    let group = group.ok_or_else(|| unexpected(0, &common))?;
+    Ok(Row::Group(group, GroupRow(from_json(row, 2)?)))
+}
+
 pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {
     let frames: Vec<(Text, u64)> = from_json(row, 4)?;
     let cancellation = CancellationRow {
@@ -149,8 +162,7 @@ pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {
 
 pub(super) fn request(row: &Columns<'_>) -> Result<Row> {
     let bytes: Vec<u8> = row.get(2)?;
-    let reply = codec::decode_reply(&bytes.into())
-        .map_err(|error| Error::FromSqlConversionFailure(2, Type::Blob, Box::new(error)))?;
+    let reply = codec::decode_reply(&bytes.into()).map_err(|error| undecodable(2, error))?;
     let request = RequestRow { digest: row.get(1)?, reply, at: ClusterMs(row.get(3)?) };
     Ok(Row::Request(row.get(0)?, Box::new(request)))
 }
@@ -203,6 +215,20 @@ fn rules(row: &Columns<'_>, column: usize) -> Result<Rules> {
 
 fn json(row: &Columns<'_>, column: usize) -> Result<Json> {
     Ok(Json::new(row.get::<_, Text>(column)?))
+}
+
+fn decoded<T>(
+    row: &Columns<'_>,
+    column: usize,
+    decode: fn(&Bytes) -> std::result::Result<T, CodecError>,
+) -> Result<Option<Box<T>>> {
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    let decoded = bytes.map(|bytes| decode(&bytes.into()).map(Box::new)).transpose();
+    decoded.map_err(|error| undecodable(column, error))
+}
+
+fn undecodable(column: usize, error: CodecError) -> Error {
+    Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
 }
 
 fn deadline(row: &Columns<'_>, column: usize) -> Result<Option<ClusterMs>> {

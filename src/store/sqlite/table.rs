@@ -55,7 +55,9 @@ pub(super) static RUN: Lazy<Row> = Lazy::new(|| {
          lapses_max INTEGER NOT NULL DEFAULT 0, backoff_ms INTEGER NOT NULL DEFAULT 0, \
          backoff_max_ms INTEGER NOT NULL DEFAULT 0, deadline_at_ms INTEGER, \
          deadline_ms INTEGER, start_by_ms INTEGER, keep_ms INTEGER, expires_at_ms INTEGER, \
-         removed INTEGER NOT NULL DEFAULT 0";
+         removed INTEGER NOT NULL DEFAULT 0, constraints BLOB, \
+         has_dependents INTEGER NOT NULL DEFAULT 0, place INTEGER, \
+         is_counted INTEGER NOT NULL DEFAULT 0, approval BLOB";
     table("run", columns, 1, rows::run)
 });
 pub(super) static STEP: Lazy<Row> = Lazy::new(|| {
@@ -67,6 +69,12 @@ pub(super) static SESSION: Lazy<Row> = Lazy::new(|| {
     let columns = "session_id TEXT NOT NULL, context TEXT NOT NULL, revision INTEGER NOT NULL, \
          saved_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL, expires_at_ms INTEGER";
     table("session", columns, 1, rows::session)
+});
+// The counts of the runs of a group. `kind` and `common` are `RunGroup::parts`, and `counts`
+// is a JSON list by status.
+pub(super) static GROUP: Lazy<Row> = Lazy::new(|| {
+    let columns = "kind INTEGER NOT NULL, common TEXT NOT NULL, counts TEXT NOT NULL";
+    table("run_group", columns, 2, rows::group)
 });
 // `frames` is JSON: [[run_id, created after], ...].
 pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
@@ -100,8 +108,8 @@ pub(super) static META: Lazy<Meta> = Lazy::new(|| {
 });
 
 /// Every table that holds rows of the state, in the order of [`RowId`].
-pub(super) static ALL: [&Lazy<Row>; 7] =
-    [&KV, &LEASE, &RUN, &STEP, &SESSION, &CANCELLATION, &REQUEST];
+pub(super) static ALL: [&Lazy<Row>; 8] =
+    [&KV, &LEASE, &RUN, &STEP, &SESSION, &GROUP, &CANCELLATION, &REQUEST];
 
 /// The tables are STRICT, so that every value has its column's type even if
 /// somebody else edits the file.
@@ -138,6 +146,10 @@ fn table<T>(
 /// nodes of a cluster repeat requests on their own, so no command has an origin
 /// here.
 pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<'_>>)> {
+    if let RowId::Group(group) = id {
+        let (kind, common) = group.parts();
+        return Some((&GROUP, vec![ToSqlOutput::from(kind), ToSqlOutput::from(&**common)]));
+    }
     let (table, name, step) = match id {
         RowId::Key(key) => (&KV, key, None),
         RowId::Lease(resource_id) => (&LEASE, resource_id, None),
@@ -146,7 +158,7 @@ pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<
         RowId::Session(session_id) => (&SESSION, session_id, None),
         RowId::Cancellation(run_id) => (&CANCELLATION, run_id, None),
         RowId::Request(key) => (&REQUEST, key, None),
-        RowId::Origin(_) | RowId::Answer(..) => return None,
+        RowId::Group(_) | RowId::Origin(_) | RowId::Answer(..) => return None,
     };
     let mut params = vec![ToSqlOutput::from(&**name)];
     params.extend(step.map(bound));
@@ -160,12 +172,12 @@ pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
 }
 
 /// Reads every row in the order of the ids, so that equal states give equal
-/// exports.
+/// exports, but not the counts of runs, which follow from the others.
 pub(super) fn each_row<E: From<rusqlite::Error>>(
     conn: &Connection,
     take: &mut impl FnMut(Row) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    ALL.iter().try_for_each(|table| {
+    ALL.iter().filter(|table| table.name != GROUP.name).try_for_each(|table| {
         let sql = format!("{} ORDER BY {}", table.select, table.id);
         each(conn, &sql, [], table.read, take)
     })

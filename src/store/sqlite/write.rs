@@ -3,7 +3,9 @@
 use rusqlite::{Connection, Error, Result, ToSql, params};
 
 use super::rows::chain_text;
-use super::table::{CANCELLATION, EVENT, KV, LEASE, META, REQUEST, RUN, SESSION, STEP, Table};
+use super::table::{
+    CANCELLATION, EVENT, GROUP, KV, LEASE, META, REQUEST, RUN, SESSION, STEP, Table,
+};
 use crate::codec;
 use crate::machine::command::Rules;
 use crate::machine::row::{LeaseRow, OnLapse, SessionRow};
@@ -67,6 +69,11 @@ pub(super) fn row(
                 run.keep_ms,
                 run.expires_at.map(|at| at.0),
                 run.removed,
+                run.constraints.as_deref().map(|it| codec::encode_constraints(it).to_vec()),
+                run.has_dependents,
+                run.place.map(|place| place.0),
+                run.is_counted,
+                run.approval.as_deref().map(|it| codec::encode_approval(it).to_vec()),
             ],
         ),
         Row::Step(run_id, step, row) => {
@@ -83,6 +90,10 @@ pub(super) fn row(
                 expires_at.map(|at| at.0),
             ];
             execute(&SESSION, params)
+        }
+        Row::Group(group, row) => {
+            let (kind, common) = group.parts();
+            execute(&GROUP, params![kind, common, json_text(&row.0)?])
         }
         Row::Cancellation(run_id, row) => {
             let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();

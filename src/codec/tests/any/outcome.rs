@@ -193,7 +193,53 @@ impl Any {
             keep_ms: self.opt(Any::number),
             expires_at: self.opt(Any::clock),
             removed: self.flag(),
+            constraints: self.opt(|any| Box::new(any.constraints())),
+            has_dependents: self.flag(),
+            place: self.opt(Any::revision),
+            is_counted: self.flag(),
+            approval: self.opt(|any| Box::new(any.approval_row())),
         }
+    }
+
+    fn constraints(&mut self) -> Constraints {
+        let failures =
+            [OnDependencyFailure::Fail, OnDependencyFailure::Cancel, OnDependencyFailure::Continue];
+        Constraints {
+            depends_on: self.list(Any::text),
+            blocked_by: self.list(Any::text),
+            on_dependency_failure: self.pick(&failures),
+            concurrency: self.opt(|any| Concurrency { key: any.text(), limit: any.number32() }),
+            fair_key: self.opt(Any::text),
+            unique: self.opt(|any| {
+                let held =
+                    [UniqueWhile::Queued, UniqueWhile::Active, UniqueWhile::Until(any.clock())];
+                Unique { key: any.text(), held: any.pick(&held) }
+            }),
+        }
+    }
+
+    fn approval_row(&mut self) -> ApprovalRow {
+        ApprovalRow {
+            question: self.text(),
+            options: self.list(Any::text),
+            asked_revision: self.revision(),
+            expires_at: self.opt(Any::clock),
+            decision: self.opt(|any| Decided {
+                answer: any.opt(Any::text),
+                by: any.opt(Any::text),
+                comment: any.opt(Any::text),
+            }),
+        }
+    }
+
+    fn group(&mut self) -> RunGroup {
+        let common = self.text();
+        let groups = [
+            RunGroup::Name(common.clone()),
+            RunGroup::Parent(common.clone()),
+            RunGroup::Concurrency(common),
+        ];
+        self.pick(&groups)
     }
 
     fn stored_steps(&mut self) -> StoredSteps {
@@ -241,6 +287,10 @@ impl Any {
             StateRecord::Row(Row::Run(Box::new(self.run_row()))),
             StateRecord::Row(Row::Step(self.text(), self.number(), self.step_row())),
             StateRecord::Row(Row::Session(self.text(), self.session_row())),
+            StateRecord::Row(Row::Group(
+                self.group(),
+                GroupRow(std::array::from_fn(|_| self.number())),
+            )),
             StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),
             StateRecord::Row(Row::Request(self.text(), Box::new(self.request_row()))),
             StateRecord::Row(Row::Origin(

@@ -99,8 +99,8 @@ impl RunWithSteps<'_> {
     /// the claim follows the steps.
     pub(super) fn advance(&self, builder: &mut StateBuilder, run: RunRow) {
         let run = match self.status() {
-            Status::Created => self.checkpoint(builder, run),
-            Status::Claimed => {
+            Status::Created | Status::Blocked => self.checkpoint(builder, run),
+            Status::Claimed | Status::AwaitingApproval => {
                 let run = self.checkpoint(builder, run);
                 self.claim(builder, run)
             }
@@ -158,9 +158,11 @@ impl RunWithSteps<'_> {
             return run;
         }
         let action = match status {
-            Status::Created => Action::WorkflowRelease,
+            Status::Created | Status::Blocked => Action::WorkflowRelease,
             // Only its first checkpoint would say so, and that was never stored.
-            Status::Claimed | Status::Running => Action::WorkflowHeartbeat,
+            Status::Claimed | Status::Running | Status::AwaitingApproval => {
+                Action::WorkflowHeartbeat
+            }
             Status::Done => Action::WorkflowComplete,
             Status::Failed => Action::WorkflowFail,
             Status::Cancelled => Action::WorkflowCancel,

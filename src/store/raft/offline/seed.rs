@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use openraft::alias::StoredMembershipOf;
 use tokio::task::spawn_blocking;
 
+use crate::machine::group_counts::GroupCounts;
 use crate::machine::{Chain, Event, Meta};
 use crate::store::StoreError;
 use crate::store::export::{Part, StoreImport};
@@ -218,6 +219,9 @@ impl StoreImport for Seed {
         if self.tables.rows().count() as u64 != self.rows_taken {
             return Err(StoreError::Storage("a row came twice".to_owned()));
         }
+        let mut groups = GroupCounts::default();
+        self.tables.rows().for_each(|row| groups.count(row));
+        groups.into_rows().for_each(|row| self.tables.put(row));
         self.complete().await.map_err(storage)?;
         self.part.rename(&self.options.data_dir)
     }
