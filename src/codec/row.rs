@@ -324,7 +324,7 @@ impl From<proto::Approval> for ApprovalRow {
             options: form.options.into_iter().map(Text::from).collect(),
             asked_revision: Revision(form.asked_revision),
             expires_at: to_clock_opt(form.expires_at_ms),
-            decision: form.decision.map(|decided| Decided {
+            decision: form.decision.map(|decided| ApprovalDecision {
                 answer: to_text_opt(decided.answer),
                 by: to_text_opt(decided.decided_by),
                 comment: to_text_opt(decided.comment),

@@ -5,6 +5,7 @@ use super::row::*;
 use super::value::*;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::*;
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::status::Status;
 use crate::machine::{ClusterMs, Reply, Revision, Text, WallMs};
 use crate::proto::record as proto;

@@ -11,6 +11,7 @@ use super::page::{Page, Range};
 use super::query::Question;
 use super::row_id::RowId;
 use super::rules;
+use super::run_group::RunGroup;
 use super::search::Search;
 use super::status::Status;
 use super::value::{ClusterMs, Revision, Text};
@@ -95,6 +96,9 @@ impl Footprint {
             Command::Create(create) => {
                 let ids = rules::run_ids(random).into_iter().chain(create.parent_run_id.clone());
                 self.rows.extend(ids.map(RowId::Run));
+                let parent = create.parent_run_id.clone().map(RunGroup::Parent);
+                let groups = [RunGroup::Name(create.name.clone())].into_iter().chain(parent);
+                self.rows.extend(groups.map(RowId::Group));
             }
             Command::Claim(claim) => self.run(&claim.run_id),
             Command::ClaimNext(claim) => {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::row::{GroupRow, Row, RunGroup, RunRow};
+use super::row::{Row, RunRow};
+use super::run_group::{GroupRow, RunGroup};
 
 /// The counts of some groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@
 //! | files | hold |
 //! |---|---|
 //! | `value`, `command`, `reply`, `query` | what callers say and are told |
-//! | `status`, `stored_steps`, `row`, `row_id`, `group_counts`, `meta`, `size` | what a state consists of |
+//! | `status`, `stored_steps`, `run_group`, `row`, `row_id`, `group_counts`, `meta`, `size` | what a state consists of |
 //! | `event`, `subject`, `describe` | the history |
 //! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
 //! | `passing` | what time does to a run |
@@ -47,6 +47,7 @@ pub mod reply;
 pub mod row;
 pub mod row_id;
 mod rules;
+pub mod run_group;
 pub mod search;
 pub mod size;
 pub mod status;

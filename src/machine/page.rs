@@ -1,7 +1,7 @@
 //! Pages and ranges: how much is read at once, and from where.
 
-use super::row::RunGroup;
 use super::row_id::RowId;
+use super::run_group::RunGroup;
 use super::value::Text;
 
 /// The most that is read at once.

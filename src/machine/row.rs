@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::reply::Reply;
 use super::row_id::RowId;
+use super::run_group::{GroupRow, RunGroup};
 use super::status::Status;
 use super::stored_steps::StoredSteps;
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
@@ -183,33 +184,17 @@ pub struct ApprovalRow {
     pub asked_revision: Revision,
     /// When the question expires, which is a decision too.
     pub expires_at: Option<ClusterMs>,
-    pub decision: Option<Decided>,
+    pub decision: Option<ApprovalDecision>,
 }
 
 /// The answer to a question of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decided {
+pub struct ApprovalDecision {
     /// There is none where the question expired.
     pub answer: Option<Text>,
     pub by: Option<Text>,
     pub comment: Option<Text>,
 }
-
-/// Runs that have something in common. They are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RunGroup {
-    /// Runs of one name.
-    Name(Text),
-    /// The children of a run.
-    Parent(Text),
-    /// Runs with one concurrency key.
-    Concurrency(Text),
-}
-
-/// Its number of runs in each status. It follows from the rows of the runs, so exports
-/// leave it out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GroupRow(pub [u64; Status::ALL.len()]);
 
 /// How a run is tried again. Zero stands for the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -336,30 +321,6 @@ impl Row {
     }
 }
 
-impl GroupRow {
-    /// Whether there is no run of the group, so that the row need not be kept.
-    pub fn is_empty(&self) -> bool {
-        *self == GroupRow::default()
-    }
-
-    pub fn of(&self, status: Status) -> u64 {
-        self.0[status as usize]
-    }
-
-    /// Runs that somebody has a claim on.
-    pub fn claimed(&self) -> u64 {
-        self.of(Status::Claimed) + self.of(Status::Running) + self.of(Status::AwaitingApproval)
-    }
-
-    pub fn add(&mut self, status: Status) {
-        self.0[status as usize] += 1;
-    }
-
-    pub fn subtract(&mut self, status: Status) {
-        self.0[status as usize] = self.0[status as usize].saturating_sub(1);
-    }
-}
-
 impl Constraints {
     /// The ids and keys, which make up the size.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
@@ -380,27 +341,6 @@ impl ApprovalRow {
         let decision = self.decision.iter();
         let decided = decision.flat_map(|it| [&it.answer, &it.by, &it.comment]).flatten();
         [&self.question].into_iter().chain(&self.options).chain(decided).map(|text| &**text)
-    }
-}
-
-impl RunGroup {
-    /// The kind of the group, and what its runs have in common.
-    pub fn parts(&self) -> (u8, &Text) {
-        match self {
-            RunGroup::Name(name) => (1, name),
-            RunGroup::Parent(run_id) => (2, run_id),
-            RunGroup::Concurrency(key) => (3, key),
-        }
-    }
-
-    /// The group with these [`RunGroup::parts`].
-    pub fn of_parts(kind: u8, common: Text) -> Option<RunGroup> {
-        Some(match kind {
-            1 => RunGroup::Name(common),
-            2 => RunGroup::Parent(common),
-            3 => RunGroup::Concurrency(common),
-            _ => return None,
-        })
     }
 }
 

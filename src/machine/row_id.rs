@@ -1,7 +1,7 @@
 //! Row ids, and the bytes that index entries end with.
 
 use super::entry::push_text;
-use super::row::RunGroup;
+use super::run_group::RunGroup;
 use super::value::Text;
 
 /// The id of a row. Ids of one kind sort by the bytes of their names.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
+use mcp_state_sidecar::machine::group_counts::GroupCounts;
 use mcp_state_sidecar::machine::invariant::{Rows, check_state};
 use mcp_state_sidecar::machine::{Event, Revision, Row};
 use mcp_state_sidecar::store::Store;
@@ -43,7 +44,9 @@ impl Whole {
             }
         }
         let count = rows.len();
-        let rows = Rows::collect(export.meta, rows);
+        let mut rows = Rows::collect(export.meta, rows);
+        // Exports leave the counts out, which follow from the runs.
+        rows.groups = GroupCounts::of(rows.runs.values()).0;
         let kept = rows.keys.len() + rows.leases.len() + rows.runs.len() + rows.steps.len();
         let kept = kept + rows.sessions.len() + rows.cancellations.len() + rows.requests.len();
         match kept == count {

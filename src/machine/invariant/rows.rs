@@ -8,10 +8,10 @@ use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::reply::Reply;
 use crate::machine::row::{
-    CancellationRow, GroupRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunGroup, RunRow,
-    SessionRow, StepRow,
+    CancellationRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunRow, SessionRow, StepRow,
 };
 use crate::machine::row_id::RowId;
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::value::Text;
 
 /// A whole state in maps, so that tests can look at it.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::machine::row::{GroupRow, KeyRow, LeaseRow, Row, RunGroup, RunRow, SessionRow};
+use crate::machine::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
 use crate::machine::row_id::RowId;
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::search::Search;
 use crate::machine::value::Text;
 use crate::machine::view::View;

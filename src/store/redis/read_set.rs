@@ -16,7 +16,7 @@ use crate::machine::footprint::{Footprint, footprint, of_question};
 use crate::machine::index;
 use crate::machine::page::{Page, Range};
 use crate::machine::query::{PAGE_BYTES_MAX, PAGE_MAX};
-use crate::machine::row::RunGroup;
+use crate::machine::run_group::RunGroup;
 use crate::machine::search::Search;
 use crate::machine::{ClusterMs, Command, Envelope, Question, Row, RowId};
 

@@ -7,7 +7,7 @@ use super::event_entry::{event_entry, event_members};
 use super::layout::{CLEARED, RedisKey};
 use super::working_set::WorkingSet;
 use crate::codec::{self, StateRecord};
-use crate::machine::row::RunGroup;
+use crate::machine::run_group::RunGroup;
 use crate::machine::{Event, Row, RowId, index};
 
 /// The maximum number of words in one command. Lua can unpack only some thousands.

@@ -128,7 +128,10 @@ fn send_state(
     let state = conn.unchecked_transaction()?;
     let tables = TransactionView::load(&state)?;
     on_begin(tables.meta.clone());
-    each_row(&state, &mut |row| sender.push(Part::Row(row)).map_err(ExportFault::Sending))?;
+    each_row(&state, &mut |row| match Part::of_row(row) {
+        Some(part) => sender.push(part).map_err(ExportFault::Sending),
+        None => Ok(()),
+    })?;
     // Events up to the anchor are leftovers of a reset.
     let sql = format!("{} WHERE revision > ?1 ORDER BY revision", table::EVENT.select);
     each(&state, &sql, [tables.meta.anchor.revision.0], table::EVENT.read, &mut |event| {

@@ -11,9 +11,10 @@ use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    CancellationRow, ClaimRow, GroupRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row,
-    RunGroup, RunRow, SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
+    SessionRow, StepRow,
 };
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Json, Revision, Text, WallMs};
 

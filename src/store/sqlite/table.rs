@@ -172,12 +172,12 @@ pub(super) fn bound(value: u64) -> ToSqlOutput<'static> {
 }
 
 /// Reads every row in the order of the ids, so that equal states give equal
-/// exports, but not the counts of runs, which follow from the others.
+/// exports.
 pub(super) fn each_row<E: From<rusqlite::Error>>(
     conn: &Connection,
     take: &mut impl FnMut(Row) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    ALL.iter().filter(|table| table.name != GROUP.name).try_for_each(|table| {
+    ALL.iter().try_for_each(|table| {
         let sql = format!("{} ORDER BY {}", table.select, table.id);
         each(conn, &sql, [], table.read, take)
     })

@@ -14,6 +14,7 @@ use crate::machine::query::Candidate;
 use crate::machine::query::{Answer, Question, Resumed};
 use crate::machine::reply::*;
 use crate::machine::row::*;
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::status::*;
 use crate::machine::stored_steps::StoredSteps;
 
@@ -224,7 +225,7 @@ impl Any {
             options: self.list(Any::text),
             asked_revision: self.revision(),
             expires_at: self.opt(Any::clock),
-            decision: self.opt(|any| Decided {
+            decision: self.opt(|any| ApprovalDecision {
                 answer: any.opt(Any::text),
                 by: any.opt(Any::text),
                 comment: any.opt(Any::text),
