@@ -59,6 +59,7 @@
 //! | [`store`] | where state lives and how it commits: memory, SQLite, Redis, Raft |
 //! | [`export`] | a whole state as a stream, from any store to any store |
 //! | [`codec`] | the versioned byte form of what is stored and sent |
+//! | `cron` | when schedules fire |
 //! | [`error`], [`limits`] | the error of every protocol, and the bounds of arguments |
 //! | [`service`] | admission, deadlines, waiting |
 //! | [`sweep`] | proposes the commands that remove what has expired |
@@ -81,6 +82,7 @@ pub mod api;
 pub mod cli;
 pub mod codec;
 pub mod config;
+mod cron;
 pub mod error;
 pub mod export;
 pub mod limits;

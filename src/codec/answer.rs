@@ -2,6 +2,7 @@
 
 use super::error::CodecError;
 use super::row::*;
+use super::schedule::{schedule_entry, to_schedule_entry};
 use super::value::*;
 use crate::machine::ClusterMs;
 use crate::machine::meta::Counts;
@@ -37,6 +38,11 @@ impl From<&Answer> for proto::Answer {
             }
             Answer::Sessions { rows, next } => Form::Sessions(proto::SessionsAnswer {
                 rows: rows.iter().map(|(id, row)| session_entry(id, row)).collect(),
+                more: next.is_some(),
+                next: text_opt(next),
+            }),
+            Answer::Schedules { rows, next } => Form::Schedules(proto::SchedulesAnswer {
+                rows: rows.iter().map(|(name, row)| schedule_entry(name, row)).collect(),
                 more: next.is_some(),
                 next: text_opt(next),
             }),
@@ -88,6 +94,10 @@ impl TryFrom<proto::Answer> for Answer {
             Form::Sessions(answer) => {
                 let rows = each(answer.rows, to_session_entry)?;
                 Answer::Sessions { rows, next: to_text_opt(answer.next) }
+            }
+            Form::Schedules(answer) => {
+                let rows = each(answer.rows, to_schedule_entry)?;
+                Answer::Schedules { rows, next: to_text_opt(answer.next) }
             }
             Form::Request(answer) => Answer::Request(to_request(answer)?.map(Box::new)),
             Form::Counts(counts) => Answer::Counts(counts.into()),

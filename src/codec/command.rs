@@ -28,6 +28,9 @@ impl From<&Command> for proto::Command {
             Command::ReleaseLease(release) => Form::ReleaseLease(release.into()),
             Command::SaveSession(save) => Form::SaveSession(save.into()),
             Command::DeleteSession(delete) => Form::DeleteSession(delete.into()),
+            Command::SetSchedule(set) => Form::SetSchedule((&**set).into()),
+            Command::DeleteSchedule(delete) => Form::DeleteSchedule(delete.into()),
+            Command::FireSchedule(fire) => Form::FireSchedule(fire.into()),
             Command::Reset => Form::Reset(proto::Reset {}),
             Command::Sweep { limit } => Form::Sweep(proto::Sweep { limit: *limit }),
         };
@@ -59,6 +62,9 @@ impl TryFrom<proto::Command> for Command {
             Form::ReleaseLease(release) => Command::ReleaseLease(release.into()),
             Form::SaveSession(save) => Command::SaveSession(save.into()),
             Form::DeleteSession(delete) => Command::DeleteSession(delete.into()),
+            Form::SetSchedule(set) => Command::SetSchedule(Box::new(set.try_into()?)),
+            Form::DeleteSchedule(delete) => Command::DeleteSchedule(delete.into()),
+            Form::FireSchedule(fire) => Command::FireSchedule(fire.into()),
             Form::Reset(proto::Reset {}) => Command::Reset,
             Form::Sweep(proto::Sweep { limit }) => Command::Sweep { limit },
         })

@@ -81,4 +81,7 @@ actions! {
     WorkflowDelete,
     WorkflowExpire,
     SessionExpire,
+    ScheduleSet,
+    ScheduleDelete,
+    ScheduleFire,
 }

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `command`, `run_command`, `key_command` | commands |
 //! | `reply`, `run_reply` | replies |
+//! | `schedule` | schedules |
 //! | `question`, `answer` | reads |
 //! | `row`, `event` | rows and events |
 //! | `envelope`, `state_record` | what logs and snapshots hold |
@@ -32,6 +33,7 @@ mod reply;
 mod row;
 mod run_command;
 mod run_reply;
+mod schedule;
 mod state_record;
 mod value;
 

@@ -49,6 +49,7 @@ impl From<&Question> for proto::Question {
                 Form::Session(proto::SessionQuestion { session_id: text(session_id) })
             }
             Question::Sessions { scan, page } => Form::Sessions(scan_question(scan, *page)),
+            Question::Schedules { scan, page } => Form::Schedules(scan_question(scan, *page)),
             Question::Request { key } => Form::Request(proto::RequestQuestion { key: text(key) }),
             Question::Counts => Form::Counts(proto::CountsQuestion {}),
             Question::History { filter, before, page } => Form::History(proto::HistoryQuestion {
@@ -110,6 +111,10 @@ impl TryFrom<proto::Question> for Question {
             Form::Sessions(question) => {
                 let (scan, page) = to_scan(question)?;
                 Question::Sessions { scan, page }
+            }
+            Form::Schedules(question) => {
+                let (scan, page) = to_scan(question)?;
+                Question::Schedules { scan, page }
             }
             Form::Counts(proto::CountsQuestion {}) => Question::Counts,
             Form::History(question) => to_history(question)?,

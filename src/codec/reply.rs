@@ -1,6 +1,7 @@
 //! Replies, to and from `proto/state.proto`.
 
 use super::error::CodecError;
+use super::schedule::{firing_opt, to_firing_opt};
 use super::value::*;
 use crate::machine::reply::*;
 use crate::machine::{Json, Revision};
@@ -44,6 +45,17 @@ impl From<&Reply> for proto::Reply {
                     session_id: text(session_id),
                 })
             }
+            Reply::ScheduleSet { name, revision, next_at } => {
+                Form::ScheduleSet(proto::ScheduleSet {
+                    name: text(name),
+                    revision: revision.0,
+                    next_at_ms: firing_opt(*next_at),
+                })
+            }
+            Reply::ScheduleDeleted { ok, name } => {
+                Form::ScheduleDeleted(proto::ScheduleDeleted { ok: *ok, name: text(name) })
+            }
+            Reply::ScheduleFired(fired) => Form::ScheduleFired(fired.into()),
             Reply::Reset { cleared } => Form::Reset(proto::ResetDone { cleared: *cleared }),
             Reply::Swept { removed, more } => {
                 Form::Swept(proto::Swept { removed: *removed, more: *more })
@@ -83,6 +95,15 @@ impl TryFrom<proto::Reply> for Reply {
             Form::SessionDeleted(proto::SessionDeleted { ok, session_id }) => {
                 Reply::SessionDeleted { ok, session_id: session_id.into() }
             }
+            Form::ScheduleSet(set) => Reply::ScheduleSet {
+                name: set.name.into(),
+                revision: Revision(set.revision),
+                next_at: to_firing_opt(set.next_at_ms),
+            },
+            Form::ScheduleDeleted(proto::ScheduleDeleted { ok, name }) => {
+                Reply::ScheduleDeleted { ok, name: name.into() }
+            }
+            Form::ScheduleFired(fired) => Reply::ScheduleFired(fired.into()),
             Form::Reset(proto::ResetDone { cleared }) => Reply::Reset { cleared },
             Form::Swept(proto::Swept { removed, more }) => Reply::Swept { removed, more },
         })

@@ -2,6 +2,7 @@
 
 use super::error::CodecError;
 use super::row::*;
+use super::schedule::{schedule_entry, to_schedule_entry};
 use super::value::*;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::*;
@@ -65,6 +66,7 @@ fn row_form(row: &Row) -> Form {
         }
         Row::Session(session_id, row) => Form::Session(session_entry(session_id, row)),
         Row::Group(group, row) => Form::Group(group_form(group, *row)),
+        Row::Schedule(name, row) => Form::Schedule(schedule_entry(name, row)),
         Row::Cancellation(run_id, row) => Form::Cancellation(proto::Cancellation {
             run_id: text(run_id),
             revision: row.revision.0,
@@ -109,6 +111,9 @@ impl TryFrom<proto::StateRecord> for StateRecord {
                 to_session_entry(entry).map(|(id, row)| Row::Session(id, row))?
             }
             Form::Group(group) => to_group(group)?,
+            Form::Schedule(entry) => {
+                to_schedule_entry(entry).map(|(name, row)| Row::Schedule(name, Box::new(row)))?
+            }
             Form::Cancellation(row) => {
                 let proto::Cancellation { run_id, revision, actor, reason, frames, at_ms } = row;
                 let row = CancellationRow {
@@ -158,15 +163,25 @@ impl From<&Meta> for proto::Meta {
 
 impl From<&Counts> for proto::Counts {
     fn from(counts: &Counts) -> Self {
-        let Counts { keys, runs, steps, leases, sessions, requests, cancellations } = *counts;
-        proto::Counts { keys, runs, steps, leases, sessions, requests, cancellations }
+        let Counts { keys, runs, steps, leases, sessions, requests, cancellations, schedules } =
+            *counts;
+        proto::Counts { keys, runs, steps, leases, sessions, requests, cancellations, schedules }
     }
 }
 
 impl From<proto::Counts> for Counts {
     fn from(counts: proto::Counts) -> Self {
-        let proto::Counts { keys, runs, steps, leases, sessions, requests, cancellations } = counts;
-        Counts { keys, runs, steps, leases, sessions, requests, cancellations }
+        let proto::Counts {
+            keys,
+            runs,
+            steps,
+            leases,
+            sessions,
+            requests,
+            cancellations,
+            schedules,
+        } = counts;
+        Counts { keys, runs, steps, leases, sessions, requests, cancellations, schedules }
     }
 }
 

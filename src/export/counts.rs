@@ -13,6 +13,7 @@ pub struct ExportCounts {
     pub runs: u64,
     pub steps: u64,
     pub sessions: u64,
+    pub schedules: u64,
     /// Cancelled trees that the sweep has not finished.
     pub cancellations: u64,
     /// Remembered requests.
@@ -29,6 +30,7 @@ impl ExportCounts {
             Part::Row(Row::Run(..)) => &mut self.runs,
             Part::Row(Row::Step(..)) => &mut self.steps,
             Part::Row(Row::Session(..)) => &mut self.sessions,
+            Part::Row(Row::Schedule(..)) => &mut self.schedules,
             Part::Row(Row::Cancellation(..)) => &mut self.cancellations,
             Part::Row(Row::Request(..)) => &mut self.requests,
             Part::Event(_) => &mut self.events,
@@ -44,6 +46,7 @@ impl ExportCounts {
             + self.runs
             + self.steps
             + self.sessions
+            + self.schedules
             + self.cancellations
             + self.requests
     }
@@ -60,9 +63,8 @@ impl fmt::Display for ExportCounts {
             (self.requests, "remembered request"),
             (self.events, "event"),
         ];
-        let counts = counts.into_iter().chain(
-            (self.cancellations > 0).then_some((self.cancellations, "unfinished cancellation")),
-        );
+        let rare = [(self.schedules, "schedule"), (self.cancellations, "unfinished cancellation")];
+        let counts = counts.into_iter().chain(rare.into_iter().filter(|(count, _)| *count > 0));
         for (at, (count, name)) in counts.enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             let plural = if count == 1 { "" } else { "s" };

@@ -172,6 +172,7 @@ impl ExportDecoder {
             Line::Run(run) => run.into_row(),
             Line::Step(step) => step.into_row(),
             Line::Session(session) => session.into_row(),
+            Line::Schedule(schedule) => schedule.into_row(),
             Line::Cancellation(cancellation) => Ok(cancellation.into_row()),
             Line::Request(request) => request.into_row(),
             Line::Event(event) => {

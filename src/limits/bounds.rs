@@ -24,6 +24,13 @@ pub const TAGS_MAX: usize = 256;
 pub const TRANSACTION_MAX: usize = 128;
 /// How many attempts a run may be given.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
+/// The largest input of the run that a schedule creates, in bytes of JSON. Every firing
+/// stores it again.
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+/// The longest cron expression and the longest name of a time zone, in bytes.
+pub const CRON_BYTES_MAX: usize = 256;
+/// The shortest interval of a schedule.
+pub const EVERY_SECONDS_MIN: u64 = 1;
 /// The largest value if nothing else is configured, in bytes.
 pub const VALUE_BYTES_MAX_DEFAULT: usize = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 //! The arguments of each command, and the names that come with one.
 
-use super::bounds::{Limits, TRANSACTION_MAX};
+use super::bounds::{Limits, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
 use super::error::Checked;
 use super::value::*;
 use crate::machine::Text;
@@ -86,7 +86,12 @@ impl Limits {
                 identifier("session_id", &delete.session_id)?;
                 optional_identifier("agent_id", &delete.agent_id)
             }
-            Command::Reset | Command::Sweep { .. } => Ok(()),
+            Command::SetSchedule(set) => self.schedule(set),
+            Command::DeleteSchedule(delete) => {
+                identifier("name", &delete.name)?;
+                optional_identifier("agent_id", &delete.agent_id)
+            }
+            Command::FireSchedule(_) | Command::Reset | Command::Sweep { .. } => Ok(()),
         }
     }
 
@@ -121,6 +126,15 @@ impl Limits {
             }
             Operation::Delete { key: name } | Operation::Get { key: name } => key("key", name),
         }
+    }
+
+    fn schedule(&self, set: &SetSchedule) -> Checked {
+        identifier("name", &set.name)?;
+        timetable(&set.timetable)?;
+        let input_bytes_max = self.value_bytes_max.min(TEMPLATE_BYTES_MAX);
+        let template = Limits { value_bytes_max: input_bytes_max }.create(&set.template);
+        template.map_err(|error| error.within("template"))?;
+        optional_identifier("agent_id", &set.agent_id)
     }
 
     fn create(&self, create: &Create) -> Checked {

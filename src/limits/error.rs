@@ -18,14 +18,38 @@ pub struct ArgumentError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArgumentErrorKind {
     Empty,
-    TooLong { bytes_max: usize, bytes: usize },
-    TooManyElements { most: usize, found: usize },
-    ValueTooLarge { bytes_max: usize, bytes: usize },
-    ValueTooDeep { depth_max: usize, depth: usize },
-    NotJson { reason: String },
+    TooLong {
+        bytes_max: usize,
+        bytes: usize,
+    },
+    TooManyElements {
+        most: usize,
+        found: usize,
+    },
+    ValueTooLarge {
+        bytes_max: usize,
+        bytes: usize,
+    },
+    ValueTooDeep {
+        depth_max: usize,
+        depth: usize,
+    },
+    NotJson {
+        reason: String,
+    },
     NotAnObject,
-    Below { least: u64, found: i128 },
-    Above { most: u64, found: i128 },
+    /// It is not what it must be, in the words of whoever reads it.
+    Unreadable {
+        reason: String,
+    },
+    Below {
+        least: u64,
+        found: i128,
+    },
+    Above {
+        most: u64,
+        found: i128,
+    },
 }
 
 pub(super) type Checked = Result<(), ArgumentError>;
@@ -59,6 +83,7 @@ impl ArgumentError {
             | ArgumentErrorKind::ValueTooDeep { .. }
             | ArgumentErrorKind::NotJson { .. }
             | ArgumentErrorKind::NotAnObject
+            | ArgumentErrorKind::Unreadable { .. }
             | ArgumentErrorKind::Below { .. }
             | ArgumentErrorKind::Above { .. } => false,
         }
@@ -102,6 +127,7 @@ impl fmt::Display for ArgumentErrorKind {
                 write!(f, "must be one JSON value: {reason}")
             }
             ArgumentErrorKind::NotAnObject => f.write_str("must be a JSON object"),
+            ArgumentErrorKind::Unreadable { reason } => write!(f, "is refused: {reason}"),
             ArgumentErrorKind::Below { least, found } => {
                 write!(f, "must be >= {least}, got {found}")
             }

@@ -21,7 +21,8 @@ pub fn check_question(question: &mut Question) -> Checked {
         Question::Key { key: name } => key("key", name),
         Question::Keys { scan, .. }
         | Question::Leases { scan, .. }
-        | Question::Sessions { scan, .. } => check_scan(scan),
+        | Question::Sessions { scan, .. }
+        | Question::Schedules { scan, .. } => check_scan(scan),
         Question::Runs { filter, .. } => {
             optional_identifier("name", &filter.name)?;
             tags(&filter.tags)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bounds::*;
 use super::error::{ArgumentError, ArgumentErrorKind, Checked};
+use crate::machine::timetable::Timetable;
 use crate::machine::{Json, Text};
 
 /// A name of 1 to [`IDENTIFIER_BYTES_MAX`] bytes.
@@ -80,6 +81,24 @@ pub(super) fn tags(tags: &BTreeMap<Text, Text>) -> Checked {
         key("a tag's name", name)?;
         key("a tag's value", value)
     })
+}
+
+/// When a schedule fires. Whether a cron expression gives any time is found out when
+/// its first one is computed.
+pub(super) fn timetable(timetable: &Timetable) -> Checked {
+    match timetable {
+        Timetable::Every { ms } => {
+            let least = EVERY_SECONDS_MIN * 1000;
+            if *ms < least {
+                return Err(ArgumentError::below("every_ms", least, *ms));
+            }
+            delay_ms("every_ms", *ms)
+        }
+        Timetable::Cron { expression, time_zone } => {
+            at_most("cron", expression, CRON_BYTES_MAX)?;
+            at_most("timezone", time_zone, CRON_BYTES_MAX)
+        }
+    }
 }
 
 impl Limits {

@@ -5,7 +5,7 @@ use super::lookup;
 use super::meta::Meta;
 use super::page::{Page, Range};
 use super::query::{Answer, PAGE_BYTES_MAX, PAGE_MAX, Question, Resumed};
-use super::row::Row;
+use super::row::{Row, ScheduleRow};
 use super::row_id::RowId;
 use super::value::ClusterMs;
 use super::view::{HistoryView, View};
@@ -79,6 +79,14 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             let (rows, next) = lookup::names(view, scan, Range::Sessions, bounded(*page), live)?;
             Answer::Sessions { rows, next }
         }
+        Question::Schedules { scan, page } => {
+            let live = |row: &Row| match row {
+                Row::Schedule(name, row) => Some((name.clone(), ScheduleRow::clone(row))),
+                _ => None,
+            };
+            let (rows, next) = lookup::names(view, scan, Range::Schedules, bounded(*page), live)?;
+            Answer::Schedules { rows, next }
+        }
         Question::Request { key } => {
             let row = view.row(&RowId::Request(key.clone()))?;
             Answer::Request(row.and_then(|row| match &*row {
@@ -130,6 +138,7 @@ pub fn answer_history<H: HistoryView>(
         | Question::Leases { .. }
         | Question::Session { .. }
         | Question::Sessions { .. }
+        | Question::Schedules { .. }
         | Question::Request { .. }
         | Question::Counts => {
             unreachable!("stores ask about the state through answer: {question:?}")

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::timetable::{FiringMs, Overlap, Timetable};
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// A command with everything that a rule may know besides the state itself.
@@ -133,6 +134,12 @@ pub enum Command {
     SaveSession(SaveSession),
     /// `session_delete`
     DeleteSession(DeleteSession),
+    /// `schedule_set`
+    SetSchedule(Box<SetSchedule>),
+    /// `schedule_set` with `delete`
+    DeleteSchedule(DeleteSchedule),
+    /// Proposed for a schedule whose next firing has come.
+    FireSchedule(FireSchedule),
     /// `sidecar_reset`
     Reset,
     /// Advances the clock, removes expired rows, records what the passing of time
@@ -394,4 +401,41 @@ pub struct SaveSession {
 pub struct DeleteSession {
     pub session_id: Text,
     pub agent_id: Option<Text>,
+}
+
+/// Create or change a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetSchedule {
+    pub name: Text,
+    pub timetable: Timetable,
+    /// The run that each firing creates.
+    pub template: Create,
+    pub overlap: Overlap,
+    /// The first firing of a cron expression. The service computes it, so that the
+    /// rules need not know time zones. An interval begins with this command.
+    pub first_at: Option<FiringMs>,
+    pub agent_id: Option<Text>,
+}
+
+/// Remove a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteSchedule {
+    pub name: Text,
+    pub agent_id: Option<Text>,
+}
+
+/// Carry out one firing of a schedule, if it has not been carried out yet. However
+/// often it is proposed, and by whomever, one such command does something: the one
+/// that finds the schedule at `due_at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FireSchedule {
+    pub name: Text,
+    /// The firing that is due.
+    pub due_at: FiringMs,
+    /// The first firing after the present, if there is one.
+    pub next_at: Option<FiringMs>,
+    /// The firings between the two, which have passed unnoticed.
+    pub missed: u64,
+    /// Why the next firing cannot be computed.
+    pub error: Option<Text>,
 }

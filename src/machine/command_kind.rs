@@ -38,7 +38,11 @@ impl Command {
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,
             Command::SaveSession(save) => save.ttl_ms.is_some(),
-            Command::Retry(_) | Command::DeleteRun(_) => true,
+            Command::Retry(_)
+            | Command::DeleteRun(_)
+            | Command::SetSchedule(_)
+            | Command::DeleteSchedule(_)
+            | Command::FireSchedule(_) => true,
             _ => false,
         };
         if is_recent { Rules::Attempts } else { Rules::Whole }
@@ -58,6 +62,8 @@ impl Command {
             }
             Command::Checkpoint(checkpoint) => stores(bytes(&checkpoint.output)),
             Command::SaveSession(save) => stores(bytes(&save.context)),
+            Command::SetSchedule(set) => stores(set.template.input.as_ref().map_or(0, bytes)),
+            Command::FireSchedule(_) => CommandKind { uses_random: true, ..other },
             Command::Complete(complete) => {
                 CommandKind { value_bytes: complete.result.as_ref().map_or(0, bytes), ..other }
             }
@@ -74,6 +80,7 @@ impl Command {
             | Command::Renew(_)
             | Command::ReleaseLease(_)
             | Command::DeleteSession(_)
+            | Command::DeleteSchedule(_)
             | Command::Reset
             | Command::Sweep { .. } => other,
         }

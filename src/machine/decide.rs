@@ -55,31 +55,18 @@ fn carry_out<V: View>(
         return Ok(refusal);
     }
     let mut reply = rules::carry_out(draft, &envelope.command, envelope.random)?;
-    if envelope.limits.bytes_max.is_some() && envelope.command.kind().stores_value {
-        let refusal = over_quota(envelope, &before, &draft.position()?);
-        reply = refusal.map_or(reply, Reply::Refused);
+    // Everything else stays allowed, so that callers can finish their work and make
+    // room.
+    if envelope.command.kind().stores_value
+        && let Some(message) = draft.over_quota(&before)?
+    {
+        reply = Reply::Refused(Refusal { code: RefusalCode::QuotaExceeded, message });
     }
     // A refusal changes nothing, however far the rule got.
     if let Reply::Refused(_) = reply {
         draft.undo(before);
     }
     Ok(reply)
-}
-
-/// Refuses a command that stores a value where it makes the state larger and the
-/// state would be over its quota. Everything else stays allowed, so that callers
-/// can finish their work and make room.
-fn over_quota(envelope: &Envelope, before: &Meta, after: &Meta) -> Option<Refusal> {
-    let max = envelope.limits.bytes_max?;
-    let grows = after.state_bytes > before.state_bytes;
-    if after.state_bytes <= max || !grows || !envelope.command.kind().stores_value {
-        return None;
-    }
-    let message = format!(
-        "the state would be {} bytes, and may be {max}; it is {}",
-        after.state_bytes, before.state_bytes
-    );
-    Some(Refusal { code: RefusalCode::QuotaExceeded, message: message.into() })
 }
 
 fn unchanged(reply: Reply, meta: Meta) -> Decision {

@@ -2,7 +2,9 @@
 //! a fixed order, and the sentences of the Python reference. The chain hashes this
 //! text, so a change of it would make replicas disagree.
 
-use super::row::{LeaseRow, RunEnd, RunRow};
+use super::command::FireSchedule;
+use super::row::{LeaseRow, RunEnd, RunRow, ScheduleRow};
+use super::timetable::Timetable;
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// A JSON object under construction; members appear in the order given.
@@ -107,6 +109,40 @@ pub fn not_renewed(lease: Option<&LeaseRow>) -> Text {
             format!("Held by '{holder_id}' with fencing_token {token} until {until}").into()
         }
     }
+}
+
+/// A schedule, and the run that it creates.
+pub fn schedule(row: &ScheduleRow) -> Json {
+    let object = match &row.timetable {
+        Timetable::Cron { expression, time_zone } => {
+            ObjectText::new().text("cron", expression).text("timezone", time_zone)
+        }
+        Timetable::Every { ms } => ObjectText::new().time("every_seconds", ClusterMs(*ms)),
+    };
+    object
+        .text("overlap", row.overlap.as_str())
+        .text("workflow", &row.template.name)
+        .maybe(row.template.input.as_ref(), |object, input| object.json("input", input))
+        .maybe(row.next_at, |object, at| object.time("next_at", ClusterMs(at.0)))
+        .end()
+}
+
+/// What a firing has come to; `after` is the schedule after it.
+pub fn firing(
+    command: &FireSchedule,
+    run_id: Option<&str>,
+    is_skipped: bool,
+    after: &ScheduleRow,
+) -> Json {
+    let skipped = is_skipped.then(|| Json::new("true"));
+    ObjectText::new()
+        .time("due_at", ClusterMs(command.due_at.0))
+        .maybe(run_id, |object, run_id| object.text("run_id", run_id))
+        .maybe(skipped, |object, skipped| object.json("skipped", &skipped))
+        .number("missed", command.missed)
+        .maybe(after.last_error.as_ref(), |object, error| object.text("error", error))
+        .maybe(after.next_at, |object, at| object.time("next_at", ClusterMs(at.0)))
+        .end()
 }
 
 /// The number of rows that a reset removed.

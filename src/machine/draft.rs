@@ -288,6 +288,18 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(meta)
     }
 
+    /// Why the command may not store what it has stored, if it has made the state
+    /// larger than the one `before` it and the state would be over its quota.
+    pub fn over_quota(&self, before: &Meta) -> Result<Option<Text>, V::Error> {
+        let Some(max) = self.envelope.limits.bytes_max else { return Ok(None) };
+        let (before, after) = (before.state_bytes, self.position()?.state_bytes);
+        if after <= max || after <= before {
+            return Ok(None);
+        }
+        let message = format!("the state would be {after} bytes, and may be {max}; it is {before}");
+        Ok(Some(message.into()))
+    }
+
     /// The decision, with this reply.
     pub fn end(mut self, reply: Reply) -> Result<Decision, V::Error> {
         for (group, row) in self.regrouped()? {

@@ -25,7 +25,8 @@ pub struct Event {
     /// The agent that asked for the change, where one is known.
     pub actor: Option<Text>,
     pub action: Action,
-    /// The key itself, or `workflow:`, `lease:` or `session:` and an id.
+    /// The key itself, or `workflow:`, `lease:`, `session:` or
+    /// `schedule:` and an id.
     pub subject: Text,
     /// The subject after the change, unless it was removed.
     pub new: Option<Json>,
@@ -86,6 +87,10 @@ actions! {
     WorkflowExpire: Run = "workflow_expire",
     /// The sweep removed an expired session.
     SessionExpire: Session = "session_expire",
+    ScheduleSet: Schedule = "schedule_set",
+    ScheduleDelete: Schedule = "schedule_delete",
+    /// A firing of a schedule was carried out.
+    ScheduleFire: Schedule = "schedule_fire",
 }
 
 impl Event {

@@ -60,6 +60,9 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
         Question::Sessions { scan, page } => {
             footprint.ranges = named(Range::Sessions(scan.clone()), page);
         }
+        Question::Schedules { scan, page } => {
+            footprint.ranges = named(Range::Schedules(scan.clone()), page);
+        }
         Question::Runs { filter, before, page } => {
             let ready = filter.claimable == Some(true);
             let limit = page.rows.saturating_add(1).min(DUE_MAX);
@@ -141,6 +144,14 @@ impl Footprint {
             }
             Command::DeleteSession(delete) => {
                 self.rows.push(RowId::Session(delete.session_id.clone()));
+            }
+            Command::SetSchedule(set) => self.rows.push(RowId::Schedule(set.name.clone())),
+            Command::DeleteSchedule(delete) => {
+                self.rows.push(RowId::Schedule(delete.name.clone()));
+            }
+            Command::FireSchedule(fire) => {
+                self.rows.push(RowId::Schedule(fire.name.clone()));
+                self.rows.extend(rules::run_ids(random).into_iter().map(RowId::Run));
             }
             Command::Reset => {
                 self.searches.push(index::expired(Index::Deadline, now, UNCOUNTED_MAX))

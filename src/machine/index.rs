@@ -15,7 +15,8 @@ use super::filter::{ClaimFilter, RunFilter};
 use super::row::{Row, RunRow};
 use super::search::Search;
 use super::status::Status;
-use super::value::{ClusterMs, Revision};
+use super::timetable::Timetable;
+use super::value::{ClusterMs, Revision, WallMs};
 
 const TIME_BYTES: usize = 8;
 
@@ -45,6 +46,10 @@ pub enum Index {
     Cancelling = 7,
     /// The sessions of nodes by the time at which they are forgotten.
     Origin = 8,
+    /// Schedules with a cron expression by their next firing.
+    Cron = 9,
+    /// Schedules with an interval by their next firing, which another clock counts.
+    Interval = 10,
 }
 
 /// What rows of one index have in common.
@@ -77,6 +82,11 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
         Row::Session(_, session) => {
             session.expires_at.map_or(Vec::new(), |at| one(Index::Deadline, at.0))
         }
+        Row::Schedule(_, schedule) => match (schedule.next_at, &schedule.timetable) {
+            (None, _) => Vec::new(),
+            (Some(at), Timetable::Cron { .. }) => one(Index::Cron, at.0),
+            (Some(at), Timetable::Every { .. }) => one(Index::Interval, at.0),
+        },
         Row::Step(..) | Row::Group(..) | Row::Answer(..) => Vec::new(),
     }
 }
@@ -114,6 +124,12 @@ pub fn rank(run: &RunRow) -> Rank {
 pub fn expired(index: Index, now: ClusterMs, limit: usize) -> Search {
     let until = Some(after_time(now));
     Search { until, ..whole(index, TIME_BYTES, limit) }
+}
+
+/// Schedules whose next firing has come, earliest first: those that go by the wall
+/// clock, and those that go by the cluster clock.
+pub fn firing(clock: ClusterMs, wall: WallMs, limit: usize) -> [Search; 2] {
+    [expired(Index::Cron, ClusterMs(wall.0), limit), expired(Index::Interval, clock, limit)]
 }
 
 /// The first row that expires or is due later than `after`, and the first run that

@@ -40,6 +40,7 @@ pub struct Counts {
     pub requests: u64,
     /// Cancelled trees in which the sweep has not reached every run yet.
     pub cancellations: u64,
+    pub schedules: u64,
 }
 
 /// The event before the first one that the history still holds.

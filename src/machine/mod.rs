@@ -10,7 +10,7 @@
 //!
 //! | files | hold |
 //! |---|---|
-//! | `value`, `command`, `reply`, `query` | what callers say and are told |
+//! | `value`, `timetable`, `command`, `reply`, `query` | what callers say and are told |
 //! | `status`, `stored_steps`, `run_group`, `row`, `row_id`, `group_counts`, `meta`, `size` | what a state consists of |
 //! | `event`, `subject`, `describe` | the history |
 //! | `filter`, `page`, `entry`, `index`, `search`, `view` | how a state is read |
@@ -53,6 +53,7 @@ pub mod size;
 pub mod status;
 pub mod stored_steps;
 pub(crate) mod subject;
+pub mod timetable;
 pub mod value;
 pub mod view;
 

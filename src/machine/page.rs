@@ -22,6 +22,7 @@ pub enum Range {
     Sessions(Scan),
     /// The names of runs, each with its counts.
     RunNames(Scan),
+    Schedules(Scan),
     /// The steps of one run, from this step on.
     Steps(Text, u64),
 }
@@ -91,6 +92,7 @@ impl Range {
             (Range::Keys(scan), RowId::Key(name))
             | (Range::Leases(scan), RowId::Lease(name))
             | (Range::Sessions(scan), RowId::Session(name))
+            | (Range::Schedules(scan), RowId::Schedule(name))
             | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => named(scan, name),
             (Range::Steps(of, from), RowId::Step(run_id, step)) => of == run_id && step >= from,
             _ => false,
@@ -104,6 +106,7 @@ impl Range {
             (Range::Keys(scan), RowId::Key(name))
             | (Range::Leases(scan), RowId::Lease(name))
             | (Range::Sessions(scan), RowId::Session(name))
+            | (Range::Schedules(scan), RowId::Schedule(name))
             | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => {
                 scan.after.as_ref() == Some(name)
             }
@@ -122,6 +125,7 @@ impl Range {
             Range::Leases(scan) => RowId::Lease(start(scan)),
             Range::Sessions(scan) => RowId::Session(start(scan)),
             Range::RunNames(scan) => RowId::Group(RunGroup::Name(start(scan))),
+            Range::Schedules(scan) => RowId::Schedule(start(scan)),
             Range::Steps(run_id, from) => RowId::Step(run_id.clone(), *from),
         }
     }

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter};
 use super::meta::Counts;
 use super::page::{Page, Scan};
-use super::row::{KeyRow, LeaseRow, RequestRow, RunRow, SessionRow, StepRow};
+use super::row::{KeyRow, LeaseRow, RequestRow, RunRow, ScheduleRow, SessionRow, StepRow};
 use super::value::{ClusterMs, Revision, Text};
 
 /// The most rows of a page, whatever the caller asks for.
@@ -41,6 +41,8 @@ pub enum Question {
     Session { session_id: Text },
     /// `session_list`
     Sessions { scan: Scan, page: Page },
+    /// `schedule_list`
+    Schedules { scan: Scan, page: Page },
     /// The remembered answer under an idempotency key. Nodes ask for waiting
     /// callers.
     Request { key: Text },
@@ -77,6 +79,10 @@ pub enum Answer {
     Session(Option<SessionRow>),
     Sessions {
         rows: Vec<(Text, SessionRow)>,
+        next: Option<Text>,
+    },
+    Schedules {
+        rows: Vec<(Text, ScheduleRow)>,
         next: Option<Text>,
     },
     Request(Option<Box<RequestRow>>),
@@ -123,6 +129,7 @@ impl Question {
             | Question::Resume { page, .. }
             | Question::Leases { page, .. }
             | Question::Sessions { page, .. }
+            | Question::Schedules { page, .. }
             | Question::History { page, .. }
             | Question::Changes { page, .. } => Some(page),
             Question::Key { .. }
@@ -150,6 +157,7 @@ impl Question {
             | Question::Leases { .. }
             | Question::Session { .. }
             | Question::Sessions { .. }
+            | Question::Schedules { .. }
             | Question::Counts => false,
         }
     }

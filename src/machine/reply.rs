@@ -4,6 +4,7 @@
 use super::command::Rank;
 use super::status::Status;
 use super::stored_steps::StoredSteps;
+use super::timetable::FiringMs;
 use super::value::{ClusterMs, Json, Revision, Text};
 
 /// The outcome of one command.
@@ -39,6 +40,12 @@ pub enum Reply {
     SessionSaved { ok: bool, session_id: Text, revision: Revision, reason: Option<Text> },
     /// `session_delete`
     SessionDeleted { ok: bool, session_id: Text },
+    /// `schedule_set`
+    ScheduleSet { name: Text, revision: Revision, next_at: Option<FiringMs> },
+    /// `schedule_set` with `delete`
+    ScheduleDeleted { ok: bool, name: Text },
+    /// A firing of a schedule
+    ScheduleFired(ScheduleFired),
     /// `sidecar_reset`
     Reset { cleared: u64 },
     /// A sweep changed this many rows; with `more`, others are due already.
@@ -136,6 +143,17 @@ pub struct Retried {
     pub run_ids: Vec<Text>,
     /// Where the next portion begins, if there may be more.
     pub next: Option<Revision>,
+}
+
+/// The reply to a [`super::command::FireSchedule`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleFired {
+    /// Whether this command carried out the firing; another one may have.
+    pub fired: bool,
+    /// The run that it created.
+    pub run_id: Option<Text>,
+    /// Why the run was refused, or why there will be no next firing.
+    pub error: Option<Text>,
 }
 
 /// The reply to a checkpoint.

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::command::Create;
 use super::reply::Reply;
 use super::row_id::RowId;
 use super::run_group::{GroupRow, RunGroup};
 use super::status::Status;
 use super::stored_steps::StoredSteps;
+use super::timetable::{FiringMs, Overlap, Timetable};
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// How long an answer to an agent's request is remembered, and a node's session
@@ -26,6 +28,7 @@ pub enum Row {
     Session(Text, SessionRow),
     /// How many runs of a group there are.
     Group(RunGroup, GroupRow),
+    Schedule(Text, Box<ScheduleRow>),
     /// The run at the root of the cancelled tree.
     Cancellation(Text, Box<CancellationRow>),
     /// The idempotency key.
@@ -279,6 +282,33 @@ pub struct SessionRow {
     pub expires_at: Option<ClusterMs>,
 }
 
+/// A schedule, which creates a run from its template at each firing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleRow {
+    pub timetable: Timetable,
+    pub template: Create,
+    pub overlap: Overlap,
+    /// The next firing. There is none after the last one, and where it cannot be
+    /// computed; then `last_error` says why.
+    pub next_at: Option<FiringMs>,
+    pub revision: Revision,
+    /// When it was set last, and by whom.
+    pub set_at: WallMs,
+    pub agent_id: Option<Text>,
+    /// The runs that it has created.
+    pub fired: u64,
+    /// Firings that passed while nobody could carry them out, and firings whose run
+    /// was refused.
+    pub missed: u64,
+    /// Firings that created no run because the last one was not over.
+    pub skipped: u64,
+    pub last_run_id: Option<Text>,
+    /// When it created that run.
+    pub last_fired_at: Option<WallMs>,
+    /// What was wrong with the last firing.
+    pub last_error: Option<Text>,
+}
+
 /// The remembered answer to a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRow {
@@ -313,6 +343,7 @@ impl Row {
             Row::Step(run_id, step, _) => RowId::Step(run_id.clone(), *step),
             Row::Session(session_id, _) => RowId::Session(session_id.clone()),
             Row::Group(group, _) => RowId::Group(group.clone()),
+            Row::Schedule(name, _) => RowId::Schedule(name.clone()),
             Row::Cancellation(run_id, _) => RowId::Cancellation(run_id.clone()),
             Row::Request(key, _) => RowId::Request(key.clone()),
             Row::Origin(session, _) => RowId::Origin(*session),
@@ -355,6 +386,21 @@ impl SessionRow {
     /// Whether a reader at `now` sees the session.
     pub fn lives_at(&self, now: ClusterMs) -> bool {
         self.expires_at.is_none_or(|at| at > now)
+    }
+}
+
+impl ScheduleRow {
+    /// Whether the next firing has come.
+    pub fn is_due(&self, clock: ClusterMs, wall: WallMs) -> bool {
+        self.next_at.is_some_and(|at| at <= self.present(clock, wall))
+    }
+
+    /// The present on the clock by which the schedule goes.
+    pub fn present(&self, clock: ClusterMs, wall: WallMs) -> FiringMs {
+        match self.timetable {
+            Timetable::Cron { .. } => FiringMs(wall.0),
+            Timetable::Every { .. } => FiringMs(clock.0),
+        }
     }
 }
 

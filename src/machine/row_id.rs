@@ -13,6 +13,7 @@ pub enum RowId {
     Step(Text, u64),
     Session(Text),
     Group(RunGroup),
+    Schedule(Text),
     Cancellation(Text),
     Request(Text),
     Origin(u64),
@@ -20,10 +21,13 @@ pub enum RowId {
 }
 
 impl RowId {
-    /// The name of a key, a lease or a session.
+    /// The name of a key, a lease, a session or a schedule.
     pub fn name(&self) -> Option<&Text> {
         match self {
-            RowId::Key(name) | RowId::Lease(name) | RowId::Session(name) => Some(name),
+            RowId::Key(name)
+            | RowId::Lease(name)
+            | RowId::Session(name)
+            | RowId::Schedule(name) => Some(name),
             RowId::Run(_)
             | RowId::Step(..)
             | RowId::Group(_)
@@ -45,6 +49,7 @@ impl RowId {
             | RowId::Step(..)
             | RowId::Session(_)
             | RowId::Group(_)
+            | RowId::Schedule(_)
             | RowId::Cancellation(_) => false,
         }
     }
@@ -62,6 +67,7 @@ impl RowId {
             RowId::Origin(_) => (8, ""),
             RowId::Answer(..) => (9, ""),
             RowId::Group(group) => (10, &**group.parts().1),
+            RowId::Schedule(name) => (11, &**name),
         };
         bytes.push(kind);
         match self {
@@ -111,6 +117,7 @@ impl RowId {
                 let (kind, common) = rest.split_first()?;
                 RowId::Group(RunGroup::of_parts(*kind, text(common)?)?)
             }
+            11 => RowId::Schedule(text(rest)?),
             _ => return None,
         })
     }

@@ -6,8 +6,10 @@
 //! Remembered answers, whose number is bounded, counts of runs and the history count no
 //! bytes.
 
+use super::command::Create;
 use super::meta::{Counts, Meta};
-use super::row::{Row, RunRow};
+use super::row::{Row, RunRow, ScheduleRow};
+use super::timetable::Timetable;
 
 /// The bytes that a row counts besides its names and values.
 pub const ROW_BYTES: u64 = 64;
@@ -20,9 +22,12 @@ pub fn counted_bytes(row: &Row) -> u64 {
         | Row::Request(..)
         | Row::Origin(..)
         | Row::Answer(..) => 0,
-        Row::Key(..) | Row::Lease(..) | Row::Run(_) | Row::Step(..) | Row::Session(..) => {
-            bytes(row)
-        }
+        Row::Key(..)
+        | Row::Lease(..)
+        | Row::Run(_)
+        | Row::Step(..)
+        | Row::Session(..)
+        | Row::Schedule(..) => bytes(row),
     }
 }
 
@@ -34,6 +39,7 @@ pub fn bytes(row: &Row) -> u64 {
         Row::Run(run) => run_row_bytes(run),
         Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
         Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),
+        Row::Schedule(name, row) => schedule_bytes(name, row),
         Row::Group(..)
         | Row::Cancellation(..)
         | Row::Request(..)
@@ -80,6 +86,7 @@ impl Counts {
             Row::Run(_) => Some(&mut self.runs),
             Row::Step(..) => Some(&mut self.steps),
             Row::Session(..) => Some(&mut self.sessions),
+            Row::Schedule(..) => Some(&mut self.schedules),
             Row::Cancellation(..) => Some(&mut self.cancellations),
             Row::Request(..) => Some(&mut self.requests),
             Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,
@@ -102,6 +109,21 @@ fn run_row_bytes(run: &RunRow) -> u64 {
     let values = values.into_iter().flatten().map(|value| value.as_str());
     let named = [&*run.run_id, &*run.name].into_iter().chain(tags).chain(optional).chain(values);
     texts_bytes(named.chain(shared).chain(asked))
+}
+
+fn schedule_bytes(name: &str, row: &ScheduleRow) -> u64 {
+    let timetable = match &row.timetable {
+        Timetable::Cron { expression, time_zone } => [&**expression, &**time_zone],
+        Timetable::Every { .. } => [""; 2],
+    };
+    let Create { name: run_name, tags, input, parent_run_id, .. } = &row.template;
+    let tags = tags.iter().flat_map(|(name, value)| [&**name, &**value]);
+    let optional = [&row.agent_id, &row.last_run_id, &row.last_error, parent_run_id];
+    let optional = optional.into_iter().flatten().map(|text| &**text);
+    let input = input.iter().map(|value| value.as_str());
+    texts_bytes(
+        [name, &**run_name].into_iter().chain(timetable).chain(tags).chain(optional).chain(input),
+    )
 }
 
 fn texts_bytes<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {

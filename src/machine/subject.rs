@@ -10,6 +10,7 @@ pub enum Noun {
     Run,
     Lease,
     Session,
+    Schedule,
     /// The whole state.
     State,
 }
@@ -31,6 +32,7 @@ impl Noun {
             Noun::Run => "workflow:",
             Noun::Lease => "lease:",
             Noun::Session => "session:",
+            Noun::Schedule => "schedule:",
             Noun::State => "sidecar",
         }
     }

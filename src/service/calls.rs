@@ -14,10 +14,12 @@ use super::options::{Context, Options};
 use super::undelivered::UndeliveredReply;
 use super::waiting::{Subscriptions, WaitingLine, Watches};
 use crate::codec;
+use crate::cron;
 use crate::error::ServiceError;
 use crate::limits::{self, Limits};
 use crate::machine::command::{Acquire, ClaimNext, Idempotency};
 use crate::machine::reply::Claimed;
+use crate::machine::timetable::{FiringMs, Timetable};
 use crate::machine::{Answer, ClusterMs, Command, Question, Reply};
 use crate::store::cluster::{CancellationListener, Cluster};
 use crate::store::export::Export;
@@ -121,6 +123,9 @@ impl Service {
         let Context { actor, idempotency_key } = context;
         let digest = |key| Idempotency { key, digest: codec::digest(&command) };
         let idempotency = idempotency_key.map(digest);
+        if let Command::SetSchedule(set) = &mut command {
+            set.first_at = self.first_firing(&set.timetable)?;
+        }
         let search = match &command {
             Command::ClaimNext(claim) => Some(claim.clone()),
             _ => None,
@@ -144,6 +149,14 @@ impl Service {
             };
             command = Command::ClaimNext(ClaimNext { after: Some(after), ..claim });
         }
+    }
+
+    /// The first firing of a cron expression. It is no part of the caller's request,
+    /// which may be repeated.
+    fn first_firing(&self, timetable: &Timetable) -> Result<Option<FiringMs>, ServiceError> {
+        let Timetable::Cron { .. } = timetable else { return Ok(None) };
+        let first = cron::next_after(timetable, FiringMs(self.now().0));
+        first.map(Some).map_err(|error| ServiceError::invalid(error.to_string()))
     }
 
     async fn send(&self, request: Request, deadline: Instant) -> Result<Reply, ServiceError> {

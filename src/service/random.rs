@@ -24,7 +24,7 @@ impl RandomSource {
         }))
     }
 
-    pub(super) fn draw(&self) -> u64 {
+    pub fn draw(&self) -> u64 {
         (self.0)()
     }
 }

@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::export::Export;
 use super::health::Health;
 use super::request::{Answered, Consistency, Request};
+use crate::machine::lookup::Due;
 use crate::machine::{Question, Reply, Revision};
 
 /// One state, shared by everybody who uses the store.
@@ -40,9 +41,9 @@ pub trait Store: Send + Sync + 'static {
     /// ahead of one.
     fn revision(&self) -> watch::Receiver<Revision>;
 
-    /// Whether rows are due for removal and this store should propose to remove
-    /// them. In a cluster only the leader does, as far as it knows.
-    async fn sweep_due(&self) -> bool;
+    /// What the passing of time calls for, if this store should propose it. In a
+    /// cluster only the leader does, as far as it knows.
+    async fn due(&self) -> Due;
 
     /// The whole state at one instant between the call and its return, while
     /// writes go on.

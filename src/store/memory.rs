@@ -21,9 +21,10 @@ use super::steady_clock::SteadyClock;
 use super::tables::{Tables, release};
 use super::window::Window;
 use crate::machine::command::StateLimits;
+use crate::machine::lookup::{self, Due};
 use crate::machine::{
-    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Row, answer, answer_history,
-    decide, lookup,
+    ClusterMs, Command, Envelope, Event, Question, Reply, Revision, Row, WallMs, answer,
+    answer_history, decide,
 };
 
 /// A state in this process's memory.
@@ -166,11 +167,14 @@ impl Store for MemoryStore {
         self.revision.subscribe()
     }
 
-    async fn sweep_due(&self) -> bool {
+    async fn due(&self) -> Due {
+        if self.check_open().is_err() {
+            return Due::default();
+        }
         let state = self.state();
         let now = state.tables.meta().clock.max(self.clock.now());
-        let Ok(due) = lookup::is_due(&state.tables, now);
-        due && self.check_open().is_ok()
+        let Ok(due) = lookup::due(&state.tables, now, WallMs(now.0));
+        due
     }
 
     async fn export(&self, _deadline: Instant) -> Result<Export, StoreError> {

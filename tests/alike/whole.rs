@@ -48,7 +48,8 @@ impl Whole {
         // Exports leave the counts out, which follow from the runs.
         rows.groups = GroupCounts::of(rows.runs.values()).0;
         let kept = rows.keys.len() + rows.leases.len() + rows.runs.len() + rows.steps.len();
-        let kept = kept + rows.sessions.len() + rows.cancellations.len() + rows.requests.len();
+        let kept = kept + rows.sessions.len() + rows.schedules.len();
+        let kept = kept + rows.cancellations.len() + rows.requests.len();
         match kept == count {
             true => Ok(Whole { rows, events }),
             false => Err(format!("{count} rows were handed out, of which {kept} are different")),

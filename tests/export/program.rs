@@ -46,7 +46,7 @@ async fn a_state_moves_through_a_file_of_either_kind() {
     for (file, flags) in [("e.jsonl", &[][..]), ("e.zst", &[]), ("e", &["--zstd"])] {
         let args = [&["export", file], flags].concat();
         let line = says(&run(dir, &[STATE], &args), 0);
-        assert!(line.starts_with("exported revision ") && line.contains(" 3 runs, "), "{line}");
+        assert!(line.starts_with("exported revision ") && line.contains(" 4 runs, "), "{line}");
         let bytes = std::fs::read(dir.join(file)).unwrap();
         let compressed = bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
         assert_eq!(compressed, file != "e.jsonl", "{file}");

@@ -13,7 +13,8 @@ async fn memory_and_sqlite_give_the_same_stream_of_the_same_state() {
     let memory = Memory::filled().await;
     let out = export(&memory.store).await;
     let (header, tally, _) = read(&out).unwrap();
-    let counts = [tally.keys, tally.leases, tally.runs, tally.steps, tally.sessions];
+    let counts =
+        [tally.keys, tally.leases, tally.runs, tally.steps, tally.sessions, tally.schedules];
     assert!(counts.iter().all(|count| *count > 1), "something is of no kind: {tally:?}");
     assert!(tally.requests > 1 && tally.events == header.meta.revision.0, "{tally:?}");
     let folder = tempfile::tempdir().unwrap();

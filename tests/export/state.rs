@@ -10,12 +10,14 @@ use mcp_state_sidecar::export::{
     ExportCounts, ExportDecodeError, ExportDecoder, ExportHeader, ExportOrigin, encode,
 };
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::timetable::{Overlap, Timetable};
 use mcp_state_sidecar::machine::{Command, Json, Reply, Revision};
 use mcp_state_sidecar::store::clock::ManualClock;
 use mcp_state_sidecar::store::export::{Part, StoreImport};
 use mcp_state_sidecar::store::memory::MemoryStore;
 use mcp_state_sidecar::store::sqlite::{Options, SqliteImport, SqliteStore};
 use mcp_state_sidecar::store::{Request, Store, StoreError, clock};
+use mcp_state_sidecar::sweep;
 use tokio::time::Instant;
 
 /// Far longer than anything here takes.
@@ -159,8 +161,22 @@ pub async fn fill(store: &dyn Store, clock: &ManualClock) {
         let save = SaveSession { session_id, context, agent_id, fence, ttl_ms: None };
         submit(store, Command::SaveSession(save)).await;
     }
+    fill_schedules(store).await;
     clock.advance_ms(1_000);
     submit(store, Command::Sweep { limit: 100 }).await;
+    sweep::fire(store, &sweep::Options::default()).await.unwrap();
+}
+
+/// One that fires by and by, and one that does not.
+async fn fill_schedules(store: &dyn Store) {
+    let cron = Timetable::Cron { expression: "@daily".into(), time_zone: "Europe/Berlin".into() };
+    for (name, timetable) in [("s", Timetable::Every { ms: 1_000 }), (ODD, cron)] {
+        let Command::Create(template) = create(ODD, None) else { panic!("no template") };
+        let (overlap, first_at, agent_id) = (Overlap::Replace, None, Some(ODD.into()));
+        let name = name.into();
+        let set = SetSchedule { name, timetable, template, overlap, first_at, agent_id };
+        submit(store, Command::SetSchedule(Box::new(set))).await;
+    }
 }
 
 async fn fill_runs(store: &dyn Store, clock: &ManualClock) {

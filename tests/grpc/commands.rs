@@ -163,6 +163,49 @@ async fn sessions_are_saved_and_deleted_and_everything_is_reset() {
     assert_eq!(client.value("k").await, None);
 }
 
+/// The first firing follows from the service's clock, also where a program has set it, and
+/// a request that is repeated later is the same request.
+#[tokio::test]
+async fn schedules_are_set_listed_and_deleted() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let cron = Cron { expression: "0 0 1 1 *".into(), time_zone: "UTC".into() };
+    let set = |first_at_ms| {
+        let form = Form::SetSchedule(SetSchedule {
+            name: "s".into(),
+            timetable: Some(Timetable {
+                timetable: Some(timetable::Timetable::Cron(cron.clone())),
+            }),
+            template: Some(Create { name: "w".into(), ..Default::default() }),
+            overlap: Overlap::Replace.into(),
+            first_at_ms,
+            agent_id: Some("a".into()),
+        });
+        api::SubmitRequest { idempotency_key: Some("i".into()), ..request(form) }
+    };
+    let first = expect!(client.send(set(None)).await, ScheduleSet);
+    assert!(first.next_at_ms > Some(1_700_000_000_000), "{first:?}");
+    assert_eq!(expect!(client.send(set(None)).await, ScheduleSet), first);
+    let scan = ScanQuestion { limit: 9, ..Default::default() };
+    let listed = client.ask(question::Question::Schedules(scan)).await;
+    let Ok(answer::Answer::Schedules(listed)) = listed else { panic!("{listed:?}") };
+    let row = listed.rows[0].row.as_ref().expect("a row");
+    assert_eq!((row.overlap(), row.next_at_ms), (Overlap::Replace, first.next_at_ms));
+    for ok in [true, false] {
+        let delete = DeleteSchedule { name: "s".into(), agent_id: None };
+        let deleted = client.submit(Form::DeleteSchedule(delete)).await;
+        assert_eq!(expect!(deleted, ScheduleDeleted).ok, ok);
+    }
+    let wrong = SetSchedule {
+        timetable: Some(Timetable { timetable: Some(timetable::Timetable::Cron(Cron::default())) }),
+        template: Some(Create { name: "w".into(), ..Default::default() }),
+        name: "s".into(),
+        ..Default::default()
+    };
+    let status = client.submit(Form::SetSchedule(wrong)).await.unwrap_err();
+    assert_eq!(code_of(&status).1, "invalid_argument");
+}
+
 #[tokio::test]
 async fn the_same_key_gives_the_first_answer_and_another_command_is_refused() {
     let server = Server::start().await;

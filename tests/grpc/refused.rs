@@ -178,6 +178,17 @@ async fn commands_that_are_missing_incomplete_or_only_for_nodes() {
     let bad = "invalid_argument";
     let compare = Compare { key: "k".into(), condition: None };
     let value = Compare { key: "k".into(), condition: Some(compare::Condition::Value("?".into())) };
+    let schedule = |template: Option<&str>, every_ms| {
+        let template = template.map(|name| Create { name: name.into(), ..Default::default() });
+        let timetable = Some(timetable::Timetable::EveryMs(every_ms));
+        let timetable = Some(Timetable { timetable });
+        Form::SetSchedule(SetSchedule {
+            name: "s".into(),
+            timetable,
+            template,
+            ..Default::default()
+        })
+    };
     let transact = |compare, then| Form::Transact(Transact { compare, then, ..Default::default() });
     let set = |value: &str, ttl_ms| Operation {
         operation: Some(operation::Operation::Set(OperationSet {
@@ -207,6 +218,10 @@ async fn commands_that_are_missing_incomplete_or_only_for_nodes() {
         ),
         (request(transact(vec![], vec![set("1", Some(0))])), bad, "then[0].ttl_ms must be >= 1"),
         (request(Form::Sweep(Sweep { limit: 10 })), "forbidden", "sweep"),
+        (request(Form::FireSchedule(FireSchedule::default())), "forbidden", "firings"),
+        (request(schedule(None, 1_000)), bad, "SetSchedule.template is missing"),
+        (request(schedule(Some("w"), 999)), bad, "every_ms must be >= 1000, got 999"),
+        (request(schedule(Some(""), 1_000)), bad, "template.name must not be empty"),
     ])
     .await;
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_state_sidecar::access::{self, Access};
 use mcp_state_sidecar::api::grpc;
+use mcp_state_sidecar::machine::lookup::Due;
 use mcp_state_sidecar::machine::{Question, Reply, Revision};
 use mcp_state_sidecar::proto::sidecar::sidecar_client::SidecarClient;
 use mcp_state_sidecar::proto::sidecar::{self as api, submit_reply};
@@ -210,8 +211,8 @@ impl Store for Around {
         self.inner.revision()
     }
 
-    async fn sweep_due(&self) -> bool {
-        self.inner.sweep_due().await
+    async fn due(&self) -> Due {
+        self.inner.due().await
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {

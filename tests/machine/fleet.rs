@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::*;
 
 use crate::rng::RandomSource;
@@ -203,12 +204,45 @@ fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
     }
 }
 
+fn of_schedules(rng: &mut RandomSource, world: &World) -> Command {
+    let (name, agent_id) = (rng.text(&SESSIONS), rng.maybe(50, |rng| rng.text(&AGENTS)));
+    let next_at = world.rows().schedules.get(&name).and_then(|row| row.next_at);
+    match (rng.below(10), next_at) {
+        (0, _) => Command::DeleteSchedule(DeleteSchedule { name, agent_id }),
+        (1..7, Some(next_at)) => {
+            let due_at = next_at.plus(rng.below(10) / 9);
+            let next_at = rng.maybe(90, |rng| due_at.plus(ttl_ms(rng)));
+            let (missed, error) = (rng.below(3), rng.maybe(10, |_| "no such zone".into()));
+            Command::FireSchedule(FireSchedule { name, due_at, next_at, missed, error })
+        }
+        _ => {
+            let timetable = match rng.percent(50) {
+                true => Timetable::Every { ms: ttl_ms(rng) },
+                false => Timetable::Cron { expression: "@daily".into(), time_zone: "UTC".into() },
+            };
+            let (template, overlap) = (
+                Create {
+                    name: rng.text(&NAMES),
+                    tags: tags(rng),
+                    input: rng.maybe(50, value),
+                    ..Create::default()
+                },
+                rng.one_of(&Overlap::NAMED).0,
+            );
+            let first_at = rng.maybe(90, |rng| FiringMs(world.clock().0).plus(ttl_ms(rng)));
+            let set = SetSchedule { name, timetable, template, overlap, first_at, agent_id };
+            Command::SetSchedule(Box::new(set))
+        }
+    }
+}
+
 fn command(rng: &mut RandomSource, world: &World) -> Command {
     match rng.below(100) {
         0..30 => of_keys(rng, world),
         30..70 => of_runs(rng, world),
         70..88 => of_leases(rng, world),
-        88..93 => {
+        88..91 => of_schedules(rng, world),
+        91..93 => {
             let (session_id, context) = (rng.text(&SESSIONS), value(rng));
             let fence = fence_of(rng, world);
             Command::SaveSession(SaveSession {

@@ -21,6 +21,7 @@ mod random;
 mod remembered;
 mod rng;
 mod runs;
+mod schedules;
 mod steps;
 mod tables;
 mod tokens;

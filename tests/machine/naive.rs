@@ -161,6 +161,7 @@ fn counts(rows: &Rows, now: ClusterMs) -> Counts {
         sessions: rows.sessions.values().filter(|row| row.lives_at(now)).count() as u64,
         requests: rows.requests.len() as u64,
         cancellations: rows.cancellations.len() as u64,
+        schedules: rows.schedules.len() as u64,
     }
 }
 

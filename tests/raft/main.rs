@@ -4,6 +4,7 @@ mod aging;
 mod away;
 mod once;
 mod refused;
+mod schedules;
 mod versions;
 
 use std::time::Duration;

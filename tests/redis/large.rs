@@ -268,7 +268,7 @@ async fn what_expires_at_once_goes_in_pieces_that_redis_can_take() {
     }
     clock.advance_ms(2_000);
     let mut left = COUNT;
-    while store.sweep_due().await {
+    while store.due().await.sweep {
         let swept = submit(&store, Command::Sweep { limit: 1_000 }).await;
         let Reply::Swept { removed, more } = swept else { panic!("not swept: {swept:?}") };
         let bytes = u64::from(removed) * LARGE as u64;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use mcp_state_sidecar::machine::lookup::Due;
 use mcp_state_sidecar::machine::{Question, Reply, Revision, Text};
 use mcp_state_sidecar::store::cluster::Cluster;
 use mcp_state_sidecar::store::export::Export;
@@ -103,8 +104,8 @@ impl Store for FaultyStore {
         self.store.revision()
     }
 
-    async fn sweep_due(&self) -> bool {
-        self.store.sweep_due().await
+    async fn due(&self) -> Due {
+        self.store.due().await
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {

@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
         "",
         &[
             &["machine", "nearest", "proto"],
-            &["access", "codec", "limits"],
+            &["access", "codec", "cron", "limits"],
             &["store"],
             &["error", "export"],
             &["service"],

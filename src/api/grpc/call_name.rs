@@ -32,8 +32,9 @@ pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {
         Write::ReleaseLease(_) => "lease_release",
         Write::SaveSession(_) => "session_save",
         Write::DeleteSession(_) => "session_delete",
+        Write::SetSchedule(_) | Write::DeleteSchedule(_) => "schedule_set",
         Write::Reset(_) => "sidecar_reset",
-        Write::Sweep(_) => UNKNOWN,
+        Write::Sweep(_) | Write::FireSchedule(_) => UNKNOWN,
     }
 }
 
@@ -50,6 +51,7 @@ pub(super) fn of_question(question: Option<&proto::Question>) -> &'static str {
         Read::Leases(_) => "lease_list",
         Read::Session(_) => "session_restore",
         Read::Sessions(_) => "session_list",
+        Read::Schedules(_) => "schedule_list",
         Read::Counts(_) => "sidecar_health",
         Read::History(_) => "history_log",
         Read::Changes(_) => "state_wait",

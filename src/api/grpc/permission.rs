@@ -10,6 +10,9 @@ pub(super) fn to_submit(caller: &Caller, command: &Command) -> Result<(), Servic
         Command::Sweep { .. } => {
             Err(ServiceError::forbidden("sweep is proposed by the nodes themselves"))
         }
+        Command::FireSchedule(_) => {
+            Err(ServiceError::forbidden("firings are proposed by the nodes themselves"))
+        }
         Command::Reset => to_administer(caller, "reset"),
         _ => Ok(()),
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::*;
+use crate::machine::Action;
 use crate::machine::value::Json;
 use crate::proto::{record as record_form, state};
 
@@ -140,7 +141,7 @@ fn lengths_and_numbers_are_checked() {
         "Event.chain: 31 bytes instead of 32"
     );
     event = state::Event::from(&Any::new(1, Fill::Full).event());
-    for strange in [0, 23, -1] {
+    for strange in [0, Action::ALL.len() as i32 + 1, -1] {
         event.action = strange;
         assert_eq!(
             decode_event(&encode(&event)).unwrap_err().to_string(),

@@ -4,9 +4,10 @@ use serde::de::IgnoredAny;
 
 use super::form::{
     ApprovalLine, CancellationLine, ConstraintsLine, DependencyFailureLine, EventLine, FirstLine,
-    KeyLine, LapseLine, LeaseLine, RequestLine, RunLine, SessionLine, StepLine, UniqueLine,
+    KeyLine, LapseLine, LeaseLine, RequestLine, RunLine, ScheduleLine, SessionLine, StepLine,
+    UniqueLine,
 };
-use crate::codec;
+use crate::codec::{self, StateRecord};
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
@@ -179,6 +180,23 @@ impl SessionLine<Text> {
             expires_at: self.expires_at_ms.map(ClusterMs),
         };
         Ok(Row::Session(self.session_id, row))
+    }
+}
+
+impl ScheduleLine<Text> {
+    pub fn into_row(self) -> Result<Row, String> {
+        let record = hex::decode(&self.record).ok_or("record: takes hexadecimal digits")?;
+        let record = codec::decode_state_record(&record.into());
+        match record.map_err(|error| format!("record: {error}"))? {
+            StateRecord::Row(Row::Schedule(name, row)) if name == self.name => {
+                let input = row.template.input.as_ref().map(|input| input.as_str().into());
+                input.map(|input| json("input", input)).transpose()?;
+                Ok(Row::Schedule(name, row))
+            }
+            StateRecord::Row(_) | StateRecord::Meta(_) => {
+                Err("record: not that of this schedule".into())
+            }
+        }
     }
 }
 

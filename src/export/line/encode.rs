@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use super::form::{
     ApprovalLine, CancellationLine, ClaimLine, ConstraintsLine, DecisionLine,
     DependencyFailureLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine, Line,
-    RequestLine, RetryLine, RunLine, SessionLine, StepLine, StepsLine, UniqueLine,
+    RequestLine, RetryLine, RunLine, ScheduleLine, SessionLine, StepLine, StepsLine, UniqueLine,
 };
-use crate::codec;
+use crate::codec::{self, StateRecord};
 use crate::export::counts::ExportCounts;
 use crate::export::header::{ExportHeader, FORMAT, VERSION};
 use crate::machine::hex;
@@ -70,6 +70,10 @@ impl<'a> Line<&'a str> {
                 updated_at_ms: row.updated_at.0,
                 expires_at_ms: row.expires_at.map(|at| at.0),
             }),
+            Part::Row(row @ Row::Schedule(name, _)) => {
+                let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
+                Line::Schedule(ScheduleLine { name, record: hex::encode(&record) })
+            }
             Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(CancellationLine {
                 run_id,
                 revision: row.revision.0,

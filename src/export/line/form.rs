@@ -16,6 +16,7 @@ pub enum Line<S: Ord> {
     Run(Box<RunLine<S>>),
     Step(StepLine<S>),
     Session(SessionLine<S>),
+    Schedule(ScheduleLine<S>),
     Cancellation(CancellationLine<S>),
     Request(RequestLine<S>),
     Event(EventLine<S>),
@@ -252,6 +253,14 @@ pub struct SessionLine<S> {
     pub updated_at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleLine<S> {
+    pub name: S,
+    /// The row in hexadecimal digits, as the codec encodes it.
+    pub record: String,
 }
 
 #[derive(Serialize, Deserialize)]

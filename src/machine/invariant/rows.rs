@@ -8,7 +8,8 @@ use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::reply::Reply;
 use crate::machine::row::{
-    CancellationRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunRow, SessionRow, StepRow,
+    CancellationRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunRow, ScheduleRow, SessionRow,
+    StepRow,
 };
 use crate::machine::row_id::RowId;
 use crate::machine::run_group::{GroupRow, RunGroup};
@@ -24,6 +25,7 @@ pub struct Rows {
     pub steps: BTreeMap<(Text, u64), StepRow>,
     pub sessions: BTreeMap<Text, SessionRow>,
     pub groups: BTreeMap<RunGroup, GroupRow>,
+    pub schedules: BTreeMap<Text, ScheduleRow>,
     pub cancellations: BTreeMap<Text, CancellationRow>,
     pub requests: BTreeMap<Text, RequestRow>,
     pub origins: BTreeMap<u64, OriginRow>,
@@ -62,6 +64,9 @@ impl Rows {
         let steps = steps.map(|((id, step), row)| Row::Step(id.clone(), *step, row.clone()));
         let sessions = self.sessions.iter().map(|(id, row)| Row::Session(id.clone(), row.clone()));
         let groups = self.groups.iter().map(|(group, row)| Row::Group(group.clone(), *row));
+        let schedules = self.schedules.iter();
+        let schedules =
+            schedules.map(|(name, row)| Row::Schedule(name.clone(), Box::new(row.clone())));
         let cancellations = self.cancellations.iter();
         let cancellations =
             cancellations.map(|(id, row)| Row::Cancellation(id.clone(), Box::new(row.clone())));
@@ -72,7 +77,8 @@ impl Rows {
         let answers = answers.map(|((session, sequence), reply)| {
             Row::Answer(*session, *sequence, Box::new(reply.clone()))
         });
-        let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions).chain(groups);
+        let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
+        let state = state.chain(groups).chain(schedules);
         state.chain(cancellations).chain(requests).chain(origins).chain(answers).collect()
     }
 
@@ -92,6 +98,7 @@ impl Rows {
                 self.steps.clear();
                 self.sessions.clear();
                 self.groups.clear();
+                self.schedules.clear();
                 self.cancellations.clear();
                 self.entries.retain(|entry| index::outlives_reset(entry));
             }
@@ -106,6 +113,7 @@ impl Rows {
             Row::Step(run_id, step, row) => drop(self.steps.insert((run_id, step), row)),
             Row::Session(id, row) => drop(self.sessions.insert(id, row)),
             Row::Group(group, row) => drop(self.groups.insert(group, row)),
+            Row::Schedule(name, row) => drop(self.schedules.insert(name, *row)),
             Row::Cancellation(id, row) => drop(self.cancellations.insert(id, *row)),
             Row::Request(key, row) => drop(self.requests.insert(key, *row)),
             Row::Origin(session, row) => drop(self.origins.insert(session, row)),
@@ -123,6 +131,7 @@ impl Rows {
             RowId::Step(run_id, step) => drop(self.steps.remove(&(run_id.clone(), *step))),
             RowId::Session(id) => drop(self.sessions.remove(id)),
             RowId::Group(group) => drop(self.groups.remove(group)),
+            RowId::Schedule(name) => drop(self.schedules.remove(name)),
             RowId::Cancellation(id) => drop(self.cancellations.remove(id)),
             RowId::Request(key) => drop(self.requests.remove(key)),
             RowId::Origin(session) => {

@@ -40,7 +40,9 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
     let runs = rows.runs.iter().map(|(id, row)| (id, row.revision));
     let steps = rows.steps.iter().map(|((id, _), row)| (id, row.revision));
     let sessions = rows.sessions.iter().map(|(id, row)| (id, row.revision));
-    for (name, revision) in keys.chain(leases).chain(runs).chain(steps).chain(sessions) {
+    let schedules = rows.schedules.iter().map(|(name, row)| (name, row.revision));
+    let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions).chain(schedules);
+    for (name, revision) in state {
         ensure(Revision::ZERO < revision && revision <= newest, || {
             format!("'{name}' is at {revision}, the state at {newest}")
         })?;

@@ -34,6 +34,7 @@ pub const ALL: &[(&str, TransitionCheck)] = &[
     ("nobody loses what is still theirs", holders_are_safe),
     ("a run that is not over can be reached", runs_are_reachable),
     ("attempts are counted", attempts_are_counted),
+    ("a firing is carried out once", firings_happen_once),
 ];
 
 fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
@@ -233,6 +234,33 @@ fn attempts_are_counted(transition: &Transition<'_>) -> Result<(), String> {
     })
 }
 
+/// A proposal of a firing finds the schedule there, or does nothing. It creates at most
+/// one run, and leaves the schedule at a later firing or at none.
+fn firings_happen_once(transition: &Transition<'_>) -> Result<(), String> {
+    let Command::FireSchedule(fire) = &transition.envelope.command else { return Ok(()) };
+    let Some(before) = transition.before.schedules.get(&fire.name) else {
+        return unchanged(transition);
+    };
+    let (clock, wall) = (transition.after.meta.clock, transition.after.meta.wall);
+    if before.next_at != Some(fire.due_at) || !before.is_due(clock, wall) {
+        return unchanged(transition);
+    }
+    let Some(after) = transition.after.schedules.get(&fire.name) else {
+        return Err(format!("schedule '{}' is gone", fire.name));
+    };
+    // A command that is repeated gets its first reply and changes nothing.
+    if after == before {
+        return unchanged(transition);
+    }
+    let new = transition.after.runs.keys().filter(|id| !transition.before.runs.contains_key(*id));
+    let (new, fired) = (new.count() as u64, after.fired - before.fired);
+    let counted = fired + (after.skipped - before.skipped) + (after.missed - before.missed);
+    let passed = after.next_at.is_none_or(|next_at| next_at > fire.due_at);
+    ensure(new == fired && fired <= 1 && counted == 1 + fire.missed && passed, || {
+        format!("{new} runs: {before:?}, then {after:?}")
+    })
+}
+
 fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
     before.holder_id == after.holder_id && before.token == after.token
 }
@@ -248,12 +276,13 @@ fn was_reset(transition: &Transition<'_>) -> bool {
 /// Nothing has changed, except for clocks and remembered answers.
 fn unchanged(transition: &Transition<'_>) -> Result<(), String> {
     let state = |rows: &Rows| {
-        let Rows { meta, keys, leases, mut runs, steps, sessions, cancellations, .. } =
-            rows.clone();
+        let Rows {
+            meta, keys, leases, mut runs, steps, sessions, schedules, cancellations, ..
+        } = rows.clone();
         // A refused claim may have promoted runs.
         runs.values_mut().for_each(|run| run.promoted = false);
         let position = (meta.revision, meta.chain, meta.anchor, meta.sets);
-        (position, keys, leases, runs, steps, sessions, cancellations)
+        (position, keys, leases, runs, steps, sessions, schedules, cancellations)
     };
     ensure(state(transition.before) == state(transition.after), || {
         format!("{:?} changed the state", transition.envelope.command)
@@ -293,6 +322,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
         RowId::Lease(id) => Some(Noun::Lease.subject(id)),
         RowId::Run(run_id) | RowId::Step(run_id, _) => Some(Noun::Run.subject(run_id)),
         RowId::Session(id) => Some(Noun::Session.subject(id)),
+        RowId::Schedule(name) => Some(Noun::Schedule.subject(name)),
         RowId::Group(_)
         | RowId::Cancellation(_)
         | RowId::Request(_)
@@ -307,6 +337,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
                 Row::Run(row) => row.revision,
                 Row::Step(_, _, row) => row.revision,
                 Row::Session(_, row) => row.revision,
+                Row::Schedule(_, row) => row.revision,
                 Row::Group(..)
                 | Row::Cancellation(..)
                 | Row::Request(..)

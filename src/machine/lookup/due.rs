@@ -1,12 +1,14 @@
 //! What the passing of time calls for: rows to remove, the next deadline, and
 //! counts without the rows that nobody can see any more.
 
-use super::stored::stored_run;
+use super::stored::{search_rows, stored_run};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index::{self, Index};
 use crate::machine::meta::Counts;
+use crate::machine::row::Row;
 use crate::machine::row_id::RowId;
-use crate::machine::value::{ClusterMs, Text};
+use crate::machine::timetable::{FiringMs, Timetable};
+use crate::machine::value::{ClusterMs, Text, WallMs};
 use crate::machine::view::View;
 
 /// The most expired rows that counts leave out. Others count until the sweep has
@@ -28,8 +30,50 @@ pub fn due_rows<V: View>(view: &V, now: ClusterMs, limit: usize) -> Result<Vec<R
     Ok(due.into_iter().map(|(_, id)| id).collect())
 }
 
+/// What the passing of time calls for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Whether a sweep would have something to do.
+    pub sweep: bool,
+    /// Schedules whose next firing has come, earliest first.
+    pub schedules: Vec<DueSchedule>,
+}
+
+/// A schedule whose next firing has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueSchedule {
+    pub name: Text,
+    pub timetable: Timetable,
+    pub due_at: FiringMs,
+    /// The present on the clock by which the schedule goes.
+    pub present: FiringMs,
+}
+
+/// The most schedules that are fired before the next look.
+const FIRED_MAX: usize = 100;
+
+/// What the passing of time calls for at these times.
+pub fn due<V: View>(view: &V, clock: ClusterMs, wall: WallMs) -> Result<Due, V::Error> {
+    let mut due = Due { sweep: is_due(view, clock)?, schedules: Vec::new() };
+    if view.meta()?.counts.schedules == 0 {
+        return Ok(due);
+    }
+    for search in index::firing(clock, wall, FIRED_MAX) {
+        for (_, row) in search_rows(view, &search)?.rows {
+            if let Row::Schedule(name, row) = &*row
+                && let Some(due_at) = row.next_at
+            {
+                let (name, timetable) = (name.clone(), row.timetable.clone());
+                let present = row.present(clock, wall);
+                due.schedules.push(DueSchedule { name, timetable, due_at, present });
+            }
+        }
+    }
+    Ok(due)
+}
+
 /// Whether a sweep would have something to do at `now`.
-pub fn is_due<V: View>(view: &V, now: ClusterMs) -> Result<bool, V::Error> {
+fn is_due<V: View>(view: &V, now: ClusterMs) -> Result<bool, V::Error> {
     let any = ClaimFilter::default();
     Ok(view.meta()?.counts.cancellations > 0
         || !due_rows(view, now, 1)?.is_empty()

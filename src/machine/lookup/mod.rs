@@ -19,6 +19,8 @@ mod stored;
 
 pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, run};
 pub use claim::{DUE_MAX, candidate, due_runs};
-pub use due::{UNCOUNTED_MAX, counts, due_rows, is_due, next_deadline, oldest_request};
+pub use due::{
+    Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,
+};
 pub use list::{names, runs, steps};
-pub use stored::{group, key, lease, session, stored_run};
+pub use stored::{group, key, lease, schedule, session, stored_run};

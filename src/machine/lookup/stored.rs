@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::machine::row::{KeyRow, LeaseRow, Row, RunRow, SessionRow};
+use crate::machine::row::{KeyRow, LeaseRow, Row, RunRow, ScheduleRow, SessionRow};
 use crate::machine::row_id::RowId;
 use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::search::Search;
@@ -30,6 +30,13 @@ pub fn lease<V: View>(view: &V, resource_id: &Text) -> Result<Option<LeaseRow>, 
 pub fn session<V: View>(view: &V, session_id: &Text) -> Result<Option<SessionRow>, V::Error> {
     Ok(view.row(&RowId::Session(session_id.clone()))?.and_then(|row| match &*row {
         Row::Session(_, row) => Some(row.clone()),
+        _ => None,
+    }))
+}
+
+pub fn schedule<V: View>(view: &V, name: &Text) -> Result<Option<ScheduleRow>, V::Error> {
+    Ok(view.row(&RowId::Schedule(name.clone()))?.and_then(|row| match &*row {
+        Row::Schedule(_, row) => Some(ScheduleRow::clone(row)),
         _ => None,
     }))
 }

@@ -1,8 +1,8 @@
 //! Hands each command to the rule that carries it out.
 
 use super::{
-    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset, retry, session,
-    sweep, transact,
+    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset, retry,
+    schedule, session, sweep, transact,
 };
 use crate::machine::command::Command;
 use crate::machine::draft::Draft;
@@ -36,6 +36,9 @@ pub fn carry_out<V: View>(
         Command::ReleaseLease(release) => lease::release(draft, release),
         Command::SaveSession(save) => session::save(draft, save),
         Command::DeleteSession(delete) => session::delete(draft, delete),
+        Command::SetSchedule(set) => schedule::set(draft, set),
+        Command::DeleteSchedule(delete) => schedule::delete(draft, delete),
+        Command::FireSchedule(fire) => schedule::fire(draft, fire, random),
         Command::Reset => reset::reset(draft),
         Command::Sweep { limit } => sweep::sweep(draft, *limit),
     }

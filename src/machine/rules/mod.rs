@@ -10,6 +10,7 @@
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
+//! | `schedule` | schedules |
 //! | `reset`, `sweep` | the whole state |
 //! | `claimant`, `fence` | who may write |
 //! | `outcome` | replies that several rules give |
@@ -30,6 +31,7 @@ mod present;
 mod remove;
 mod reset;
 mod retry;
+mod schedule;
 mod session;
 mod sweep;
 mod transact;

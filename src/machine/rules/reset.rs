@@ -15,7 +15,7 @@ pub fn reset<V: View>(draft: &mut Draft<'_, V>) -> Result<Reply, V::Error> {
     // The Python reference counts the rows of every kind and the sets that it has
     // logged.
     let rows = counts.keys + counts.runs + counts.steps + counts.leases + counts.sessions;
-    let cleared = rows + draft.meta()?.sets;
+    let cleared = rows + counts.schedules + draft.meta()?.sets;
     let new = Some(describe::reset(cleared));
     draft.record(Action::SidecarReset, Noun::State.subject(""), new, None, None);
     draft.clear();

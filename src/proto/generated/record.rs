@@ -203,7 +203,10 @@ pub struct Idempotency {
 /// One row of the state, with its name: the unit of a snapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StateRecord {
-    #[prost(oneof = "state_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(
+        oneof = "state_record::Record",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 20"
+    )]
     pub record: ::core::option::Option<state_record::Record>,
 }
 /// Nested message and enum types in `StateRecord`.
@@ -232,6 +235,8 @@ pub mod state_record {
         Cancellation(super::Cancellation),
         #[prost(message, tag = "11")]
         Group(super::RunGroup),
+        #[prost(message, tag = "20")]
+        Schedule(crate::proto::state::ScheduleEntry),
     }
 }
 /// How many runs have something in common.
@@ -305,6 +310,8 @@ pub struct Counts {
     pub requests: u64,
     #[prost(uint64, tag = "7")]
     pub cancellations: u64,
+    #[prost(uint64, tag = "20")]
+    pub schedules: u64,
 }
 /// A tree of runs that was cancelled at its root, as far as the sweep has got.
 #[derive(Clone, PartialEq, ::prost::Message)]

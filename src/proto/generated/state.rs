@@ -5,7 +5,7 @@
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -57,6 +57,13 @@ pub mod command {
         Retry(super::Retry),
         #[prost(message, tag = "21")]
         DeleteRun(super::DeleteRun),
+        #[prost(message, tag = "30")]
+        SetSchedule(super::SetSchedule),
+        #[prost(message, tag = "31")]
+        DeleteSchedule(super::DeleteSchedule),
+        /// Proposed by nodes alone; refused from clients.
+        #[prost(message, tag = "32")]
+        FireSchedule(super::FireSchedule),
     }
 }
 /// A lease that must be held, with this token, for a write to happen.
@@ -435,6 +442,76 @@ pub struct DeleteSession {
     #[prost(string, optional, tag = "2")]
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// Create or change a schedule, whose firings create runs. Answered by ScheduleSet.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetSchedule {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub timetable: ::core::option::Option<Timetable>,
+    /// The run that each firing creates.
+    #[prost(message, optional, tag = "3")]
+    pub template: ::core::option::Option<Create>,
+    #[prost(enumeration = "Overlap", tag = "4")]
+    pub overlap: i32,
+    /// The first firing of a cron expression. Set by nodes; programs leave it out.
+    #[prost(uint64, optional, tag = "5")]
+    pub first_at_ms: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "6")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// When a schedule fires.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Timetable {
+    #[prost(oneof = "timetable::Timetable", tags = "1, 2")]
+    pub timetable: ::core::option::Option<timetable::Timetable>,
+}
+/// Nested message and enum types in `Timetable`.
+pub mod timetable {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Timetable {
+        #[prost(message, tag = "1")]
+        Cron(super::Cron),
+        /// Again and again after this time; at least 1,000.
+        #[prost(uint64, tag = "2")]
+        EveryMs(u64),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cron {
+    /// Minute, hour, day of the month, month, day of the week.
+    #[prost(string, tag = "1")]
+    pub expression: ::prost::alloc::string::String,
+    /// A name of the IANA database, such as Europe/Berlin.
+    #[prost(string, tag = "2")]
+    pub time_zone: ::prost::alloc::string::String,
+}
+/// Remove a schedule. Answered by ScheduleDeleted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSchedule {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Carry out the firing of a schedule that is due at `due_at_ms`, unless that has
+/// been done. Answered by ScheduleFired.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FireSchedule {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub due_at_ms: u64,
+    /// The first one after the present.
+    #[prost(uint64, optional, tag = "3")]
+    pub next_at_ms: ::core::option::Option<u64>,
+    /// How many lie between the two.
+    #[prost(uint64, tag = "4")]
+    pub missed: u64,
+    /// Why the next one cannot be computed.
+    #[prost(string, optional, tag = "5")]
+    pub error: ::core::option::Option<::prost::alloc::string::String>,
+}
 /// Remove everything but remembered requests. Answered by ResetDone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reset {}
@@ -452,7 +529,7 @@ pub struct Sweep {
 pub struct Reply {
     #[prost(
         oneof = "reply::Reply",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 30, 31, 32"
     )]
     pub reply: ::core::option::Option<reply::Reply>,
 }
@@ -493,6 +570,12 @@ pub mod reply {
         Swept(super::Swept),
         #[prost(message, tag = "16")]
         Retried(super::Retried),
+        #[prost(message, tag = "30")]
+        ScheduleSet(super::ScheduleSet),
+        #[prost(message, tag = "31")]
+        ScheduleDeleted(super::ScheduleDeleted),
+        #[prost(message, tag = "32")]
+        ScheduleFired(super::ScheduleFired),
     }
 }
 /// Why a command was not carried out; nothing changed.
@@ -708,6 +791,33 @@ pub struct SessionDeleted {
     pub ok: bool,
     #[prost(string, tag = "2")]
     pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScheduleSet {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Left out where the cron expression gives no time in the future.
+    #[prost(uint64, optional, tag = "3")]
+    pub next_at_ms: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScheduleDeleted {
+    #[prost(bool, tag = "1")]
+    pub ok: bool,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScheduleFired {
+    /// False where the firing had been carried out before.
+    #[prost(bool, tag = "1")]
+    pub fired: bool,
+    #[prost(string, optional, tag = "2")]
+    pub run_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub error: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResetDone {
@@ -999,6 +1109,46 @@ pub struct SessionEntry {
     #[prost(message, optional, tag = "2")]
     pub row: ::core::option::Option<SessionRow>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScheduleRow {
+    #[prost(message, optional, tag = "1")]
+    pub timetable: ::core::option::Option<Timetable>,
+    #[prost(message, optional, tag = "2")]
+    pub template: ::core::option::Option<Create>,
+    #[prost(enumeration = "Overlap", tag = "3")]
+    pub overlap: i32,
+    #[prost(uint64, optional, tag = "4")]
+    pub next_at_ms: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+    #[prost(uint64, tag = "6")]
+    pub set_at_ms: u64,
+    /// Who set it last.
+    #[prost(string, optional, tag = "7")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The runs that it has created.
+    #[prost(uint64, tag = "8")]
+    pub fired: u64,
+    /// Firings that passed unnoticed, or whose run was refused.
+    #[prost(uint64, tag = "9")]
+    pub missed: u64,
+    /// Firings that found the last run not over.
+    #[prost(uint64, tag = "10")]
+    pub skipped: u64,
+    #[prost(string, optional, tag = "11")]
+    pub last_run_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint64, optional, tag = "12")]
+    pub last_fired_at_ms: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "13")]
+    pub last_error: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScheduleEntry {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub row: ::core::option::Option<ScheduleRow>,
+}
 /// One change of state.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Event {
@@ -1012,7 +1162,7 @@ pub struct Event {
     pub actor: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(enumeration = "Action", tag = "4")]
     pub action: i32,
-    /// The key itself, or `workflow:`, `lease:` or `session:` and an id.
+    /// The key itself, or `workflow:`, `lease:`, `session:` or `schedule:` and an id.
     #[prost(string, tag = "5")]
     pub subject: ::prost::alloc::string::String,
     /// What it is now, as JSON; left out where it is gone.
@@ -1030,7 +1180,7 @@ pub struct Event {
 pub struct Question {
     #[prost(
         oneof = "question::Question",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
     )]
     pub question: ::core::option::Option<question::Question>,
 }
@@ -1068,6 +1218,8 @@ pub mod question {
         /// Asked by nodes alone; refused from clients.
         #[prost(message, tag = "14")]
         Request(super::RequestQuestion),
+        #[prost(message, tag = "20")]
+        Schedules(super::ScanQuestion),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1202,7 +1354,7 @@ pub struct Grants {}
 pub struct Answer {
     #[prost(
         oneof = "answer::Answer",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
     )]
     pub answer: ::core::option::Option<answer::Answer>,
 }
@@ -1238,6 +1390,8 @@ pub mod answer {
         Lease(super::LeaseAnswer),
         #[prost(message, tag = "14")]
         Request(super::RequestAnswer),
+        #[prost(message, tag = "20")]
+        Schedules(super::SchedulesAnswer),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1332,6 +1486,15 @@ pub struct SessionsAnswer {
     #[prost(string, optional, tag = "3")]
     pub next: ::core::option::Option<::prost::alloc::string::String>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SchedulesAnswer {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<ScheduleEntry>,
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+    #[prost(string, optional, tag = "3")]
+    pub next: ::core::option::Option<::prost::alloc::string::String>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CountsAnswer {
     #[prost(uint64, tag = "1")]
@@ -1362,6 +1525,37 @@ pub struct ChangesAnswer {
     /// The page ended before the history did.
     #[prost(bool, tag = "3")]
     pub more: bool,
+}
+/// What a firing does while the run of the one before it is not over: it creates no
+/// run, it creates one all the same, or it cancels that run and creates one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Overlap {
+    Skip = 0,
+    Queue = 1,
+    Replace = 2,
+}
+impl Overlap {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Skip => "OVERLAP_SKIP",
+            Self::Queue => "OVERLAP_QUEUE",
+            Self::Replace => "OVERLAP_REPLACE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OVERLAP_SKIP" => Some(Self::Skip),
+            "OVERLAP_QUEUE" => Some(Self::Queue),
+            "OVERLAP_REPLACE" => Some(Self::Replace),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1502,6 +1696,9 @@ pub enum Action {
     WorkflowDelete = 20,
     WorkflowExpire = 21,
     SessionExpire = 22,
+    ScheduleSet = 23,
+    ScheduleDelete = 24,
+    ScheduleFire = 25,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1533,6 +1730,9 @@ impl Action {
             Self::WorkflowDelete => "ACTION_WORKFLOW_DELETE",
             Self::WorkflowExpire => "ACTION_WORKFLOW_EXPIRE",
             Self::SessionExpire => "ACTION_SESSION_EXPIRE",
+            Self::ScheduleSet => "ACTION_SCHEDULE_SET",
+            Self::ScheduleDelete => "ACTION_SCHEDULE_DELETE",
+            Self::ScheduleFire => "ACTION_SCHEDULE_FIRE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1561,6 +1761,9 @@ impl Action {
             "ACTION_WORKFLOW_DELETE" => Some(Self::WorkflowDelete),
             "ACTION_WORKFLOW_EXPIRE" => Some(Self::WorkflowExpire),
             "ACTION_SESSION_EXPIRE" => Some(Self::SessionExpire),
+            "ACTION_SCHEDULE_SET" => Some(Self::ScheduleSet),
+            "ACTION_SCHEDULE_DELETE" => Some(Self::ScheduleDelete),
+            "ACTION_SCHEDULE_FIRE" => Some(Self::ScheduleFire),
             _ => None,
         }
     }

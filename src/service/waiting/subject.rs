@@ -125,7 +125,10 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowFail
         | Action::WorkflowRetry
         | Action::WorkflowCancel
-        | Action::LeaseRenew => false,
+        | Action::LeaseRenew
+        | Action::ScheduleSet
+        | Action::ScheduleDelete
+        | Action::ScheduleFire => false,
     }
 }
 

@@ -33,6 +33,7 @@ impl Part {
             | Row::Run(_)
             | Row::Step(..)
             | Row::Session(..)
+            | Row::Schedule(..)
             | Row::Cancellation(..)
             | Row::Request(..) => Some(Part::Row(row)),
             Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,

@@ -26,7 +26,8 @@ use super::log::LogStore;
 use super::membership::admin::ClusterAdmin;
 use super::membership::view::Expelled;
 use super::offline::export::ExportSource;
-use crate::machine::{Question, Reply, Revision, answer, lookup};
+use crate::machine::lookup::{self, Due};
+use crate::machine::{Question, Reply, Revision, answer};
 use crate::store::cluster::Cluster;
 use crate::store::export::Export;
 use crate::store::tables::Tables;
@@ -98,12 +99,15 @@ impl Store for RaftStore {
         self.state.revision()
     }
 
-    async fn sweep_due(&self) -> bool {
-        let Leader::Me { term } = self.proposer.leadership.current() else { return false };
-        let Some(log_time) = self.state.log_time(term) else { return false };
+    async fn due(&self) -> Due {
+        let Leader::Me { term } = self.proposer.leadership.current() else {
+            return Due::default();
+        };
+        let Some(log_time) = self.state.log_time(term) else { return Due::default() };
         let state = self.state.load();
-        let now = self.proposer.cluster_clock.now(term, log_time);
-        let Ok(due) = lookup::is_due(&state.tables, now);
+        let cluster_clock = &self.proposer.cluster_clock;
+        let now = cluster_clock.now(term, log_time);
+        let Ok(due) = lookup::due(&state.tables, now, cluster_clock.wall());
         due
     }
 

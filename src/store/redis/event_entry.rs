@@ -33,6 +33,7 @@ fn row_of(event: &Event) -> Option<(&'static str, &str)> {
         Noun::Run => "run",
         Noun::Lease => "lease",
         Noun::Session => "session",
+        Noun::Schedule => "schedule",
         // A reset removes every row that earlier events could be about.
         Noun::State => return None,
     };

@@ -102,6 +102,7 @@ impl ExportPages {
             RowId::Run(name()),
             RowId::Session(name()),
             RowId::Step(name(), 0),
+            RowId::Schedule(name()),
         ];
         let kinds = ids.iter().filter_map(|id| id.to_bytes().first().copied()).collect();
         let cancelling = index::cancelling(0);

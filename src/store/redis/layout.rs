@@ -27,7 +27,7 @@ pub enum RedisKey {
     Meta,
     /// Rows by id.
     Row,
-    /// The ids of keys, leases, steps and sessions.
+    /// The ids of keys, leases, steps, sessions and schedules.
     Name,
     /// Index entries of these rows.
     Entry,

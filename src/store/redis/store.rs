@@ -22,7 +22,8 @@ use super::upgrade::{refuse_old, upgrade};
 use super::working_set::WorkingSet;
 use super::writer::RedisWriter;
 use crate::machine::command::StateLimits;
-use crate::machine::{Command, Question, Reply, Revision, lookup};
+use crate::machine::lookup::{self, Due};
+use crate::machine::{ClusterMs, Command, Question, Reply, Revision, WallMs};
 use crate::store::error::StoreError;
 use crate::store::export::Export;
 use crate::store::health::Health;
@@ -30,8 +31,8 @@ use crate::store::interface::Store;
 use crate::store::migration::redis::migrate::{migrate, refuse_unmigrated};
 use crate::store::request::{Answered, Consistency, Request};
 
-/// How long [`Store::sweep_due`] may take. It is called once a second.
-const SWEEP_DUE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long [`Store::due`] may take. It is called once a second.
+const DUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A state in a Redis.
 pub struct RedisStore {
@@ -123,17 +124,17 @@ impl Store for RedisStore {
         self.reader.shared.progress.watch()
     }
 
-    async fn sweep_due(&self) -> bool {
+    async fn due(&self) -> Due {
         let request = Request::own(Command::Sweep { limit: 0 });
         let needs = ReadSet::of_batch(&[request.stamped(PRESENT, StateLimits::default())]);
-        let is_due = |state: &WorkingSet<'_>, now| {
-            let Ok(is_due) = lookup::is_due(state, now);
-            is_due
+        let due = |state: &WorkingSet<'_>, now: ClusterMs| {
+            let Ok(due) = lookup::due(state, now, WallMs(now.0));
+            due
         };
-        let deadline = Instant::now() + SWEEP_DUE_TIMEOUT;
-        let is_due = self.reader.evaluate(needs, Consistency::Local, deadline, is_due).await;
-        // If the store cannot be read, nothing could be removed now either.
-        is_due.unwrap_or(false)
+        let deadline = Instant::now() + DUE_TIMEOUT;
+        let due = self.reader.evaluate(needs, Consistency::Local, deadline, due).await;
+        // If the store cannot be read, nothing could be changed now either.
+        due.unwrap_or_default()
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {

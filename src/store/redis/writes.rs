@@ -129,6 +129,7 @@ fn is_named(id: &RowId) -> bool {
         | RowId::Lease(_)
         | RowId::Step(..)
         | RowId::Session(_)
+        | RowId::Schedule(_)
         | RowId::Group(RunGroup::Name(_)) => true,
         RowId::Run(_)
         | RowId::Group(_)

@@ -97,9 +97,9 @@ impl SqliteImport {
             Ok(()) => {}
         }
         let present = TransactionView::load(&conn).map_err(fail)?.meta;
-        let Counts { keys, runs, steps, leases, sessions, requests, cancellations } =
+        let Counts { keys, runs, steps, leases, sessions, requests, cancellations, schedules } =
             present.counts;
-        let rows = keys + runs + steps + leases + sessions + requests + cancellations;
+        let rows = keys + runs + steps + leases + sessions + requests + cancellations + schedules;
         if !replace && (rows > 0 || present.revision.0 > 0) {
             let refused = NotEmpty { found: present.revision, rows, incoming: meta.revision };
             return Err(SqliteImportError::NotEmpty { path, refused });

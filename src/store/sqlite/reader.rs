@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use super::connect::{data_version, open_reader, retry_while_busy};
 use super::error::{describe, is_busy};
 use super::view::TransactionView;
-use crate::machine::{self, Answer, ClusterMs, Meta, Question, lookup};
+use crate::machine::lookup::{self, Due};
+use crate::machine::{self, Answer, ClusterMs, Meta, Question, WallMs};
 use crate::store::error::StoreError;
 
 /// The pause between two attempts while another process repairs the log or closes
@@ -82,8 +83,8 @@ impl Readers {
         self: &Arc<Self>,
         now: ClusterMs,
         deadline: Instant,
-    ) -> std::result::Result<bool, StoreError> {
-        self.run(move |reader| is_due(&reader.conn, now), deadline).await
+    ) -> std::result::Result<Due, StoreError> {
+        self.run(move |reader| due(&reader.conn, now), deadline).await
     }
 
     /// Runs `work` on a thread for blocking work, until `deadline`.
@@ -172,11 +173,12 @@ fn answer(reader: &mut SqliteReader, question: &Question, as_of: AsOf) -> Result
     Ok(ReadOutcome::Answer(Box::new((answer, meta))))
 }
 
-/// Whether rows are due for removal, read in one transaction.
-fn is_due(conn: &Connection, now: ClusterMs) -> Result<bool> {
+/// What the passing of time calls for, read in one transaction.
+fn due(conn: &Connection, now: ClusterMs) -> Result<Due> {
     let state = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let tables = TransactionView::load(&state)?;
-    lookup::is_due(&tables, now.max(tables.meta.clock))
+    let now = now.max(tables.meta.clock);
+    lookup::due(&tables, now, WallMs(now.0))
 }
 
 /// The position that the open transaction of `conn` sees.

@@ -32,9 +32,9 @@ const DELETED_ROWS: u64 = 16;
 impl TransactionView<'_> {
     /// Removes everything that does not outlive a reset.
     pub(super) fn clear(&self) -> Result<()> {
-        let Counts { keys, runs, steps, leases, sessions, requests: _, cancellations } =
+        let Counts { keys, runs, steps, leases, sessions, requests: _, cancellations, schedules } =
             self.meta.counts;
-        let rows = keys + runs + steps + leases + sessions + cancellations;
+        let rows = keys + runs + steps + leases + sessions + cancellations + schedules;
         let small = rows <= IMMEDIATE_ROWS_MAX && self.meta.state_bytes <= IMMEDIATE_BYTES_MAX;
         schema::cleared().try_for_each(|(table, _)| match small {
             // Without a condition, SQLite empties a table without reading its rows.

@@ -6,7 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row as Columns};
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, StateRecord};
 use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
@@ -35,6 +35,7 @@ pub(super) fn meta(row: &Columns<'_>) -> Result<Meta> {
             sessions: row.get(13)?,
             requests: row.get(14)?,
             cancellations: row.get(15)?,
+            schedules: row.get(17)?,
         },
         rules: rules(row, 16)?,
     })
@@ -147,6 +148,15 @@ pub(super) fn group(row: &Columns<'_>) -> Result<Row> {
     let group = RunGroup::of_parts(row.get(0)?, common.clone());
     let group = group.ok_or_else(|| unexpected(0, &common))?;
     Ok(Row::Group(group, GroupRow(from_json(row, 2)?)))
+}
+
+pub(super) fn schedule(row: &Columns<'_>) -> Result<Row> {
+    let bytes: Vec<u8> = row.get(1)?;
+    match codec::decode_state_record(&bytes.into()) {
+        Ok(StateRecord::Row(row @ Row::Schedule(..))) => Ok(row),
+        Ok(_) => Err(unexpected(1, "a record of another kind")),
+        Err(error) => Err(Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error))),
+    }
 }
 
 pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {

@@ -17,6 +17,7 @@ use super::shared::SqliteShared;
 use super::view::TransactionView;
 use super::writer::SqliteWriter;
 use crate::machine::command::StateLimits;
+use crate::machine::lookup::Due;
 use crate::machine::{ClusterMs, Command, Question, Reply, Revision};
 use crate::store::clock::Clock;
 use crate::store::error::StoreError;
@@ -25,8 +26,8 @@ use crate::store::health::Health;
 use crate::store::interface::Store;
 use crate::store::request::{Answered, Consistency, Request};
 
-/// How long [`Store::sweep_due`] may wait for a reader.
-const SWEEP_DUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long [`Store::due`] may wait for a reader.
+const DUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the store works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +132,10 @@ impl Store for SqliteStore {
         self.shared.watch()
     }
 
-    async fn sweep_due(&self) -> bool {
-        let deadline = Instant::now() + SWEEP_DUE_TIMEOUT;
-        // If the store cannot be read, nothing could be removed now either.
-        self.readers.due(self.shared.now(), deadline).await.unwrap_or(false)
+    async fn due(&self) -> Due {
+        let deadline = Instant::now() + DUE_TIMEOUT;
+        // If the store cannot be read, nothing could be changed now either.
+        self.readers.due(self.shared.now(), deadline).await.unwrap_or_default()
     }
 
     async fn export(&self, deadline: Instant) -> Result<Export, StoreError> {

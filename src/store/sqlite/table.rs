@@ -76,6 +76,11 @@ pub(super) static GROUP: Lazy<Row> = Lazy::new(|| {
     let columns = "kind INTEGER NOT NULL, common TEXT NOT NULL, counts TEXT NOT NULL";
     table("run_group", columns, 2, rows::group)
 });
+// What is to be done is kept as the codec encodes the row.
+pub(super) static SCHEDULE: Lazy<Row> = Lazy::new(|| {
+    let columns = "name TEXT NOT NULL, record BLOB NOT NULL";
+    table("schedule", columns, 1, rows::schedule)
+});
 // `frames` is JSON: [[run_id, created after], ...].
 pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
     let columns = "run_id TEXT NOT NULL, revision INTEGER NOT NULL, actor TEXT, reason TEXT, \
@@ -103,13 +108,13 @@ pub(super) static META: Lazy<Meta> = Lazy::new(|| {
          runs INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0, \
          leases INTEGER NOT NULL DEFAULT 0, sessions INTEGER NOT NULL DEFAULT 0, \
          requests INTEGER NOT NULL, cancellations INTEGER NOT NULL DEFAULT 0, \
-         rules INTEGER NOT NULL DEFAULT 0";
+         rules INTEGER NOT NULL DEFAULT 0, schedules INTEGER NOT NULL DEFAULT 0";
     table("meta", columns, 1, rows::meta)
 });
 
 /// Every table that holds rows of the state, in the order of [`RowId`].
-pub(super) static ALL: [&Lazy<Row>; 8] =
-    [&KV, &LEASE, &RUN, &STEP, &SESSION, &GROUP, &CANCELLATION, &REQUEST];
+pub(super) static ALL: [&Lazy<Row>; 9] =
+    [&KV, &LEASE, &RUN, &STEP, &SESSION, &GROUP, &SCHEDULE, &CANCELLATION, &REQUEST];
 
 /// The tables are STRICT, so that every value has its column's type even if
 /// somebody else edits the file.
@@ -156,6 +161,7 @@ pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<
         RowId::Run(run_id) => (&RUN, run_id, None),
         RowId::Step(run_id, step) => (&STEP, run_id, Some(*step)),
         RowId::Session(session_id) => (&SESSION, session_id, None),
+        RowId::Schedule(name) => (&SCHEDULE, name, None),
         RowId::Cancellation(run_id) => (&CANCELLATION, run_id, None),
         RowId::Request(key) => (&REQUEST, key, None),
         RowId::Group(_) | RowId::Origin(_) | RowId::Answer(..) => return None,

@@ -127,7 +127,7 @@ fn compare(
             same.check("steps", ours.rows(&range, page), View::rows(rows, &range, page));
         }
     }
-    for range in [Range::Keys, Range::Leases, Range::Sessions] {
+    for range in [Range::Keys, Range::Leases, Range::Sessions, Range::Schedules] {
         let range = range(draw.scan());
         same.check("rows", ours.rows(&range, page), View::rows(rows, &range, page));
     }
@@ -148,7 +148,8 @@ fn compare(
     for search in searches.iter().chain(&index::deadlines(clock)) {
         same.check("search", ours.search(search), rows.search(search));
     }
-    same.check("due", lookup::is_due(ours, now), lookup::is_due(rows, now));
+    let wall = WallMs(now.0);
+    same.check("due", lookup::due(ours, now, wall), lookup::due(rows, now, wall));
     let filter = draw.history_filter(rows);
     same.check(
         "history",

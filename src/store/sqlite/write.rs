@@ -4,9 +4,9 @@ use rusqlite::{Connection, Error, Result, ToSql, params};
 
 use super::rows::chain_text;
 use super::table::{
-    CANCELLATION, EVENT, GROUP, KV, LEASE, META, REQUEST, RUN, SESSION, STEP, Table,
+    CANCELLATION, EVENT, GROUP, KV, LEASE, META, REQUEST, RUN, SCHEDULE, SESSION, STEP, Table,
 };
-use crate::codec;
+use crate::codec::{self, StateRecord};
 use crate::machine::command::Rules;
 use crate::machine::row::{LeaseRow, OnLapse, SessionRow};
 use crate::machine::{Event, Json, Meta, Row};
@@ -95,6 +95,10 @@ pub(super) fn row(
             let (kind, common) = group.parts();
             execute(&GROUP, params![kind, common, json_text(&row.0)?])
         }
+        Row::Schedule(name, _) => {
+            let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
+            execute(&SCHEDULE, params![name, &*record])
+        }
         Row::Cancellation(run_id, row) => {
             let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();
             let frames = json_text(&frames)?;
@@ -130,6 +134,7 @@ pub(in crate::store) fn meta(conn: &Connection, meta: &Meta) -> Result<()> {
         counts.requests,
         counts.cancellations,
         rules_number(meta.rules),
+        counts.schedules,
     ];
     conn.prepare_cached(&META.put)?.execute(params).map(drop)
 }

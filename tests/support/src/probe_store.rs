@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use mcp_state_sidecar::machine::lookup::Due;
 use mcp_state_sidecar::machine::query::Answer;
 use mcp_state_sidecar::machine::row::LeaseRow;
 use mcp_state_sidecar::machine::{Command, Question, Reply, Revision};
@@ -175,8 +176,8 @@ impl Store for ProbeStore {
         self.inner.health().await
     }
 
-    async fn sweep_due(&self) -> bool {
-        self.inner.sweep_due().await
+    async fn due(&self) -> Due {
+        self.inner.due().await
     }
 
     async fn close(&self) {

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use crate::codec::ForwardedRequest;
 use crate::machine::command::*;
 use crate::machine::event::Chain;
+use crate::machine::timetable::{FiringMs, Overlap, Timetable};
 use crate::machine::{ClusterMs, Json, Revision, Text, WallMs};
 
 /// Which optional fields are set and which lists hold something.
@@ -140,6 +141,7 @@ impl Any {
     pub fn commands(&mut self) -> Vec<Command> {
         let mut all = self.write_commands();
         all.extend(self.run_commands());
+        all.extend(self.schedule_commands());
         all
     }
 
@@ -201,20 +203,7 @@ impl Any {
 
     fn run_commands(&mut self) -> Vec<Command> {
         vec![
-            Command::Create(Create {
-                name: self.text(),
-                tags: self.tags(),
-                input: self.opt(Any::json),
-                priority: self.number() as i64,
-                delay_ms: self.opt(Any::number),
-                max_attempts: self.number32(),
-                parent_run_id: self.opt(Any::text),
-                backoff_ms: self.opt(Any::number),
-                backoff_max_ms: self.opt(Any::number),
-                deadline: self.opt(|any| RunDeadline { ms: any.number(), from_claim: any.flag() }),
-                start_within_ms: self.opt(Any::number),
-                keep_ms: self.opt(Any::number),
-            }),
+            Command::Create(self.create()),
             Command::Claim(Claim {
                 run_id: self.text(),
                 agent_id: self.text(),
@@ -255,6 +244,62 @@ impl Any {
                 agent_id: self.opt(Any::text),
             }),
         ]
+    }
+
+    fn schedule_commands(&mut self) -> Vec<Command> {
+        vec![
+            Command::SetSchedule(Box::new(SetSchedule {
+                name: self.text(),
+                timetable: self.timetable(),
+                template: self.create(),
+                overlap: self.overlap(),
+                first_at: self.opt(Any::firing),
+                agent_id: self.opt(Any::text),
+            })),
+            Command::DeleteSchedule(DeleteSchedule {
+                name: self.text(),
+                agent_id: self.opt(Any::text),
+            }),
+            Command::FireSchedule(FireSchedule {
+                name: self.text(),
+                due_at: self.firing(),
+                next_at: self.opt(Any::firing),
+                missed: self.number(),
+                error: self.opt(Any::text),
+            }),
+        ]
+    }
+
+    fn create(&mut self) -> Create {
+        Create {
+            name: self.text(),
+            tags: self.tags(),
+            input: self.opt(Any::json),
+            priority: self.number() as i64,
+            delay_ms: self.opt(Any::number),
+            max_attempts: self.number32(),
+            parent_run_id: self.opt(Any::text),
+            backoff_ms: self.opt(Any::number),
+            backoff_max_ms: self.opt(Any::number),
+            deadline: self.opt(|any| RunDeadline { ms: any.number(), from_claim: any.flag() }),
+            start_within_ms: self.opt(Any::number),
+            keep_ms: self.opt(Any::number),
+        }
+    }
+
+    fn timetable(&mut self) -> Timetable {
+        match self.flag() {
+            true => Timetable::Cron { expression: self.text(), time_zone: self.text() },
+            false => Timetable::Every { ms: self.number() },
+        }
+    }
+
+    fn overlap(&mut self) -> Overlap {
+        self.pick(&Overlap::NAMED).0
+    }
+
+    fn firing(&mut self) -> FiringMs {
+        FiringMs(self.number())
     }
 
     fn retried_runs(&mut self) -> RetriedRuns {

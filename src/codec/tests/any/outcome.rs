@@ -103,6 +103,17 @@ impl Any {
                 reason: self.opt(Any::text),
             },
             Reply::SessionDeleted { ok: self.flag(), session_id: self.text() },
+            Reply::ScheduleSet {
+                name: self.text(),
+                revision: self.revision(),
+                next_at: self.opt(Any::firing),
+            },
+            Reply::ScheduleDeleted { ok: self.flag(), name: self.text() },
+            Reply::ScheduleFired(ScheduleFired {
+                fired: self.flag(),
+                run_id: self.opt(Any::text),
+                error: self.opt(Any::text),
+            }),
             Reply::Reset { cleared: self.number() },
             Reply::Swept { removed: self.number32(), more: self.flag() },
         ]
@@ -138,6 +149,24 @@ impl Any {
             saved_at: self.wall(),
             updated_at: self.wall(),
             expires_at: self.opt(Any::clock),
+        }
+    }
+
+    fn schedule_row(&mut self) -> ScheduleRow {
+        ScheduleRow {
+            timetable: self.timetable(),
+            template: self.create(),
+            overlap: self.overlap(),
+            next_at: self.opt(Any::firing),
+            revision: self.revision(),
+            set_at: self.wall(),
+            agent_id: self.opt(Any::text),
+            fired: self.number(),
+            missed: self.number(),
+            skipped: self.number(),
+            last_run_id: self.opt(Any::text),
+            last_fired_at: self.opt(Any::wall),
+            last_error: self.opt(Any::text),
         }
     }
 
@@ -266,6 +295,7 @@ impl Any {
             sessions: self.number(),
             requests: self.number(),
             cancellations: self.number(),
+            schedules: self.number(),
         }
     }
 
@@ -292,6 +322,7 @@ impl Any {
                 self.group(),
                 GroupRow(std::array::from_fn(|_| self.number())),
             )),
+            StateRecord::Row(Row::Schedule(self.text(), Box::new(self.schedule_row()))),
             StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),
             StateRecord::Row(Row::Request(self.text(), Box::new(self.request_row()))),
             StateRecord::Row(Row::Origin(
@@ -361,6 +392,7 @@ impl Any {
             Question::Leases { scan: self.scan(), page },
             Question::Session { session_id: self.text() },
             Question::Sessions { scan: self.scan(), page },
+            Question::Schedules { scan: self.scan(), page },
             Question::Counts,
             Question::History {
                 filter: HistoryFilter {
@@ -400,8 +432,15 @@ impl Any {
                 next: name.clone(),
             },
             Answer::Session(self.opt(Any::session_row)),
-            Answer::Sessions { rows: self.list(|any| (any.text(), any.session_row())), next: name },
-            Answer::Counts(Counts { requests: 0, cancellations: 0, ..self.counts() }),
+            Answer::Sessions {
+                rows: self.list(|any| (any.text(), any.session_row())),
+                next: name.clone(),
+            },
+            Answer::Schedules {
+                rows: self.list(|any| (any.text(), any.schedule_row())),
+                next: name,
+            },
+            Answer::Counts(Counts { requests: 0, cancellations: 0, schedules: 0, ..self.counts() }),
             Answer::Candidate(self.pick(&candidates)),
             Answer::Lease(self.opt(Any::lease_row)),
             Answer::Request(self.opt(|any| Box::new(any.request_row()))),

@@ -40,6 +40,7 @@ pub(crate) async fn answer(
         | Question::Leases { .. }
         | Question::Session { .. }
         | Question::Sessions { .. }
+        | Question::Schedules { .. }
         | Question::Request { .. }
         | Question::Counts => unreachable!("the tables answer this: {question:?}"),
     }

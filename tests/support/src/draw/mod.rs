@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition, Create,
-    Delete, DeleteRun, DeleteSession, Fail, Fence, HeldClaim, Idempotency, Operation, ReleaseLease,
-    Renew, RetriedRuns, Retry, RunDeadline, SaveSession, Set, Transact,
+    Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule, HeldClaim,
+    Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry, RunDeadline, SaveSession, Set,
+    SetSchedule, Transact,
 };
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text, lookup};
 use mcp_state_sidecar::store::tables::Tables;
 
@@ -151,8 +153,9 @@ impl<'a> Draw<'a> {
             0..35 => self.key_command(state),
             35..75 => self.run_command(state),
             75..88 => self.lease_command(state),
-            88..94 => self.session_command(state),
-            94..99 => Command::Sweep { limit: self.below(5) as u32 },
+            88..92 => self.session_command(state),
+            92..95 => self.schedule_command(state),
+            95..99 => Command::Sweep { limit: self.below(5) as u32 },
             // One in a thousand or so: there must be something to clear.
             _ if self.percent(10) => Command::Reset,
             _ => Command::Sweep { limit: 100 },
@@ -218,22 +221,7 @@ impl<'a> Draw<'a> {
         let claim_ttl_ms = 1 + self.below(8_000);
         let claimant = self.claimant(&held);
         match self.below(25) {
-            0..5 => Command::Create(Create {
-                name: self.agent(),
-                tags: self.tags(),
-                input: self.percent(50).then(|| self.json()),
-                priority: self.one(&[i64::MIN, -1, 0, 0, 1, i64::MAX]),
-                delay_ms: self.percent(30).then(|| self.below(5_000)),
-                max_attempts: self.below(4) as u32,
-                parent_run_id: self.percent(30).then_some(run_id),
-                backoff_ms: self.percent(20).then(|| self.row_ms()),
-                backoff_max_ms: self.percent(20).then(|| self.row_ms()),
-                deadline: self
-                    .percent(15)
-                    .then(|| RunDeadline { ms: self.row_ms(), from_claim: self.percent(50) }),
-                start_within_ms: self.percent(15).then(|| self.row_ms()),
-                keep_ms: self.percent(30).then(|| self.row_ms()),
-            }),
+            0..5 => Command::Create(self.create(run_id)),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
                 let ClaimFilter { name, tags } = self.claim_filter();
@@ -274,6 +262,64 @@ impl<'a> Draw<'a> {
                 reason: self.maybe(NAMES),
                 agent_id: self.maybe(NAMES),
             }),
+        }
+    }
+
+    fn create(&mut self, run_id: Text) -> Create {
+        Create {
+            name: self.agent(),
+            tags: self.tags(),
+            input: self.percent(50).then(|| self.json()),
+            priority: self.one(&[i64::MIN, -1, 0, 0, 1, i64::MAX]),
+            delay_ms: self.percent(30).then(|| self.below(5_000)),
+            max_attempts: self.below(4) as u32,
+            parent_run_id: self.percent(30).then_some(run_id),
+            backoff_ms: self.percent(20).then(|| self.row_ms()),
+            backoff_max_ms: self.percent(20).then(|| self.row_ms()),
+            deadline: self
+                .percent(15)
+                .then(|| RunDeadline { ms: self.row_ms(), from_claim: self.percent(50) }),
+            start_within_ms: self.percent(15).then(|| self.row_ms()),
+            keep_ms: self.percent(30).then(|| self.row_ms()),
+        }
+    }
+
+    /// Firings are mostly of a schedule that there is, and often due.
+    fn schedule_command(&mut self, state: &Tables) -> Command {
+        let (name, agent_id) = (self.name(), self.maybe(NAMES));
+        let Ok(row) = lookup::schedule(state, &name);
+        let next_at = row.as_ref().and_then(|row| row.next_at);
+        match self.below(10) {
+            0 => Command::DeleteSchedule(DeleteSchedule { name, agent_id }),
+            1..6 if next_at.is_some() => {
+                let due_at = next_at.unwrap_or_default().plus(self.below(10) / 9);
+                Command::FireSchedule(FireSchedule {
+                    name,
+                    due_at,
+                    next_at: self.percent(90).then(|| due_at.plus(self.row_ms())),
+                    missed: self.below(3),
+                    error: self.maybe(NAMES),
+                })
+            }
+            _ => {
+                let run_id = self.run(state).map_or_else(|| "wf-none".into(), |run| run.run_id);
+                let timetable = match self.percent(50) {
+                    true => Timetable::Every { ms: self.row_ms() },
+                    false => Timetable::Cron {
+                        expression: self.one(&["* * * * *", "@daily"]).into(),
+                        time_zone: "UTC".into(),
+                    },
+                };
+                let present = FiringMs(state.meta().clock.0);
+                Command::SetSchedule(Box::new(SetSchedule {
+                    name,
+                    timetable,
+                    template: self.create(run_id),
+                    overlap: self.one(&Overlap::NAMED).0,
+                    first_at: self.percent(90).then(|| present.plus(self.row_ms())),
+                    agent_id,
+                }))
+            }
         }
     }
 

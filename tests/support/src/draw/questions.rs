@@ -47,9 +47,10 @@ impl Draw<'_> {
     }
 
     fn subject(&mut self, state: &Tables) -> Text {
-        match self.below(4) {
+        match self.below(5) {
             0 => self.name(),
             1 => format!("lease:{}", self.name()).into(),
+            3 => format!("schedule:{}", self.name()).into(),
             2 => format!("session:{}", self.name()).into(),
             _ => format!("workflow:{}", self.run_id(state)).into(),
         }
@@ -77,7 +78,7 @@ impl Draw<'_> {
     pub fn question(&mut self, state: &Tables) -> Question {
         let page = self.page();
         let newest = state.meta().revision;
-        match self.below(14) {
+        match self.below(15) {
             0 => Question::Key { key: self.name() },
             1 => Question::Keys { scan: self.scan(), page },
             2 => Question::Runs { filter: self.run_filter(), before: self.revision(newest), page },
@@ -93,6 +94,7 @@ impl Draw<'_> {
             10 => Question::Candidate { filter: self.claim_filter(), after: None },
             11 => Question::Lease { resource_id: self.name() },
             12 => Question::Request { key: self.name() },
+            13 => Question::Schedules { scan: self.scan(), page },
             9 => Question::History {
                 filter: self.history_filter(state),
                 before: self.revision(newest),
