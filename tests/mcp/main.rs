@@ -17,6 +17,8 @@ mod protocol;
 mod resources;
 #[path = "../stories/schema.rs"]
 mod schema;
+// Only stories look at every node of a store.
+#[allow(dead_code)]
 #[path = "../stories/stores.rs"]
 mod stores;
 mod stream;

@@ -11,7 +11,9 @@ use mcp_state_sidecar::access::Caller;
 use mcp_state_sidecar::api::mcp::tools::{self, ToolResult};
 use mcp_state_sidecar::machine::{Command, Reply};
 use mcp_state_sidecar::service::{Context, Options, RandomSource, Service};
+use mcp_state_sidecar::store::Store;
 use mcp_state_sidecar::store::clock::ManualClock;
+use mcp_state_sidecar::sweep;
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 
@@ -32,6 +34,8 @@ const JOIN: Duration = Duration::from_secs(20);
 pub struct Stage {
     pub service: Service,
     pub clock: Arc<ManualClock>,
+    nodes: Vec<Arc<dyn Store>>,
+    firing: sweep::Options,
     close: BoxFuture<'static, ()>,
 }
 
@@ -44,7 +48,9 @@ impl Stage {
             clock: clock.clone(),
             ..Options::default()
         };
-        Stage { service: Service::new(opened.store, options), clock, close: opened.close }
+        let firing = sweep::Options { random: options.random.clone(), ..Default::default() };
+        let service = Service::new(opened.store, options);
+        Stage { service, clock, nodes: opened.nodes, firing, close: opened.close }
     }
 
     pub async fn clear(self) {
@@ -53,9 +59,17 @@ impl Stage {
 
     pub async fn sweep(&self) -> String {
         let command = Command::Sweep { limit: 1000 };
-        match self.service.submit(command, Context::default()).await {
-            Ok(Reply::Swept { removed, .. }) => format!("removed {removed}"),
-            other => format!("{other:?}"),
+        let removed = match self.service.submit(command, Context::default()).await {
+            Ok(Reply::Swept { removed, .. }) => removed,
+            other => return format!("{other:?}"),
+        };
+        let mut fired = 0;
+        for node in &self.nodes {
+            fired += sweep::fire(&**node, &self.firing).await.expect("the node can be reached");
+        }
+        match fired {
+            0 => format!("removed {removed}"),
+            _ => format!("removed {removed}, fired {fired}"),
         }
     }
 }

@@ -17,6 +17,8 @@ use support::redis_server::RedisServer;
 /// A store, and how to clean up after the story.
 pub struct Opened {
     pub store: Arc<dyn Store>,
+    /// Every node, of which one may lead.
+    pub nodes: Vec<Arc<dyn Store>>,
     pub close: BoxFuture<'static, ()>,
 }
 
@@ -30,7 +32,7 @@ const LIMITS: StateLimits =
 pub const MEMORY: Factory = |clock| {
     Box::pin(async move {
         let store = Arc::new(MemoryStore::new(clock).limited_to(LIMITS));
-        Opened { store, close: Box::pin(async {}) }
+        Opened { store: store.clone(), nodes: vec![store], close: Box::pin(async {}) }
     })
 };
 
@@ -46,7 +48,7 @@ pub const SQLITE: Factory = |clock| {
             closing.close().await;
             drop(dir);
         });
-        Opened { store, close }
+        Opened { store: store.clone(), nodes: vec![store], close }
     })
 };
 
@@ -68,7 +70,7 @@ pub const REDIS: Factory = |clock| {
             closing.close().await;
             drop(server);
         });
-        Opened { store, close }
+        Opened { store: store.clone(), nodes: vec![store], close }
     })
 };
 
@@ -96,6 +98,7 @@ pub const RAFT: Factory = |clock| {
             }
         }
         let store = follower.expect("a node that does not lead");
-        Opened { store, close: Box::pin(cluster.end()) }
+        let nodes = cluster.stores().map(|store| store as Arc<dyn Store>).collect();
+        Opened { store, nodes, close: Box::pin(cluster.end()) }
     })
 };

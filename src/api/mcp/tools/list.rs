@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::field::{self, CONSISTENCY};
 use super::tool::Tool;
-use super::{admin, claim, ended, history, kv, lease, run, session};
+use super::{admin, claim, ended, history, kv, lease, run, schedule, session};
 
 /// All tools, grouped by noun.
 pub fn all() -> &'static [Tool] {
@@ -16,6 +16,7 @@ pub fn all() -> &'static [Tool] {
             ended::tools(),
             lease::tools(),
             session::tools(),
+            schedule::tools(),
             history::tools(),
             admin::tools(),
         ];

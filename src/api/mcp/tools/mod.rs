@@ -10,7 +10,7 @@
 //! | `arguments` | converting the JSON of the arguments |
 //! | `call` | one call on its way to the service |
 //! | `result`, `json_object`, `page` | what a call gives, and how much of a list |
-//! | `kv`, `run`, `claim`, `lease`, `session`, `history`, `admin` | the tools, one file for each noun |
+//! | `kv`, `run`, `claim`, `lease`, `session`, `schedule`, `history`, `admin` | the tools, one file for each noun |
 //! | `list` | all tools, and finding one by its name |
 //! | `toolset` | which of the tools a client is offered |
 //!
@@ -35,6 +35,7 @@ mod list;
 mod page;
 mod result;
 mod run;
+mod schedule;
 mod session;
 mod tool;
 mod toolset;

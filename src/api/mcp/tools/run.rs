@@ -1,5 +1,6 @@
 //! Workflow runs: registering them, finding them, and reading where they are.
 
+use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
@@ -114,21 +115,7 @@ fn create_tool() -> Tool {
         name: "workflow_create",
         title: "Create a workflow",
         description: "Register work for any agent to claim. Workers find it by name and tags.",
-        takes: vec![
-            field::text("name", "The kind of work, such as 'etl'.").required(),
-            field::tags("What workers choose by, such as {\"team\": \"data\"}."),
-            field::any("input", "What the worker needs to know."),
-            field::integer("priority", "Higher is claimed first."),
-            field::integer("delay_seconds", "").least(0),
-            field::integer("max_attempts", "How often it is tried, crashes included.").least(1),
-            field::object_of("retry", retry_fields(), "How it is tried again."),
-            field::integer("deadline_seconds", "Fails if it has not ended by then.").least(1),
-            field::one_of("deadline_from", &DEADLINE_FROM, "When that time begins."),
-            field::integer("start_within_seconds", "Fails if unclaimed by then.").least(1),
-            field::integer("keep_seconds", "How long it is kept after its end.").least(0),
-            field::text("parent_run_id", "Cancelling the parent cancels this run."),
-            field::idempotency_key(),
-        ],
+        takes: create_fields().into_iter().chain([field::idempotency_key()]).collect(),
         gives: vec![
             run_field().required(),
             field::text("name", "The workflow's name.").required(),
@@ -137,6 +124,30 @@ fn create_tool() -> Tool {
         access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(create(call)),
     }
+}
+
+/// What a run is made of.
+fn create_fields() -> Vec<Field> {
+    vec![
+        field::text("name", "The kind of work, such as 'etl'.").required(),
+        field::tags("What workers choose by, such as {\"team\": \"data\"}."),
+        field::any("input", "What the worker needs to know."),
+        field::integer("priority", "Higher is claimed first."),
+        field::integer("delay_seconds", "").least(0),
+        field::integer("max_attempts", "How often it is tried, crashes included.").least(1),
+        field::object_of("retry", retry_fields(), "How it is tried again."),
+        field::integer("deadline_seconds", "Fails if it has not ended by then.").least(1),
+        field::one_of("deadline_from", &DEADLINE_FROM, "When that time begins."),
+        field::integer("start_within_seconds", "Fails if unclaimed by then.").least(1),
+        field::integer("keep_seconds", "How long it is kept after its end.").least(0),
+        field::text("parent_run_id", "Cancelling the parent cancels this run."),
+    ]
+}
+
+/// What the runs of a schedule are made of. Its members are not told again.
+pub(super) fn template_field() -> Field {
+    let field = field::object("template", "Arguments of workflow_create.");
+    Field { members: create_fields(), ..field }
 }
 
 const DEADLINE_FROM: [&str; 2] = ["creation", "claim"];
@@ -149,25 +160,30 @@ fn retry_fields() -> Vec<Field> {
     ]
 }
 
-async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
-    let max_attempts = call.args.attempts_if("max_attempts")?;
-    let mut retry = call.args.members_of("retry")?;
-    let deadline_ms = call.args.seconds_as_ms_if("deadline_seconds")?;
-    let from_claim = call.args.choice("deadline_from")? == Some("claim");
-    let command = Command::Create(Create {
-        name: call.args.text("name")?,
-        tags: call.args.tags()?,
-        input: call.args.json_if("input"),
-        priority: call.args.integer_if("priority")?.unwrap_or(0),
-        delay_ms: call.args.seconds_as_ms_if("delay_seconds")?,
+/// The run that the arguments describe.
+pub(super) fn create_of(args: &mut Arguments<'_>) -> Result<Create, ServiceError> {
+    let max_attempts = args.attempts_if("max_attempts")?;
+    let mut retry = args.members_of("retry")?;
+    let deadline_ms = args.seconds_as_ms_if("deadline_seconds")?;
+    let from_claim = args.choice("deadline_from")? == Some("claim");
+    Ok(Create {
+        name: args.text("name")?,
+        tags: args.tags()?,
+        input: args.json_if("input"),
+        priority: args.integer_if("priority")?.unwrap_or(0),
+        delay_ms: args.seconds_as_ms_if("delay_seconds")?,
         max_attempts: retry.attempts_if("max_attempts")?.or(max_attempts).unwrap_or(0),
-        parent_run_id: call.args.text_if("parent_run_id")?,
+        parent_run_id: args.text_if("parent_run_id")?,
         backoff_ms: retry.seconds_as_ms_if("backoff_seconds")?,
         backoff_max_ms: retry.seconds_as_ms_if("backoff_max_seconds")?,
         deadline: deadline_ms.map(|ms| RunDeadline { ms, from_claim }),
-        start_within_ms: call.args.seconds_as_ms_if("start_within_seconds")?,
-        keep_ms: call.args.seconds_as_ms_if("keep_seconds")?,
-    });
+        start_within_ms: args.seconds_as_ms_if("start_within_seconds")?,
+        keep_ms: args.seconds_as_ms_if("keep_seconds")?,
+    })
+}
+
+async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
+    let command = Command::Create(create_of(&mut call.args)?);
     match call.submit(command).await? {
         Reply::Created { run_id, name } => Ok(JsonObject::new()
             .text("run_id", &run_id)

@@ -73,6 +73,8 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_status",
             "workflow_cancel",
             "workflow_retry",
+            "schedule_set",
+            "schedule_list",
             "state_get",
             "state_set",
             "state_list",
