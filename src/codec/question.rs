@@ -25,6 +25,8 @@ impl From<&Question> for proto::Question {
                 limit: page.rows as u64,
                 bytes: bytes(*page),
                 name: text_opt(&filter.name),
+                parent_run_id: text_opt(&filter.parent_run_id),
+                agent_id: text_opt(&filter.agent_id),
             }),
             Question::Run { run_id } => {
                 let run_id = text(run_id);
@@ -170,6 +172,8 @@ fn to_runs(question: proto::RunsQuestion) -> Result<Question, CodecError> {
         tags: to_tags("RunsQuestion", question.tags)?,
         status: question.status.map(|of| to_status("RunsQuestion", of)).transpose()?,
         claimable: question.claimable,
+        parent_run_id: to_text_opt(question.parent_run_id),
+        agent_id: to_text_opt(question.agent_id),
     };
     let page = to_page("RunsQuestion", question.limit, question.bytes)?;
     Ok(Question::Runs { filter, before: to_revision_opt(question.before), page })

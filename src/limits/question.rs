@@ -25,6 +25,8 @@ pub fn check_question(question: &mut Question) -> Checked {
         | Question::Schedules { scan, .. } => check_scan(scan),
         Question::Runs { filter, .. } => {
             optional_identifier("name", &filter.name)?;
+            optional_identifier("parent_run_id", &filter.parent_run_id)?;
+            optional_identifier("agent_id", &filter.agent_id)?;
             tags(&filter.tags)
         }
         Question::Run { run_id } | Question::Resume { run_id, .. } => identifier("run_id", run_id),

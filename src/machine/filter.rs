@@ -15,6 +15,9 @@ pub struct RunFilter {
     pub status: Option<Status>,
     /// Only runs that can, or cannot, be claimed now.
     pub claimable: Option<bool>,
+    pub parent_run_id: Option<Text>,
+    /// Who works on the run, or did when it ended.
+    pub agent_id: Option<Text>,
 }
 
 /// Which runs `workflow_claim_next` may take.
@@ -51,6 +54,8 @@ impl RunFilter {
             && self.status.is_none_or(|status| run.status == status)
             && self.claimable.is_none_or(|claimable| run.is_claimable(now) == claimable)
             && has_tags(run, &self.tags)
+            && fits(&self.parent_run_id, &run.parent_run_id)
+            && fits(&self.agent_id, &run.agent_id)
     }
 }
 
@@ -100,6 +105,11 @@ impl ChangeFilter {
             ],
         }
     }
+}
+
+/// Whether `found` is what is wanted, if anything is.
+fn fits(wanted: &Option<Text>, found: &Option<Text>) -> bool {
+    wanted.is_none() || wanted == found
 }
 
 fn has_tags(run: &RunRow, wanted: &BTreeMap<Text, Text>) -> bool {

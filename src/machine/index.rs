@@ -171,7 +171,12 @@ pub fn runs(filter: &RunFilter, ready: bool, before: Option<Revision>, limit: us
     let tags = filter.tags.iter().map(|(name, value)| Facet::Tag(name, value));
     let status = filter.status.map(Facet::Status);
     let ready = ready.then_some(Facet::Ready);
-    let prefixes = prefixes_or_all(Index::Run, ready.into_iter().chain(status).chain(tags));
+    // Both indexes list runs in the order of creation, under the same ranks.
+    let children =
+        filter.parent_run_id.as_deref().map(|id| prefix(Index::Child, Facet::Parent(id)));
+    let facets = ready.into_iter().chain(status).chain(tags);
+    let prefixes =
+        or_all(Index::Run, facets.map(|facet| prefix(Index::Run, facet)).chain(children));
     let until = before.map(|before| before.0.to_be_bytes().to_vec());
     Search { prefixes, rank_bytes: 8, from: Vec::new(), until, reverse: true, limit }
 }
@@ -223,11 +228,13 @@ fn whole(index: Index, rank_bytes: usize, limit: usize) -> Search {
 
 fn claim_prefixes(index: Index, filter: &ClaimFilter) -> Vec<Vec<u8>> {
     let tags = filter.tags.iter().map(|(name, value)| Facet::Tag(name, value));
-    prefixes_or_all(index, filter.name.as_deref().map(Facet::Name).into_iter().chain(tags))
+    let facets = filter.name.as_deref().map(Facet::Name).into_iter().chain(tags);
+    or_all(index, facets.map(|facet| prefix(index, facet)))
 }
 
-fn prefixes_or_all<'a>(index: Index, facets: impl Iterator<Item = Facet<'a>>) -> Vec<Vec<u8>> {
-    let prefixes: Vec<_> = facets.map(|facet| prefix(index, facet)).collect();
+/// These prefixes or, where there are none, that of all rows of the index.
+fn or_all(index: Index, prefixes: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let prefixes: Vec<_> = prefixes.collect();
     if prefixes.is_empty() { vec![prefix(index, Facet::All)] } else { prefixes }
 }
 

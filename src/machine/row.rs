@@ -457,14 +457,7 @@ impl RunRow {
 
     /// Whether the run has ended for good.
     pub fn is_over(&self) -> bool {
-        match self.status {
-            Status::Created
-            | Status::Claimed
-            | Status::Running
-            | Status::Blocked
-            | Status::AwaitingApproval => false,
-            Status::Done | Status::Failed | Status::Cancelled => true,
-        }
+        self.status.is_over()
     }
 
     /// Whether a reader at `now` finds the run.

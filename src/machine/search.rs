@@ -16,8 +16,8 @@ pub const SEEKS_MAX: usize = 1_000;
 /// A walk along the entries that list a row under all of some facets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Search {
-    /// The prefixes (index and facet) to intersect: at least one, all of the
-    /// same index.
+    /// The prefixes (index and facet) to intersect: at least one, all of the same
+    /// index, or of indexes that list the rows under the same ranks.
     pub prefixes: Vec<Vec<u8>>,
     /// The length of the rank; the id follows it.
     pub rank_bytes: usize,

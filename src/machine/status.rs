@@ -32,6 +32,18 @@ impl Status {
         Status::AwaitingApproval,
     ];
 
+    /// Whether a run of this status has ended for good.
+    pub fn is_over(self) -> bool {
+        match self {
+            Status::Created
+            | Status::Claimed
+            | Status::Running
+            | Status::Blocked
+            | Status::AwaitingApproval => false,
+            Status::Done | Status::Failed | Status::Cancelled => true,
+        }
+    }
+
     /// The name that tools use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -29,8 +29,8 @@ macro_rules! messages {
     };
 }
 
-messages! { true: SubmitRequest, AskRequest, WatchRequest, ExportRequest, StatusRequest, }
-messages! { false: SubmitReply, AskReply, WatchReply, ExportChunk, StatusReply, }
+messages! { true: SubmitRequest, AskRequest, WatchRequest, WaitRequest, ExportRequest, StatusRequest, }
+messages! { false: SubmitReply, AskReply, WatchReply, WaitReply, ExportChunk, StatusReply, }
 messages! { true: AddMemberRequest, RemoveMemberRequest, TransferLeadershipRequest, }
 messages! { false: AddMemberReply, RemoveMemberReply, TransferLeadershipReply, }
 messages! { true: TakeSnapshotRequest, }

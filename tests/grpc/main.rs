@@ -10,4 +10,5 @@ mod questions;
 mod refused;
 mod status;
 mod support;
+mod wait;
 mod watch;

@@ -244,7 +244,7 @@ async fn malformed_questions() {
         (question(question::Question::Keys(scan)), "too_large"),
         (question(question::Question::Run(RunQuestion::default())), "invalid_argument"),
         (question(question::Question::Session(SessionQuestion::default())), "invalid_argument"),
-        (question(runs(Some(7), vec![])), "invalid_argument"),
+        (question(runs(Some(9), vec![])), "invalid_argument"),
         (question(runs(Some(0), vec![])), "invalid_argument"),
         (question(runs(None, vec![Tag::default(); 2])), "invalid_argument"),
         (question(question::Question::History(history)), "invalid_argument"),

@@ -51,7 +51,7 @@ fn compare_runs(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: us
     let filter = claim_filter(rng);
     let asked = answer(&Question::Candidate { filter: filter.clone(), after: None }, tables, now);
     assert_eq!(asked, Ok(Answer::Candidate(candidate(rows, &filter, now))), "{filter:?}");
-    let filter = run_filter(rng);
+    let filter = run_filter(rng, rows);
     let before = rng.maybe(30, |rng| Revision(1 + rng.below(world.revision() + 1)));
     let page = Page::of_rows(limit);
     let asked = answer(&Question::Runs { filter: filter.clone(), before, page }, tables, now);
@@ -75,7 +75,7 @@ fn claim_filter(rng: &mut RandomSource) -> ClaimFilter {
     ClaimFilter { name, tags: tags(rng) }
 }
 
-fn run_filter(rng: &mut RandomSource) -> RunFilter {
+fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
     const ALL: [Status; 6] = [
         Status::Created,
         Status::Claimed,
@@ -84,10 +84,16 @@ fn run_filter(rng: &mut RandomSource) -> RunFilter {
         Status::Failed,
         Status::Cancelled,
     ];
+    let parents = rows.runs.values().filter_map(|run| run.parent_run_id.clone());
+    let parents: Vec<Text> = parents.chain(["".into()]).collect();
     RunFilter {
         tags: if rng.percent(50) { tags(rng) } else { Default::default() },
         status: rng.maybe(40, |rng| *rng.one_of(&ALL)),
         claimable: rng.maybe(40, |rng| rng.percent(70)),
+        parent_run_id: rng
+            .maybe(20, |rng| rng.one_of(&parents).clone())
+            .filter(|id| !id.is_empty()),
+        agent_id: rng.maybe(10, |rng| rng.text(&["a", "b", "x"])),
         ..Default::default()
     }
 }

@@ -135,7 +135,7 @@ async fn a_limit_bounds_rows_and_the_budget_bounds_bytes() {
     // Head and none show more rows than full.
     let answer = small(&node, "workflow_resume", resume("none")).await;
     assert_eq!(answer["step_outputs"].as_object().map(|steps| steps.len()), Some(120));
-    assert_eq!((&answer["next_step"], &answer["remaining"]), (&json!(242), &json!(30)));
+    assert_eq!((&answer["next_from_step"], &answer["remaining"]), (&json!(242), &json!(30)));
 }
 
 #[tokio::test]

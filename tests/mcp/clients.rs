@@ -6,6 +6,7 @@ use mcp_state_sidecar::api::mcp::endpoint;
 use serde_json::{Value, json};
 
 use crate::node::{Node, OLDER};
+use crate::pipe::Client;
 
 fn get(key: &str) -> Vec<u8> {
     let params = json!({"name": "state_get", "arguments": {"key": key}});
@@ -110,7 +111,7 @@ async fn names(node: &Node, headers: &[(&str, &str)]) -> Vec<String> {
 async fn a_client_sees_and_calls_the_tools_of_its_toolset_alone() {
     let node = Node::with(access::Options::default(), endpoint::Options::default()).await;
     let usual = names(&node, &[]).await;
-    assert_eq!(usual.len(), 33);
+    assert_eq!(usual.len(), 34);
     assert!(!usual.iter().any(|name| name == "sidecar_reset"));
     let two = [("X-MCP-Toolsets", "state_get, sidecar_reset")];
     assert_eq!(names(&node, &two).await, ["state_get", "sidecar_reset"]);
@@ -191,6 +192,43 @@ async fn json_that_comes_as_text_counts_as_what_the_schema_asks_for() {
         let error = &refused["structuredContent"]["error"];
         assert_eq!(error["code"], "invalid_argument", "{wrong}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn all_arguments_may_come_as_one_text() {
+    let node = Node::start().await;
+    let mut pipe = Client::start();
+    pipe.initialize().await;
+    let arguments = |key: &str| json!({"key": key, "value": {"a": [1, 2.50]}}).to_string();
+    for (key, version) in [("a", OLDER[0]), ("b", OLDER[2])] {
+        let set = node.call("state_set", json!(arguments(key))).await;
+        assert_eq!(set["structuredContent"]["ok"], true, "{set}");
+        assert_eq!(set["resultType"], Value::Null, "{version}: {set}");
+    }
+    let params = json!({"name": "state_set", "arguments": arguments("c")});
+    let set = node.latest("tools/call", params).await.json()["result"].clone();
+    assert_eq!((&set["resultType"], &set["isError"]), (&json!("complete"), &json!(false)), "{set}");
+    let set = pipe.call("state_set", json!(arguments("k"))).await;
+    assert_eq!(set["ok"], true, "{set}");
+    let listed = node.call("state_list", json!("{}")).await;
+    assert_eq!(listed["structuredContent"]["keys"], json!(["a", "b", "c"]), "{listed}");
+    let got = node.call("state_get", json!(r#"{"key": "c", "valeu": "none"}"#)).await;
+    assert_eq!(got["structuredContent"]["error"]["code"], "invalid_argument", "{got}");
+    // What is no object is refused as before.
+    for wrong in ["[]", "{", "null", "key"] {
+        let params = json!({"name": "state_get", "arguments": wrong});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        pipe.send(&message.to_string()).await;
+        let over_pipe = pipe.receive().await;
+        let over_http = node.older(OLDER[2], message).await.json();
+        for refused in [over_pipe, over_http] {
+            assert_eq!(refused["error"]["code"], -32602, "{wrong}: {refused}");
+        }
+    }
+    // Such a call can wait, and be told that it still does.
+    node.call("workflow_create", json!({"name": "n"})).await;
+    let claimed = node.call("workflow_claim_next", json!(r#"{"agent_id":"a","wait_seconds":5}"#));
+    assert_eq!(claimed.await["structuredContent"]["claimed"], true);
 }
 
 #[tokio::test]

@@ -23,3 +23,4 @@ mod schema;
 mod stores;
 mod stream;
 mod subscriptions;
+mod tasks;

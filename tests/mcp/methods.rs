@@ -111,6 +111,7 @@ async fn clients_are_told_only_what_they_can_use() {
     assert_eq!(
         discovered["capabilities"],
         json!({"completions": {}, "prompts": {}, "tools": {},
+            "extensions": {"io.modelcontextprotocol/tasks": {}},
             "resources": {"subscribe": true, "listChanged": true}})
     );
     let server = &discovered["_meta"]["io.modelcontextprotocol/serverInfo"];

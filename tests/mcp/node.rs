@@ -158,7 +158,8 @@ impl Node {
 pub fn latest(method: &str, mut params: Value) -> (Vec<(&'static str, String)>, String) {
     let mut headers =
         vec![("MCP-Protocol-Version", LATEST.to_string()), ("Mcp-Method", method.to_string())];
-    if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
+    let names = ["name", "uri", "taskId"];
+    if let Some(name) = names.iter().find_map(|name| params[*name].as_str()) {
         headers.push(("Mcp-Name", name.to_string()));
     }
     params["_meta"] = json!({

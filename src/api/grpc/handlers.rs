@@ -5,7 +5,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{ask, error, export, membership, pipeline, status, submit, watch};
+use super::{ask, error, export, membership, pipeline, status, submit, wait, watch};
 use crate::access::Caller;
 use crate::proto::sidecar as proto;
 use crate::service::{Service, ServiceError};
@@ -66,6 +66,12 @@ impl proto::sidecar_server::Sidecar for GrpcService {
         let (service, stop) = (self.service.clone(), self.stop.clone());
         let changes = watch::changes(service, stop, request.into_inner());
         changes.map(|changes| Response::new(changes.boxed())).map_err(error::status)
+    }
+
+    async fn wait(&self, request: Request<proto::WaitRequest>) -> GrpcResult<proto::WaitReply> {
+        caller(&request)?;
+        let reply = wait::wait(&self.service, request.into_inner()).await;
+        reply.map(Response::new).map_err(error::status)
     }
 
     type ExportStream = BoxStream<'static, Result<proto::ExportChunk, Status>>;

@@ -11,7 +11,7 @@
 //! | `authorization` | who may call, decided before a message is read |
 //! | `handlers` | [`GrpcService`]: the methods of the protocol |
 //! | `submit`, `pipeline` | one command, and a stream of many |
-//! | `ask`, `watch`, `export` | one question, a stream of changes, the whole state |
+//! | `ask`, `watch`, `wait`, `export` | one question, a stream of changes, the end of runs, the whole state |
 //! | `membership`, `status` | changes of the cluster, and a node's account of itself |
 //! | `request` | converting requests, with their defaults |
 //! | `permission` | what only an administrator may do |
@@ -31,6 +31,7 @@ mod request;
 mod server;
 mod status;
 mod submit;
+mod wait;
 mod watch;
 
 pub use authorization::Authorize;

@@ -1,7 +1,10 @@
-//! The JSON-RPC answer to `tools/call`, as text, in the form in which rmcp
-//! writes it.
+//! The answer to `tools/call`: as text, in the form in which rmcp writes it, and as rmcp
+//! has it.
 
 use axum::http::HeaderMap;
+use rmcp::ErrorData;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::Value;
 
 use super::tools::{ToolResult, push_string};
 
@@ -35,4 +38,25 @@ pub(super) fn answer(id: &str, result: &ToolResult, typed: bool) -> String {
     out.push_str(if result.error.is_some() { "true" } else { "false" });
     out.push_str("}}");
     out
+}
+
+/// The result as rmcp has it.
+pub(super) fn rmcp_result(result: ToolResult) -> Result<CallToolResult, ErrorData> {
+    let content = vec![ContentBlock::text(result.text())];
+    let structured = parse(&result.structured)
+        .map_err(|error| ErrorData::internal_error(format!("result is not JSON: {error}"), None))?;
+    let mut reply = match result.error {
+        None => CallToolResult::success(content),
+        Some(_) => CallToolResult::error(content),
+    };
+    reply.structured_content = Some(structured);
+    Ok(reply)
+}
+
+/// Parses a result without serde_json's limit on depth. A result nests a few
+/// levels deeper than the deepest value that is accepted, so it has a bound.
+fn parse(text: &str) -> serde_json::Result<Value> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    parser.disable_recursion_limit();
+    serde::Deserialize::deserialize(&mut parser)
 }

@@ -4,23 +4,24 @@
 use std::sync::{Arc, LazyLock};
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult,
-    CancelledNotificationParam, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
-    CustomResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
+    CancelledNotificationParam, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
+    DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
     InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerConfig,
+    ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerConfig, ServerResult,
     SubscribeRequestParams, SubscriptionFilter, Tool as RmcpTool, ToolAnnotations,
-    UnsubscribeRequestParams,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::call_result::rmcp_result;
 use super::progress::{ProgressReport, reporting};
 use super::resources::{self, ResourceReader};
 use super::subscriptions::{ListenRequest, PipeSubscriptions, listen};
+use super::tasks::{TaskReader, WaitTask};
 use super::tools::{self, TOOLSET_HEADER, Tool, ToolAccess, ToolResult, Toolset};
 use super::{completion, info, methods, prompts};
 use crate::access::Caller;
@@ -93,6 +94,14 @@ impl Handler {
         chosen.copied().unwrap_or(self.toolset)
     }
 
+    fn task_reader<'a>(
+        &'a self,
+        caller: &'a Caller,
+        context: &RequestContext<RoleServer>,
+    ) -> TaskReader<'a> {
+        TaskReader { service: &self.service, caller, toolset: self.toolset(context) }
+    }
+
     fn reader<'a>(
         &'a self,
         caller: &'a Caller,
@@ -115,6 +124,8 @@ impl ServerHandler for Handler {
         context.peer.set_peer_info(request.clone());
         let mut result = self.negotiate_initialize(&request)?;
         result.instructions = Some(info::instructions(self.toolset(&context)));
+        // Tasks belong to the newest revision.
+        result.capabilities.extensions = None;
         if let Some(resources) = &mut result.capabilities.resources {
             // A client of an older revision would be sent messages that it has not asked
             // for, and over HTTP there is no stream for them.
@@ -160,6 +171,11 @@ impl ServerHandler for Handler {
         let tool = tool.ok_or_else(|| unknown_tool(&request.name, toolset))?;
         let caller = caller(&context);
         let arguments = request.arguments.unwrap_or_default();
+        if knows_tasks(&context)
+            && let Some(task) = WaitTask::of_call(tool, &arguments)
+        {
+            return task.begin(&self.task_reader(&caller, &context)).await;
+        }
         let hung_up = self.hung_up().filter(|_| tool.waits(&arguments));
         let cancellable = self.cancellable(&context);
         let service = match cancellable.clone().filter(|_| tool.grants()) {
@@ -177,6 +193,35 @@ impl ServerHandler for Handler {
             result = call => result,
         };
         rmcp_result(result).map(CallToolResponse::Complete)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let (caller, task) = (caller(&context), request.task_id.parse::<WaitTask>()?);
+        task.get(&self.task_reader(&caller, &context)).await.map(GetTaskResult::new)
+    }
+
+    /// No task asks for anything, so there is nothing to answer.
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let (caller, task) = (caller(&context), request.task_id.parse::<WaitTask>()?);
+        task.check(&self.task_reader(&caller, &context)).await
+    }
+
+    /// Ends the waiting, which is the client's alone. The run goes on.
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let (caller, task) = (caller(&context), request.task_id.parse::<WaitTask>()?);
+        task.check(&self.task_reader(&caller, &context)).await
     }
 
     async fn list_resources(
@@ -304,13 +349,30 @@ impl ServerHandler for Handler {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let version = context.protocol_version();
-        let is_latest = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let is_latest = is_latest(&context);
+        if let Some(call) = methods::call_with_text(&request) {
+            let mut result = ServerResult::from(self.call_tool(call, context).await?);
+            if !is_latest {
+                result.strip_result_type_for_legacy_peer();
+            }
+            let result = serde_json::to_value(result).map(CustomResult::new);
+            return result.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+        }
         Err(match is_latest {
             true => methods::unrecognised_by_latest(&request),
             false => methods::unrecognised(&request),
         })
     }
+}
+
+/// Whether the client has said in this request that it knows tasks, which belong to the
+/// newest revision.
+fn knows_tasks(context: &RequestContext<RoleServer>) -> bool {
+    is_latest(context) && context.client_capabilities().is_some_and(|it| it.supports_tasks())
+}
+
+fn is_latest(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// Who may be given a list that depends on the tools that are offered. A request that
@@ -376,26 +438,6 @@ fn unknown_tool(name: &str, toolset: Toolset) -> ErrorData {
         None => String::new(),
     };
     ErrorData::invalid_params(format!("Unknown tool: '{}'{hint}", tools::shortened(name)), None)
-}
-
-fn rmcp_result(result: ToolResult) -> Result<CallToolResult, ErrorData> {
-    let content = vec![ContentBlock::text(result.text())];
-    let structured = parse(&result.structured)
-        .map_err(|error| ErrorData::internal_error(format!("result is not JSON: {error}"), None))?;
-    let mut reply = match result.error {
-        None => CallToolResult::success(content),
-        Some(_) => CallToolResult::error(content),
-    };
-    reply.structured_content = Some(structured);
-    Ok(reply)
-}
-
-/// Parses a result without serde_json's limit on depth. A result nests a few
-/// levels deeper than the deepest value that is accepted, so it has a bound.
-fn parse(text: &str) -> serde_json::Result<Value> {
-    let mut parser = serde_json::Deserializer::from_str(text);
-    parser.disable_recursion_limit();
-    serde::Deserialize::deserialize(&mut parser)
 }
 
 fn rmcp_tool(tool: &Tool) -> RmcpTool {

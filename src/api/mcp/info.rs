@@ -48,6 +48,7 @@ const INSTRUCTIONS: [Paragraph; 5] = [
             losing the lease is refused."],
         &["To change a key only if nobody else has: state_get, then state_set with if_revision."],
         &["To wait for a change: state_wait, not a loop of state_get."],
+        &["To wait for work that others do: workflow_wait, not a loop of workflow_status."],
         &["At the start of a conversation: session_restore; before its end: session_save."],
     ]),
     Paragraph::of(&[&["Errors carry a code. unavailable: nothing was written, try again. \
@@ -112,6 +113,7 @@ pub(super) fn server_config(toolset: Toolset) -> ServerConfig {
             .enable_resources_list_changed()
             .enable_resources_subscribe()
             .enable_tools()
+            .enable_tasks()
             .build();
         let icon = Icon::new(ICON).with_mime_type("image/svg+xml").with_sizes(vec!["any".into()]);
         let server = Implementation::new("mcp-state-sidecar", env!("CARGO_PKG_VERSION"))

@@ -4,8 +4,8 @@
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    ClientCapabilities, ClientJsonRpcMessage, ClientRequest, CustomRequest, ErrorCode,
-    Implementation, PaginatedRequestParams,
+    CallToolRequestParams, ClientCapabilities, ClientJsonRpcMessage, ClientRequest, CustomRequest,
+    ErrorCode, Implementation, PaginatedRequestParams,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,7 +27,9 @@ const URI: &str = "{\"uri\": a string}";
 /// Why something that sends messages by itself may be absent.
 const NEEDS_STREAM: &str = "over HTTP there is no stream for it: subscribe with \
     subscriptions/listen of revision 2026-07-28";
-const NO_TASKS: &str = "this server has no tasks: calls that wait take wait_seconds";
+/// Why there are no tasks for some clients.
+const NEEDS_TASKS: &str = "tasks are for clients of revision 2026-07-28 that declare the \
+    extension io.modelcontextprotocol/tasks";
 
 const METHODS: &[KnownMethod] = &[
     method(
@@ -58,9 +60,9 @@ const METHODS: &[KnownMethod] = &[
          \"name\": a string}, \"argument\": {\"name\": a string, \"value\": a string}}",
     ),
     method("logging/setLevel", "{\"level\": a string}").absent("this server sends no log messages"),
-    method("tasks/get", "{\"taskId\": a string}").absent(NO_TASKS),
-    method("tasks/update", "{\"taskId\": a string}").absent(NO_TASKS),
-    method("tasks/cancel", "{\"taskId\": a string}").absent(NO_TASKS),
+    method("tasks/get", "{\"taskId\": a string}").absent(NEEDS_TASKS),
+    method("tasks/update", "{\"taskId\": a string}").absent(NEEDS_TASKS),
+    method("tasks/cancel", "{\"taskId\": a string}").absent(NEEDS_TASKS),
 ];
 
 /// The methods of older revisions that 2026-07-28 has no more. A client of it is told that
@@ -76,6 +78,16 @@ impl KnownMethod {
     const fn absent(self, why: &'static str) -> KnownMethod {
         KnownMethod { absent: Some(why), ..self }
     }
+}
+
+/// The call that a request makes which rmcp could not recognise because its arguments are
+/// text. Several clients send all arguments as one JSON string.
+pub(super) fn call_with_text(request: &CustomRequest) -> Option<CallToolRequestParams> {
+    let params = request.params.as_ref().filter(|_| request.method == "tools/call")?;
+    let arguments = serde_json::from_str(params.get("arguments")?.as_str()?).ok()?;
+    let mut params = params.clone();
+    params["arguments"] = Value::Object(arguments);
+    serde_json::from_value(params).ok()
 }
 
 /// The error for a request that rmcp could not recognise: its method is unknown, or is
@@ -137,7 +149,9 @@ pub(super) fn refuse_cursor(request: Option<PaginatedRequestParams>) -> Result<(
 pub(super) fn refuse(message: &ClientJsonRpcMessage) -> Option<ErrorData> {
     let ClientJsonRpcMessage::Request(request) = message else { return None };
     match &request.request {
-        ClientRequest::CustomRequest(custom) => Some(unrecognised(custom)),
+        ClientRequest::CustomRequest(custom) if call_with_text(custom).is_none() => {
+            Some(unrecognised(custom))
+        }
         _ => None,
     }
 }

@@ -13,6 +13,7 @@
 //! | `info` | what the server says about itself |
 //! | `methods` | what each method takes, and errors about methods |
 //! | `completion` | what a completion is about |
+//! | `tasks` | calls that wait, for clients that know tasks |
 //! | `progress` | telling clients that a call still waits |
 //! | `handler` | [`Handler`]: all of this as rmcp serves it |
 //! | `endpoint` | the route `/mcp` |
@@ -23,7 +24,7 @@
 //! | `pipe`, `pipe_service`, `stdio_filter` | one client on standard input and output, and the lines that rmcp would ignore |
 //! | `streams` | answers over HTTP: streams of events, and errors in the right form |
 //! | `too_deep`, `malformed` | messages that rmcp must not see, or cannot read |
-//! | `call_result` | the answer to a call, as text |
+//! | `call_result` | the answer to a call, as text and as rmcp has it |
 //! | `carried` | messages as `connect` carries them |
 
 mod accepted;
@@ -46,6 +47,7 @@ mod resources;
 mod stdio_filter;
 mod streams;
 mod subscriptions;
+mod tasks;
 mod too_deep;
 pub mod tools;
 

@@ -101,6 +101,42 @@ pub struct WatchReply {
     #[prost(bool, tag = "3")]
     pub missed: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitRequest {
+    /// Of the run `run_id`: waits no longer than until this step or a later one is
+    /// stored.
+    #[prost(uint64, optional, tag = "3")]
+    pub step: ::core::option::Option<u64>,
+    /// How long to wait, never more than 55 s, which is also the default. 0 says how it
+    /// is now.
+    #[prost(uint32, optional, tag = "4")]
+    pub wait_ms: ::core::option::Option<u32>,
+    #[prost(oneof = "wait_request::Awaited", tags = "1, 2")]
+    pub awaited: ::core::option::Option<wait_request::Awaited>,
+}
+/// Nested message and enum types in `WaitRequest`.
+pub mod wait_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Awaited {
+        #[prost(string, tag = "1")]
+        RunId(::prost::alloc::string::String),
+        /// Waits for the children of this run.
+        #[prost(string, tag = "2")]
+        ParentRunId(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WaitReply {
+    /// Whether it has come to what was waited for; otherwise the time was over.
+    #[prost(bool, tag = "1")]
+    pub reached: bool,
+    /// The run that was waited for.
+    #[prost(message, optional, tag = "2")]
+    pub run: ::core::option::Option<crate::proto::state::RunRow>,
+    /// For the children of a run: how many there are of each status, by its name.
+    #[prost(map = "string, uint64", tag = "3")]
+    pub children: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportRequest {
     /// How long the server may take until it begins, as in SubmitRequest. Then it
@@ -496,6 +532,26 @@ pub mod sidecar_client {
             req.extensions_mut().insert(GrpcMethod::new("sidecar.v1.Sidecar", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Waits until a run is over or has stored a step, or until all children of a run
+        /// are over. Ends early, with `reached` false, where the server stops.
+        pub async fn wait(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WaitRequest>,
+        ) -> std::result::Result<tonic::Response<super::WaitReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::proto::strict::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/sidecar.v1.Sidecar/Wait");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("sidecar.v1.Sidecar", "Wait"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Sends the whole state as it is at one instant, to the last remembered
         /// request, while writes go on: everything there is, so the right to
         /// administer is needed. The bytes of all chunks, one after another, are a file
@@ -695,6 +751,12 @@ pub mod sidecar_server {
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+        /// Waits until a run is over or has stored a step, or until all children of a run
+        /// are over. Ends early, with `reached` false, where the server stops.
+        async fn wait(
+            &self,
+            request: tonic::Request<super::WaitRequest>,
+        ) -> std::result::Result<tonic::Response<super::WaitReply>, tonic::Status>;
         /// Server streaming response type for the Export method.
         type ExportStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ExportChunk, tonic::Status>,
@@ -998,6 +1060,49 @@ pub mod sidecar_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sidecar.v1.Sidecar/Wait" => {
+                    #[allow(non_camel_case_types)]
+                    struct WaitSvc<T: Sidecar>(pub Arc<T>);
+                    impl<T: Sidecar> tonic::server::UnaryService<super::WaitRequest>
+                    for WaitSvc<T> {
+                        type Response = super::WaitReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WaitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sidecar>::wait(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WaitSvc(inner);
+                        let codec = crate::proto::strict::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

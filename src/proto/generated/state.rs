@@ -1257,6 +1257,11 @@ pub struct RunsQuestion {
     pub bytes: ::core::option::Option<u64>,
     #[prost(string, optional, tag = "7")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "8")]
+    pub parent_run_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who works on the run, or did when it ended.
+    #[prost(string, optional, tag = "9")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Of a run, or of it and its steps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

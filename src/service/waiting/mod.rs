@@ -24,6 +24,7 @@
 //! | `watches` | the task that tells waiting callers of such changes |
 //! | `subject` | what a subscription is about, and which events concern it |
 //! | `subscriptions` | subscriptions, and the task that marks in each what has changed |
+//! | `runs` | waiting until a run has got somewhere, or all children of a run are over |
 //! | `local_reads` | what both tasks ask of this node's own state |
 
 mod changes;
@@ -35,6 +36,7 @@ mod group;
 mod line;
 mod local_reads;
 mod queues;
+mod runs;
 mod subject;
 mod subscriptions;
 mod ticket;
@@ -44,6 +46,7 @@ mod watches;
 
 pub use changes::KeyChanges;
 pub(super) use line::WaitingLine;
+pub use runs::{ChildrenWaited, RunWaited, StatusCounts};
 pub use subject::SubscribedSubject;
 pub(super) use subscriptions::Subscriptions;
 pub use subscriptions::{SUBJECTS_MAX, SubjectChanges, Subscription};

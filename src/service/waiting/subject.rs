@@ -12,6 +12,8 @@ pub enum SubscribedSubject {
     Key(Text),
     /// A run by its id, with its steps.
     Run(Text),
+    /// The end of a run, or its removal.
+    RunEnd(Text),
     /// A lease by its resource.
     Lease(Text),
     Session(Text),
@@ -31,6 +33,8 @@ type SubjectPlace = (u64, usize);
 #[derive(Default)]
 pub(super) struct SubjectIndex {
     by_name: BTreeMap<(Noun, Text), BTreeSet<SubjectPlace>>,
+    /// Those that only the end of a run concerns.
+    by_end: BTreeMap<Text, BTreeSet<SubjectPlace>>,
     /// Those that concern more than one name. There are few, so they are all compared.
     others: BTreeMap<SubjectPlace, SubscribedSubject>,
 }
@@ -38,28 +42,26 @@ pub(super) struct SubjectIndex {
 impl SubjectIndex {
     pub(super) fn add(&mut self, number: u64, subjects: &[SubscribedSubject]) {
         for (place, subject) in subjects.iter().enumerate() {
-            match named(subject) {
-                Some(name) => {
-                    self.by_name.entry(name).or_default().insert((number, place));
-                }
-                None => {
-                    self.others.insert((number, place), subject.clone());
-                }
+            let place = (number, place);
+            if let SubscribedSubject::RunEnd(id) = subject {
+                self.by_end.entry(id.clone()).or_default().insert(place);
+            } else if let Some(name) = named(subject) {
+                self.by_name.entry(name).or_default().insert(place);
+            } else {
+                self.others.insert(place, subject.clone());
             }
         }
     }
 
     pub(super) fn remove(&mut self, number: u64, subjects: &[SubscribedSubject]) {
         for (place, subject) in subjects.iter().enumerate() {
-            let Some(name) = named(subject) else {
-                self.others.remove(&(number, place));
-                continue;
-            };
-            if let Some(places) = self.by_name.get_mut(&name) {
-                places.remove(&(number, place));
-                if places.is_empty() {
-                    self.by_name.remove(&name);
-                }
+            let place = (number, place);
+            if let SubscribedSubject::RunEnd(id) = subject {
+                remove_place(&mut self.by_end, id, place);
+            } else if let Some(name) = named(subject) {
+                remove_place(&mut self.by_name, &name, place);
+            } else {
+                self.others.remove(&place);
             }
         }
     }
@@ -70,11 +72,27 @@ impl SubjectIndex {
         let others = others.map(|(place, _)| *place);
         let named = event.about().map(|(noun, name)| (noun, name.into()));
         let places: Box<dyn Iterator<Item = _>> = match &named {
-            Some((Noun::State, _)) => Box::new(self.by_name.values()),
-            Some(name) => Box::new(self.by_name.get(name).into_iter()),
+            Some((Noun::State, _)) => Box::new(self.by_name.values().chain(self.by_end.values())),
+            Some(name) => {
+                let ended = self.by_end.get(&name.1).filter(|_| may_end_run(event.action));
+                Box::new(self.by_name.get(name).into_iter().chain(ended))
+            }
             None => Box::new(std::iter::empty()),
         };
         places.flatten().copied().chain(others).collect()
+    }
+}
+
+fn remove_place<K: Ord>(
+    names: &mut BTreeMap<K, BTreeSet<SubjectPlace>>,
+    name: &K,
+    place: SubjectPlace,
+) {
+    if let Some(places) = names.get_mut(name) {
+        places.remove(&place);
+        if places.is_empty() {
+            names.remove(name);
+        }
     }
 }
 
@@ -85,7 +103,9 @@ fn named(subject: &SubscribedSubject) -> Option<(Noun, Text)> {
         SubscribedSubject::Run(id) => Some((Noun::Run, id.clone())),
         SubscribedSubject::Lease(id) => Some((Noun::Lease, id.clone())),
         SubscribedSubject::Session(id) => Some((Noun::Session, id.clone())),
-        SubscribedSubject::History { .. } | SubscribedSubject::Names => None,
+        SubscribedSubject::RunEnd(_)
+        | SubscribedSubject::History { .. }
+        | SubscribedSubject::Names => None,
     }
 }
 
@@ -98,8 +118,40 @@ fn concerns(event: &Event, subject: &SubscribedSubject) -> bool {
         SubscribedSubject::Names => changes_names(event),
         SubscribedSubject::Key(_)
         | SubscribedSubject::Run(_)
+        | SubscribedSubject::RunEnd(_)
         | SubscribedSubject::Lease(_)
         | SubscribedSubject::Session(_) => false,
+    }
+}
+
+/// Whether a run may be over or gone since an event of this action.
+fn may_end_run(action: Action) -> bool {
+    match action {
+        Action::WorkflowComplete
+        | Action::WorkflowFail
+        | Action::WorkflowCancel
+        | Action::WorkflowDelete
+        | Action::WorkflowExpire
+        | Action::SidecarReset => true,
+        Action::WorkflowCreate
+        | Action::WorkflowClaim
+        | Action::WorkflowHeartbeat
+        | Action::WorkflowRelease
+        | Action::WorkflowCheckpoint
+        | Action::WorkflowRetry
+        | Action::StateSet
+        | Action::StateDelete
+        | Action::StateExpire
+        | Action::LeaseAcquire
+        | Action::LeaseRenew
+        | Action::LeaseRelease
+        | Action::LeaseExpire
+        | Action::SessionSave
+        | Action::SessionDelete
+        | Action::SessionExpire
+        | Action::ScheduleSet
+        | Action::ScheduleDelete
+        | Action::ScheduleFire => false,
     }
 }
 
@@ -166,6 +218,7 @@ mod tests {
             history(Some("k"), None),
             history(None, Some(Revision(7))),
             SubscribedSubject::Names,
+            SubscribedSubject::RunEnd("r".into()),
         ];
         let mut all = SubjectIndex::default();
         all.add(1, &subjects);
@@ -176,17 +229,20 @@ mod tests {
             (Action::StateSet, "workflow:r", Some("0"), &[0, 4][..]),
             (Action::StateSet, "k", None, &[4, 5, 7]),
             (Action::WorkflowCheckpoint, "workflow:r", None, &[1, 4]),
+            (Action::WorkflowComplete, "workflow:r", Some("0"), &[1, 4, 8]),
+            (Action::WorkflowFail, "workflow:other", Some("0"), &[4]),
             (Action::WorkflowCreate, "workflow:other", None, &[4, 7]),
             (Action::LeaseRenew, "lease:r", Some("0"), &[2, 4]),
             (Action::LeaseRelease, "lease:r", Some("0"), &[2, 4, 7]),
             (Action::SessionSave, "session:r", Some("0"), &[3, 4]),
-            (Action::SidecarReset, "sidecar", None, &[0, 1, 2, 3, 4, 5, 6, 7]),
+            (Action::SidecarReset, "sidecar", None, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         ] {
             let mut found = places(&event(action, subject, previous));
             found.sort_unstable();
             assert_eq!(found, concerned, "{action:?} of {subject}");
         }
         all.remove(1, &subjects);
-        assert!(all.by_name.is_empty() && all.others.is_empty(), "nothing stays behind");
+        let is_empty = all.by_name.is_empty() && all.by_end.is_empty() && all.others.is_empty();
+        assert!(is_empty, "nothing stays behind");
     }
 }

@@ -38,6 +38,9 @@ struct AllSubscribed {
     subscribers: BTreeMap<u64, Subscriber>,
     /// Who subscribed to what an event may concern.
     by_event: SubjectIndex,
+    /// How many clients subscribe, and to how many subjects. The other subscribers are
+    /// calls that wait, whose number is bounded where they are admitted.
+    clients: usize,
     subjects: usize,
     /// The task has marked every event up to this revision, and none after it: it marks all
     /// of a stretch of events at once. So whoever takes the changes of a subscription knows
@@ -49,6 +52,7 @@ struct AllSubscribed {
 
 struct Subscriber {
     wake: Arc<Notify>,
+    is_client: bool,
     subjects: usize,
     /// Events up to here are not marked: they are from before the subscription, or its
     /// client has been told of them by another node.
@@ -94,18 +98,40 @@ impl Subscriptions {
         subscriptions: &Arc<Subscriptions>,
         subjects: Vec<SubscribedSubject>,
     ) -> Result<Subscription, ServiceError> {
-        let wake = Arc::new(Notify::new());
-        let subjects: Arc<[SubscribedSubject]> = subjects.into();
         let mut subscribed = subscriptions.lock();
         subscribed.check_room(subjects.len())?;
+        Ok(Subscriptions::add(subscriptions, &mut subscribed, subjects, true))
+    }
+
+    /// Does the same for a call that waits, which is admitted as such.
+    pub(super) fn join_waiting(
+        subscriptions: &Arc<Subscriptions>,
+        subjects: Vec<SubscribedSubject>,
+    ) -> Subscription {
+        let mut subscribed = subscriptions.lock();
+        Subscriptions::add(subscriptions, &mut subscribed, subjects, false)
+    }
+
+    fn add(
+        subscriptions: &Arc<Subscriptions>,
+        subscribed: &mut AllSubscribed,
+        subjects: Vec<SubscribedSubject>,
+        is_client: bool,
+    ) -> Subscription {
+        let wake = Arc::new(Notify::new());
+        let subjects: Arc<[SubscribedSubject]> = subjects.into();
         let mut revision = subscriptions.store.revision();
         let now = *revision.borrow_and_update();
         let number = subscribed.next_number;
         subscribed.next_number += 1;
-        subscribed.subjects += subjects.len();
+        if is_client {
+            subscribed.clients += 1;
+            subscribed.subjects += subjects.len();
+        }
         subscribed.by_event.add(number, &subjects);
         let subscriber = Subscriber {
             wake: wake.clone(),
+            is_client,
             subjects: subjects.len(),
             begins_after: now,
             changed: BTreeMap::new(),
@@ -115,9 +141,8 @@ impl Subscriptions {
             subscribed.read_to = now;
             tokio::spawn(run(subscriptions.clone(), revision));
         }
-        drop(subscribed);
         let subscriptions = subscriptions.clone();
-        Ok(Subscription { subscriptions, number, subjects, revision: now, wake })
+        Subscription { subscriptions, number, subjects, revision: now, wake }
     }
 
     fn lock(&self) -> MutexGuard<'_, AllSubscribed> {
@@ -138,7 +163,7 @@ impl AllSubscribed {
             let why = format!("unavailable: the server is busy, {what}; try again, or elsewhere");
             ServiceError::unavailable(why)
         };
-        if self.subscribers.len() >= SUBSCRIPTIONS_MAX {
+        if self.clients >= SUBSCRIPTIONS_MAX {
             return Err(busy(format!("{SUBSCRIPTIONS_MAX} clients subscribe already")));
         }
         if self.subjects + subjects > SUBJECTS_OF_ALL_MAX {
@@ -152,8 +177,10 @@ impl AllSubscribed {
 
     fn leave(&mut self, number: u64, subjects: &[SubscribedSubject]) {
         self.by_event.remove(number, subjects);
-        self.subjects -= subjects.len();
-        self.subscribers.remove(&number);
+        if self.subscribers.remove(&number).is_some_and(|subscriber| subscriber.is_client) {
+            self.clients -= 1;
+            self.subjects -= subjects.len();
+        }
     }
 
     /// Marks all changes up to `read_to`.

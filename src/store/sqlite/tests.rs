@@ -132,7 +132,7 @@ fn compare(
         same.check("rows", ours.rows(&range, page), View::rows(rows, &range, page));
     }
     let before = draw.revision(ours.meta.revision);
-    let (filter, runs) = (draw.claim_filter(), draw.run_filter());
+    let (filter, runs) = (draw.claim_filter(), draw.run_filter(rows));
     let after = before.map(|created_revision| Rank { priority: 0, created_revision });
     let searches = [
         index::expired(Index::Deadline, now, limit),

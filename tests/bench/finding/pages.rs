@@ -92,7 +92,7 @@ pub async fn resume(servers: &Servers, run_id: &str) -> Result<Vec<Figure>> {
         largest = largest.max(response.len());
         responses += 1;
         let response: serde_json::Value = serde_json::from_slice(&response)?;
-        from = response["result"]["structuredContent"]["next_step"].as_u64();
+        from = response["result"]["structuredContent"]["next_from_step"].as_u64();
         if from.is_none() {
             break;
         }

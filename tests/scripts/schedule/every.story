@@ -12,7 +12,7 @@ sweep
 sweep
   removed 0
 call workflow_discover {"name": "report"}
-  {"runs":[{"run_id":"wf-e1e459320dd7","name":"report","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000060.0,"updated_at":1700000060.0,"priority":0,"attempts":0,"max_attempts":1}]}
+  {"runs":[{"run_id":"wf-e1e459320dd7","name":"report","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000060.0,"updated_at":1700000060.0,"priority":0,"attempts":0,"max_attempts":1,"max_lapses":20}]}
 advance 600s
 sweep
   removed 0, fired 1

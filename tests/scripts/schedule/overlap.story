@@ -15,7 +15,7 @@ advance 10s
 sweep
   removed 0, fired 3
 call workflow_discover {"status": "cancelled"}
-  {"runs":[{"run_id":"wf-3cd7f43c661c","name":"r","status":"cancelled","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000010.0,"updated_at":1700000020.0,"priority":0,"attempts":0,"max_attempts":1,"expires_at":1700001820.0,"error":"schedule 'r' has fired again"}]}
+  {"runs":[{"run_id":"wf-3cd7f43c661c","name":"r","status":"cancelled","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000010.0,"updated_at":1700000020.0,"priority":0,"attempts":0,"max_attempts":1,"max_lapses":20,"expires_at":1700001820.0,"error":"schedule 'r' has fired again"}]}
 call workflow_complete {"run_id": "$first.run_id", "agent_id": "a"}
   {"ok":true,"run_id":"wf-4080bab12a02","status":"done"}
 advance 10s

@@ -9,7 +9,7 @@ advance 5s
 sweep
   removed 2
 call workflow_discover {"claimable": true}
-  {"runs":[{"run_id":"wf-e1e459320dd7","name":"a","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000005.0,"priority":0,"attempts":1,"max_attempts":1,"ready_at":1700000005.0,"error":"the claim of 'a' lapsed in attempt 1 of 20"}]}
+  {"runs":[{"run_id":"wf-e1e459320dd7","name":"a","status":"created","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000005.0,"priority":0,"attempts":1,"max_attempts":1,"max_lapses":20,"ready_at":1700000005.0,"error":"the claim of 'a' lapsed in attempt 1 of 20"}]}
 call workflow_heartbeat {"run_id": "$run.run_id", "agent_id": "a", "claim_token": "$mine.claim_token"}
   {"ok":false,"run_id":"wf-e1e459320dd7","status":"created","reason":"claim_token 2 is no longer current"}
 call workflow_claim_next {"agent_id": "b"}

@@ -15,4 +15,4 @@ call workflow_cancel {"run_id": "$run.run_id"}
 call workflow_cancel {"run_id": "wf-none"}
   error not_found: Workflow 'wf-none' not found
 call workflow_status {"run_id": "$run.run_id"}
-  {"run_id":"wf-e1e459320dd7","name":"n","status":"cancelled","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":1,"max_attempts":1,"expires_at":1700001800.0,"error":"not needed"}
+  {"run_id":"wf-e1e459320dd7","name":"n","status":"cancelled","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":1,"max_attempts":1,"max_lapses":20,"expires_at":1700001800.0,"error":"not needed"}

@@ -7,4 +7,4 @@ call workflow_claim {"run_id": "$run.run_id", "agent_id": "w1"}
 call workflow_claim {"run_id": "$run.run_id", "agent_id": "w2"}
   {"claimed":false,"run_id":"wf-e1e459320dd7","agent_id":null,"reason":"Workflow is in status 'claimed' (agent: w1)","claim_token":null,"claim_expires_at":null}
 call workflow_status {"run_id": "$run.run_id"}
-  {"run_id":"wf-e1e459320dd7","name":"n","status":"claimed","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":1,"max_attempts":1,"claim_expires_at":1700000300.0}
+  {"run_id":"wf-e1e459320dd7","name":"n","status":"claimed","tags":{},"agent_id":"w1","last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":1,"max_attempts":1,"max_lapses":20,"claim_expires_at":1700000300.0}

@@ -28,6 +28,6 @@ advance 1800s
 sweep
   removed 1
 call workflow_discover {"status": "done"}
-  {"runs":[{"run_id":"wf-4080bab12a02","name":"kept","status":"done","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1,"expires_at":1700086400.0}]}
+  {"runs":[{"run_id":"wf-4080bab12a02","name":"kept","status":"done","tags":{},"agent_id":null,"last_step":0,"next_step":0,"steps":0,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1,"max_lapses":20,"expires_at":1700086400.0}]}
 call sidecar_health {}
   {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":1,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":9,"chain":"0dc929132e3b93a5db94f5cb8531ef875e30c9cf5e4b517d65e751ca3d04bbbb","state_bytes":84,"state_bytes_max":2000000,"release":"…"}

@@ -11,4 +11,4 @@ call workflow_checkpoint {"run_id": "$run.run_id", "step": 2, "output": 2}
 call workflow_checkpoint {"run_id": "$run.run_id", "step": 1, "output": 1}
   {"ok":true,"run_id":"wf-e1e459320dd7","step":1,"last_step":5,"next_step":3,"steps":4}
 call workflow_status {"run_id": "$run.run_id"}
-  {"run_id":"wf-e1e459320dd7","name":"n","status":"running","tags":{},"agent_id":null,"last_step":5,"next_step":3,"steps":4,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1}
+  {"run_id":"wf-e1e459320dd7","name":"n","status":"running","tags":{},"agent_id":null,"last_step":5,"next_step":3,"steps":4,"created_at":1700000000.0,"updated_at":1700000000.0,"priority":0,"attempts":0,"max_attempts":1,"max_lapses":20}

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 /// Fields that later releases add to the answers of earlier ones.
-const ADDED: [&str; 4] = ["remaining", "remaining_at_least", "next_step", "steps"];
+const ADDED: [&str; 6] =
+    ["remaining", "remaining_at_least", "next_step", "next_from_step", "steps", "max_lapses"];
 
 /// Both answers as they must agree. What has been added since counts only where the
 /// recorded answer has it too. Where the next page begins is each release's own affair,

@@ -71,6 +71,11 @@ impl Field {
         self
     }
 
+    /// Whether leaving the argument out is the same as giving some value.
+    pub(super) fn has_default(&self) -> bool {
+        self.schema.contains_key("default")
+    }
+
     pub(super) fn least(mut self, least: u64) -> Field {
         self.schema.insert("minimum".into(), least.into());
         self
@@ -233,7 +238,7 @@ pub(super) fn consistency() -> Field {
 
 /// How much of each value to show.
 pub(super) fn values() -> Field {
-    one_of(VALUES, &["none", "head", "full"], "How much of each value; head: 256 bytes.")
+    one_of(VALUES, &["none", "head", "full"], "How much of each; head: 256 bytes.")
 }
 
 pub(super) fn limit() -> Field {

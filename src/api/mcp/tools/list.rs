@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::field::{self, CONSISTENCY};
 use super::tool::Tool;
-use super::{admin, claim, ended, history, kv, lease, run, schedule, session};
+use super::{admin, claim, ended, history, kv, lease, run, schedule, session, wait};
 
 /// All tools, grouped by noun.
 pub fn all() -> &'static [Tool] {
@@ -14,6 +14,7 @@ pub fn all() -> &'static [Tool] {
             run::tools(),
             claim::tools(),
             ended::tools(),
+            wait::tools(),
             lease::tools(),
             session::tools(),
             schedule::tools(),

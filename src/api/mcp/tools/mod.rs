@@ -10,7 +10,7 @@
 //! | `arguments` | converting the JSON of the arguments |
 //! | `call` | one call on its way to the service |
 //! | `result`, `json_object`, `page` | what a call gives, and how much of a list |
-//! | `kv`, `run`, `claim`, `lease`, `session`, `schedule`, `history`, `admin` | the tools, one file for each noun |
+//! | `kv`, `run`, `claim`, `ended`, `wait`, `lease`, `session`, `schedule`, `history`, `admin` | the tools, one file for each noun or verb |
 //! | `list` | all tools, and finding one by its name |
 //! | `toolset` | which of the tools a client is offered |
 //!
@@ -39,6 +39,7 @@ mod schedule;
 mod session;
 mod tool;
 mod toolset;
+mod wait;
 
 pub(super) use arguments::shortened;
 pub use field::Field;
@@ -47,3 +48,4 @@ pub use list::{all, find};
 pub use result::ToolResult;
 pub use tool::{Tool, ToolAccess, call};
 pub use toolset::{HEADER as TOOLSET_HEADER, NotOffered, Toolset, UnknownTools};
+pub(super) use wait::{AwaitedRuns, WAIT};

@@ -48,7 +48,11 @@ fn run_fields() -> Vec<Field> {
         field::seconds("updated_at", "In Unix seconds.").required(),
         field::integer("priority", "Higher is claimed first.").required(),
         field::integer("attempts", "Attempts begun; a claim that lapsed counts.").required(),
-        field::integer("max_attempts", "How often a failed run is tried in all.").required(),
+        field::integer("max_attempts", "After how many a reported failure is final.").required(),
+        field::integer(
+            "max_lapses",
+            "After how many a claim that lapses ends it, if that differs.",
+        ),
         field::text("parent_run_id", "The run that this one belongs to."),
         field::seconds("ready_at", "Not claimable before this."),
         field::seconds("claim_expires_at", "When others may take it over."),
@@ -77,6 +81,7 @@ fn run_object(run: &RunRow, values: Values) -> JsonObject {
         .number("priority", run.priority)
         .number("attempts", run.attempts)
         .number("max_attempts", run.max_attempts)
+        .number_if("max_lapses", most_lapses(run))
         .text_if("parent_run_id", run.parent_run_id.as_deref())
         .deadline_if("ready_at", run.ready_at.filter(|_| run.status == Status::Created))
         .deadline_if("claim_expires_at", claim_deadline(run))
@@ -86,6 +91,13 @@ fn run_object(run: &RunRow, values: Values) -> JsonObject {
         Some(error) => texts.show_text(object, "error", error),
         None => object,
     }
+}
+
+/// After how many attempts a claim that lapses ends the run, where that is not as many as
+/// for a failure that an agent reports.
+fn most_lapses(run: &RunRow) -> Option<u64> {
+    let most = run.retry.most_lapses();
+    (most != run.max_attempts).then(|| most.into())
 }
 
 /// When others may take the run over. A run that has ended keeps its claim, whose
@@ -210,6 +222,8 @@ fn discover_tool() -> Tool {
             field::tags("All must match."),
             status_field(),
             field::boolean("claimable", "Whether it can be claimed now."),
+            field::text("parent_run_id", ""),
+            field::text("agent_id", ""),
             field::limit(),
             field::cursor(),
             field::values(),
@@ -227,6 +241,8 @@ async fn discover(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         tags: call.args.tags()?,
         status: call.args.choice("status")?.and_then(|name| name.parse().ok()),
         claimable: call.args.bool_if("claimable")?,
+        parent_run_id: call.args.text_if("parent_run_id")?,
+        agent_id: call.args.text_if("agent_id")?,
     };
     page_of_runs(call, filter).await
 }
@@ -297,8 +313,8 @@ fn resume_tool() -> Tool {
         name: "workflow_resume",
         title: "Resume a workflow",
         description: "Call right after claiming: gives last_step, each step's output and the run's \
-            input, so that you go on where a predecessor stopped. If next_step is given, \
-            ask again from there.",
+            input, so that you go on where a predecessor stopped. If next_from_step is \
+            given, ask again from there.",
         takes: vec![
             run_field().required(),
             field::integer("from_step", "").least(0),
@@ -311,7 +327,7 @@ fn resume_tool() -> Tool {
             field::integer("last_step", "The highest step stored; 0 where there is none.")
                 .required(),
             field::object("step_outputs", "Each step's output under its number.").required(),
-            field::integer("next_step", "Given when there are more: pass it as from_step."),
+            field::integer("next_from_step", "Given when there are more: pass it as from_step."),
             field::object_of("meta", meta, "The run itself.").required(),
         ]
         .into_iter()
@@ -357,7 +373,7 @@ async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         .text("run_id", &run_id)
         .number("last_step", run.last_step)
         .object("step_outputs", steps.iter().fold(JsonObject::new(), output))
-        .number_if("next_step", next);
+        .number_if("next_from_step", next);
     Ok(rest.tell(reply).object("meta", meta))
 }
 

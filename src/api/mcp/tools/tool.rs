@@ -84,11 +84,9 @@ impl Tool {
 
     /// Whether a call with these arguments may wait for something to happen.
     pub fn waits(&self, arguments: &Map<String, Value>) -> bool {
-        self.takes.iter().any(|field| match field.name {
-            // It waits by default, and not only if it is asked to.
-            "timeout_seconds" => true,
-            "wait_seconds" => arguments.contains_key(field.name),
-            _ => false,
+        self.takes.iter().any(|field| {
+            matches!(field.name, "timeout_seconds" | "wait_seconds")
+                && (field.has_default() || arguments.contains_key(field.name))
         })
     }
 

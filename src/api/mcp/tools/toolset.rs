@@ -73,6 +73,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_status",
             "workflow_cancel",
             "workflow_retry",
+            "workflow_wait",
             "schedule_set",
             "schedule_list",
             "state_get",

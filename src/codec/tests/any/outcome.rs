@@ -377,6 +377,8 @@ impl Any {
                     status: self.opt(Any::status),
                     claimable: self.opt(Any::flag),
                     name: self.opt(Any::text),
+                    parent_run_id: self.opt(Any::text),
+                    agent_id: self.opt(Any::text),
                 },
                 before: self.opt(Any::revision),
                 page,

@@ -56,9 +56,9 @@ def large_steps(stage):
         if len(found) > ROWS_MAX:
             raise Failed(f"{len(found)} steps in one answer")
         steps |= found
-        if not reply.has("next_step"):
+        if not reply.has("next_from_step"):
             break
-        from_step = reply.field("next_step")
+        from_step = reply.field("next_from_step")
     if steps != set(range(1, 301)):
         raise Failed(f"{len(steps)} of 300 steps came")
 

@@ -29,12 +29,14 @@ impl Draw<'_> {
         ClaimFilter { name: self.maybe(&["a", "b", "none"]), tags: self.tags() }
     }
 
-    pub fn run_filter(&mut self) -> RunFilter {
+    pub fn run_filter(&mut self, state: &Tables) -> RunFilter {
         RunFilter {
             tags: if self.percent(50) { self.tags() } else { BTreeMap::new() },
             status: self.percent(30).then(|| self.one(STATUSES)),
             claimable: self.percent(40).then(|| self.percent(50)),
             name: self.percent(30).then(|| self.agent()),
+            parent_run_id: self.percent(15).then(|| self.run_id(state)),
+            agent_id: self.percent(15).then(|| self.agent()),
         }
     }
 
@@ -81,7 +83,11 @@ impl Draw<'_> {
         match self.below(15) {
             0 => Question::Key { key: self.name() },
             1 => Question::Keys { scan: self.scan(), page },
-            2 => Question::Runs { filter: self.run_filter(), before: self.revision(newest), page },
+            2 => Question::Runs {
+                filter: self.run_filter(state),
+                before: self.revision(newest),
+                page,
+            },
             3 => Question::Run { run_id: self.run_id(state) },
             4 => {
                 let run_id = self.run_id(state);
