@@ -84,4 +84,6 @@ actions! {
     ScheduleSet,
     ScheduleDelete,
     ScheduleFire,
+    WorkflowAsk,
+    WorkflowDecide,
 }

@@ -125,6 +125,11 @@ impl From<&Checkpoint> for proto::Checkpoint {
             output: json(&checkpoint.output),
             agent_id: text_opt(&checkpoint.claimant.agent_id),
             claim_token: revision_opt(checkpoint.claimant.claim_token),
+            ask: checkpoint.ask.as_ref().map(|ask| proto::Ask {
+                question: text(&ask.question),
+                options: ask.options.iter().map(text).collect(),
+                expires_ms: ask.expires_ms,
+            }),
         }
     }
 }
@@ -136,6 +141,11 @@ impl From<proto::Checkpoint> for Checkpoint {
             step: checkpoint.step,
             output: Json::new(checkpoint.output),
             claimant: claimant(checkpoint.agent_id, checkpoint.claim_token),
+            ask: checkpoint.ask.map(|ask| Ask {
+                question: ask.question.into(),
+                options: ask.options.into_iter().map(Into::into).collect(),
+                expires_ms: ask.expires_ms,
+            }),
         }
     }
 }
@@ -245,6 +255,30 @@ impl From<&DeleteRun> for proto::DeleteRun {
 impl From<proto::DeleteRun> for DeleteRun {
     fn from(delete: proto::DeleteRun) -> Self {
         DeleteRun { run_id: delete.run_id.into(), agent_id: to_text_opt(delete.agent_id) }
+    }
+}
+
+impl From<&Decide> for proto::Decide {
+    fn from(decide: &Decide) -> Self {
+        proto::Decide {
+            run_id: text(&decide.run_id),
+            answer: text(&decide.answer),
+            comment: text_opt(&decide.comment),
+            digest: text_opt(&decide.digest),
+            agent_id: text_opt(&decide.agent_id),
+        }
+    }
+}
+
+impl From<proto::Decide> for Decide {
+    fn from(decide: proto::Decide) -> Self {
+        Decide {
+            run_id: decide.run_id.into(),
+            answer: decide.answer.into(),
+            comment: to_text_opt(decide.comment),
+            digest: to_text_opt(decide.digest),
+            agent_id: to_text_opt(decide.agent_id),
+        }
     }
 }
 

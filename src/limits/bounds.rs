@@ -19,6 +19,8 @@ pub const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 pub const WAIT_MAX: Duration = Duration::from_secs(55);
 /// How many tags a run may have.
 pub const TAGS_MAX: usize = 256;
+/// The most answers to choose from.
+pub const OPTIONS_MAX: usize = 32;
 /// How many comparisons, and how many operations in either branch, a
 /// transaction may have; etcd has the same bound.
 pub const TRANSACTION_MAX: usize = 128;

@@ -1,6 +1,6 @@
 //! The arguments of each command, and the names that come with one.
 
-use super::bounds::{Limits, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
+use super::bounds::{Limits, OPTIONS_MAX, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
 use super::error::Checked;
 use super::value::*;
 use crate::machine::Text;
@@ -35,6 +35,7 @@ impl Limits {
             Command::Checkpoint(checkpoint) => {
                 identifier("run_id", &checkpoint.run_id)?;
                 self.json("output", &checkpoint.output)?;
+                checkpoint.ask.as_ref().map_or(Ok(()), ask)?;
                 optional_identifier("agent_id", &checkpoint.claimant.agent_id)
             }
             Command::Complete(complete) => {
@@ -62,6 +63,13 @@ impl Limits {
                     }
                 }
                 optional_identifier("agent_id", &retry.agent_id)
+            }
+            Command::Decide(decide) => {
+                identifier("run_id", &decide.run_id)?;
+                note("answer", &decide.answer)?;
+                note("comment", decide.comment.as_deref().unwrap_or_default())?;
+                optional_identifier("digest", &decide.digest)?;
+                optional_identifier("agent_id", &decide.agent_id)
             }
             Command::DeleteRun(delete) => {
                 identifier("run_id", &delete.run_id)?;
@@ -152,6 +160,13 @@ impl Limits {
         delay_ms("keep_ms", create.keep_ms.unwrap_or_default())?;
         optional_identifier("parent_run_id", &create.parent_run_id)
     }
+}
+
+fn ask(ask: &Ask) -> Checked {
+    question("question", &ask.question)?;
+    count("options", ask.options.len(), OPTIONS_MAX)?;
+    ask.options.iter().try_for_each(|option| identifier("an option", option))?;
+    optional_ttl_ms("expires_ms", ask.expires_ms)
 }
 
 /// Checks the names that may come with any command: who sends it, and under

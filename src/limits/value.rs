@@ -30,6 +30,14 @@ pub(super) fn note(path: &str, text: &str) -> Checked {
     at_most(path, text, NOTE_BYTES_MAX)
 }
 
+/// What a person is asked.
+pub(super) fn question(path: &str, text: &str) -> Checked {
+    if text.is_empty() {
+        return Err(ArgumentError::new(path, ArgumentErrorKind::Empty));
+    }
+    note(path, text)
+}
+
 /// The name that a caller gives to a request.
 pub(super) fn idempotency_key(path: &str, text: &str) -> Checked {
     if text.is_empty() {

@@ -124,6 +124,8 @@ pub enum Command {
     Retry(Retry),
     /// `workflow_delete`
     DeleteRun(DeleteRun),
+    /// `workflow_decide`
+    Decide(Decide),
     /// `lease_acquire`
     Acquire(Acquire),
     /// `lease_renew`
@@ -299,6 +301,30 @@ pub struct Checkpoint {
     pub step: u64,
     pub output: Json,
     pub claimant: Claimant,
+    /// The question with which the run waits for a person.
+    pub ask: Option<Ask>,
+}
+
+/// A question to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    pub question: Text,
+    /// The answers to choose from; where there are none, any text is an answer.
+    pub options: Vec<Text>,
+    /// The run goes on without an answer after this.
+    pub expires_ms: Option<u64>,
+}
+
+/// Answer the question that a run waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decide {
+    pub run_id: Text,
+    pub answer: Text,
+    pub comment: Option<Text>,
+    /// What the question must be, if whoever decides has read it; see
+    /// [`super::row::ApprovalRow::digest`].
+    pub digest: Option<Text>,
+    pub agent_id: Option<Text>,
 }
 
 /// End a run with a result.

@@ -38,8 +38,10 @@ impl Command {
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,
             Command::SaveSession(save) => save.ttl_ms.is_some(),
+            Command::Checkpoint(checkpoint) => checkpoint.ask.is_some(),
             Command::Retry(_)
             | Command::DeleteRun(_)
+            | Command::Decide(_)
             | Command::SetSchedule(_)
             | Command::DeleteSchedule(_)
             | Command::FireSchedule(_) => true,
@@ -77,6 +79,7 @@ impl Command {
             | Command::Cancel(_)
             | Command::Retry(_)
             | Command::DeleteRun(_)
+            | Command::Decide(_)
             | Command::Renew(_)
             | Command::ReleaseLease(_)
             | Command::DeleteSession(_)

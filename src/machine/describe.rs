@@ -3,7 +3,7 @@
 //! text, so a change of it would make replicas disagree.
 
 use super::command::FireSchedule;
-use super::row::{LeaseRow, RunEnd, RunRow, ScheduleRow};
+use super::row::{ApprovalRow, LeaseRow, RunEnd, RunRow, ScheduleRow};
 use super::timetable::Timetable;
 use super::value::{ClusterMs, Json, Revision, Text};
 
@@ -83,6 +83,26 @@ pub fn run(run: &RunRow) -> Json {
         .maybe(run.ready_at, |object, at| object.time("ready_at", at))
         .maybe(run.result.as_ref(), |object, result| object.json("result", result))
         .maybe(run.error.as_ref(), |object, error| object.text("error", error))
+        .maybe(run.approval.as_deref(), |object, it| object.json("approval", &approval(run, it)))
+        .end()
+}
+
+/// What a run asks, or what was decided.
+fn approval(run: &RunRow, approval: &ApprovalRow) -> Json {
+    let object = ObjectText::new().text("digest", &approval.digest(&run.run_id));
+    let Some(decided) = &approval.decision else {
+        let options = approval.options.iter().map(|option| quote(option)).collect::<Vec<_>>();
+        return object
+            .text("question", &approval.question)
+            .json("options", &Json::new(format!("[{}]", options.join(","))))
+            .maybe(approval.expires_at, |object, at| object.time("expires_at", at))
+            .end();
+    };
+    object
+        .text("decision", if decided.answer.is_some() { "answered" } else { "expired" })
+        .maybe(decided.answer.as_ref(), |object, answer| object.text("answer", answer))
+        .maybe(decided.by.as_ref(), |object, by| object.text("decided_by", by))
+        .maybe(decided.comment.as_ref(), |object, comment| object.text("comment", comment))
         .end()
 }
 
@@ -182,6 +202,11 @@ pub fn unnamed(run: &RunRow) -> Text {
 /// That a run is not the agent's, because nobody has a claim on it.
 pub fn unclaimed(run: &RunRow, agent_id: &str) -> Text {
     format!("Workflow is in status '{}' and not claimed by '{agent_id}'", run.status).into()
+}
+
+/// That a run waits for no decision.
+pub fn not_asking(run: &RunRow) -> Text {
+    format!("{}; it waits for no decision", taken(run)).into()
 }
 
 /// That a run cannot be removed yet.

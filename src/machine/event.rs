@@ -91,6 +91,10 @@ actions! {
     ScheduleDelete: Schedule = "schedule_delete",
     /// A firing of a schedule was carried out.
     ScheduleFire: Schedule = "schedule_fire",
+    /// A checkpoint asked a person.
+    WorkflowAsk: Run = "workflow_ask",
+    /// A person answered, or the question expired.
+    WorkflowDecide: Run = "workflow_decide",
 }
 
 impl Event {

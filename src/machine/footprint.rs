@@ -70,7 +70,10 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
             if ready {
                 let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
                 footprint.searches.push(index::waiting(&claim, None, Some(now), DUE_MAX));
-            } else if matches!(filter.status, Some(Status::Created | Status::Failed)) {
+            } else if matches!(
+                filter.status,
+                Some(Status::Created | Status::Running | Status::Failed)
+            ) {
                 footprint.searches.push(index::expired(Index::Deadline, now, DUE_MAX));
             }
         }
@@ -117,6 +120,7 @@ impl Footprint {
                 self.run(&checkpoint.run_id);
             }
             Command::Complete(complete) => self.run(&complete.run_id),
+            Command::Decide(decide) => self.run(&decide.run_id),
             Command::Fail(fail) => self.run(&fail.run_id),
             Command::Cancel(cancel) => {
                 self.run(&cancel.run_id);

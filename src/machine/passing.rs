@@ -3,7 +3,7 @@
 
 use super::describe;
 use super::random::splitmix64;
-use super::row::{OnLapse, RetryPolicy, RunRow};
+use super::row::{ApprovalRow, ClaimRow, Decided, OnLapse, RetryPolicy, RunRow};
 use super::status::Status;
 use super::value::{ClusterMs, Text};
 
@@ -19,7 +19,12 @@ pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
         let error = Some(describe::end(run, end));
         return Some(RunRow { status: Status::Failed, ready_at: None, error, ..run.clone() });
     }
-    let lapsed = run.claim.as_ref().filter(|claim| !run.is_over() && !claim.lives_at(now))?;
+    if let Some(at) = run.asks_until().filter(|at| *at <= now) {
+        let expired = decided(run, Decided::default(), at);
+        return Some(self::at(&expired, now).unwrap_or(expired));
+    }
+    let can_lapse = !run.is_over() && run.status != Status::AwaitingApproval;
+    let lapsed = run.claim.as_ref().filter(|claim| can_lapse && !claim.lives_at(now))?;
     let OnLapse::Retry { pause_ms } = lapsed.on_lapse else { return None };
     Some(RunRow {
         status: Status::Created,
@@ -28,6 +33,30 @@ pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
         claim: None,
         error: Some(describe::lapse(run)),
         ..run.clone()
+    })
+}
+
+/// The run after the question that it asks was decided at `now`. Its holder may be gone by
+/// then, and that is no failed attempt: another agent can go on where it waited.
+pub fn decided(run: &RunRow, decision: Decided, now: ClusterMs) -> RunRow {
+    let approval = run
+        .approval
+        .as_deref()
+        .map(|approval| Box::new(ApprovalRow { decision: Some(decision), ..approval.clone() }));
+    let claim = run
+        .claim
+        .as_ref()
+        .map(|claim| ClaimRow { on_lapse: OnLapse::TakeOver, ..claim.clone() }.renewed(now));
+    RunRow { status: Status::Running, approval, claim, ..run.clone() }
+}
+
+/// The claim after its holder showed at `now` that it is alive. If the run has waited for
+/// a person, silence counts again from then on.
+pub fn renewed(run: &RunRow, now: ClusterMs) -> Option<ClaimRow> {
+    let claim = run.claim.as_ref()?.renewed(now);
+    Some(match run.approval.is_some() && !claim.is_counted() {
+        true => ClaimRow { on_lapse: on_lapse(run, run.attempts), ..claim },
+        false => claim,
     })
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use sha2::{Digest, Sha256};
+
 use super::command::Create;
+use super::hex;
 use super::reply::Reply;
 use super::row_id::RowId;
 use super::run_group::{GroupRow, RunGroup};
@@ -367,6 +370,19 @@ impl Constraints {
 }
 
 impl ApprovalRow {
+    /// The SHA-256 of what was asked, in hexadecimal. Whoever decides can name it, so that
+    /// the answer is to the question that was read.
+    pub fn digest(&self, run_id: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.asked_revision.0.to_be_bytes());
+        for text in [run_id, &self.question].into_iter().chain(self.options.iter().map(|it| &**it))
+        {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        hex::encode(&hash.finalize())
+    }
+
     /// The texts, which make up the size.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let decision = self.decision.iter();
@@ -484,16 +500,18 @@ impl RunRow {
     pub fn claimable_from(&self) -> Option<ClusterMs> {
         match (self.status, &self.claim) {
             (Status::Created, _) => Some(self.ready_at.unwrap_or_default()),
-            (Status::Claimed | Status::Running | Status::AwaitingApproval, Some(claim)) => {
-                match claim.on_lapse {
-                    OnLapse::TakeOver => Some(claim.expires_at),
-                    OnLapse::Retry { pause_ms } => Some(claim.expires_at.plus(pause_ms)),
-                    OnLapse::Fail => None,
-                }
-            }
+            (Status::Claimed | Status::Running, Some(claim)) => match claim.on_lapse {
+                OnLapse::TakeOver => Some(claim.expires_at),
+                OnLapse::Retry { pause_ms } => Some(claim.expires_at.plus(pause_ms)),
+                OnLapse::Fail => None,
+            },
             // Earlier rules let a run be `running` that nobody could claim.
-            (Status::Claimed | Status::Running | Status::AwaitingApproval, None) => self.ready_at,
-            (Status::Done | Status::Failed | Status::Cancelled | Status::Blocked, _) => None,
+            (Status::Claimed | Status::Running, None) => self.ready_at,
+            (Status::Done | Status::Failed | Status::Cancelled, _) => None,
+            (Status::AwaitingApproval, Some(claim)) => {
+                self.asks_until().map(|at| at.plus(claim.ttl_ms))
+            }
+            (Status::Blocked | Status::AwaitingApproval, _) => None,
         }
     }
 
@@ -505,9 +523,17 @@ impl RunRow {
         let deadline = self.deadline_at.map(|at| (at, RunEnd::Deadline));
         let unclaimed = self.start_by.filter(|_| self.claims == 0);
         let unclaimed = unclaimed.map(|at| (at, RunEnd::NeverClaimed));
-        let lapse = self.claim.as_ref().filter(|claim| claim.on_lapse == OnLapse::Fail);
+        let can_lapse = self.status != Status::AwaitingApproval;
+        let lapse =
+            self.claim.as_ref().filter(|claim| claim.on_lapse == OnLapse::Fail && can_lapse);
         let lapse = lapse.map(|claim| (claim.expires_at, RunEnd::Lapse));
         [deadline, unclaimed, lapse].into_iter().flatten().min()
+    }
+
+    /// The time at which the question expires that the run waits with, if it does.
+    pub fn asks_until(&self) -> Option<ClusterMs> {
+        let approval = self.approval.as_ref().filter(|_| self.status == Status::AwaitingApproval);
+        approval.and_then(|approval| approval.expires_at)
     }
 
     /// The time at which the run ends if nobody ends it before.
@@ -521,8 +547,10 @@ impl RunRow {
         if self.is_over() {
             return if self.removed { Some(ClusterMs(0)) } else { self.expires_at };
         }
-        let retry = self.claim.as_ref().filter(|claim| claim.is_counted());
-        self.ends_at().into_iter().chain(retry.map(|claim| claim.expires_at)).min()
+        let can_lapse = self.status != Status::AwaitingApproval;
+        let retry = self.claim.as_ref().filter(|claim| claim.is_counted() && can_lapse);
+        let retry = retry.map(|claim| claim.expires_at);
+        self.ends_at().into_iter().chain(retry).chain(self.asks_until()).min()
     }
 }
 

@@ -104,7 +104,11 @@ async fn family(players: &mut Players) -> Result<Text, Fault> {
     for step in 0..STEPS {
         let (run_id, claimant) = (parent.clone(), Claimant::default());
         let output = Json::new(step.to_string());
-        submit(players, Command::Checkpoint(Checkpoint { run_id, step, output, claimant })).await?;
+        submit(
+            players,
+            Command::Checkpoint(Checkpoint { run_id, step, output, claimant, ask: None }),
+        )
+        .await?;
     }
     players
         .ask(

@@ -191,7 +191,7 @@ async fn fill_runs(store: &dyn Store, clock: &ManualClock) {
     let claimant = Claimant::default;
     for (step, output) in [(0, "1"), (u64::from(u32::MAX), ODD_VALUES[3]), (7, "null")] {
         let (run_id, output) = (child.as_str().into(), Json::new(output));
-        let checkpoint = Checkpoint { run_id, step, output, claimant: claimant() };
+        let checkpoint = Checkpoint { run_id, step, output, claimant: claimant(), ask: None };
         submit(store, Command::Checkpoint(checkpoint)).await;
     }
     let result = Some(Json::new(ODD_VALUES[4]));

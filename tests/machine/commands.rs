@@ -74,7 +74,7 @@ pub fn claimant(agent_id: &str, token: u64) -> Claimant {
 
 pub fn checkpoint(run_id: &str, step: u64, claimant: Claimant) -> Command {
     let output = Json::new(format!("\"output {step}\""));
-    Command::Checkpoint(Checkpoint { run_id: run_id.into(), step, output, claimant })
+    Command::Checkpoint(Checkpoint { run_id: run_id.into(), step, output, claimant, ask: None })
 }
 
 pub fn complete(run_id: &str, claimant: Claimant) -> Command {

@@ -133,7 +133,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let holder = world.rows().runs.get(&run_id).and_then(|run| run.agent_id.clone());
     let holder = holder.filter(|_| rng.percent(90)).unwrap_or_else(|| agent_id.clone());
     let held = HeldClaim { run_id: run_id.clone(), agent_id: holder, claim_token };
-    match rng.below(18) {
+    match rng.below(19) {
         0 | 1 => Command::Create(Create {
             name: rng.text(&NAMES),
             tags: tags(rng),
@@ -159,7 +159,12 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         7 | 16 => Command::Release(held),
         8..=10 => {
             let (step, output) = (rng.below(5), value(rng));
-            Command::Checkpoint(Checkpoint { run_id, step, output, claimant })
+            let ask = rng.maybe(15, |rng| Ask {
+                question: rng.text(&NAMES),
+                options: (0..rng.below(3)).map(|_| rng.text(&NAMES)).collect(),
+                expires_ms: rng.maybe(50, ttl_ms),
+            });
+            Command::Checkpoint(Checkpoint { run_id, step, output, claimant, ask })
         }
         11 => Command::Complete(Complete { run_id, result: rng.maybe(50, value), claimant }),
         12 => {
@@ -182,6 +187,13 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             Command::Retry(Retry { runs, agent_id })
         }
         14 => Command::DeleteRun(DeleteRun { run_id, agent_id: None }),
+        17 => Command::Decide(Decide {
+            run_id,
+            answer: rng.text(&NAMES),
+            comment: rng.maybe(50, |rng| rng.text(&NAMES)),
+            digest: None,
+            agent_id: Some(agent_id),
+        }),
         _ => {
             let agent_id = rng.maybe(50, |_| agent_id);
             Command::Cancel(Cancel { run_id, reason: None, agent_id })

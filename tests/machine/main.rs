@@ -3,6 +3,7 @@
 //! and entries that it looks at is bounded, and the tables are compared with a plain scan.
 
 mod allocated;
+mod approvals;
 mod attempts;
 mod claims;
 mod commands;

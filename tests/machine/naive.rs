@@ -76,19 +76,11 @@ fn claim_filter(rng: &mut RandomSource) -> ClaimFilter {
 }
 
 fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
-    const ALL: [Status; 6] = [
-        Status::Created,
-        Status::Claimed,
-        Status::Running,
-        Status::Done,
-        Status::Failed,
-        Status::Cancelled,
-    ];
     let parents = rows.runs.values().filter_map(|run| run.parent_run_id.clone());
     let parents: Vec<Text> = parents.chain(["".into()]).collect();
     RunFilter {
         tags: if rng.percent(50) { tags(rng) } else { Default::default() },
-        status: rng.maybe(40, |rng| *rng.one_of(&ALL)),
+        status: rng.maybe(40, |rng| *rng.one_of(&Status::ALL)),
         claimable: rng.maybe(40, |rng| rng.percent(70)),
         parent_run_id: rng
             .maybe(20, |rng| rng.one_of(&parents).clone())

@@ -119,7 +119,8 @@ fn whatever_stores_a_value_is_refused_in_a_full_state() {
         })
     };
     world.run(save(10));
-    let step = Checkpoint { run_id, step: 1, output: value(10), claimant: Claimant::default() };
+    let step =
+        Checkpoint { run_id, step: 1, output: value(10), claimant: Claimant::default(), ask: None };
     let max = full(&world);
     let stores = [set("k", 10), create("n"), Command::Checkpoint(step), save(11)];
     for command in stores {

@@ -50,7 +50,7 @@ async fn submit(store: &RedisStore, command: Command) -> Reply {
 async fn checkpoint(store: &RedisStore, run_id: &str, step: u64, output: u64) {
     let (run_id, output) = (run_id.into(), Json::new(output.to_string()));
     let claimant = Claimant::default();
-    let command = Command::Checkpoint(Checkpoint { run_id, step, output, claimant });
+    let command = Command::Checkpoint(Checkpoint { run_id, step, output, claimant, ask: None });
     let reply = submit(store, command).await;
     assert!(matches!(&reply, Reply::Checkpointed(done) if done.ok), "{reply:?}");
 }

@@ -27,6 +27,7 @@ pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {
         Write::Cancel(_) => "workflow_cancel",
         Write::Retry(_) => "workflow_retry",
         Write::DeleteRun(_) => "workflow_delete",
+        Write::Decide(_) => "workflow_decide",
         Write::Acquire(_) => "lease_acquire",
         Write::Renew(_) => "lease_renew",
         Write::ReleaseLease(_) => "lease_release",

@@ -7,6 +7,7 @@ use crate::machine::command::{Command, Envelope, Rules};
 use crate::machine::reply::Reply;
 use crate::machine::row::{LeaseRow, Row, RunRow};
 use crate::machine::row_id::RowId;
+use crate::machine::status::Status;
 use crate::machine::subject::Noun;
 use crate::machine::value::{Revision, Text};
 
@@ -198,14 +199,16 @@ fn holders_are_safe(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A run that was changed is over, can be claimed from some time on, or ends at some
-/// time. Earlier rules let runs be `running` that nobody could ever claim.
+/// A run that was changed is over, waits for other runs or a person, can be claimed from
+/// some time on, or ends at some time. Earlier rules let runs be `running` that nobody could ever claim.
 fn runs_are_reachable(transition: &Transition<'_>) -> Result<(), String> {
     if transition.envelope.rules < Rules::Attempts {
         return Ok(());
     }
     transition.after.runs.iter().try_for_each(|(run_id, after)| {
-        let is_reachable = after.is_over() || after.claimable_from().or(after.ends_at()).is_some();
+        let waits = matches!(after.status, Status::AwaitingApproval | Status::Blocked);
+        let goes_on = after.claimable_from().or(after.ends_at()).is_some();
+        let is_reachable = after.is_over() || waits || goes_on;
         let unchanged = transition.before.runs.get(run_id) == Some(after);
         ensure(is_reachable || unchanged, || format!("nobody can ever claim {after:?}"))
     })

@@ -91,7 +91,9 @@ fn due_for_list<V: View>(
     let mut due = if filter.claimable == Some(true) {
         let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
         due_runs(view, &claim, now, SKIPPED_MAX)?
-    } else if let Some(status @ (Status::Created | Status::Failed)) = filter.status {
+    } else if let Some(status @ (Status::Created | Status::Running | Status::Failed)) =
+        filter.status
+    {
         let mut due = search_rows(view, &index::expired(Index::Deadline, now, SKIPPED_MAX))?;
         due.rows.retain(|(_, row)| row.run().is_some_and(|run| run.status != status));
         due.runs().collect()

@@ -1,6 +1,7 @@
 //! Checkpoints: a step's output is stored, the run becomes `running`, and its
 //! claim is renewed.
 
+use super::approval;
 use super::claimant;
 use super::outcome::no_such_run;
 use super::present;
@@ -8,6 +9,7 @@ use crate::machine::command::{CLAIM_TTL_MS_DEFAULT, Checkpoint};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::passing;
 use crate::machine::reply::{Checkpointed, Reply};
 use crate::machine::row::{Row, RunRow, StepRow};
 use crate::machine::row_id::RowId;
@@ -31,6 +33,11 @@ pub fn checkpoint<V: View>(
     if let Some(reason) = claimant::objection(draft, &run, &command.claimant) {
         return Ok(checkpointed(&run, command.step, Some(reason)));
     }
+    let unclaimed = command.ask.is_some() && run.claim.is_none();
+    let unclaimed = unclaimed.then(|| "await_approval: only a claimed run can wait".into());
+    if let Some(reason) = approval::objection(&run).or(unclaimed) {
+        return Ok(checkpointed(&run, command.step, Some(reason)));
+    }
     let stored = draft.row(&RowId::Step(command.run_id.clone(), command.step))?;
     let previous = match stored.as_deref() {
         Some(Row::Step(_, step, row)) => Some(describe::step(*step, &row.output)),
@@ -42,7 +49,7 @@ pub fn checkpoint<V: View>(
     let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
     let output = command.output.clone();
     draft.put(Row::Step(run.run_id.clone(), command.step, StepRow { output, revision }));
-    let claim = run.claim.as_ref().map(|claim| claim.renewed(draft.now()));
+    let claim = passing::renewed(&run, draft.now());
     // Whoever works without a claim is replaced after the same silence.
     let is_unclaimed = claim.is_none() && draft.counts_lapses();
     let silent_from = is_unclaimed.then(|| draft.now().plus(CLAIM_TTL_MS_DEFAULT));
@@ -58,6 +65,10 @@ pub fn checkpoint<V: View>(
         claim,
         ..run
     });
+    let run = match &command.ask {
+        Some(ask) => approval::ask(draft, &run, ask, agent_id),
+        None => run,
+    };
     Ok(checkpointed(&run, command.step, None))
 }
 

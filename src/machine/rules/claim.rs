@@ -25,6 +25,7 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
     let live = run.claim.as_ref().filter(|claim| !run.is_over() && claim.lives_at(draft.now()));
     if let Some(live) = live
         && run.agent_id.as_ref() == Some(&claim.agent_id)
+        && run.status != Status::AwaitingApproval
     {
         let live = live.clone();
         return Ok(renew(draft, &run, &claim.agent_id, live, claim.claim_ttl_ms));
@@ -40,7 +41,7 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
         }
         _ => describe::taken(&run),
     };
-    let retry_at = run.claimable_from().or(run.ends_at());
+    let retry_at = run.claimable_from().or(run.due_at());
     Ok(refused(Some(run.run_id.clone()), reason, retry_at))
 }
 
@@ -113,8 +114,8 @@ fn renew<V: View>(
     live: ClaimRow,
     ttl_ms: u64,
 ) -> Reply {
-    let claim = Some(ClaimRow { ttl_ms, ..live }.renewed(draft.now()));
-    let after = RunRow { claim, ..run.clone() };
+    let after = RunRow { claim: Some(ClaimRow { ttl_ms, ..live }), ..run.clone() };
+    let after = RunRow { claim: passing::renewed(&after, draft.now()), ..after };
     // This is no grant: the ids of `workflow_claim` events are tokens, and the
     // token stays.
     granted(draft.move_run(Action::WorkflowHeartbeat, run, after, Some(agent_id)))

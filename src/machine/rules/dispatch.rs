@@ -1,8 +1,8 @@
 //! Hands each command to the rule that carries it out.
 
 use super::{
-    cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset, retry,
-    schedule, session, sweep, transact,
+    approval, cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset,
+    retry, schedule, session, sweep, transact,
 };
 use crate::machine::command::Command;
 use crate::machine::draft::Draft;
@@ -31,6 +31,7 @@ pub fn carry_out<V: View>(
         Command::Cancel(cancel) => cancel::cancel(draft, cancel),
         Command::Retry(retry) => retry::retry(draft, retry),
         Command::DeleteRun(delete) => remove::delete(draft, delete),
+        Command::Decide(decide) => approval::decide(draft, decide),
         Command::Acquire(acquire) => lease::acquire(draft, acquire),
         Command::Renew(renew) => lease::renew(draft, renew),
         Command::ReleaseLease(release) => lease::release(draft, release),

@@ -1,6 +1,7 @@
 //! How an agent ends its work on a run: the run is done, has failed, or goes back
 //! for another attempt.
 
+use super::approval;
 use super::claimant;
 use super::outcome::{moved, moved_run, no_such_run};
 use super::present;
@@ -31,7 +32,8 @@ pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result
             return Ok(moved(&run, None));
         }
     }
-    if let Some(reason) = claimant::objection(draft, &run, &command.claimant) {
+    let objection = claimant::objection(draft, &run, &command.claimant);
+    if let Some(reason) = objection.or_else(|| approval::objection(&run)) {
         return Ok(refused(draft, &run, reason));
     }
     let after = RunRow {

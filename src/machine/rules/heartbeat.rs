@@ -1,12 +1,14 @@
 //! Heartbeats, by which the holder of a claim shows that it is alive, and giving
 //! the run back.
 
+use super::approval;
 use super::claimant;
 use super::outcome::{moved, no_such_run};
 use super::present;
 use crate::machine::command::{Claimant, HeldClaim};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::passing;
 use crate::machine::reply::Reply;
 use crate::machine::row::RunRow;
 use crate::machine::status::Status;
@@ -14,9 +16,10 @@ use crate::machine::value::ClusterMs;
 use crate::machine::view::View;
 
 pub fn heartbeat<V: View>(draft: &mut Draft<'_, V>, held: &HeldClaim) -> Result<Reply, V::Error> {
-    move_held(draft, held, Action::WorkflowHeartbeat, |run, now| RunRow {
-        claim: run.claim.as_ref().map(|claim| claim.renewed(now)),
-        ..run.clone()
+    move_held(draft, held, Action::WorkflowHeartbeat, |run, now| match run.status {
+        // Its claim cannot lapse meanwhile.
+        Status::AwaitingApproval => run.clone(),
+        _ => RunRow { claim: passing::renewed(run, now), ..run.clone() },
     })
 }
 
@@ -48,7 +51,15 @@ fn move_held<V: View>(
     if let Some(reason) = claimant::objection(draft, &run, &claimant) {
         return Ok(moved(&run, Some(reason)));
     }
+    if action == Action::WorkflowRelease
+        && let Some(reason) = approval::objection(&run)
+    {
+        return Ok(moved(&run, Some(reason)));
+    }
     let after = change(&run, draft.now());
+    if after == run {
+        return Ok(moved(&run, None));
+    }
     let after = draft.move_run(action, &run, after, Some(&held.agent_id));
     Ok(moved(&after, None))
 }

@@ -6,7 +6,7 @@
 //! | file | rules |
 //! |---|---|
 //! | `kv`, `transact` | keys |
-//! | `create`, `claim`, `heartbeat`, `checkpoint`, `finish`, `cancel`, `retry`, `remove` | runs |
+//! | `create`, `claim`, `heartbeat`, `checkpoint`, `approval`, `finish`, `cancel`, `retry`, `remove` | runs |
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
@@ -15,6 +15,7 @@
 //! | `claimant`, `fence` | who may write |
 //! | `outcome` | replies that several rules give |
 
+mod approval;
 mod cancel;
 mod checkpoint;
 mod claim;

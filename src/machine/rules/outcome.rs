@@ -3,6 +3,7 @@
 use crate::machine::describe;
 use crate::machine::reply::{Moved, Refusal, RefusalCode, Reply};
 use crate::machine::row::RunRow;
+use crate::machine::status::Status;
 use crate::machine::value::Text;
 
 pub fn refuse(code: RefusalCode, message: impl Into<Text>) -> Reply {
@@ -20,7 +21,8 @@ pub fn moved(run: &RunRow, reason: Option<Text>) -> Reply {
 
 /// What [`moved`] says.
 pub fn moved_run(run: &RunRow, reason: Option<Text>) -> Moved {
-    let claim = run.claim.as_ref().filter(|_| !run.is_over() && reason.is_none());
+    let can_lapse = !run.is_over() && run.status != Status::AwaitingApproval;
+    let claim = run.claim.as_ref().filter(|_| can_lapse && reason.is_none());
     Moved {
         ok: reason.is_none(),
         run_id: run.run_id.clone(),

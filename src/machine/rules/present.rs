@@ -28,6 +28,7 @@ pub fn settled<V: View>(draft: &mut Draft<'_, V>, stored: RunRow) -> Result<RunR
     let (action, actor) = match run.status {
         Status::Cancelled => (Action::WorkflowCancel, trees.actor(&run)?),
         Status::Failed => (Action::WorkflowFail, None),
+        Status::Running => (Action::WorkflowDecide, None),
         _ => (Action::WorkflowRetry, None),
     };
     Ok(draft.move_run_as(action, &stored, run, actor))

@@ -5,7 +5,7 @@
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32, 22"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -64,6 +64,8 @@ pub mod command {
         /// Proposed by nodes alone; refused from clients.
         #[prost(message, tag = "32")]
         FireSchedule(super::FireSchedule),
+        #[prost(message, tag = "22")]
+        Decide(super::Decide),
     }
 }
 /// A lease that must be held, with this token, for a write to happen.
@@ -300,6 +302,36 @@ pub struct Checkpoint {
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, optional, tag = "5")]
     pub claim_token: ::core::option::Option<u64>,
+    /// Left out unless the run is to wait for a person.
+    #[prost(message, optional, tag = "6")]
+    pub ask: ::core::option::Option<Ask>,
+}
+/// A question to a person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ask {
+    #[prost(string, tag = "1")]
+    pub question: ::prost::alloc::string::String,
+    /// The answers to choose from; where there are none, any text is an answer.
+    #[prost(string, repeated, tag = "2")]
+    pub options: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The run goes on without an answer after this.
+    #[prost(uint64, optional, tag = "3")]
+    pub expires_ms: ::core::option::Option<u64>,
+}
+/// Answer the question that a run waits for. Answered by Moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Decide {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub answer: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "3")]
+    pub comment: ::core::option::Option<::prost::alloc::string::String>,
+    /// The SHA-256 of the question that was read, as the run shows it.
+    #[prost(string, optional, tag = "4")]
+    pub digest: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "5")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// End a run well. Answered by Moved.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1704,6 +1736,8 @@ pub enum Action {
     ScheduleSet = 23,
     ScheduleDelete = 24,
     ScheduleFire = 25,
+    WorkflowAsk = 26,
+    WorkflowDecide = 27,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1738,6 +1772,8 @@ impl Action {
             Self::ScheduleSet => "ACTION_SCHEDULE_SET",
             Self::ScheduleDelete => "ACTION_SCHEDULE_DELETE",
             Self::ScheduleFire => "ACTION_SCHEDULE_FIRE",
+            Self::WorkflowAsk => "ACTION_WORKFLOW_ASK",
+            Self::WorkflowDecide => "ACTION_WORKFLOW_DECIDE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1769,6 +1805,8 @@ impl Action {
             "ACTION_SCHEDULE_SET" => Some(Self::ScheduleSet),
             "ACTION_SCHEDULE_DELETE" => Some(Self::ScheduleDelete),
             "ACTION_SCHEDULE_FIRE" => Some(Self::ScheduleFire),
+            "ACTION_WORKFLOW_ASK" => Some(Self::WorkflowAsk),
+            "ACTION_WORKFLOW_DECIDE" => Some(Self::WorkflowDecide),
             _ => None,
         }
     }

@@ -177,6 +177,8 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowFail
         | Action::WorkflowRetry
         | Action::WorkflowCancel
+        | Action::WorkflowAsk
+        | Action::WorkflowDecide
         | Action::LeaseRenew
         | Action::ScheduleSet
         | Action::ScheduleDelete

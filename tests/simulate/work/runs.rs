@@ -97,6 +97,7 @@ impl Worker {
             step: self.rng.random_range(0..5),
             output: Json::new(output.as_str()),
             claimant: self.claimant(token),
+            ask: None,
         });
         let (began, reply) = self.submit(&command, None).await;
         let outcome = match reply {

@@ -108,6 +108,7 @@ pub async fn work(store: &dyn Store, random: u64, done: bool) {
         step: 1,
         output: Json::new("[1]"),
         claimant: claimant(),
+        ask: None,
     });
     let end = Command::Complete(Complete { run_id, result: None, claimant: claimant() });
     let commands = [Command::Claim(claim), step].into_iter().chain(done.then_some(end));

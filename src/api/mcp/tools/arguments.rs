@@ -236,6 +236,25 @@ impl<'a> Arguments<'a> {
         Ok(Some(Fence { resource_id, token }))
     }
 
+    /// Whether the argument is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// A list of texts. It is empty if the argument is left out.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<Text>, ServiceError> {
+        let list = match self.take_unpacked(name, Kind::Array) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(other) => return Err(wrong_type(&self.path(name), "a list of strings", &other)),
+        };
+        let item = |(at, value)| match value {
+            Value::String(text) => Ok(text.into()),
+            other => Err(wrong_type(&format!("{}[{at}]", self.path(name)), "a string", &other)),
+        };
+        list.into_iter().enumerate().map(item).collect()
+    }
+
     /// A list of objects. It is empty if the argument is left out.
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Arguments<'a>>, ServiceError> {
         let list = match self.take_unpacked(name, Kind::Array) {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::approval::{self, ask_field};
 use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
@@ -10,7 +11,8 @@ use super::page::{VALUES_BYTES, Values};
 use super::run::{run_field, status_field};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
-    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Fail, HeldClaim,
+    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Decide, Fail,
+    HeldClaim,
 };
 use crate::machine::reply::Claimed;
 use crate::machine::{Command, Reply, Text};
@@ -26,6 +28,7 @@ pub(super) fn tools() -> Vec<Tool> {
         fail_tool(),
         release_tool(),
         cancel_tool(),
+        decide_tool(),
     ]
 }
 
@@ -241,6 +244,7 @@ fn checkpoint_tool() -> Tool {
             run_field().required(),
             field::integer("step", "").least(0).required(),
             field::any("output", "").required(),
+            ask_field(),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -265,6 +269,7 @@ async fn checkpoint(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
         step: call.args.unsigned("step")?,
         output: call.args.json("output")?,
         claimant: claimant(&mut call.args)?,
+        ask: approval::ask(&mut call.args)?,
     });
     match call.submit(command).await? {
         Reply::Checkpointed(reply) => Ok(JsonObject::new()
@@ -356,6 +361,36 @@ fn cancel_tool() -> Tool {
                 let command = Command::Cancel(Cancel {
                     run_id: call.args.text("run_id")?,
                     reason: call.args.text_if("reason")?,
+                    agent_id: call.args.text_if("agent_id")?,
+                });
+                moved(&mut call, command).await
+            })
+        },
+    }
+}
+
+fn decide_tool() -> Tool {
+    Tool {
+        name: "workflow_decide",
+        title: "Decide for a workflow",
+        description: "Answer, for a person, what a run with status awaiting_approval asks.",
+        takes: vec![
+            run_field().required(),
+            field::text("answer", "").required(),
+            field::text("comment", ""),
+            field::text("digest", "Of the question that was read; refuses another one."),
+            agent_field(),
+            field::idempotency_key(),
+        ],
+        gives: moved_fields(),
+        access: ToolAccess::Write { destructive: false, idempotent: true },
+        run: |mut call| {
+            Box::pin(async move {
+                let command = Command::Decide(Decide {
+                    run_id: call.args.text("run_id")?,
+                    answer: call.args.text("answer")?,
+                    comment: call.args.text_if("comment")?,
+                    digest: call.args.text_if("digest")?,
                     agent_id: call.args.text_if("agent_id")?,
                 });
                 moved(&mut call, command).await

@@ -22,6 +22,7 @@
 //! agents understand.
 
 mod admin;
+mod approval;
 mod arguments;
 mod call;
 mod claim;

@@ -1,5 +1,6 @@
 //! Workflow runs: registering them, finding them, and reading where they are.
 
+use super::approval::{approval_field, with_approval};
 use super::arguments::Arguments;
 use super::call::ToolCall;
 use super::field::{self, Field};
@@ -17,8 +18,16 @@ use crate::machine::status::Status;
 use crate::machine::{Command, Json, Question, Reply};
 use crate::service::ServiceError;
 
-pub(super) const STATUSES: [&str; 6] =
-    ["created", "claimed", "running", "done", "failed", "cancelled"];
+pub(super) const STATUSES: [&str; 8] = [
+    "created",
+    "claimed",
+    "running",
+    "done",
+    "failed",
+    "cancelled",
+    "blocked",
+    "awaiting_approval",
+];
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![create_tool(), discover_tool(), list_tool(), status_tool(), resume_tool()]
@@ -59,6 +68,7 @@ fn run_fields() -> Vec<Field> {
         field::seconds("deadline_at", "When it fails unless it has ended."),
         field::seconds("expires_at", "When it is removed."),
         field::text("error", "Why it failed last, or was cancelled."),
+        approval_field(),
     ]
 }
 
@@ -87,10 +97,11 @@ fn run_object(run: &RunRow, values: Values) -> JsonObject {
         .deadline_if("claim_expires_at", claim_deadline(run))
         .deadline_if("deadline_at", run.deadline_at.filter(|_| !run.is_over()))
         .deadline_if("expires_at", run.expires_at);
-    match &run.error {
+    let object = match &run.error {
         Some(error) => texts.show_text(object, "error", error),
         None => object,
-    }
+    };
+    with_approval(object, run, texts)
 }
 
 /// After how many attempts a claim that lapses ends the run, where that is not as many as
@@ -103,7 +114,8 @@ fn most_lapses(run: &RunRow) -> Option<u64> {
 /// When others may take the run over. A run that has ended keeps its claim, whose
 /// deadline means nothing any more.
 fn claim_deadline(run: &RunRow) -> Option<crate::machine::ClusterMs> {
-    run.claim.as_ref().filter(|_| !run.is_over()).map(|claim| claim.expires_at)
+    let can_lapse = !run.is_over() && run.status != Status::AwaitingApproval;
+    run.claim.as_ref().filter(|_| can_lapse).map(|claim| claim.expires_at)
 }
 
 /// The fields that lists leave out, since they may be large.

@@ -74,6 +74,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_cancel",
             "workflow_retry",
             "workflow_wait",
+            "workflow_decide",
             "schedule_set",
             "schedule_list",
             "state_get",

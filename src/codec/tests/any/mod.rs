@@ -223,6 +223,11 @@ impl Any {
                 step: self.number(),
                 output: self.json(),
                 claimant: self.claimant(),
+                ask: self.opt(|any| Ask {
+                    question: any.text(),
+                    options: any.list(Any::text),
+                    expires_ms: any.opt(Any::number),
+                }),
             }),
             Command::Complete(Complete {
                 run_id: self.text(),
@@ -238,6 +243,13 @@ impl Any {
             }),
             Command::Retry(Retry { runs: self.retried_runs(), agent_id: self.opt(Any::text) }),
             Command::DeleteRun(DeleteRun { run_id: self.text(), agent_id: self.opt(Any::text) }),
+            Command::Decide(Decide {
+                run_id: self.text(),
+                answer: self.text(),
+                comment: self.opt(Any::text),
+                digest: self.opt(Any::text),
+                agent_id: self.opt(Any::text),
+            }),
             Command::Cancel(Cancel {
                 run_id: self.text(),
                 reason: self.opt(Any::text),

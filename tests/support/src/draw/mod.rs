@@ -10,8 +10,8 @@ mod questions;
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
-    Acquire, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition, Create,
-    Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule, HeldClaim,
+    Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition,
+    Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule, HeldClaim,
     Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry, RunDeadline, SaveSession, Set,
     SetSchedule, Transact,
 };
@@ -235,6 +235,11 @@ impl<'a> Draw<'a> {
                 step: self.below(5),
                 output: self.json(),
                 claimant,
+                ask: self.percent(15).then(|| Ask {
+                    question: self.name(),
+                    options: (0..self.below(3)).map(|_| self.name()).collect(),
+                    expires_ms: self.percent(50).then(|| self.row_ms()),
+                }),
             }),
             18 => Command::Complete(Complete {
                 run_id,
@@ -257,6 +262,13 @@ impl<'a> Draw<'a> {
                 Command::Retry(Retry { runs, agent_id: self.maybe(NAMES) })
             }
             22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
+            23 => Command::Decide(Decide {
+                run_id,
+                answer: self.name(),
+                comment: self.maybe(NAMES),
+                digest: None,
+                agent_id: self.maybe(NAMES),
+            }),
             _ => Command::Cancel(Cancel {
                 run_id,
                 reason: self.maybe(NAMES),
