@@ -3,7 +3,7 @@
 
 use super::describe;
 use super::random::splitmix64;
-use super::row::{ApprovalRow, ClaimRow, Decided, OnLapse, RetryPolicy, RunRow};
+use super::row::{ApprovalDecision, ApprovalRow, ClaimRow, OnLapse, RetryPolicy, RunRow};
 use super::status::Status;
 use super::value::{ClusterMs, Text};
 
@@ -20,7 +20,7 @@ pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
         return Some(RunRow { status: Status::Failed, ready_at: None, error, ..run.clone() });
     }
     if let Some(at) = run.asks_until().filter(|at| *at <= now) {
-        let expired = decided(run, Decided::default(), at);
+        let expired = decided(run, ApprovalDecision::default(), at);
         return Some(self::at(&expired, now).unwrap_or(expired));
     }
     let can_lapse = !run.is_over() && run.status != Status::AwaitingApproval;
@@ -38,7 +38,7 @@ pub fn at(run: &RunRow, now: ClusterMs) -> Option<RunRow> {
 
 /// The run after the question that it asks was decided at `now`. Its holder may be gone by
 /// then, and that is no failed attempt: another agent can go on where it waited.
-pub fn decided(run: &RunRow, decision: Decided, now: ClusterMs) -> RunRow {
+pub fn decided(run: &RunRow, decision: ApprovalDecision, now: ClusterMs) -> RunRow {
     let approval = run
         .approval
         .as_deref()
@@ -54,7 +54,7 @@ pub fn decided(run: &RunRow, decision: Decided, now: ClusterMs) -> RunRow {
 /// a person, silence counts again from then on.
 pub fn renewed(run: &RunRow, now: ClusterMs) -> Option<ClaimRow> {
     let claim = run.claim.as_ref()?.renewed(now);
-    Some(match run.approval.is_some() && !claim.is_counted() {
+    Some(match run.is_left_waiting() {
         true => ClaimRow { on_lapse: on_lapse(run, run.attempts), ..claim },
         false => claim,
     })

@@ -530,6 +530,12 @@ impl RunRow {
         [deadline, unclaimed, lapse].into_iter().flatten().min()
     }
 
+    /// Whether the holder has not been heard of since a person decided what it asked.
+    pub fn is_left_waiting(&self) -> bool {
+        let waits_no_more = self.approval.as_ref().is_some_and(|it| it.decision.is_some());
+        waits_no_more && self.claim.as_ref().is_some_and(|claim| !claim.is_counted())
+    }
+
     /// The time at which the question expires that the run waits with, if it does.
     pub fn asks_until(&self) -> Option<ClusterMs> {
         let approval = self.approval.as_ref().filter(|_| self.status == Status::AwaitingApproval);

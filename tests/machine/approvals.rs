@@ -3,7 +3,7 @@
 
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::reply::*;
-use mcp_state_sidecar::machine::row::{Decided, OnLapse, RunRow};
+use mcp_state_sidecar::machine::row::{ApprovalDecision, OnLapse, RunRow};
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
@@ -37,7 +37,7 @@ fn digest(world: &World, run_id: &str) -> String {
     run.approval.map(|approval| approval.digest(run_id)).unwrap_or_default()
 }
 
-fn decision(run: &RunRow) -> Option<Decided> {
+fn decision(run: &RunRow) -> Option<ApprovalDecision> {
     run.approval.as_ref().and_then(|approval| approval.decision.clone())
 }
 
@@ -97,7 +97,10 @@ fn a_question_that_expires_is_decided_and_the_run_goes_on() {
     world.advance_ms(5_000);
     // It reads as decided at once; the sweep records it.
     let seen = run(&world, &run_id);
-    assert_eq!((seen.status, decision(&seen)), (Status::Running, Some(Decided::default())));
+    assert_eq!(
+        (seen.status, decision(&seen)),
+        (Status::Running, Some(ApprovalDecision::default()))
+    );
     world.run(Command::Sweep { limit: 100 });
     let event = world.last_event();
     assert_eq!((event.action, &event.actor), (Action::WorkflowDecide, &None));

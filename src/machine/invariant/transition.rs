@@ -226,13 +226,18 @@ fn attempts_are_counted(transition: &Transition<'_>) -> Result<(), String> {
         let Some(claim) = &after.claim else { return Ok(()) };
         let old = before.and_then(|before| before.claim.as_ref());
         if old.map(|old| old.token) == Some(claim.token) {
-            let lapsed = old.is_some_and(|old| old.is_counted() && !old.lives_at(now));
+            // A claim does not lapse while its run waits for a person.
+            let waited = before.is_some_and(|run| run.status == Status::AwaitingApproval);
+            let lapsed = old.is_some_and(|old| old.is_counted() && !old.lives_at(now) && !waited);
             let renewed = claim.expires_at > now;
             return ensure(!lapsed || !renewed, || format!("a lapsed claim lives on: {after:?}"));
         }
         let attempts = before.map_or(0, |before| before.attempts);
-        let counted = after.attempts == attempts + 1;
-        let left = after.retry.lapses_max == 0 || attempts < after.retry.lapses_max.max(1);
+        let waited = before
+            .is_some_and(|run| run.is_left_waiting() || run.status == Status::AwaitingApproval);
+        let counted = after.attempts == attempts + u32::from(!waited);
+        let left =
+            after.retry.lapses_max == 0 || waited || attempts < after.retry.lapses_max.max(1);
         ensure(counted && left, || format!("{before:?} was claimed and is {after:?}"))
     })
 }

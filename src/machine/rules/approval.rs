@@ -9,7 +9,7 @@ use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::passing;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{ApprovalRow, Decided, RunRow};
+use crate::machine::row::{ApprovalDecision, ApprovalRow, RunRow};
 use crate::machine::status::Status;
 use crate::machine::value::Text;
 use crate::machine::view::View;
@@ -53,7 +53,7 @@ pub fn decide<V: View>(draft: &mut Draft<'_, V>, command: &Decide) -> Result<Rep
     if digest.as_ref().is_some_and(is_stale) {
         return Ok(moved(&run, Some("digest: the question is another one; read it again".into())));
     }
-    let decided = Decided { answer: Some(answer.clone()), by, comment: comment.clone() };
+    let decided = ApprovalDecision { answer: Some(answer.clone()), by, comment: comment.clone() };
     if run.status != Status::AwaitingApproval {
         // Whoever decided may ask again because it has not seen the reply.
         let is_repeated = approval.decision.as_ref() == Some(&decided);

@@ -86,7 +86,9 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
 fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_ms: u64) -> Reply {
     // The token is the revision of the grant, so it rises with each grant.
     let token = draft.revision().next();
-    let (now, attempts) = (draft.now(), run.attempts.saturating_add(1));
+    // Whoever takes over a run that has waited for a person goes on with its attempt.
+    let begins = u32::from(!run.is_left_waiting());
+    let (now, attempts) = (draft.now(), run.attempts.saturating_add(begins));
     let (on_lapse, claims) = match draft.counts_lapses() {
         true => (passing::on_lapse(run, attempts), run.claims.saturating_add(1)),
         false => (OnLapse::TakeOver, run.claims),

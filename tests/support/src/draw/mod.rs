@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
     Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition,
-    Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule, HeldClaim,
-    Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry, RunDeadline, SaveSession, Set,
-    SetSchedule, Transact,
+    Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule,
+    HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry, RunDeadline,
+    SaveSession, Set, SetSchedule, Transact,
 };
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
@@ -220,7 +220,7 @@ impl<'a> Draw<'a> {
         let run_id = held.run_id.clone();
         let claim_ttl_ms = 1 + self.below(8_000);
         let claimant = self.claimant(&held);
-        match self.below(25) {
+        match self.below(26) {
             0..5 => Command::Create(self.create(run_id)),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
@@ -235,7 +235,7 @@ impl<'a> Draw<'a> {
                 step: self.below(5),
                 output: self.json(),
                 claimant,
-                ask: self.percent(15).then(|| Ask {
+                ask: self.percent(40).then(|| Ask {
                     question: self.name(),
                     options: (0..self.below(3)).map(|_| self.name()).collect(),
                     expires_ms: self.percent(50).then(|| self.row_ms()),
@@ -262,7 +262,7 @@ impl<'a> Draw<'a> {
                 Command::Retry(Retry { runs, agent_id: self.maybe(NAMES) })
             }
             22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
-            23 => Command::Decide(Decide {
+            23 | 24 => Command::Decide(Decide {
                 run_id,
                 answer: self.name(),
                 comment: self.maybe(NAMES),
