@@ -215,14 +215,6 @@ impl<'a, V: View> Draft<'a, V> {
         self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
     }
 
-    /// The counts of a group, including this command's own changes.
-    pub fn group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
-        Ok(match self.regrouped()?.remove(group) {
-            Some(row) => row,
-            None => lookup::group(self, group)?,
-        })
-    }
-
     /// The new counts of every group that has runs which the command changed.
     fn regrouped(&self) -> Result<BTreeMap<RunGroup, GroupRow>, V::Error> {
         let mut groups = BTreeMap::new();

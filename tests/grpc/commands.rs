@@ -71,6 +71,7 @@ async fn a_run_is_created_claimed_stepped_and_completed() {
         output: r#"{"a":1}"#.into(),
         agent_id: Some("w1".into()),
         claim_token: Some(claim_token),
+        ask: None,
     };
     let stored = expect!(client.submit(Form::Checkpoint(checkpoint)).await, Checkpointed);
     assert!(stored.ok && stored.last_step == 1);

@@ -59,7 +59,13 @@ fn complete(run_id: &Text) -> Command {
 
 fn checkpoint(run_id: &Text, step: u64) -> Command {
     let (run_id, output) = (run_id.clone(), Json::null());
-    Command::Checkpoint(Checkpoint { run_id, step, output, claimant: Claimant::default() })
+    Command::Checkpoint(Checkpoint {
+        run_id,
+        step,
+        output,
+        claimant: Claimant::default(),
+        ask: None,
+    })
 }
 
 fn failure<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Code {

@@ -139,6 +139,8 @@ fn may_end_run(action: Action) -> bool {
         | Action::WorkflowRelease
         | Action::WorkflowCheckpoint
         | Action::WorkflowRetry
+        | Action::WorkflowAsk
+        | Action::WorkflowDecide
         | Action::StateSet
         | Action::StateDelete
         | Action::StateExpire
