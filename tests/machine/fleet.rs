@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::*;
 
@@ -133,7 +134,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let holder = world.rows().runs.get(&run_id).and_then(|run| run.agent_id.clone());
     let holder = holder.filter(|_| rng.percent(90)).unwrap_or_else(|| agent_id.clone());
     let held = HeldClaim { run_id: run_id.clone(), agent_id: holder, claim_token };
-    match rng.below(19) {
+    match rng.below(20) {
         0 | 1 => Command::Create(Create {
             name: rng.text(&NAMES),
             tags: tags(rng),
@@ -159,7 +160,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         7 | 16 => Command::Release(held),
         8..=10 => {
             let (step, output) = (rng.below(5), value(rng));
-            let ask = rng.maybe(15, |rng| Ask {
+            let ask = rng.maybe(40, |rng| Ask {
                 question: rng.text(&NAMES),
                 options: (0..rng.below(3)).map(|_| rng.text(&NAMES)).collect(),
                 expires_ms: rng.maybe(50, ttl_ms),
@@ -187,8 +188,8 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             Command::Retry(Retry { runs, agent_id })
         }
         14 => Command::DeleteRun(DeleteRun { run_id, agent_id: None }),
-        17 => Command::Decide(Decide {
-            run_id,
+        17 | 18 => Command::Decide(Decide {
+            run_id: asking(world).unwrap_or(run_id),
             answer: rng.text(&NAMES),
             comment: rng.maybe(50, |rng| rng.text(&NAMES)),
             digest: None,
@@ -199,6 +200,12 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             Command::Cancel(Cancel { run_id, reason: None, agent_id })
         }
     }
+}
+
+/// A run that waits for a person.
+fn asking(world: &World) -> Option<Text> {
+    let mut runs = world.rows().runs.values();
+    runs.find(|run| run.status == Status::AwaitingApproval).map(|run| run.run_id.clone())
 }
 
 fn of_leases(rng: &mut RandomSource, world: &World) -> Command {

@@ -441,14 +441,20 @@ fn unknown_tool(name: &str, toolset: Toolset) -> ErrorData {
 }
 
 fn rmcp_tool(tool: &Tool) -> RmcpTool {
+    // What is the default of the protocol is left out: a tool may write and remove, and must
+    // not be repeated.
+    let hints = ToolAnnotations::new().open_world(false);
     let annotations = match tool.access {
-        ToolAccess::Read => ToolAnnotations::new().read_only(true),
-        ToolAccess::Write { destructive, idempotent } => {
-            ToolAnnotations::new().read_only(false).destructive(destructive).idempotent(idempotent)
+        ToolAccess::Read => hints.read_only(true),
+        ToolAccess::Write { destructive: true, idempotent: false } => hints,
+        ToolAccess::Write { destructive: true, idempotent: true } => hints.idempotent(true),
+        ToolAccess::Write { destructive: false, idempotent: false } => hints.destructive(false),
+        ToolAccess::Write { destructive: false, idempotent: true } => {
+            hints.destructive(false).idempotent(true)
         }
     };
     RmcpTool::new(tool.name, tool.description, Arc::new(tool.input_schema()))
         .with_title(tool.title)
         .with_raw_output_schema(Arc::new(tool.output_schema()))
-        .with_annotations(annotations.open_world(false))
+        .with_annotations(annotations)
 }

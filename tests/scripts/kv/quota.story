@@ -54,12 +54,12 @@ call session_delete {"session_id": "s"}
   {"ok":true,"session_id":"s"}
 # Room is made, and the refused call may be asked for again under its key.
 call state_delete {"key": "first"}
-  {"ok":true,"revision":18}
+  {"ok":true,"revision":17}
 call state_set {"key": "third", "value": "x"*100000, "idempotency_key": "set"}
-  {"ok":true,"revision":19}
+  {"ok":true,"revision":18}
 call sidecar_health {}
-  {"status":"ok","backend":"…","uptime_s":"…","key_count":3,"workflow_count":2,"version":"1.0.0","step_count":0,"lease_count":1,"session_count":0,"revision":19,"chain":"5830da4cc05538292e656615036f91691316d46be99395cb63be58aecd857f8a","state_bytes":1005466,"state_bytes_max":2000000,"release":"…"}
+  {"status":"ok","backend":"…","uptime_s":"…","key_count":3,"workflow_count":2,"version":"1.0.0","step_count":0,"lease_count":1,"session_count":0,"revision":18,"chain":"c4d02b106c006e07c4c66a36599b2338ff427707cfd7c87b262faae2c21fba4b","state_bytes":1005466,"state_bytes_max":2000000,"release":"…"}
 call sidecar_reset {"confirm": true}
   {"ok":true,"cleared":12}
 call sidecar_health {}
-  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":20,"chain":"0e02d22351691332494ba1f7fac21d739d5bb8188100c7a7ae8afeabbbaf2ea7","state_bytes":0,"state_bytes_max":2000000,"release":"…"}
+  {"status":"ok","backend":"…","uptime_s":"…","key_count":0,"workflow_count":0,"version":"1.0.0","step_count":0,"lease_count":0,"session_count":0,"revision":19,"chain":"a45592f0fe8777f2d96354f0466f4ec0811518c9051bed8af9086e3db104442e","state_bytes":0,"state_bytes_max":2000000,"release":"…"}

@@ -1,7 +1,7 @@
 # An unknown status is refused, and the error lists the known ones.
 
 call workflow_discover {"status": "pending"}
-  error invalid_argument: status must be one of created, claimed, running, done, failed, cancelled, got 'pending'; did you mean 'running'?
+  error invalid_argument: status must be one of created, claimed, running, done, failed, cancelled, blocked, awaiting_approval, got 'pending'; did you mean 'running'?
 call workflow_discover {"tags": "t=1"}
   error invalid_argument: tags must be an object of strings, got the string 't=1'
 call workflow_discover {"cursor": "first"}

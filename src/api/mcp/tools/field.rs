@@ -101,20 +101,14 @@ impl Field {
 /// The types of a value that may be any JSON.
 const ANY: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
 
-/// A schema for a result in which only the types of those fields are told that every
+/// A schema for a result in which only the names of those fields are told that every
 /// result has. A list of tools is sent to every agent, and agents read results, not
 /// their schemas. An error fits it too: some clients check the structured content of
 /// errors.
 pub(super) fn outline(fields: &[Field]) -> Map<String, Value> {
-    let typed = |field: &Field| {
-        let kind = match field.schema.get("type") {
-            Some(kind) if *kind != json!(ANY) => kind.clone(),
-            Some(_) | None => return (field.name.into(), json!({})),
-        };
-        (field.name.into(), json!({"type": kind}))
-    };
     let always = fields.iter().filter(|field| field.required);
-    let properties: Map<String, Value> = always.map(typed).collect();
+    let properties: Map<String, Value> =
+        always.map(|field| (field.name.into(), json!({}))).collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), Value::Object(properties));
