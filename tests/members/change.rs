@@ -147,6 +147,8 @@ async fn a_snapshot_covers_what_was_applied_at_the_request() {
     for n in 0..50 {
         cluster.any().submit(set(&format!("k{n}"), "1"), soon()).await.unwrap();
     }
+    // The node may not have led, and then it applies the last writes a little later.
+    cluster.assert_replicas_equal().await;
     let node = cluster.any();
     let applied = node.health().await.cluster.unwrap().applied_index;
     let covered = node.cluster().unwrap().snapshot(patient()).await.unwrap();
