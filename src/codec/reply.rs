@@ -1,9 +1,11 @@
 //! Replies, to and from `proto/state.proto`.
 
 use super::error::CodecError;
+use super::row::{status, to_status};
 use super::schedule::{firing_opt, to_firing_opt};
 use super::value::*;
 use crate::machine::reply::*;
+use crate::machine::status::Status;
 use crate::machine::{Json, Revision};
 use crate::proto::state as proto;
 use proto::operation_result::Result as ResultForm;
@@ -16,8 +18,11 @@ impl From<&Reply> for proto::Reply {
             Reply::Set(written) => Form::Set(written.into()),
             Reply::Deleted(written) => Form::Deleted(written.into()),
             Reply::Transacted(transacted) => Form::Transacted(transacted.into()),
-            Reply::Created { run_id, name } => {
-                Form::Created(proto::Created { run_id: text(run_id), name: text(name) })
+            Reply::Created { run_id, name, status: now, existing } => {
+                // Runs were `created` before there were others.
+                let status = if *now == Status::Created { 0 } else { status(*now).into() };
+                let (run_id, name, existing) = (text(run_id), text(name), *existing);
+                Form::Created(proto::Created { run_id, name, status, existing })
             }
             Reply::Claimed(claimed) => Form::Claimed(claimed.into()),
             Reply::Moved(moved) => Form::Moved(moved.into()),
@@ -74,8 +79,12 @@ impl TryFrom<proto::Reply> for Reply {
             Form::Set(written) => Reply::Set(written.into()),
             Form::Deleted(written) => Reply::Deleted(written.into()),
             Form::Transacted(transacted) => Reply::Transacted(transacted.try_into()?),
-            Form::Created(proto::Created { run_id, name }) => {
-                Reply::Created { run_id: run_id.into(), name: name.into() }
+            Form::Created(proto::Created { run_id, name, status, existing }) => {
+                let status = match status {
+                    0 => Status::Created,
+                    status => to_status("Created", status)?,
+                };
+                Reply::Created { run_id: run_id.into(), name: name.into(), status, existing }
             }
             Form::Claimed(claimed) => Reply::Claimed(claimed.into()),
             Form::Moved(moved) => Reply::Moved(moved.try_into()?),

@@ -24,6 +24,20 @@ impl From<&Create> for proto::Create {
                 .map(|RunDeadline { ms, from_claim }| proto::RunDeadline { ms, from_claim }),
             start_within_ms: create.start_within_ms,
             keep_ms: create.keep_ms,
+            concurrency: create.concurrency.as_ref().map(|Concurrency { key, limit }| {
+                proto::Concurrency { key: text(key), limit: *limit }
+            }),
+            fair_key: text_opt(&create.fair_key),
+            unique: create.unique.as_ref().map(|UniqueRequest { key, held }| {
+                proto::UniqueRequest {
+                    key: text(key),
+                    while_queued: *held == UniqueFor::Queued,
+                    for_ms: match held {
+                        UniqueFor::Ms(ms) => Some(*ms),
+                        UniqueFor::Queued | UniqueFor::Active => None,
+                    },
+                }
+            }),
         }
     }
 }
@@ -47,8 +61,23 @@ impl TryFrom<proto::Create> for Create {
                 .map(|proto::RunDeadline { ms, from_claim }| RunDeadline { ms, from_claim }),
             start_within_ms: create.start_within_ms,
             keep_ms: create.keep_ms,
+            concurrency: create
+                .concurrency
+                .map(|proto::Concurrency { key, limit }| Concurrency { key: key.into(), limit }),
+            fair_key: to_text_opt(create.fair_key),
+            unique: create.unique.map(to_unique).transpose()?,
         })
     }
+}
+
+fn to_unique(form: proto::UniqueRequest) -> Result<UniqueRequest, CodecError> {
+    let held = match (form.while_queued, form.for_ms) {
+        (false, None) => UniqueFor::Active,
+        (true, None) => UniqueFor::Queued,
+        (false, Some(ms)) => UniqueFor::Ms(ms),
+        (true, Some(_)) => return Err(CodecError::unknown("UniqueRequest", "while_queued", 1)),
+    };
+    Ok(UniqueRequest { key: form.key.into(), held })
 }
 
 impl From<&Claim> for proto::Claim {

@@ -35,11 +35,11 @@ pub(super) fn clock_opt(opt: Option<ClusterMs>) -> Option<u64> {
 }
 
 pub(super) fn rank(rank: Rank) -> proto::Rank {
-    proto::Rank { priority: rank.priority, created_revision: rank.created_revision.0 }
+    proto::Rank { priority: rank.priority, created_revision: rank.place.0 }
 }
 
 pub(super) fn to_rank(rank: proto::Rank) -> Rank {
-    Rank { priority: rank.priority, created_revision: Revision(rank.created_revision) }
+    Rank { priority: rank.priority, place: Revision(rank.created_revision) }
 }
 
 pub(super) fn tags(tags: &BTreeMap<Text, Text>) -> Vec<proto::Tag> {

@@ -158,6 +158,17 @@ impl Limits {
         optional_ttl_ms("deadline_ms", create.deadline.map(|deadline| deadline.ms))?;
         optional_ttl_ms("start_within_ms", create.start_within_ms)?;
         delay_ms("keep_ms", create.keep_ms.unwrap_or_default())?;
+        if let Some(Concurrency { key, limit }) = &create.concurrency {
+            identifier("concurrency.key", key)?;
+            attempts("concurrency.limit", *limit)?;
+        }
+        optional_identifier("fair_key", &create.fair_key)?;
+        if let Some(UniqueRequest { key, held }) = &create.unique {
+            identifier("unique.key", key)?;
+            if let UniqueFor::Ms(ms) = held {
+                ttl_ms("unique.ms", *ms)?;
+            }
+        }
         optional_identifier("parent_run_id", &create.parent_run_id)
     }
 }

@@ -237,6 +237,37 @@ pub struct Create {
     /// How long the run is kept after its end, instead of
     /// [`StateLimits::run_retention_ms`].
     pub keep_ms: Option<u64>,
+    pub concurrency: Option<Concurrency>,
+    /// Claims alternate between the keys that have work.
+    pub fair_key: Option<Text>,
+    pub unique: Option<UniqueRequest>,
+}
+
+/// How many runs of a key may be claimed at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concurrency {
+    pub key: Text,
+    pub limit: u32,
+}
+
+/// That a run is created only if no other run holds the key. Otherwise the reply names
+/// that run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueRequest {
+    pub key: Text,
+    pub held: UniqueFor,
+}
+
+/// For how long a new run holds its unique key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UniqueFor {
+    /// Until it is claimed for the first time, or is over.
+    Queued,
+    /// Until it is over.
+    #[default]
+    Active,
+    /// For so many milliseconds, whatever becomes of it.
+    Ms(u64),
 }
 
 /// How long a run may take.
@@ -271,11 +302,12 @@ pub struct ClaimNext {
 }
 
 /// A run's place among those that can be claimed at once: higher priority
-/// first, then older.
+/// first, then the earlier place, which for most runs is the revision that created
+/// them. With fair keys several runs may have one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rank {
     pub priority: i64,
-    pub created_revision: Revision,
+    pub place: Revision,
 }
 
 /// A claim, as its holder identifies it.

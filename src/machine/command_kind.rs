@@ -34,6 +34,9 @@ impl Command {
                 create.backoff_ms.or(create.backoff_max_ms).is_some()
                     || create.deadline.is_some()
                     || create.start_within_ms.or(create.keep_ms).is_some()
+                    || create.concurrency.is_some()
+                    || create.fair_key.is_some()
+                    || create.unique.is_some()
             }
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,

@@ -3,7 +3,7 @@
 //! text, so a change of it would make replicas disagree.
 
 use super::command::FireSchedule;
-use super::row::{ApprovalRow, LeaseRow, RunEnd, RunRow, ScheduleRow};
+use super::row::{ApprovalRow, Concurrency, LeaseRow, RunEnd, RunRow, ScheduleRow};
 use super::timetable::Timetable;
 use super::value::{ClusterMs, Json, Revision, Text};
 
@@ -69,7 +69,21 @@ pub fn created_run(run: &RunRow) -> Json {
         .maybe(run.ready_at, |object, at| object.time("ready_at", at))
         .number("max_attempts", run.max_attempts)
         .maybe(run.parent_run_id.as_ref(), |object, id| object.text("parent_run_id", id))
+        .maybe(run.concurrency(), |object, it| {
+            object.text(CONCURRENCY_KEY, &it.key).number("concurrency_limit", it.limit)
+        })
+        .maybe(run.fair_key(), |object, key| object.text("fair_key", key))
+        .maybe(run.unique_hold(), |object, (key, _)| object.text("unique_key", key))
         .end()
+}
+
+/// The member that events about runs with a concurrency key have.
+const CONCURRENCY_KEY: &str = "concurrency_key";
+
+/// Whether an event that says this of a run may be about one with a concurrency key. If
+/// an error of an agent looks alike, it may not.
+pub fn has_concurrency_key(run: &Json) -> bool {
+    run.as_str().contains(&format!("\"{CONCURRENCY_KEY}\":"))
 }
 
 /// The state of a run.
@@ -83,6 +97,7 @@ pub fn run(run: &RunRow) -> Json {
         .maybe(run.ready_at, |object, at| object.time("ready_at", at))
         .maybe(run.result.as_ref(), |object, result| object.json("result", result))
         .maybe(run.error.as_ref(), |object, error| object.text("error", error))
+        .maybe(run.concurrency(), |object, it| object.text(CONCURRENCY_KEY, &it.key))
         .maybe(run.approval.as_deref(), |object, it| object.json("approval", &approval(run, it)))
         .end()
 }
@@ -174,6 +189,12 @@ pub fn reset(cleared: u64) -> Json {
 pub fn taken(run: &RunRow) -> Text {
     let agent = run.agent_id.as_deref().unwrap_or("None");
     format!("Workflow is in status '{}' (agent: {agent})", run.status).into()
+}
+
+/// Why a run cannot be claimed while so many others of its key are.
+pub fn no_room(concurrency: &Concurrency, claimed: u64) -> Text {
+    let Concurrency { key, limit } = concurrency;
+    format!("concurrency key '{key}' has {claimed} of {limit} runs claimed").into()
 }
 
 /// Why a run has ended although nobody ended it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::describe;
 use super::event::{Action, Event};
 use super::row::RunRow;
 use super::status::Status;
@@ -98,6 +99,9 @@ impl ChangeFilter {
                 Action::WorkflowRelease,
                 Action::WorkflowRetry,
                 Action::WorkflowDecide,
+                Action::WorkflowComplete,
+                Action::WorkflowFail,
+                Action::WorkflowCancel,
                 Action::LeaseAcquire,
                 Action::LeaseRenew,
                 Action::LeaseRelease,
@@ -111,6 +115,19 @@ impl ChangeFilter {
 /// Whether `found` is what is wanted, if anything is.
 fn fits(wanted: &Option<Text>, found: &Option<Text>) -> bool {
     wanted.is_none() || wanted == found
+}
+
+/// Whether another run of the same concurrency key may be claimed after this event.
+pub fn makes_room(event: &Event) -> bool {
+    let ends_claim = match event.action {
+        Action::WorkflowComplete
+        | Action::WorkflowFail
+        | Action::WorkflowCancel
+        | Action::WorkflowRelease
+        | Action::WorkflowRetry => true,
+        _ => false,
+    };
+    ends_claim && event.previous.as_ref().is_some_and(describe::has_concurrency_key)
 }
 
 fn has_tags(run: &RunRow, wanted: &BTreeMap<Text, Text>) -> bool {

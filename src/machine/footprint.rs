@@ -6,7 +6,7 @@
 use super::command::{Command, Envelope, Fence, Operation, RetriedRuns};
 use super::filter::{ClaimFilter, RunFilter};
 use super::index::{self, Index};
-use super::lookup::{DUE_MAX, UNCOUNTED_MAX};
+use super::lookup::{DUE_MAX, HOLDERS_MAX, UNCOUNTED_MAX};
 use super::page::{Page, Range};
 use super::query::Question;
 use super::row_id::RowId;
@@ -104,7 +104,18 @@ impl Footprint {
                 self.rows.extend(ids.map(RowId::Run));
                 let parent = create.parent_run_id.clone().map(RunGroup::Parent);
                 let groups = [RunGroup::Name(create.name.clone())].into_iter().chain(parent);
-                self.rows.extend(groups.map(RowId::Group));
+                let key = create.concurrency.iter().map(|it| RunGroup::Concurrency(it.key.clone()));
+                self.rows.extend(groups.chain(key).map(RowId::Group));
+                self.searches.extend(
+                    create.unique.iter().map(|it| index::unique(&it.key, now, HOLDERS_MAX)),
+                );
+                if let Some(key) = &create.fair_key {
+                    let (name, priority) = (&create.name, create.priority);
+                    for index in [Index::Ready, Index::Limited] {
+                        self.searches.push(index::head(index, name, priority));
+                    }
+                    self.searches.push(index::last_of_fair_key(name, key, priority));
+                }
             }
             Command::Claim(claim) => self.run(&claim.run_id),
             Command::ClaimNext(claim) => {
@@ -189,7 +200,10 @@ impl Footprint {
     }
 
     fn candidate(&mut self, filter: &ClaimFilter, now: ClusterMs) {
-        self.searches.push(index::ready(filter, None, 1));
+        for index in [Index::Ready, Index::Limited] {
+            self.searches.push(index::ready(index, filter, None, 1));
+            self.searches.push(index::last_ready(index, filter));
+        }
         self.searches.push(index::waiting(filter, None, Some(now), DUE_MAX));
         self.searches.push(index::waiting(filter, Some(now), None, 1));
     }

@@ -10,7 +10,7 @@
 //! FoundationDB's layers and of CockroachDB's secondary indexes.
 
 use super::command::Rank;
-use super::entry::{IndexEntry, end_of, push_text};
+use super::entry::{IndexEntry, end_of, push_text, successor};
 use super::filter::{ClaimFilter, RunFilter};
 use super::row::{Row, RunRow};
 use super::search::Search;
@@ -50,6 +50,11 @@ pub enum Index {
     Cron = 9,
     /// Schedules with an interval by their next firing, which another clock counts.
     Interval = 10,
+    /// Runs that hold a unique key, by the time until which they hold it.
+    Unique = 12,
+    /// The same as `Ready` for runs of which only some may be claimed at a time, so that
+    /// others never wait behind them.
+    Limited = 13,
 }
 
 /// What rows of one index have in common.
@@ -61,6 +66,10 @@ enum Facet<'a> {
     Name(&'a str),
     Tag(&'a str, &'a str),
     Parent(&'a str),
+    /// A unique key.
+    Unique(&'a str),
+    /// The name and the fair key.
+    Fair(&'a str, &'a str),
 }
 
 /// Whether a reset keeps an entry. It does where it keeps the row that the entry
@@ -101,7 +110,8 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     let claimable = || [Facet::All, Facet::Name(&run.name)].into_iter().chain(tags());
     if run.is_ready() {
         let rank = rank_bytes(rank(run));
-        entries.extend(claimable().map(|facet| entry(&prefix(Index::Ready, facet), &rank, row)));
+        let index = if run.concurrency().is_some() { Index::Limited } else { Index::Ready };
+        entries.extend(claimable().map(|facet| entry(&prefix(index, facet), &rank, row)));
     } else if let Some(from) = run.claimable_from() {
         let rank = [from.0.to_be_bytes(), created].concat();
         entries.extend(claimable().map(|facet| entry(&prefix(Index::Waiting, facet), &rank, row)));
@@ -112,12 +122,23 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     if let Some(parent) = &run.parent_run_id {
         entries.push(entry(&prefix(Index::Child, Facet::Parent(parent)), &created, row));
     }
+    if let Some((key, until)) = run.unique_hold() {
+        entries.push(entry(
+            &prefix(Index::Unique, Facet::Unique(key)),
+            &until.0.to_be_bytes(),
+            row,
+        ));
+    }
+    if let Some(key) = run.fair_key().filter(|_| run.status == Status::Created) {
+        let prefix = prefix(Index::Ready, Facet::Fair(&run.name, key));
+        entries.push(entry(&prefix, &rank_bytes(rank(run)), row));
+    }
     entries
 }
 
 /// A run's place among those that can be claimed at once.
 pub fn rank(run: &RunRow) -> Rank {
-    Rank { priority: run.priority, created_revision: run.created_revision }
+    Rank { priority: run.priority, place: run.place.unwrap_or(run.created_revision) }
 }
 
 /// Rows of an index by time whose time has come at `now`, earliest first.
@@ -139,12 +160,49 @@ pub fn deadlines(after: ClusterMs) -> [Search; 2] {
     [search(Index::Deadline, TIME_BYTES), search(Index::Waiting, 2 * TIME_BYTES)]
 }
 
-/// Runs that fit `filter` and can be claimed at once, best first, starting after
-/// the rank `after`.
-pub fn ready(filter: &ClaimFilter, after: Option<Rank>, limit: usize) -> Search {
-    let prefixes = claim_prefixes(Index::Ready, filter);
+/// Runs of `index`, which is `Ready` or `Limited`, that fit `filter` and can be claimed
+/// at once, best first, starting after the rank `after`.
+pub fn ready(index: Index, filter: &ClaimFilter, after: Option<Rank>, limit: usize) -> Search {
+    let prefixes = claim_prefixes(index, filter);
     let from = after.map(|rank| end_of(&rank_bytes(rank))).unwrap_or_default();
     Search { prefixes, rank_bytes: 16, from, until: None, reverse: false, limit }
+}
+
+/// The same search, going on right after the place that it found last.
+pub fn beyond(search: Search, place: &[u8]) -> Search {
+    Search { from: successor(place), ..search }
+}
+
+/// The run of `index` that fits `filter` and has the lowest priority of those that can be
+/// claimed at once.
+pub fn last_ready(index: Index, filter: &ClaimFilter) -> Search {
+    Search { reverse: true, ..ready(index, filter, None, 1) }
+}
+
+/// The first run of `index` with this name and priority that can be claimed at once.
+pub fn head(index: Index, name: &str, priority: i64) -> Search {
+    let (from, until) = level(priority);
+    let prefixes = vec![prefix(index, Facet::Name(name))];
+    Search { prefixes, rank_bytes: 16, from, until, reverse: false, limit: 1 }
+}
+
+/// The last run with this name, fair key and priority that waits to be claimed.
+pub fn last_of_fair_key(name: &str, fair_key: &str, priority: i64) -> Search {
+    let prefixes = vec![prefix(Index::Ready, Facet::Fair(name, fair_key))];
+    Search { prefixes, reverse: true, ..head(Index::Ready, name, priority) }
+}
+
+/// The runs that hold a unique key at `now`.
+pub fn unique(key: &str, now: ClusterMs, limit: usize) -> Search {
+    let prefixes = vec![prefix(Index::Unique, Facet::Unique(key))];
+    Search { prefixes, from: after_time(now), ..whole(Index::Unique, TIME_BYTES, limit) }
+}
+
+/// The ranks of one priority.
+fn level(priority: i64) -> (Vec<u8>, Option<Vec<u8>>) {
+    let first = rank_bytes(Rank { priority, place: Revision::ZERO });
+    let end = end_of(&first[..8]);
+    (first, Some(end))
 }
 
 /// Runs that fit `filter` and become claimable later than `after` and not later
@@ -216,8 +274,8 @@ pub fn revision_of(found: &[u8]) -> Option<Revision> {
 /// The rank at which a search of [`ready`] runs stopped.
 pub fn rank_of(found: &[u8]) -> Option<Rank> {
     let half = |at: usize| Some(u64::from_be_bytes(found.get(at..at + 8)?.try_into().ok()?));
-    let (priority, created_revision) = (half(0)?, Revision(half(8)?));
-    Some(Rank { priority: (!priority ^ SIGN) as i64, created_revision })
+    let (priority, place) = (half(0)?, Revision(half(8)?));
+    Some(Rank { priority: (!priority ^ SIGN) as i64, place })
 }
 
 /// A search of all rows of an index.
@@ -257,6 +315,15 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
             bytes.push(5);
             push_text(&mut bytes, run_id);
         }
+        Facet::Unique(key) => {
+            bytes.push(7);
+            push_text(&mut bytes, key);
+        }
+        Facet::Fair(name, key) => {
+            bytes.push(8);
+            push_text(&mut bytes, name);
+            push_text(&mut bytes, key);
+        }
     }
     bytes
 }
@@ -264,7 +331,7 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
 /// Higher priorities sort first, so they are stored inverted.
 fn rank_bytes(rank: Rank) -> Vec<u8> {
     let priority = !(rank.priority as u64 ^ SIGN);
-    [priority.to_be_bytes(), rank.created_revision.0.to_be_bytes()].concat()
+    [priority.to_be_bytes(), rank.place.0.to_be_bytes()].concat()
 }
 
 fn entry(prefix: &[u8], rank: &[u8], row: &Row) -> IndexEntry {

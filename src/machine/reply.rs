@@ -19,7 +19,9 @@ pub enum Reply {
     /// `state_transact`
     Transacted(Transacted),
     /// `workflow_create`
-    Created { run_id: Text, name: Text },
+    ///
+    /// With `existing` the run was there before and holds the unique key.
+    Created { run_id: Text, name: Text, status: Status, existing: bool },
     /// `workflow_claim` and `workflow_claim_next`
     Claimed(Claimed),
     /// `workflow_heartbeat`, `workflow_release`, `workflow_complete`,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 
+pub use super::command::Concurrency;
 use super::command::Create;
 use super::hex;
 use super::reply::Reply;
@@ -153,13 +154,6 @@ pub enum OnDependencyFailure {
     Cancel,
     /// The run can be claimed as though the other were done.
     Continue,
-}
-
-/// How many runs of a key may be claimed at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Concurrency {
-    pub key: Text,
-    pub limit: u32,
 }
 
 /// The key that no second run may be created with, and for how long.
@@ -462,13 +456,41 @@ impl OriginRow {
 impl RunRow {
     /// The groups that count the run.
     pub fn groups(&self) -> impl Iterator<Item = RunGroup> {
-        let concurrency = self.constraints.as_ref().and_then(|it| it.concurrency.as_ref());
         let groups = [
             Some(RunGroup::Name(self.name.clone())),
             self.parent_run_id.clone().map(RunGroup::Parent),
-            concurrency.map(|concurrency| RunGroup::Concurrency(concurrency.key.clone())),
+            self.concurrency().map(|concurrency| RunGroup::Concurrency(concurrency.key.clone())),
         ];
         groups.into_iter().flatten().filter(|_| self.is_counted && !self.removed)
+    }
+
+    /// How many runs of its key may be claimed at a time, if there is a limit.
+    pub fn concurrency(&self) -> Option<&Concurrency> {
+        self.constraints.as_ref()?.concurrency.as_ref()
+    }
+
+    pub fn fair_key(&self) -> Option<&Text> {
+        self.constraints.as_ref()?.fair_key.as_ref()
+    }
+
+    /// The unique key that the run holds, and until when if nothing else happens.
+    pub fn unique_hold(&self) -> Option<(&Text, ClusterMs)> {
+        let Unique { key, held } = self.constraints.as_ref()?.unique.as_ref()?;
+        let until = match held {
+            UniqueWhile::Queued if self.is_over() || self.claims > 0 => return None,
+            UniqueWhile::Active if self.is_over() => return None,
+            UniqueWhile::Until(_) if self.removed => return None,
+            UniqueWhile::Queued | UniqueWhile::Active => ClusterMs::LAST,
+            UniqueWhile::Until(at) => *at,
+        };
+        Some((key, until))
+    }
+
+    /// Whether its groups count the run among those that are claimed.
+    pub fn takes_room(&self) -> bool {
+        self.is_counted
+            && !self.removed
+            && matches!(self.status, Status::Claimed | Status::Running | Status::AwaitingApproval)
     }
 
     /// Whether the run has ended for good.

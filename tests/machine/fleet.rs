@@ -149,6 +149,15 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
                 .maybe(15, |rng| RunDeadline { ms: 2 * ttl_ms(rng), from_claim: rng.percent(50) }),
             start_within_ms: rng.maybe(15, |rng| 2 * ttl_ms(rng)),
             keep_ms: rng.maybe(20, ttl_ms),
+            concurrency: rng.maybe(40, |rng| Concurrency {
+                key: rng.text(&["c1", "c2"]),
+                limit: 1 + rng.below(2) as u32,
+            }),
+            fair_key: rng.maybe(40, |rng| rng.text(&["f1", "f2", "f3"])),
+            unique: rng.maybe(20, |rng| UniqueRequest {
+                key: rng.text(&["u1", "u2"]),
+                held: *rng.one_of(&[UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(1_000)]),
+            }),
         }),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {

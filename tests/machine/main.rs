@@ -7,6 +7,7 @@ mod approvals;
 mod attempts;
 mod claims;
 mod commands;
+mod concurrency;
 mod counted;
 mod crowds;
 mod fleet;

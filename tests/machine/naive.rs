@@ -2,6 +2,7 @@
 //! compared with what the tables find by their indexes.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::filter::*;
 use mcp_state_sidecar::machine::invariant::Rows;
@@ -92,14 +93,36 @@ fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
 
 fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
     let fits = || rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
-    let best = fits()
-        .filter(|run| run.is_claimable(now))
-        .min_by_key(|run| (Reverse(run.priority), run.created_revision));
-    if let Some(best) = best {
+    let place = |run: &RunRow| (run.place.unwrap_or(run.created_revision), run.run_id.clone());
+    let mut heads: BTreeMap<i64, &RunRow> = BTreeMap::new();
+    for run in fits().filter(|run| run.is_claimable(now) && has_room(rows, run, now)) {
+        let head = heads.entry(run.priority).or_insert(run);
+        if place(run) < place(head) {
+            *head = run;
+        }
+    }
+    // Ten minutes of waiting make up for one priority.
+    let weight = |run: &RunRow| {
+        i128::from(run.priority) * 600_000
+            + i128::from(rows.meta.wall.0.saturating_sub(run.created_at.0))
+    };
+    if let Some(best) = heads.into_values().max_by_key(|run| (weight(run), run.priority)) {
         return Candidate::Ready(Box::new(best.clone()));
     }
     let next = fits().filter_map(RunRow::claimable_from).filter(|at| *at > now).min();
     next.map_or(Candidate::None, Candidate::At)
+}
+
+/// Whether fewer runs of its concurrency key than its limit are claimed besides it.
+fn has_room(rows: &Rows, run: &RunRow, now: ClusterMs) -> bool {
+    let Some(concurrency) = run.concurrency() else { return true };
+    let same = |other: &&RunRow| {
+        other.run_id != run.run_id
+            && other.concurrency().is_some_and(|its| its.key == concurrency.key)
+            && other.takes_room()
+            && passing::at(other, now).is_none()
+    };
+    (rows.runs.values().filter(same).count() as u64) < u64::from(concurrency.limit)
 }
 
 fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterMs) -> Vec<RunRow> {
@@ -109,7 +132,15 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
         .filter(|run| before.is_none_or(|before| run.created_revision < before))
         .filter(|run| run.lives_at(now))
         .map(|run| present(run, now))
-        .filter(|run| filter.admits(run, now))
+        .filter(|run| {
+            let is_full =
+                filter.claimable.is_some() && run.is_claimable(now) && !has_room(rows, run, now);
+            let others = RunFilter { claimable: None, ..filter.clone() };
+            match is_full {
+                true => filter.claimable == Some(false) && others.admits(run, now),
+                false => filter.admits(run, now),
+            }
+        })
         .collect();
     runs.sort_by_key(|run| Reverse(run.created_revision));
     runs

@@ -1,6 +1,6 @@
 //! Invariants of every state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::Rows;
 use super::violation::ensure;
@@ -8,7 +8,7 @@ use crate::machine::group_counts::GroupCounts;
 use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::RunRow;
+use crate::machine::row::{Concurrency, RunRow};
 use crate::machine::status::Status;
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::value::Revision;
@@ -29,6 +29,8 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("the state is as large as its rows, and counts them", counts_match_rows),
     ("entries list the rows, and nothing else", entries_follow_from_rows),
     ("groups count their runs", groups_count_their_runs),
+    ("no concurrency limit is exceeded", limits_hold),
+    ("no run has a place behind its creation", places_are_early),
 ];
 
 /// Every row was last changed by an event that has happened, and no two runs were
@@ -202,5 +204,30 @@ fn groups_count_their_runs(rows: &Rows) -> Result<(), String> {
     let counted = GroupCounts::of(rows.runs.values()).0;
     ensure(rows.groups == counted, || {
         format!("the runs are {counted:?}, the groups say {:?}", rows.groups)
+    })
+}
+
+/// The run of a key that was claimed last was claimed within its own limit, and since
+/// then others can only have ended.
+fn limits_hold(rows: &Rows) -> Result<(), String> {
+    let mut keys: BTreeMap<&str, (u64, u32)> = BTreeMap::new();
+    for run in rows.runs.values().filter(|run| !run.is_over()) {
+        let lives = run.claim.as_ref().is_some_and(|claim| claim.lives_at(rows.meta.clock));
+        if let Some(Concurrency { key, limit }) = run.concurrency().filter(|_| lives) {
+            let (claimed, most) = keys.entry(key).or_default();
+            (*claimed, *most) = (*claimed + 1, (*most).max(*limit));
+        }
+    }
+    keys.into_iter().try_for_each(|(key, (claimed, limit))| {
+        ensure(claimed <= u64::from(limit), || format!("{claimed} of '{key}', at most {limit}"))
+    })
+}
+
+/// A fair key brings a run forward, and never puts it behind runs without one that came
+/// later.
+fn places_are_early(rows: &Rows) -> Result<(), String> {
+    rows.runs.values().try_for_each(|run| {
+        let is_early = run.place.is_none_or(|place| place <= run.created_revision);
+        ensure(is_early, || format!("{run:?}"))
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cancelled::CancelledTrees;
 use super::claim::due_runs;
+use super::concurrency::Rooms;
 use super::stored::{SKIPPED_MAX, search_rows, stored_run};
 use crate::machine::filter::{ClaimFilter, RunFilter};
 use crate::machine::index::{self, Index};
@@ -33,6 +34,7 @@ pub fn runs<V: View>(
     page: Page,
 ) -> Result<(Vec<RunRow>, Option<Revision>), V::Error> {
     let mut trees = CancelledTrees::of(view)?;
+    let mut rooms = Rooms::of(view, now);
     let ready = filter.claimable == Some(true);
     let mut due = due_for_list(view, filter, before, now)?;
     let chunk = CHUNK.min(page.rows.saturating_add(1));
@@ -56,7 +58,7 @@ pub fn runs<V: View>(
             };
             let created_revision = run.created_revision;
             let run = trees.effective(run, now)?;
-            if run.lives_at(now) && filter.admits(&run, now) {
+            if run.lives_at(now) && admits(&mut rooms, filter, &run, now)? {
                 let more = size::run_bytes(&run);
                 let full = listed.len() == page.rows || bytes + more > page.bytes;
                 if full && !listed.is_empty() {
@@ -77,6 +79,21 @@ pub fn runs<V: View>(
             None => {}
         }
     }
+}
+
+/// Whether the run belongs in the list. One that could be claimed if its concurrency key
+/// had room cannot be claimed.
+fn admits<V: View>(
+    rooms: &mut Rooms<'_, V>,
+    filter: &RunFilter,
+    run: &RunRow,
+    now: ClusterMs,
+) -> Result<bool, V::Error> {
+    if filter.claimable.is_none() || !run.is_claimable(now) || rooms.has_room(run)? {
+        return Ok(filter.admits(run, now));
+    }
+    let others = RunFilter { claimable: None, ..filter.clone() };
+    Ok(filter.claimable == Some(false) && others.admits(run, now))
 }
 
 /// Runs that belong in a list although their rows do not say so yet, newest last: of

@@ -7,20 +7,26 @@
 //! |---|---|
 //! | `stored` | single rows, and the rows that a search finds, as they are stored |
 //! | `cancelled` | runs as everybody sees them: cancelled where an ancestor is |
+//! | `concurrency` | whether a run's concurrency key has room for it |
 //! | `claim` | the best run to claim |
+//! | `sharing` | who holds a unique key, and the place of a run with a fair key |
 //! | `list` | pages of runs, names and steps |
 //! | `due` | what the passing of time calls for, and counts |
 
 mod cancelled;
 mod claim;
+mod concurrency;
 mod due;
 mod list;
+mod sharing;
 mod stored;
 
 pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, run};
 pub use claim::{DUE_MAX, candidate, due_runs};
+pub use concurrency::lapsed_of_key;
 pub use due::{
     Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,
 };
 pub use list::{names, runs, steps};
+pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
 pub use stored::{group, key, lease, schedule, session, stored_run};

@@ -2,7 +2,7 @@
 //! agents wins. The attempt of an agent that lets its claim lapse has failed, and
 //! another agent may begin the next one, under a higher token.
 
-use super::present;
+use super::{concurrency, present};
 use crate::machine::command::{Claim, ClaimNext};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
@@ -33,6 +33,9 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
     // Earlier rules left runs behind that somebody worked on without a claim.
     let is_stray = draft.counts_lapses() && !run.is_over() && run.claimable_from().is_none();
     if run.is_claimable(draft.now()) || (is_stray && run.claim.is_none()) {
+        if let Some(reason) = concurrency::objection(draft, &run)? {
+            return Ok(refused(Some(run.run_id.clone()), reason, None));
+        }
         return Ok(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms));
     }
     let reason = match (run.status, run.ready_at) {
@@ -72,6 +75,10 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
             // It may be one of those that have just been promoted.
             let run = lookup::stored_run(draft, &run.run_id)?.unwrap_or(*run);
             let run = present::settled(draft, run)?;
+            // There is room; only lapses that nobody has recorded are recorded now.
+            if concurrency::objection(draft, &run)?.is_some() {
+                return Ok(Reply::Claimed(Claimed::nothing(None)));
+            }
             grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms)
         }
         Candidate::At(at) => Reply::Claimed(Claimed::nothing(Some(at))),

@@ -3,18 +3,19 @@
 
 use super::cancel;
 use super::outcome::{no_such_run, refuse};
-use crate::machine::command::Create;
+use super::present;
+use crate::machine::command::{Create, UniqueFor, UniqueRequest};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
-use crate::machine::lookup::DEPTH_MAX;
+use crate::machine::lookup::{self, DEPTH_MAX};
 use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{RetryPolicy, RunRow};
+use crate::machine::row::{Constraints, RetryPolicy, RunRow, Unique, UniqueWhile};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::subject::Noun;
-use crate::machine::value::Text;
+use crate::machine::value::{Revision, Text};
 use crate::machine::view::View;
 
 /// The ids to try before giving up. With a million runs one id in 300 million is
@@ -26,6 +27,10 @@ pub fn create<V: View>(
     command: &Create,
     random: u64,
 ) -> Result<Reply, V::Error> {
+    if let Some(existing) = holder(draft, command)? {
+        let RunRow { run_id, name, status, .. } = existing;
+        return Ok(Reply::Created { run_id, name, status, existing: true });
+    }
     if let Some(refusal) = objection(draft, command)? {
         return Ok(refusal);
     }
@@ -37,8 +42,48 @@ pub fn create<V: View>(
     let new = Some(describe::created_run(&run));
     let revision =
         draft.record(Action::WorkflowCreate, Noun::Run.subject(&run_id), new, None, None);
-    draft.put_run(RunRow { created_revision: revision, ..run });
-    Ok(Reply::Created { run_id, name: command.name.clone() })
+    let place = fair_place(draft, command)?;
+    let run = draft.put_run(RunRow { created_revision: revision, place, ..run });
+    Ok(Reply::Created { run_id, name: run.name, status: run.status, existing: false })
+}
+
+/// The run that holds the unique key which the new run is to have.
+fn holder<V: View>(draft: &mut Draft<'_, V>, command: &Create) -> Result<Option<RunRow>, V::Error> {
+    let Some(unique) = &command.unique else { return Ok(None) };
+    for run in lookup::unique_holders(draft, &unique.key, draft.now())? {
+        let run = present::settled(draft, run)?;
+        if run.unique_hold().is_some() && run.lives_at(draft.now()) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+fn fair_place<V: View>(
+    draft: &Draft<'_, V>,
+    command: &Create,
+) -> Result<Option<Revision>, V::Error> {
+    let Some(fair_key) = &command.fair_key else { return Ok(None) };
+    lookup::fair_place(draft, &command.name, fair_key, command.priority)
+}
+
+/// What the run shares with others.
+fn constraints<V: View>(draft: &Draft<'_, V>, command: &Create) -> Option<Box<Constraints>> {
+    let unique = command.unique.as_ref().map(|UniqueRequest { key, held }| Unique {
+        key: key.clone(),
+        held: match held {
+            UniqueFor::Queued => UniqueWhile::Queued,
+            UniqueFor::Active => UniqueWhile::Active,
+            UniqueFor::Ms(ms) => UniqueWhile::Until(draft.now().plus(*ms)),
+        },
+    });
+    let constraints = Constraints {
+        concurrency: command.concurrency.clone(),
+        fair_key: command.fair_key.clone(),
+        unique,
+        ..Constraints::default()
+    };
+    (constraints != Constraints::default()).then(|| Box::new(constraints))
 }
 
 /// The ids that a run created with this random number may get, in order of
@@ -105,6 +150,7 @@ fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> Run
         deadline_ms: deadline.filter(|it| it.from_claim).map(|it| it.ms),
         start_by: command.start_within_ms.map(|ms| draft.now().plus(ms)),
         keep_ms: command.keep_ms,
+        constraints: constraints(draft, command),
         ..RunRow::default()
     }
 }

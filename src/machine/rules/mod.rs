@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `kv`, `transact` | keys |
 //! | `create`, `claim`, `heartbeat`, `checkpoint`, `approval`, `finish`, `cancel`, `retry`, `remove` | runs |
+//! | `concurrency` | how many runs of a key may be claimed |
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
@@ -20,6 +21,7 @@ mod cancel;
 mod checkpoint;
 mod claim;
 mod claimant;
+mod concurrency;
 mod create;
 mod dispatch;
 mod fence;

@@ -230,6 +230,27 @@ pub struct Create {
     /// configured to.
     #[prost(uint64, optional, tag = "12")]
     pub keep_ms: ::core::option::Option<u64>,
+    /// At most so many runs of the key are claimed at a time.
+    #[prost(message, optional, tag = "15")]
+    pub concurrency: ::core::option::Option<Concurrency>,
+    /// Claims alternate between the keys that have work.
+    #[prost(string, optional, tag = "16")]
+    pub fair_key: ::core::option::Option<::prost::alloc::string::String>,
+    /// With a key that another run holds, nothing is created, and the reply names that run.
+    #[prost(message, optional, tag = "17")]
+    pub unique: ::core::option::Option<UniqueRequest>,
+}
+/// For how long a new run holds a unique key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UniqueRequest {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// Until the run is claimed for the first time or is over.
+    #[prost(bool, tag = "2")]
+    pub while_queued: bool,
+    /// For so long; without it, and unless `while_queued`, until the run is over.
+    #[prost(uint64, optional, tag = "3")]
+    pub for_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunDeadline {
@@ -686,6 +707,12 @@ pub struct Created {
     pub run_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
+    /// Unspecified stands for created.
+    #[prost(enumeration = "RunStatus", tag = "3")]
+    pub status: i32,
+    /// The run was there before and holds the unique key.
+    #[prost(bool, tag = "4")]
+    pub existing: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Claimed {

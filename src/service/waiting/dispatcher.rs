@@ -14,7 +14,7 @@ use super::group::Turn;
 use super::line::WaitingLine;
 use super::local_reads::{RETRY_PAUSE, ask_local, read_events, unexpected_answer};
 use super::wanted::Wanted;
-use crate::machine::filter::{ChangeFilter, ClaimFilter};
+use crate::machine::filter::{ChangeFilter, ClaimFilter, makes_room};
 use crate::machine::query::Answer;
 use crate::machine::query::Candidate;
 use crate::machine::row::LeaseRow;
@@ -217,6 +217,8 @@ impl Dispatcher {
 impl TouchedRows {
     fn by(events: &[Event]) -> TouchedRows {
         let (mut touched, mut known) = (TouchedRows::default(), BTreeSet::new());
+        // Which run has room now, only a search can tell.
+        touched.all = events.iter().any(makes_room);
         for event in events.iter().filter(|event| known.insert(&event.subject)) {
             match (event.about(), event.action) {
                 (

@@ -133,11 +133,13 @@ fn compare(
     }
     let before = draw.revision(ours.meta.revision);
     let (filter, runs) = (draw.claim_filter(), draw.run_filter(rows));
-    let after = before.map(|created_revision| Rank { priority: 0, created_revision });
+    let after = before.map(|place| Rank { priority: 0, place });
     let searches = [
         index::expired(Index::Deadline, now, limit),
         index::expired(Index::Request, now, limit),
-        index::ready(&filter, after, limit),
+        index::ready(Index::Ready, &filter, after, limit),
+        index::ready(Index::Limited, &filter, after, limit),
+        index::last_ready(Index::Ready, &filter),
         index::waiting(&filter, Some(clock), None, limit),
         index::waiting(&filter, None, Some(now), limit),
         index::runs(&runs, false, before, limit),

@@ -9,7 +9,7 @@ use super::page::{
     PAGE_BYTES, VALUES_BYTES, Values, remaining_fields, rest_fields, row_bytes, shorten, whole_rows,
 };
 use super::tool::{Tool, ToolAccess};
-use crate::machine::command::{Create, RunDeadline};
+use crate::machine::command::{Concurrency, Create, RunDeadline, UniqueFor, UniqueRequest};
 use crate::machine::filter::RunFilter;
 use crate::machine::page::Page;
 use crate::machine::query::{Answer, Resumed};
@@ -144,6 +144,7 @@ fn create_tool() -> Tool {
             run_field().required(),
             field::text("name", "The workflow's name.").required(),
             status_field().required(),
+            field::boolean("existing", "It was there before."),
         ],
         access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(create(call)),
@@ -165,6 +166,9 @@ fn create_fields() -> Vec<Field> {
         field::integer("start_within_seconds", "Fails if unclaimed by then.").least(1),
         field::integer("keep_seconds", "How long it is kept after its end.").least(0),
         field::text("parent_run_id", "Cancelling the parent cancels this run."),
+        field::object_of("concurrency", concurrency_fields(), "Runs of a key claimed at once."),
+        field::text("fair_key", "Keys take turns, such as tenants."),
+        field::object_of("unique", unique_fields(), "Returns the run that has the key."),
     ]
 }
 
@@ -182,6 +186,37 @@ fn retry_fields() -> Vec<Field> {
         field::integer("backoff_seconds", "The first pause; it doubles.").least(1),
         field::integer("backoff_max_seconds", "").least(1),
     ]
+}
+
+const UNIQUE_WHILE: [&str; 2] = ["active", "queued"];
+
+fn concurrency_fields() -> Vec<Field> {
+    vec![field::text("key", "").required(), field::integer("limit", "").least(1).required()]
+}
+
+fn unique_fields() -> Vec<Field> {
+    vec![
+        field::text("key", "").required(),
+        field::one_of("while", &UNIQUE_WHILE, ""),
+        field::integer("seconds", "Instead of while.").least(1),
+    ]
+}
+
+fn concurrency(mut given: Arguments<'_>) -> Result<Option<Concurrency>, ServiceError> {
+    let Some(key) = given.text_if("key")? else { return Ok(None) };
+    let limit = given.attempts_if("limit")?.unwrap_or(1);
+    Ok(Some(Concurrency { key, limit }))
+}
+
+fn unique(mut given: Arguments<'_>) -> Result<Option<UniqueRequest>, ServiceError> {
+    let Some(key) = given.text_if("key")? else { return Ok(None) };
+    let held = match (given.choice("while")?, given.seconds_as_ms_if("seconds")?) {
+        (None, Some(ms)) => UniqueFor::Ms(ms),
+        (Some(_), Some(_)) => return Err(given.invalid("seconds", "cannot be given with while")),
+        (Some("queued"), None) => UniqueFor::Queued,
+        (_, None) => UniqueFor::Active,
+    };
+    Ok(Some(UniqueRequest { key, held }))
 }
 
 /// The run that the arguments describe.
@@ -203,16 +238,22 @@ pub(super) fn create_of(args: &mut Arguments<'_>) -> Result<Create, ServiceError
         deadline: deadline_ms.map(|ms| RunDeadline { ms, from_claim }),
         start_within_ms: args.seconds_as_ms_if("start_within_seconds")?,
         keep_ms: args.seconds_as_ms_if("keep_seconds")?,
+        concurrency: concurrency(args.members_of("concurrency")?)?,
+        fair_key: args.text_if("fair_key")?,
+        unique: unique(args.members_of("unique")?)?,
     })
 }
 
 async fn create(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let command = Command::Create(create_of(&mut call.args)?);
     match call.submit(command).await? {
-        Reply::Created { run_id, name } => Ok(JsonObject::new()
-            .text("run_id", &run_id)
-            .text("name", &name)
-            .text("status", Status::Created.as_str())),
+        Reply::Created { run_id, name, status, existing } => {
+            let created = JsonObject::new()
+                .text("run_id", &run_id)
+                .text("name", &name)
+                .text("status", status.as_str());
+            Ok(if existing { created.bool("existing", true) } else { created })
+        }
         _ => Err(ServiceError::unexpected_answer()),
     }
 }

@@ -103,7 +103,7 @@ impl Any {
     }
 
     fn rank(&mut self) -> Rank {
-        Rank { priority: self.number() as i64, created_revision: self.revision() }
+        Rank { priority: self.number() as i64, place: self.revision() }
     }
 
     fn fence(&mut self) -> Fence {
@@ -296,6 +296,12 @@ impl Any {
             deadline: self.opt(|any| RunDeadline { ms: any.number(), from_claim: any.flag() }),
             start_within_ms: self.opt(Any::number),
             keep_ms: self.opt(Any::number),
+            concurrency: self.opt(|any| Concurrency { key: any.text(), limit: any.number32() }),
+            fair_key: self.opt(Any::text),
+            unique: self.opt(|any| {
+                let all = [UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(any.number())];
+                UniqueRequest { key: any.text(), held: any.pick(&all) }
+            }),
         }
     }
 

@@ -47,7 +47,12 @@ impl Any {
                 revision: self.revision(),
                 reason: self.opt(Any::text),
             }),
-            Reply::Created { run_id: self.text(), name: self.text() },
+            Reply::Created {
+                run_id: self.text(),
+                name: self.text(),
+                status: self.status(),
+                existing: self.flag(),
+            },
             Reply::Claimed(Claimed {
                 claimed: self.flag(),
                 run_id: self.opt(Any::text),

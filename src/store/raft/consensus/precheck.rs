@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::command::{Acquire, ClaimNext};
 use crate::machine::filter::ClaimFilter;
+use crate::machine::index::{self, Index};
 use crate::machine::query::Candidate;
 use crate::machine::reply::{Acquired, Claimed};
 use crate::machine::view::View;
-use crate::machine::{ClusterMs, Command, Reply, Row, RowId, index, lookup};
+use crate::machine::{ClusterMs, Command, Reply, Row, RowId, lookup};
 use crate::store::tables::Tables;
 
 /// The runs and leases that are reserved for commands on their way into the log.
@@ -54,16 +55,25 @@ impl Prechecks {
         let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
         let mut reserved = self.lock();
         let Ok(due) = lookup::due_runs(tables, &filter, now, lookup::DUE_MAX);
-        let search = index::ready(&filter, claim.after, reserved.len() + 1);
-        let Ok(ready) = tables.search(&search);
-        let ready = ready.found.iter().filter_map(|place| search.id(place));
+        let ready = |index| {
+            let search = index::ready(index, &filter, claim.after, reserved.len() + 1);
+            let Ok(ready) = tables.search(&search);
+            let ids = ready.found.iter().filter_map(|place| search.id(place));
+            ids.collect::<Vec<_>>()
+        };
         let due = due.into_iter().map(|run| RowId::Run(run.run_id));
-        if let Some(id) = due.chain(ready).find(|id| !reserved.contains(id)) {
+        let mut free = due.chain(ready(Index::Ready));
+        let mut id = free.find(|id| !reserved.contains(id));
+        let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
+        if id.is_none() && matches!(candidate, Candidate::Ready(_)) {
+            // It is one whose concurrency key has room.
+            id = ready(Index::Limited).into_iter().find(|id| !reserved.contains(id));
+        }
+        if let Some(id) = id {
             reserved.insert(id.clone());
             return Ok(Reservation { prechecks: self.clone(), id });
         }
         drop(reserved);
-        let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
         let nothing = match candidate {
             Candidate::At(at) => Claimed::nothing(Some(at)),
             Candidate::Further(rank) => Claimed { searched: Some(rank), ..Claimed::nothing(None) },

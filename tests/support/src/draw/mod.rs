@@ -10,10 +10,10 @@ mod questions;
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::{
-    Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Condition,
-    Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence, FireSchedule,
-    HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry, RunDeadline,
-    SaveSession, Set, SetSchedule, Transact,
+    Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Concurrency,
+    Condition, Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence,
+    FireSchedule, HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry,
+    RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
 };
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
@@ -293,6 +293,18 @@ impl<'a> Draw<'a> {
                 .then(|| RunDeadline { ms: self.row_ms(), from_claim: self.percent(50) }),
             start_within_ms: self.percent(15).then(|| self.row_ms()),
             keep_ms: self.percent(30).then(|| self.row_ms()),
+            concurrency: self
+                .percent(30)
+                .then(|| Concurrency { key: self.name(), limit: 1 + self.below(2) as u32 }),
+            fair_key: self.percent(30).then(|| self.name()),
+            unique: self.percent(15).then(|| UniqueRequest {
+                key: self.name(),
+                held: match self.below(3) {
+                    0 => UniqueFor::Queued,
+                    1 => UniqueFor::Active,
+                    _ => UniqueFor::Ms(1 + self.below(5_000)),
+                },
+            }),
         }
     }
 
