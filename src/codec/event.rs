@@ -84,4 +84,5 @@ actions! {
     ScheduleSet,
     ScheduleDelete,
     ScheduleFire,
+    WorkflowUnblock,
 }

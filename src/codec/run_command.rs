@@ -1,9 +1,10 @@
 //! Commands on runs, to and from `proto/state.proto`.
 
 use super::error::CodecError;
+use super::row::to_on_dependency_failure;
 use super::value::*;
 use crate::machine::command::*;
-use crate::machine::{Json, Revision};
+use crate::machine::{Json, Revision, Text};
 use crate::proto::state as proto;
 use proto::retry::Runs as RunsForm;
 
@@ -24,6 +25,8 @@ impl From<&Create> for proto::Create {
                 .map(|RunDeadline { ms, from_claim }| proto::RunDeadline { ms, from_claim }),
             start_within_ms: create.start_within_ms,
             keep_ms: create.keep_ms,
+            depends_on: create.depends_on.iter().map(text).collect(),
+            on_dependency_failure: create.on_dependency_failure as i32,
         }
     }
 }
@@ -47,6 +50,11 @@ impl TryFrom<proto::Create> for Create {
                 .map(|proto::RunDeadline { ms, from_claim }| RunDeadline { ms, from_claim }),
             start_within_ms: create.start_within_ms,
             keep_ms: create.keep_ms,
+            depends_on: create.depends_on.into_iter().map(Text::from).collect(),
+            on_dependency_failure: to_on_dependency_failure(
+                "Create",
+                create.on_dependency_failure,
+            )?,
         })
     }
 }

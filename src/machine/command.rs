@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dependency_failure::OnDependencyFailure;
 use super::timetable::{FiringMs, Overlap, Timetable};
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
@@ -235,6 +236,9 @@ pub struct Create {
     /// How long the run is kept after its end, instead of
     /// [`StateLimits::run_retention_ms`].
     pub keep_ms: Option<u64>,
+    /// The runs that must be over before this one can be claimed.
+    pub depends_on: Vec<Text>,
+    pub on_dependency_failure: OnDependencyFailure,
 }
 
 /// How long a run may take.

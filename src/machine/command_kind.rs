@@ -34,6 +34,7 @@ impl Command {
                 create.backoff_ms.or(create.backoff_max_ms).is_some()
                     || create.deadline.is_some()
                     || create.start_within_ms.or(create.keep_ms).is_some()
+                    || !create.depends_on.is_empty()
             }
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,

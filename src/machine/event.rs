@@ -91,6 +91,8 @@ actions! {
     ScheduleDelete: Schedule = "schedule_delete",
     /// A firing of a schedule was carried out.
     ScheduleFire: Schedule = "schedule_fire",
+    /// The runs that blocked this one are over.
+    WorkflowUnblock: Run = "workflow_unblock",
 }
 
 impl Event {

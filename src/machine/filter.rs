@@ -97,6 +97,7 @@ impl ChangeFilter {
                 Action::WorkflowClaim,
                 Action::WorkflowRelease,
                 Action::WorkflowRetry,
+                Action::WorkflowUnblock,
                 Action::LeaseAcquire,
                 Action::LeaseRenew,
                 Action::LeaseRelease,

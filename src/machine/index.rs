@@ -50,6 +50,8 @@ pub enum Index {
     Cron = 9,
     /// Schedules with an interval by their next firing, which another clock counts.
     Interval = 10,
+    /// Blocked runs in the order of creation, under each run that blocks them.
+    Dependent = 11,
 }
 
 /// What rows of one index have in common.
@@ -61,6 +63,7 @@ enum Facet<'a> {
     Name(&'a str),
     Tag(&'a str, &'a str),
     Parent(&'a str),
+    Prerequisite(&'a str),
 }
 
 /// Whether a reset keeps an entry. It does where it keeps the row that the entry
@@ -111,6 +114,10 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     }
     if let Some(parent) = &run.parent_run_id {
         entries.push(entry(&prefix(Index::Child, Facet::Parent(parent)), &created, row));
+    }
+    for run_id in run.blocked_by() {
+        let prefix = prefix(Index::Dependent, Facet::Prerequisite(run_id));
+        entries.push(entry(&prefix, &created, row));
     }
     entries
 }
@@ -193,6 +200,18 @@ pub fn children(run_id: &str, after: Revision, limit: usize) -> Search {
     }
 }
 
+/// The runs that this one blocks, oldest first.
+pub fn dependents(run_id: &str, limit: usize) -> Search {
+    Search {
+        prefixes: vec![prefix(Index::Dependent, Facet::Prerequisite(run_id))],
+        rank_bytes: 8,
+        from: Vec::new(),
+        until: None,
+        reverse: false,
+        limit,
+    }
+}
+
 /// Cancellations that the sweep still carries on, oldest first.
 pub fn cancelling(limit: usize) -> Search {
     whole(Index::Cancelling, 8, limit)
@@ -255,6 +274,10 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
         }
         Facet::Parent(run_id) => {
             bytes.push(5);
+            push_text(&mut bytes, run_id);
+        }
+        Facet::Prerequisite(run_id) => {
+            bytes.push(6);
             push_text(&mut bytes, run_id);
         }
     }

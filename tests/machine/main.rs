@@ -8,6 +8,7 @@ mod claims;
 mod commands;
 mod counted;
 mod crowds;
+mod dependencies;
 mod fleet;
 mod footprints;
 mod history;

@@ -76,13 +76,14 @@ fn claim_filter(rng: &mut RandomSource) -> ClaimFilter {
 }
 
 fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
-    const ALL: [Status; 6] = [
+    const ALL: [Status; 7] = [
         Status::Created,
         Status::Claimed,
         Status::Running,
         Status::Done,
         Status::Failed,
         Status::Cancelled,
+        Status::Blocked,
     ];
     let parents = rows.runs.values().filter_map(|run| run.parent_run_id.clone());
     let parents: Vec<Text> = parents.chain(["".into()]).collect();

@@ -29,6 +29,7 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("the state is as large as its rows, and counts them", counts_match_rows),
     ("entries list the rows, and nothing else", entries_follow_from_rows),
     ("groups count their runs", groups_count_their_runs),
+    ("a blocked run is blocked by runs that will tell it", blocked_runs_are_told),
 ];
 
 /// Every row was last changed by an event that has happened, and no two runs were
@@ -202,5 +203,17 @@ fn groups_count_their_runs(rows: &Rows) -> Result<(), String> {
     let counted = GroupCounts::of(rows.runs.values()).0;
     ensure(rows.groups == counted, || {
         format!("the runs are {counted:?}, the groups say {:?}", rows.groups)
+    })
+}
+
+/// A run is blocked if something blocks it: runs that it depends on, and that are not over
+/// or have yet to tell it. Otherwise it would be blocked for ever.
+fn blocked_runs_are_told(rows: &Rows) -> Result<(), String> {
+    rows.runs.values().try_for_each(|run| {
+        let listed = run.constraints.as_ref().map_or(&[][..], |it| &it.blocked_by);
+        let tells = |run_id| rows.runs.get(run_id).is_some_and(|blocker| blocker.has_dependents);
+        let holds = (run.status == Status::Blocked) != listed.is_empty()
+            && listed.iter().all(|run_id| run.depends_on().contains(run_id) && tells(run_id));
+        ensure(holds, || format!("{run:?}"))
     })
 }

@@ -17,7 +17,7 @@ mod due;
 mod list;
 mod stored;
 
-pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, run};
+pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, dependents, run};
 pub use claim::{DUE_MAX, candidate, due_runs};
 pub use due::{
     Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,

@@ -2,6 +2,7 @@
 //! replica gives a run the same id.
 
 use super::cancel;
+use super::dependencies::{self, Prerequisites};
 use super::outcome::{no_such_run, refuse};
 use crate::machine::command::Create;
 use crate::machine::describe;
@@ -10,7 +11,7 @@ use crate::machine::event::Action;
 use crate::machine::lookup::DEPTH_MAX;
 use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{RetryPolicy, RunRow};
+use crate::machine::row::{Constraints, RetryPolicy, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::subject::Noun;
@@ -26,6 +27,17 @@ pub fn create<V: View>(
     command: &Create,
     random: u64,
 ) -> Result<Reply, V::Error> {
+    let constraints = constraints(command);
+    let prerequisites = match &constraints {
+        Some(constraints) => Prerequisites::of(draft, constraints)?,
+        None => Prerequisites::default(),
+    };
+    if let Some(run_id) = &prerequisites.missing {
+        let message = format!("depends_on: {}", describe::no_such_run(run_id));
+        return Ok(refuse(RefusalCode::NotFound, message));
+    }
+    // A run that ends with one of them takes no child any more.
+    dependencies::release(draft, dependencies::AT_ONCE)?;
     if let Some(refusal) = objection(draft, command)? {
         return Ok(refusal);
     }
@@ -33,12 +45,37 @@ pub fn create<V: View>(
         return Ok(refuse(RefusalCode::Internal, "no free run_id was found; ask again"));
     };
     let depth = depth(draft, command)?;
-    let run = RunRow { depth, ..new_run(draft, command, run_id.clone()) };
+    let mut run = RunRow { depth, constraints, ..new_run(draft, command, run_id.clone()) };
+    if let Some(constraints) = &mut run.constraints {
+        constraints.blocked_by = prerequisites.pending;
+        let failed = prerequisites.failed.as_ref().map(|failed| failed.run_id.clone());
+        constraints.blocked_by.extend(failed);
+        if !constraints.blocked_by.is_empty() {
+            run.status = Status::Blocked;
+        }
+    }
     let new = Some(describe::created_run(&run));
     let revision =
         draft.record(Action::WorkflowCreate, Noun::Run.subject(&run_id), new, None, None);
-    draft.put_run(RunRow { created_revision: revision, ..run });
+    let run = draft.put_run(RunRow { created_revision: revision, ..run });
+    match prerequisites.failed {
+        Some(failed) => dependencies::end_with(draft, &run, &failed)?,
+        None => dependencies::mark(draft, run.blocked_by())?,
+    }
     Ok(Reply::Created { run_id, name: command.name.clone() })
+}
+
+fn constraints(command: &Create) -> Option<Box<Constraints>> {
+    let mut depends_on = Vec::new();
+    for run_id in &command.depends_on {
+        if !depends_on.contains(run_id) {
+            depends_on.push(run_id.clone());
+        }
+    }
+    let on_dependency_failure = command.on_dependency_failure;
+    (!depends_on.is_empty()).then(|| {
+        Box::new(Constraints { depends_on, on_dependency_failure, ..Constraints::default() })
+    })
 }
 
 /// The ids that a run created with this random number may get, in order of

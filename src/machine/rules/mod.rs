@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `kv`, `transact` | keys |
 //! | `create`, `claim`, `heartbeat`, `checkpoint`, `finish`, `cancel`, `retry`, `remove` | runs |
+//! | `dependencies` | runs that wait for others |
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
@@ -20,6 +21,7 @@ mod checkpoint;
 mod claim;
 mod claimant;
 mod create;
+mod dependencies;
 mod dispatch;
 mod fence;
 mod finish;

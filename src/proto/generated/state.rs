@@ -228,6 +228,12 @@ pub struct Create {
     /// configured to.
     #[prost(uint64, optional, tag = "12")]
     pub keep_ms: ::core::option::Option<u64>,
+    /// The runs that must be over before this one can be claimed, up to 100.
+    #[prost(string, repeated, tag = "13")]
+    pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What becomes of this run if one of them fails or is cancelled.
+    #[prost(enumeration = "OnDependencyFailure", tag = "14")]
+    pub on_dependency_failure: i32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunDeadline {
@@ -1704,6 +1710,7 @@ pub enum Action {
     ScheduleSet = 23,
     ScheduleDelete = 24,
     ScheduleFire = 25,
+    WorkflowUnblock = 26,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1738,6 +1745,7 @@ impl Action {
             Self::ScheduleSet => "ACTION_SCHEDULE_SET",
             Self::ScheduleDelete => "ACTION_SCHEDULE_DELETE",
             Self::ScheduleFire => "ACTION_SCHEDULE_FIRE",
+            Self::WorkflowUnblock => "ACTION_WORKFLOW_UNBLOCK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1769,6 +1777,7 @@ impl Action {
             "ACTION_SCHEDULE_SET" => Some(Self::ScheduleSet),
             "ACTION_SCHEDULE_DELETE" => Some(Self::ScheduleDelete),
             "ACTION_SCHEDULE_FIRE" => Some(Self::ScheduleFire),
+            "ACTION_WORKFLOW_UNBLOCK" => Some(Self::WorkflowUnblock),
             _ => None,
         }
     }

@@ -224,7 +224,8 @@ impl TouchedRows {
                     Action::WorkflowCreate
                     | Action::WorkflowClaim
                     | Action::WorkflowRelease
-                    | Action::WorkflowRetry,
+                    | Action::WorkflowRetry
+                    | Action::WorkflowUnblock,
                 ) => touched.runs.push(run_id.into()),
                 (Some((Noun::Lease, id)), _) => touched.leases.push(id.into()),
                 (Some((Noun::State, _)), _) => touched.all = true,

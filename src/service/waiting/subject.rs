@@ -139,6 +139,7 @@ fn may_end_run(action: Action) -> bool {
         | Action::WorkflowRelease
         | Action::WorkflowCheckpoint
         | Action::WorkflowRetry
+        | Action::WorkflowUnblock
         | Action::StateSet
         | Action::StateDelete
         | Action::StateExpire
@@ -176,6 +177,7 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowComplete
         | Action::WorkflowFail
         | Action::WorkflowRetry
+        | Action::WorkflowUnblock
         | Action::WorkflowCancel
         | Action::LeaseRenew
         | Action::ScheduleSet

@@ -191,6 +191,8 @@ pub(super) fn create_of(args: &mut Arguments<'_>) -> Result<Create, ServiceError
         deadline: deadline_ms.map(|ms| RunDeadline { ms, from_claim }),
         start_within_ms: args.seconds_as_ms_if("start_within_seconds")?,
         keep_ms: args.seconds_as_ms_if("keep_seconds")?,
+        depends_on: Vec::new(),
+        on_dependency_failure: Default::default(),
     })
 }
 

@@ -284,6 +284,8 @@ impl Any {
             deadline: self.opt(|any| RunDeadline { ms: any.number(), from_claim: any.flag() }),
             start_within_ms: self.opt(Any::number),
             keep_ms: self.opt(Any::number),
+            depends_on: self.list(Any::text),
+            on_dependency_failure: self.on_dependency_failure(),
         }
     }
 
