@@ -86,4 +86,5 @@ actions! {
     ScheduleFire,
     WorkflowAsk,
     WorkflowDecide,
+    WorkflowUnblock,
 }

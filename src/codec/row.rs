@@ -263,6 +263,18 @@ impl From<&Constraints> for proto::Constraints {
     }
 }
 
+pub(super) fn to_on_dependency_failure(
+    message: &'static str,
+    number: i32,
+) -> Result<OnDependencyFailure, CodecError> {
+    Ok(match number {
+        0 => OnDependencyFailure::Fail,
+        1 => OnDependencyFailure::Cancel,
+        2 => OnDependencyFailure::Continue,
+        other => return Err(CodecError::unknown(message, "on_dependency_failure", other)),
+    })
+}
+
 impl TryFrom<proto::Constraints> for Constraints {
     type Error = CodecError;
 
@@ -270,14 +282,10 @@ impl TryFrom<proto::Constraints> for Constraints {
         Ok(Constraints {
             depends_on: form.depends_on.into_iter().map(Text::from).collect(),
             blocked_by: form.blocked_by.into_iter().map(Text::from).collect(),
-            on_dependency_failure: match form.on_dependency_failure {
-                0 => OnDependencyFailure::Fail,
-                1 => OnDependencyFailure::Cancel,
-                2 => OnDependencyFailure::Continue,
-                other => {
-                    return Err(CodecError::unknown("Constraints", "on_dependency_failure", other));
-                }
-            },
+            on_dependency_failure: to_on_dependency_failure(
+                "Constraints",
+                form.on_dependency_failure,
+            )?,
             concurrency: form
                 .concurrency
                 .map(|proto::Concurrency { key, limit }| Concurrency { key: key.into(), limit }),

@@ -1,9 +1,10 @@
 //! Commands on runs, to and from `proto/state.proto`.
 
 use super::error::CodecError;
+use super::row::to_on_dependency_failure;
 use super::value::*;
 use crate::machine::command::*;
-use crate::machine::{Json, Revision};
+use crate::machine::{Json, Revision, Text};
 use crate::proto::state as proto;
 use proto::retry::Runs as RunsForm;
 
@@ -38,6 +39,8 @@ impl From<&Create> for proto::Create {
                     },
                 }
             }),
+            depends_on: create.depends_on.iter().map(text).collect(),
+            on_dependency_failure: create.on_dependency_failure as i32,
         }
     }
 }
@@ -66,6 +69,11 @@ impl TryFrom<proto::Create> for Create {
                 .map(|proto::Concurrency { key, limit }| Concurrency { key: key.into(), limit }),
             fair_key: to_text_opt(create.fair_key),
             unique: create.unique.map(to_unique).transpose()?,
+            depends_on: create.depends_on.into_iter().map(Text::from).collect(),
+            on_dependency_failure: to_on_dependency_failure(
+                "Create",
+                create.on_dependency_failure,
+            )?,
         })
     }
 }

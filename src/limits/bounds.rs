@@ -24,6 +24,8 @@ pub const OPTIONS_MAX: usize = 32;
 /// How many comparisons, and how many operations in either branch, a
 /// transaction may have; etcd has the same bound.
 pub const TRANSACTION_MAX: usize = 128;
+/// How many runs a run may depend on.
+pub const DEPENDENCIES_MAX: usize = 100;
 /// How many attempts a run may be given.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The largest input of the run that a schedule creates, in bytes of JSON. Every firing

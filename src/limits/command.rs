@@ -1,6 +1,6 @@
 //! The arguments of each command, and the names that come with one.
 
-use super::bounds::{Limits, OPTIONS_MAX, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
+use super::bounds::{DEPENDENCIES_MAX, Limits, OPTIONS_MAX, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
 use super::error::Checked;
 use super::value::*;
 use crate::machine::Text;
@@ -142,6 +142,8 @@ impl Limits {
         let input_bytes_max = self.value_bytes_max.min(TEMPLATE_BYTES_MAX);
         let template = Limits { value_bytes_max: input_bytes_max }.create(&set.template);
         template.map_err(|error| error.within("template"))?;
+        // The runs of a later firing would depend on runs of long ago.
+        count("template.depends_on", set.template.depends_on.len(), 0)?;
         optional_identifier("agent_id", &set.agent_id)
     }
 
@@ -169,6 +171,8 @@ impl Limits {
                 ttl_ms("unique.ms", *ms)?;
             }
         }
+        count("depends_on", create.depends_on.len(), DEPENDENCIES_MAX)?;
+        create.depends_on.iter().try_for_each(|run_id| identifier("depends_on", run_id))?;
         optional_identifier("parent_run_id", &create.parent_run_id)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dependency_failure::OnDependencyFailure;
 use super::timetable::{FiringMs, Overlap, Timetable};
 use super::value::{ClusterMs, Json, Revision, Text, WallMs};
 
@@ -241,6 +242,9 @@ pub struct Create {
     /// Claims alternate between the keys that have work.
     pub fair_key: Option<Text>,
     pub unique: Option<UniqueRequest>,
+    /// The runs that must be over before this one can be claimed.
+    pub depends_on: Vec<Text>,
+    pub on_dependency_failure: OnDependencyFailure,
 }
 
 /// How many runs of a key may be claimed at a time.

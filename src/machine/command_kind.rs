@@ -37,6 +37,7 @@ impl Command {
                     || create.concurrency.is_some()
                     || create.fair_key.is_some()
                     || create.unique.is_some()
+                    || !create.depends_on.is_empty()
             }
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,

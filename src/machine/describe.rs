@@ -3,7 +3,10 @@
 //! text, so a change of it would make replicas disagree.
 
 use super::command::FireSchedule;
-use super::row::{ApprovalRow, Concurrency, LeaseRow, RunEnd, RunRow, ScheduleRow};
+use super::row::{
+    ApprovalRow, Concurrency, Constraints, LeaseRow, OnDependencyFailure, RunEnd, RunRow,
+    ScheduleRow,
+};
 use super::timetable::Timetable;
 use super::value::{ClusterMs, Json, Revision, Text};
 
@@ -30,6 +33,11 @@ impl ObjectText {
 
     pub fn json(self, name: &str, value: &Json) -> Self {
         self.raw(name, value.as_str())
+    }
+
+    pub fn texts(self, name: &str, values: &[Text]) -> Self {
+        let values: Vec<_> = values.iter().map(|value| quote(value)).collect();
+        self.raw(name, &format!("[{}]", values.join(",")))
     }
 
     /// Adds a member where there is a value for it.
@@ -74,6 +82,7 @@ pub fn created_run(run: &RunRow) -> Json {
         })
         .maybe(run.fair_key(), |object, key| object.text("fair_key", key))
         .maybe(run.unique_hold(), |object, (key, _)| object.text("unique_key", key))
+        .maybe(run.constraints.as_deref().filter(|it| !it.depends_on.is_empty()), depends_on)
         .end()
 }
 
@@ -84,6 +93,15 @@ const CONCURRENCY_KEY: &str = "concurrency_key";
 /// an error of an agent looks alike, it may not.
 pub fn has_concurrency_key(run: &Json) -> bool {
     run.as_str().contains(&format!("\"{CONCURRENCY_KEY}\":"))
+}
+
+fn depends_on(object: ObjectText, constraints: &Constraints) -> ObjectText {
+    let policy = match constraints.on_dependency_failure {
+        OnDependencyFailure::Fail => "fail",
+        OnDependencyFailure::Cancel => "cancel",
+        OnDependencyFailure::Continue => "continue",
+    };
+    object.texts("depends_on", &constraints.depends_on).text("on_dependency_failure", policy)
 }
 
 /// The state of a run.
@@ -187,6 +205,9 @@ pub fn reset(cleared: u64) -> Json {
 
 /// Why a run cannot be claimed or changed, in the words of the reference.
 pub fn taken(run: &RunRow) -> Text {
+    if !run.blocked_by().is_empty() {
+        return blocked(run);
+    }
     let agent = run.agent_id.as_deref().unwrap_or("None");
     format!("Workflow is in status '{}' (agent: {agent})", run.status).into()
 }
@@ -195,6 +216,20 @@ pub fn taken(run: &RunRow) -> Text {
 pub fn no_room(concurrency: &Concurrency, claimed: u64) -> Text {
     let Concurrency { key, limit } = concurrency;
     format!("concurrency key '{key}' has {claimed} of {limit} runs claimed").into()
+}
+
+/// Why nobody can claim or change a blocked run: what blocks it.
+pub fn blocked(run: &RunRow) -> Text {
+    let (first, others) =
+        run.blocked_by().split_first().map_or(("", 0), |(first, others)| (&**first, others.len()));
+    let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+    format!("Workflow is in status 'blocked' (by '{first}'{others})").into()
+}
+
+/// Why a run ends with one that it depends on.
+pub fn dependency_failed(prerequisite: &RunRow) -> Text {
+    let RunRow { run_id, status, .. } = prerequisite;
+    format!("workflow '{run_id}', which this one depends on, is in status '{status}'").into()
 }
 
 /// Why a run has ended although nobody ended it.

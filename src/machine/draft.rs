@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::change::{Change, Decision};
@@ -38,6 +38,8 @@ pub struct Draft<'a, V: View> {
     cleared: bool,
     dropped_answers: Vec<(u64, u64)>,
     events: Vec<Event>,
+    /// Runs that the command has ended and whose dependents have not been told.
+    ended: VecDeque<Text>,
 }
 
 impl<'a, V: View> Draft<'a, V> {
@@ -53,6 +55,7 @@ impl<'a, V: View> Draft<'a, V> {
             cleared: false,
             dropped_answers: Vec::new(),
             events: Vec::new(),
+            ended: VecDeque::new(),
         }
     }
 
@@ -194,8 +197,16 @@ impl<'a, V: View> Draft<'a, V> {
 
     /// Puts a run with the revision of the newest event. A run that changes waits
     /// for a new time or for none, so it is no longer promoted. One that has ended
-    /// is kept for a while.
-    pub fn put_run(&mut self, run: RunRow) -> RunRow {
+    /// is kept for a while, and its dependents are to be told.
+    pub fn put_run(&mut self, mut run: RunRow) -> RunRow {
+        if let Some(constraints) =
+            run.constraints.as_mut().filter(|_| run.status != Status::Blocked)
+        {
+            constraints.blocked_by.clear();
+        }
+        if run.is_over() && run.has_dependents {
+            self.note_ended(run.run_id.clone());
+        }
         let kept_ms = run.keep_ms.or(self.envelope.limits.run_retention_ms);
         let kept_ms = kept_ms.filter(|_| run.is_over() && self.counts_lapses());
         let run = RunRow {
@@ -210,9 +221,27 @@ impl<'a, V: View> Draft<'a, V> {
         run
     }
 
+    /// Notes that a run is over and that some of its dependents have not been told.
+    pub fn note_ended(&mut self, run_id: Text) {
+        self.ended.push_back(run_id);
+    }
+
+    /// The next of the runs that [`Draft::note_ended`] was told of.
+    pub fn next_ended(&mut self) -> Option<Text> {
+        self.ended.pop_front()
+    }
+
     /// Lists a run whose time has come among those that can be claimed at once.
     pub fn promote(&mut self, run: RunRow) {
         self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
+    }
+
+    /// The counts of a group, including this command's own changes.
+    pub fn group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
+        Ok(match self.regrouped()?.remove(group) {
+            Some(row) => row,
+            None => lookup::group(self, group)?,
+        })
     }
 
     /// The new counts of every group that has runs which the command changed.
@@ -254,6 +283,7 @@ impl<'a, V: View> Draft<'a, V> {
         self.meta.uncount_state();
         self.cleared = true;
         self.written.clear();
+        self.ended.clear();
     }
 
     /// Undoes everything that the command did. `meta` is the position before it,
@@ -264,6 +294,7 @@ impl<'a, V: View> Draft<'a, V> {
         self.cleared = false;
         self.dropped_answers.clear();
         self.events.clear();
+        self.ended.clear();
     }
 
     /// The position of the state if the command ended here.

@@ -95,6 +95,8 @@ actions! {
     WorkflowAsk: Run = "workflow_ask",
     /// A person answered, or the question expired.
     WorkflowDecide: Run = "workflow_decide",
+    /// The runs that blocked this one are over.
+    WorkflowUnblock: Run = "workflow_unblock",
 }
 
 impl Event {

@@ -102,6 +102,7 @@ impl ChangeFilter {
                 Action::WorkflowComplete,
                 Action::WorkflowFail,
                 Action::WorkflowCancel,
+                Action::WorkflowUnblock,
                 Action::LeaseAcquire,
                 Action::LeaseRenew,
                 Action::LeaseRelease,

@@ -101,6 +101,7 @@ impl Footprint {
             }
             Command::Create(create) => {
                 let ids = rules::run_ids(random).into_iter().chain(create.parent_run_id.clone());
+                let ids = ids.chain(create.depends_on.iter().cloned());
                 self.rows.extend(ids.map(RowId::Run));
                 let parent = create.parent_run_id.clone().map(RunGroup::Parent);
                 let groups = [RunGroup::Name(create.name.clone())].into_iter().chain(parent);

@@ -55,6 +55,8 @@ pub enum Index {
     /// The same as `Ready` for runs of which only some may be claimed at a time, so that
     /// others never wait behind them.
     Limited = 13,
+    /// Blocked runs in the order of creation, under each run that blocks them.
+    Dependent = 11,
 }
 
 /// What rows of one index have in common.
@@ -70,6 +72,7 @@ enum Facet<'a> {
     Unique(&'a str),
     /// The name and the fair key.
     Fair(&'a str, &'a str),
+    Prerequisite(&'a str),
 }
 
 /// Whether a reset keeps an entry. It does where it keeps the row that the entry
@@ -132,6 +135,10 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     if let Some(key) = run.fair_key().filter(|_| run.status == Status::Created) {
         let prefix = prefix(Index::Ready, Facet::Fair(&run.name, key));
         entries.push(entry(&prefix, &rank_bytes(rank(run)), row));
+    }
+    for run_id in run.blocked_by() {
+        let prefix = prefix(Index::Dependent, Facet::Prerequisite(run_id));
+        entries.push(entry(&prefix, &created, row));
     }
     entries
 }
@@ -251,6 +258,18 @@ pub fn children(run_id: &str, after: Revision, limit: usize) -> Search {
     }
 }
 
+/// The runs that this one blocks, oldest first.
+pub fn dependents(run_id: &str, limit: usize) -> Search {
+    Search {
+        prefixes: vec![prefix(Index::Dependent, Facet::Prerequisite(run_id))],
+        rank_bytes: 8,
+        from: Vec::new(),
+        until: None,
+        reverse: false,
+        limit,
+    }
+}
+
 /// Cancellations that the sweep still carries on, oldest first.
 pub fn cancelling(limit: usize) -> Search {
     whole(Index::Cancelling, 8, limit)
@@ -323,6 +342,10 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
             bytes.push(8);
             push_text(&mut bytes, name);
             push_text(&mut bytes, key);
+        }
+        Facet::Prerequisite(run_id) => {
+            bytes.push(6);
+            push_text(&mut bytes, run_id);
         }
     }
     bytes

@@ -26,6 +26,7 @@ pub mod change;
 pub mod command;
 mod command_kind;
 pub mod decide;
+pub mod dependency_failure;
 pub(crate) mod describe;
 pub(crate) mod draft;
 pub mod entry;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 pub use super::command::Concurrency;
 use super::command::Create;
+pub use super::dependency_failure::OnDependencyFailure;
 use super::hex;
 use super::reply::Reply;
 use super::row_id::RowId;
@@ -144,16 +145,6 @@ pub struct Constraints {
     /// Claims alternate between the keys that have work.
     pub fair_key: Option<Text>,
     pub unique: Option<Unique>,
-}
-
-/// What becomes of a run if one that it depends on fails or is cancelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDependencyFailure {
-    #[default]
-    Fail,
-    Cancel,
-    /// The run can be claimed as though the other were done.
-    Continue,
 }
 
 /// The key that no second run may be created with, and for how long.
@@ -493,6 +484,17 @@ impl RunRow {
             && matches!(self.status, Status::Claimed | Status::Running | Status::AwaitingApproval)
     }
 
+    /// The runs that must be over before this one can be claimed.
+    pub fn depends_on(&self) -> &[Text] {
+        self.constraints.as_ref().map_or(&[], |it| &it.depends_on)
+    }
+
+    /// Those of them that block the run. Only a blocked run has any.
+    pub fn blocked_by(&self) -> &[Text] {
+        let blocked = self.constraints.as_ref().filter(|_| self.status == Status::Blocked);
+        blocked.map_or(&[], |it| &it.blocked_by)
+    }
+
     /// Whether the run has ended for good.
     pub fn is_over(&self) -> bool {
         self.status.is_over()
@@ -570,10 +572,11 @@ impl RunRow {
     }
 
     /// The time at which the sweep has something to do about the run: to record
-    /// its end or the lapse of its claim, or to remove it.
+    /// its end or the lapse of its claim, to tell its dependents, or to remove it.
     pub fn due_at(&self) -> Option<ClusterMs> {
         if self.is_over() {
-            return if self.removed { Some(ClusterMs(0)) } else { self.expires_at };
+            let is_unfinished = self.removed || self.has_dependents;
+            return if is_unfinished { Some(ClusterMs(0)) } else { self.expires_at };
         }
         let can_lapse = self.status != Status::AwaitingApproval;
         let retry = self.claim.as_ref().filter(|claim| claim.is_counted() && can_lapse);

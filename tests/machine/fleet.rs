@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
+use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::*;
@@ -16,6 +17,8 @@ const LEASES: [&str; 3] = ["r", "s", "t"];
 const AGENTS: [&str; 4] = ["w1", "w2", "w3", "w4"];
 const SESSIONS: [&str; 2] = ["s1", "s2"];
 const NAMES: [&str; 2] = ["etl", "train"];
+const ON_DEPENDENCY_FAILURE: [OnDependencyFailure; 3] =
+    [OnDependencyFailure::Fail, OnDependencyFailure::Cancel, OnDependencyFailure::Continue];
 
 pub fn tags(rng: &mut RandomSource) -> BTreeMap<Text, Text> {
     let mut tags = BTreeMap::new();
@@ -158,6 +161,11 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
                 key: rng.text(&["u1", "u2"]),
                 held: *rng.one_of(&[UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(1_000)]),
             }),
+            depends_on: match rng.percent(30) {
+                true => (0..1 + rng.below(3)).map(|_| self::run_id(rng, world)).collect(),
+                false => Vec::new(),
+            },
+            on_dependency_failure: *rng.one_of(&ON_DEPENDENCY_FAILURE),
         }),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {

@@ -10,6 +10,7 @@ mod commands;
 mod concurrency;
 mod counted;
 mod crowds;
+mod dependencies;
 mod fleet;
 mod footprints;
 mod history;

@@ -31,6 +31,7 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("groups count their runs", groups_count_their_runs),
     ("no concurrency limit is exceeded", limits_hold),
     ("no run has a place behind its creation", places_are_early),
+    ("a blocked run is blocked by runs that will tell it", blocked_runs_are_told),
 ];
 
 /// Every row was last changed by an event that has happened, and no two runs were
@@ -229,5 +230,17 @@ fn places_are_early(rows: &Rows) -> Result<(), String> {
     rows.runs.values().try_for_each(|run| {
         let is_early = run.place.is_none_or(|place| place <= run.created_revision);
         ensure(is_early, || format!("{run:?}"))
+    })
+}
+
+/// A run is blocked if something blocks it: runs that it depends on, and that are not over
+/// or have yet to tell it. Otherwise it would be blocked for ever.
+fn blocked_runs_are_told(rows: &Rows) -> Result<(), String> {
+    rows.runs.values().try_for_each(|run| {
+        let listed = run.constraints.as_ref().map_or(&[][..], |it| &it.blocked_by);
+        let tells = |run_id| rows.runs.get(run_id).is_some_and(|blocker| blocker.has_dependents);
+        let holds = (run.status == Status::Blocked) != listed.is_empty()
+            && listed.iter().all(|run_id| run.depends_on().contains(run_id) && tells(run_id));
+        ensure(holds, || format!("{run:?}"))
     })
 }

@@ -36,6 +36,7 @@ pub const ALL: &[(&str, TransitionCheck)] = &[
     ("a run that is not over can be reached", runs_are_reachable),
     ("attempts are counted", attempts_are_counted),
     ("a firing is carried out once", firings_happen_once),
+    ("nothing is claimed before its prerequisites are over", prerequisites_come_first),
 ];
 
 fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
@@ -89,7 +90,10 @@ fn refused_changes_nothing(transition: &Transition<'_>) -> Result<(), String> {
 fn changes_have_events(transition: &Transition<'_>) -> Result<(), String> {
     for change in &transition.decision.changes {
         let Some((subject, revision)) = about(change) else { continue };
-        if is_promotion(transition, change) || is_of_removed(transition, change) {
+        if is_promotion(transition, change)
+            || is_of_removed(transition, change)
+            || is_mark(transition, change)
+        {
             continue;
         }
         let mut events = transition.decision.events.iter().filter(|event| event.subject == subject);
@@ -133,7 +137,8 @@ fn over_stays_over(transition: &Transition<'_>) -> Result<(), String> {
             let removed = after.is_none_or(|after| after.removed);
             let may_be_removed =
                 is_deletion(transition, run_id) || !before.lives_at(transition.after.meta.clock);
-            let holds = after == Some(before) || (removed && may_be_removed);
+            let told = after.is_some_and(|after| is_same_but_for_dependents(before, after));
+            let holds = told || (removed && may_be_removed);
             ensure(holds, || format!("{before:?} became {after:?}"))
         },
     )
@@ -269,6 +274,27 @@ fn firings_happen_once(transition: &Transition<'_>) -> Result<(), String> {
     })
 }
 
+/// A run that depends on others goes on only when they are over, and is not touched
+/// before. Those that did not block it may have been tried again meanwhile.
+fn prerequisites_come_first(transition: &Transition<'_>) -> Result<(), String> {
+    let runs = &transition.after.runs;
+    let is_over = |run_id: &Text| runs.get(run_id).is_none_or(RunRow::is_over);
+    runs.iter().try_for_each(|(run_id, after)| {
+        let before = transition.before.runs.get(run_id);
+        let blocked = before.filter(|before| before.status == Status::Blocked);
+        let awaited = match (blocked, before) {
+            (Some(blocked), _) => blocked.blocked_by(),
+            (None, Some(before)) if !before.is_over() => return Ok(()),
+            (None, _) => after.depends_on(),
+        };
+        let mut awaited = awaited.iter().filter(|run_id| !after.blocked_by().contains(run_id));
+        let came_first = after.is_over() || awaited.all(is_over);
+        let begun = |run: &RunRow| (run.claims, run.last_step, run.status == Status::Done);
+        let untouched = blocked.is_none_or(|blocked| begun(blocked) == begun(after));
+        ensure(came_first && untouched, || format!("{before:?} became {after:?}"))
+    })
+}
+
 fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
     before.holder_id == after.holder_id && before.token == after.token
 }
@@ -305,6 +331,18 @@ fn is_promotion(transition: &Transition<'_>, change: &Change) -> bool {
     before.is_some_and(|before| RunRow { promoted: run.promoted, ..before.clone() } == **run)
         && run.promoted
         && run.is_claimable(transition.after.meta.clock)
+}
+
+/// Whether the change only notes that runs depend on this one, or that none does any more.
+fn is_mark(transition: &Transition<'_>, change: &Change) -> bool {
+    let Change::Put(row) = change else { return false };
+    let Row::Run(run) = &**row else { return false };
+    let before = transition.before.runs.get(&run.run_id);
+    before.is_some_and(|before| is_same_but_for_dependents(before, run))
+}
+
+fn is_same_but_for_dependents(before: &RunRow, after: &RunRow) -> bool {
+    RunRow { has_dependents: after.has_dependents, ..before.clone() } == *after
 }
 
 /// Whether the change carries on the removal of a run, which has its event already; or

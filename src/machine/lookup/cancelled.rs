@@ -49,6 +49,11 @@ pub fn children<V: View>(
     Ok(search_rows(view, &index::children(run_id, after, limit))?.runs().collect())
 }
 
+/// The runs that this one blocks, oldest first, as they are stored.
+pub fn dependents<V: View>(view: &V, run_id: &str, limit: usize) -> Result<Vec<RunRow>, V::Error> {
+    Ok(search_rows(view, &index::dependents(run_id, limit))?.runs().collect())
+}
+
 /// The trees that were cancelled and that the sweep has not finished. Reads each
 /// ancestor once.
 pub struct CancelledTrees<'v, V: View> {

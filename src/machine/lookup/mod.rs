@@ -21,7 +21,7 @@ mod list;
 mod sharing;
 mod stored;
 
-pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, run};
+pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, dependents, run};
 pub use claim::{DUE_MAX, candidate, due_runs};
 pub use concurrency::lapsed_of_key;
 pub use due::{

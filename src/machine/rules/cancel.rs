@@ -49,6 +49,25 @@ pub fn cancel<V: View>(draft: &mut Draft<'_, V>, command: &Cancel) -> Result<Rep
     Ok(moved(&cancelled, None))
 }
 
+/// Ends a run that nobody has asked to cancel, and leaves its descendants to the sweep.
+pub fn cancel_unasked<V: View>(
+    draft: &mut Draft<'_, V>,
+    run: &RunRow,
+    reason: Text,
+) -> Result<(), V::Error> {
+    let reason = Some(reason);
+    let after =
+        RunRow { status: Status::Cancelled, ready_at: None, error: reason.clone(), ..run.clone() };
+    draft.move_run_as(Action::WorkflowCancel, run, after, None);
+    if !lookup::children(draft, &run.run_id, Revision::ZERO, 1)?.is_empty() {
+        let frames = VecDeque::from([(run.run_id.clone(), Revision::ZERO)]);
+        let (revision, at) = (draft.revision(), draft.now());
+        let cancellation = CancellationRow { revision, at, actor: None, reason, frames };
+        store_progress(draft, run.run_id.clone(), cancellation);
+    }
+    Ok(())
+}
+
 /// Whether `parent` was cancelled, alone or with its tree, so that no child of it may go
 /// on: the sweep may have passed it already and would miss the child.
 pub fn is_cancelled<V: View>(draft: &Draft<'_, V>, parent: &RunRow) -> Result<bool, V::Error> {

@@ -32,6 +32,7 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
     }
     // Earlier rules left runs behind that somebody worked on without a claim.
     let is_stray = draft.counts_lapses() && !run.is_over() && run.claimable_from().is_none();
+    let is_stray = is_stray && run.status != Status::Blocked;
     if run.is_claimable(draft.now()) || (is_stray && run.claim.is_none()) {
         if let Some(reason) = concurrency::objection(draft, &run)? {
             return Ok(refused(Some(run.run_id.clone()), reason, None));

@@ -4,12 +4,13 @@ use crate::machine::command::Claimant;
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::row::RunRow;
+use crate::machine::status::Status;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
 /// The reason why `claimant` may not change `run`, if there is one.
 pub fn objection<V: View>(draft: &Draft<'_, V>, run: &RunRow, claimant: &Claimant) -> Option<Text> {
-    if run.is_over() {
+    if run.is_over() || run.status == Status::Blocked {
         return Some(describe::taken(run));
     }
     match draft.counts_lapses() {

@@ -2,6 +2,7 @@
 //! replica gives a run the same id.
 
 use super::cancel;
+use super::dependencies::{self, Prerequisites};
 use super::outcome::{no_such_run, refuse};
 use super::present;
 use crate::machine::command::{Create, UniqueFor, UniqueRequest};
@@ -11,7 +12,9 @@ use crate::machine::event::Action;
 use crate::machine::lookup::{self, DEPTH_MAX};
 use crate::machine::random::splitmix64;
 use crate::machine::reply::{RefusalCode, Reply};
-use crate::machine::row::{Constraints, RetryPolicy, RunRow, Unique, UniqueWhile};
+use crate::machine::row::{
+    Constraints, OnDependencyFailure, RetryPolicy, RunRow, Unique, UniqueWhile,
+};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::subject::Noun;
@@ -31,6 +34,17 @@ pub fn create<V: View>(
         let RunRow { run_id, name, status, .. } = existing;
         return Ok(Reply::Created { run_id, name, status, existing: true });
     }
+    let constraints = constraints(draft, command);
+    let prerequisites = match &constraints {
+        Some(constraints) => Prerequisites::of(draft, constraints)?,
+        None => Prerequisites::default(),
+    };
+    if let Some(run_id) = &prerequisites.missing {
+        let message = format!("depends_on: {}", describe::no_such_run(run_id));
+        return Ok(refuse(RefusalCode::NotFound, message));
+    }
+    // A run that ends with one of them takes no child any more.
+    dependencies::release(draft, dependencies::AT_ONCE)?;
     if let Some(refusal) = objection(draft, command)? {
         return Ok(refusal);
     }
@@ -38,12 +52,25 @@ pub fn create<V: View>(
         return Ok(refuse(RefusalCode::Internal, "no free run_id was found; ask again"));
     };
     let depth = depth(draft, command)?;
-    let run = RunRow { depth, ..new_run(draft, command, run_id.clone()) };
+    let mut run = RunRow { depth, constraints, ..new_run(draft, command, run_id.clone()) };
+    if let Some(constraints) = &mut run.constraints {
+        constraints.blocked_by = prerequisites.pending;
+        let failed = prerequisites.failed.as_ref().map(|failed| failed.run_id.clone());
+        constraints.blocked_by.extend(failed);
+        if !constraints.blocked_by.is_empty() {
+            run.status = Status::Blocked;
+        }
+    }
     let new = Some(describe::created_run(&run));
     let revision =
         draft.record(Action::WorkflowCreate, Noun::Run.subject(&run_id), new, None, None);
     let place = fair_place(draft, command)?;
     let run = draft.put_run(RunRow { created_revision: revision, place, ..run });
+    match prerequisites.failed {
+        Some(failed) => dependencies::end_with(draft, &run, &failed)?,
+        None => dependencies::mark(draft, run.blocked_by())?,
+    }
+    let run = draft.run(&run_id)?.unwrap_or(run);
     Ok(Reply::Created { run_id, name: run.name, status: run.status, existing: false })
 }
 
@@ -67,7 +94,7 @@ fn fair_place<V: View>(
     lookup::fair_place(draft, &command.name, fair_key, command.priority)
 }
 
-/// What the run shares with others.
+/// What decides, besides its own state, when the run can be claimed.
 fn constraints<V: View>(draft: &Draft<'_, V>, command: &Create) -> Option<Box<Constraints>> {
     let unique = command.unique.as_ref().map(|UniqueRequest { key, held }| Unique {
         key: key.clone(),
@@ -77,7 +104,18 @@ fn constraints<V: View>(draft: &Draft<'_, V>, command: &Create) -> Option<Box<Co
             UniqueFor::Ms(ms) => UniqueWhile::Until(draft.now().plus(*ms)),
         },
     });
+    let mut depends_on = Vec::new();
+    for run_id in &command.depends_on {
+        if !depends_on.contains(run_id) {
+            depends_on.push(run_id.clone());
+        }
+    }
     let constraints = Constraints {
+        on_dependency_failure: match depends_on.is_empty() {
+            true => OnDependencyFailure::default(),
+            false => command.on_dependency_failure,
+        },
+        depends_on,
         concurrency: command.concurrency.clone(),
         fair_key: command.fair_key.clone(),
         unique,
@@ -150,7 +188,6 @@ fn new_run<V: View>(draft: &Draft<'_, V>, command: &Create, run_id: Text) -> Run
         deadline_ms: deadline.filter(|it| it.from_claim).map(|it| it.ms),
         start_by: command.start_within_ms.map(|ms| draft.now().plus(ms)),
         keep_ms: command.keep_ms,
-        constraints: constraints(draft, command),
         ..RunRow::default()
     }
 }

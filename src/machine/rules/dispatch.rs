@@ -1,8 +1,8 @@
 //! Hands each command to the rule that carries it out.
 
 use super::{
-    approval, cancel, checkpoint, claim, create, finish, heartbeat, kv, lease, remove, reset,
-    retry, schedule, session, sweep, transact,
+    approval, cancel, checkpoint, claim, create, dependencies, finish, heartbeat, kv, lease,
+    remove, reset, retry, schedule, session, sweep, transact,
 };
 use crate::machine::command::Command;
 use crate::machine::draft::Draft;
@@ -16,7 +16,7 @@ pub fn carry_out<V: View>(
     command: &Command,
     random: u64,
 ) -> Result<Reply, V::Error> {
-    match command {
+    let reply = match command {
         Command::Set(set) => kv::set(draft, set),
         Command::Delete(delete) => kv::delete(draft, delete),
         Command::Transact(transact) => transact::transact(draft, transact),
@@ -42,5 +42,7 @@ pub fn carry_out<V: View>(
         Command::FireSchedule(fire) => schedule::fire(draft, fire, random),
         Command::Reset => reset::reset(draft),
         Command::Sweep { limit } => sweep::sweep(draft, *limit),
-    }
+    }?;
+    dependencies::release(draft, dependencies::AT_ONCE)?;
+    Ok(reply)
 }

@@ -8,6 +8,7 @@
 //! | `kv`, `transact` | keys |
 //! | `create`, `claim`, `heartbeat`, `checkpoint`, `approval`, `finish`, `cancel`, `retry`, `remove` | runs |
 //! | `concurrency` | how many runs of a key may be claimed |
+//! | `dependencies` | runs that wait for others |
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
@@ -23,6 +24,7 @@ mod claim;
 mod claimant;
 mod concurrency;
 mod create;
+mod dependencies;
 mod dispatch;
 mod fence;
 mod finish;

@@ -3,11 +3,12 @@
 //! steps little by little.
 
 use super::outcome::{moved, no_such_run};
-use super::present;
+use super::{dependencies, present};
 use crate::machine::command::DeleteRun;
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
+use crate::machine::lookup;
 use crate::machine::page::{Page, Range};
 use crate::machine::reply::Reply;
 use crate::machine::row::{Row, RunRow};
@@ -25,6 +26,14 @@ pub fn delete<V: View>(draft: &mut Draft<'_, V>, command: &DeleteRun) -> Result<
     };
     if !run.is_over() {
         return Ok(moved(&run, Some(describe::not_over(&run))));
+    }
+    if run.has_dependents {
+        dependencies::release_of(draft, &run.run_id, AT_ONCE)?;
+    }
+    let run = lookup::stored_run(draft, &run.run_id)?.unwrap_or(run);
+    if run.has_dependents {
+        let reason = "the sweep is still releasing runs that depend on it; ask again later";
+        return Ok(moved(&run, Some(reason.into())));
     }
     let reply = moved(&run, None);
     remove(draft, run, Action::WorkflowDelete, command.agent_id.as_ref(), AT_ONCE)?;

@@ -2,6 +2,7 @@
 //! attempts before them and every step kept.
 
 use super::cancel;
+use super::dependencies::{self, Prerequisites};
 use super::outcome::{moved, no_such_run};
 use super::present;
 use crate::machine::command::{RetriedRuns, Retry};
@@ -47,8 +48,10 @@ fn one<V: View>(
     if is_below_cancelled(draft, &run)? {
         return Ok(moved(&run, Some("a run above it is cancelled".into())));
     }
-    let after = again(draft, &run, agent_id);
-    Ok(moved(&after, None))
+    Ok(match again(draft, &run, agent_id)? {
+        Ok(after) => moved(&after, None),
+        Err(reason) => moved(&run, Some(reason)),
+    })
 }
 
 fn is_below_cancelled<V: View>(draft: &Draft<'_, V>, run: &RunRow) -> Result<bool, V::Error> {
@@ -67,18 +70,37 @@ fn many<V: View>(
     let page = Page::of_rows(AT_ONCE);
     let (runs, next) = lookup::runs(draft, failed, before, draft.now(), page)?;
     let mut run_ids = Vec::new();
-    for run in runs {
-        if !is_below_cancelled(draft, &run)? {
-            again(draft, &run, agent_id);
+    // Oldest first, so that a run waits for its prerequisites that are tried again too.
+    for run in runs.into_iter().rev() {
+        if !is_below_cancelled(draft, &run)?
+            && let Ok(run) = again(draft, &run, agent_id)?
+        {
             run_ids.push(run.run_id);
         }
     }
+    run_ids.reverse();
     Ok(Reply::Retried(Retried { run_ids, next }))
 }
 
-fn again<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: Option<&Text>) -> RunRow {
+/// The run as it goes back, or the reason why it cannot.
+fn again<V: View>(
+    draft: &mut Draft<'_, V>,
+    run: &RunRow,
+    agent_id: Option<&Text>,
+) -> Result<Result<RunRow, Text>, V::Error> {
+    let mut constraints = run.constraints.clone();
+    if let Some(constraints) = &mut constraints {
+        let prerequisites = Prerequisites::of(draft, constraints)?;
+        if let Some(failed) = prerequisites.failed {
+            return Ok(Err(describe::dependency_failed(&failed)));
+        }
+        constraints.blocked_by = prerequisites.pending;
+        dependencies::mark(draft, &constraints.blocked_by)?;
+    }
+    let is_blocked = constraints.as_ref().is_some_and(|it| !it.blocked_by.is_empty());
     let after = RunRow {
-        status: Status::Created,
+        status: if is_blocked { Status::Blocked } else { Status::Created },
+        constraints,
         attempts: 0,
         ready_at: None,
         // The time that the run may take begins anew.
@@ -89,5 +111,5 @@ fn again<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: Option<&Text
         claim: None,
         ..run.clone()
     };
-    draft.move_run(Action::WorkflowRetry, run, after, agent_id)
+    Ok(Ok(draft.move_run(Action::WorkflowRetry, run, after, agent_id)))
 }

@@ -4,7 +4,7 @@
 //! cancelled runs. Nobody can see
 //! the difference, except that look-ups stay short.
 
-use super::{cancel, present, remove};
+use super::{cancel, dependencies, present, remove};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
@@ -45,6 +45,12 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
             id => draft.remove(id),
         }
     }
+    if draft.is_stepwise() && limit > swept {
+        swept += dependencies::release(draft, limit - swept)?;
+    }
+    while draft.next_ended().is_some() {
+        more = true;
+    }
     if draft.is_stepwise() && !more {
         let any = ClaimFilter::default();
         let mut due = lookup::due_runs(draft, &any, draft.now(), limit - swept + 1)?;
@@ -68,6 +74,9 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
 /// number of rows beyond one that it looked at.
 fn pass<V: View>(draft: &mut Draft<'_, V>, run_id: Text, looks: usize) -> Result<usize, V::Error> {
     let Some(run) = lookup::stored_run(draft, &run_id)? else { return Ok(0) };
+    if run.is_over() && run.has_dependents {
+        return dependencies::release_of(draft, &run_id, looks);
+    }
     if run.lives_at(draft.now()) {
         present::settled(draft, run)?;
         return Ok(0);

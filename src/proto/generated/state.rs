@@ -230,6 +230,12 @@ pub struct Create {
     /// configured to.
     #[prost(uint64, optional, tag = "12")]
     pub keep_ms: ::core::option::Option<u64>,
+    /// The runs that must be over before this one can be claimed, up to 100.
+    #[prost(string, repeated, tag = "13")]
+    pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What becomes of this run if one of them fails or is cancelled.
+    #[prost(enumeration = "OnDependencyFailure", tag = "14")]
+    pub on_dependency_failure: i32,
     /// At most so many runs of the key are claimed at a time.
     #[prost(message, optional, tag = "15")]
     pub concurrency: ::core::option::Option<Concurrency>,
@@ -1765,6 +1771,7 @@ pub enum Action {
     ScheduleFire = 25,
     WorkflowAsk = 26,
     WorkflowDecide = 27,
+    WorkflowUnblock = 28,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1801,6 +1808,7 @@ impl Action {
             Self::ScheduleFire => "ACTION_SCHEDULE_FIRE",
             Self::WorkflowAsk => "ACTION_WORKFLOW_ASK",
             Self::WorkflowDecide => "ACTION_WORKFLOW_DECIDE",
+            Self::WorkflowUnblock => "ACTION_WORKFLOW_UNBLOCK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1834,6 +1842,7 @@ impl Action {
             "ACTION_SCHEDULE_FIRE" => Some(Self::ScheduleFire),
             "ACTION_WORKFLOW_ASK" => Some(Self::WorkflowAsk),
             "ACTION_WORKFLOW_DECIDE" => Some(Self::WorkflowDecide),
+            "ACTION_WORKFLOW_UNBLOCK" => Some(Self::WorkflowUnblock),
             _ => None,
         }
     }

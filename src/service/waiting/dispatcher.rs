@@ -227,7 +227,8 @@ impl TouchedRows {
                     | Action::WorkflowClaim
                     | Action::WorkflowRelease
                     | Action::WorkflowRetry
-                    | Action::WorkflowDecide,
+                    | Action::WorkflowDecide
+                    | Action::WorkflowUnblock,
                 ) => touched.runs.push(run_id.into()),
                 (Some((Noun::Lease, id)), _) => touched.leases.push(id.into()),
                 (Some((Noun::State, _)), _) => touched.all = true,

@@ -141,6 +141,7 @@ fn may_end_run(action: Action) -> bool {
         | Action::WorkflowRetry
         | Action::WorkflowAsk
         | Action::WorkflowDecide
+        | Action::WorkflowUnblock
         | Action::StateSet
         | Action::StateDelete
         | Action::StateExpire
@@ -178,6 +179,7 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowComplete
         | Action::WorkflowFail
         | Action::WorkflowRetry
+        | Action::WorkflowUnblock
         | Action::WorkflowCancel
         | Action::WorkflowAsk
         | Action::WorkflowDecide

@@ -241,6 +241,8 @@ pub(super) fn create_of(args: &mut Arguments<'_>) -> Result<Create, ServiceError
         concurrency: concurrency(args.members_of("concurrency")?)?,
         fair_key: args.text_if("fair_key")?,
         unique: unique(args.members_of("unique")?)?,
+        depends_on: Vec::new(),
+        on_dependency_failure: Default::default(),
     })
 }
 

@@ -302,6 +302,8 @@ impl Any {
                 let all = [UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(any.number())];
                 UniqueRequest { key: any.text(), held: any.pick(&all) }
             }),
+            depends_on: self.list(Any::text),
+            on_dependency_failure: self.on_dependency_failure(),
         }
     }
 

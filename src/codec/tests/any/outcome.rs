@@ -236,13 +236,17 @@ impl Any {
         }
     }
 
-    fn constraints(&mut self) -> Constraints {
+    pub(super) fn on_dependency_failure(&mut self) -> OnDependencyFailure {
         let failures =
             [OnDependencyFailure::Fail, OnDependencyFailure::Cancel, OnDependencyFailure::Continue];
+        self.pick(&failures)
+    }
+
+    fn constraints(&mut self) -> Constraints {
         Constraints {
             depends_on: self.list(Any::text),
             blocked_by: self.list(Any::text),
-            on_dependency_failure: self.pick(&failures),
+            on_dependency_failure: self.on_dependency_failure(),
             concurrency: self.opt(|any| Concurrency { key: any.text(), limit: any.number32() }),
             fair_key: self.opt(Any::text),
             unique: self.opt(|any| {

@@ -15,6 +15,7 @@ use mcp_state_sidecar::machine::command::{
     FireSchedule, HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry,
     RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
 };
+use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::row::RunRow;
@@ -221,7 +222,7 @@ impl<'a> Draw<'a> {
         let claim_ttl_ms = 1 + self.below(8_000);
         let claimant = self.claimant(&held);
         match self.below(26) {
-            0..5 => Command::Create(self.create(run_id)),
+            0..5 => Command::Create(self.create_after(state, run_id)),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
                 let ClaimFilter { name, tags } = self.claim_filter();
@@ -277,6 +278,22 @@ impl<'a> Draw<'a> {
         }
     }
 
+    /// A run that may depend on others.
+    fn create_after(&mut self, state: &Tables, run_id: Text) -> Create {
+        let create = self.create(run_id);
+        let count = if self.percent(10) { 1 + self.below(2) } else { 0 };
+        let depends_on = (0..count).filter_map(|_| self.run(state)).map(|run| run.run_id);
+        Create {
+            depends_on: depends_on.collect(),
+            on_dependency_failure: self.one(&[
+                OnDependencyFailure::Fail,
+                OnDependencyFailure::Cancel,
+                OnDependencyFailure::Continue,
+            ]),
+            ..create
+        }
+    }
+
     fn create(&mut self, run_id: Text) -> Create {
         Create {
             name: self.agent(),
@@ -305,6 +322,7 @@ impl<'a> Draw<'a> {
                     _ => UniqueFor::Ms(1 + self.below(5_000)),
                 },
             }),
+            ..Create::default()
         }
     }
 

@@ -18,6 +18,7 @@ const STATUSES: &[Status] = &[
     Status::Done,
     Status::Failed,
     Status::Cancelled,
+    Status::Blocked,
 ];
 
 impl Draw<'_> {
