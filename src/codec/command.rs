@@ -53,7 +53,7 @@ impl TryFrom<proto::Command> for Command {
             Form::Heartbeat(claim) => Command::Heartbeat(claim.into()),
             Form::Release(claim) => Command::Release(claim.into()),
             Form::Checkpoint(checkpoint) => Command::Checkpoint(checkpoint.into()),
-            Form::Complete(complete) => Command::Complete(complete.into()),
+            Form::Complete(complete) => Command::Complete(complete.try_into()?),
             Form::Fail(fail) => Command::Fail(fail.into()),
             Form::Cancel(cancel) => Command::Cancel(cancel.into()),
             Form::Retry(retry) => Command::Retry(retry.try_into()?),

@@ -38,6 +38,13 @@ impl From<&Question> for proto::Question {
                 limit: Some(page.rows as u64),
                 bytes: bytes(*page),
             }),
+            Question::Prerequisites { run_id, page } => {
+                Form::Prerequisites(proto::PrerequisitesQuestion {
+                    run_id: text(run_id),
+                    limit: page.rows as u64,
+                    bytes: bytes(*page),
+                })
+            }
             Question::Candidate { filter, after } => Form::Candidate(proto::CandidateQuestion {
                 name: text_opt(&filter.name),
                 tags: tags(&filter.tags),
@@ -93,6 +100,10 @@ impl TryFrom<proto::Question> for Question {
                     question.limit.unwrap_or(PAGE_MAX as u64),
                     question.bytes,
                 )?,
+            },
+            Form::Prerequisites(question) => Question::Prerequisites {
+                run_id: question.run_id.into(),
+                page: to_page("PrerequisitesQuestion", question.limit, question.bytes)?,
             },
             Form::Candidate(question) => Question::Candidate {
                 filter: ClaimFilter {

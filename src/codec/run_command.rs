@@ -194,17 +194,28 @@ impl From<&Complete> for proto::Complete {
             result: json_opt(&complete.result),
             agent_id: text_opt(&complete.claimant.agent_id),
             claim_token: revision_opt(complete.claimant.claim_token),
+            last_step: complete.last_step.as_ref().map(|LastStep { step, output }| {
+                proto::LastStep { step: *step, output: json(output) }
+            }),
+            successors: complete.successors.iter().map(Into::into).collect(),
         }
     }
 }
 
-impl From<proto::Complete> for Complete {
-    fn from(complete: proto::Complete) -> Self {
-        Complete {
+impl TryFrom<proto::Complete> for Complete {
+    type Error = CodecError;
+
+    fn try_from(complete: proto::Complete) -> Result<Self, CodecError> {
+        Ok(Complete {
             run_id: complete.run_id.into(),
             result: to_json_opt(complete.result),
             claimant: claimant(complete.agent_id, complete.claim_token),
-        }
+            last_step: complete.last_step.map(|proto::LastStep { step, output }| LastStep {
+                step,
+                output: Json::new(output),
+            }),
+            successors: all(complete.successors)?,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::error::CodecError;
 use super::row::{status, steps, to_status, to_steps};
 use super::value::*;
+use crate::machine::Text;
 use crate::machine::reply::*;
 use crate::proto::state as proto;
 
@@ -17,6 +18,7 @@ impl From<&Claimed> for proto::Claimed {
             claim_expires_at_ms: clock_opt(claimed.claim_expires_at),
             retry_at_ms: clock_opt(claimed.retry_at),
             searched: claimed.searched.map(rank),
+            has_prerequisites: claimed.has_prerequisites,
         }
     }
 }
@@ -32,6 +34,7 @@ impl From<proto::Claimed> for Claimed {
             claim_expires_at: to_clock_opt(claimed.claim_expires_at_ms),
             retry_at: to_clock_opt(claimed.retry_at_ms),
             searched: claimed.searched.map(to_rank),
+            has_prerequisites: claimed.has_prerequisites,
         }
     }
 }
@@ -45,6 +48,7 @@ impl From<&Moved> for proto::Moved {
             reason: text_opt(&moved.reason),
             claim_expires_at_ms: clock_opt(moved.claim_expires_at),
             result: json_opt(&moved.result),
+            successors: moved.successors.iter().map(text).collect(),
         }
     }
 }
@@ -60,6 +64,7 @@ impl TryFrom<proto::Moved> for Moved {
             reason: to_text_opt(moved.reason),
             claim_expires_at: to_clock_opt(moved.claim_expires_at_ms),
             result: to_json_opt(moved.result),
+            successors: moved.successors.into_iter().map(Text::from).collect(),
         })
     }
 }

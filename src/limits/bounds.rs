@@ -26,6 +26,8 @@ pub const OPTIONS_MAX: usize = 32;
 pub const TRANSACTION_MAX: usize = 128;
 /// How many runs a run may depend on.
 pub const DEPENDENCIES_MAX: usize = 100;
+/// How many runs the end of a run may create.
+pub const SUCCESSORS_MAX: usize = 100;
 /// How many attempts a run may be given.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The largest input of the run that a schedule creates, in bytes of JSON. Every firing

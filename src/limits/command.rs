@@ -1,6 +1,8 @@
 //! The arguments of each command, and the names that come with one.
 
-use super::bounds::{DEPENDENCIES_MAX, Limits, OPTIONS_MAX, TEMPLATE_BYTES_MAX, TRANSACTION_MAX};
+use super::bounds::{
+    DEPENDENCIES_MAX, Limits, OPTIONS_MAX, SUCCESSORS_MAX, TEMPLATE_BYTES_MAX, TRANSACTION_MAX,
+};
 use super::error::Checked;
 use super::value::*;
 use crate::machine::Text;
@@ -41,6 +43,11 @@ impl Limits {
             Command::Complete(complete) => {
                 identifier("run_id", &complete.run_id)?;
                 self.optional_json("result", &complete.result)?;
+                if let Some(LastStep { output, .. }) = &complete.last_step {
+                    self.json("last_step.output", output)?;
+                }
+                count("successors", complete.successors.len(), SUCCESSORS_MAX)?;
+                each("successors", &complete.successors, |successor| self.create(successor))?;
                 optional_identifier("agent_id", &complete.claimant.agent_id)
             }
             Command::Fail(fail) => {

@@ -29,7 +29,9 @@ pub fn check_question(question: &mut Question) -> Checked {
             optional_identifier("agent_id", &filter.agent_id)?;
             tags(&filter.tags)
         }
-        Question::Run { run_id } | Question::Resume { run_id, .. } => identifier("run_id", run_id),
+        Question::Run { run_id }
+        | Question::Resume { run_id, .. }
+        | Question::Prerequisites { run_id, .. } => identifier("run_id", run_id),
         Question::Candidate { filter, .. } => {
             optional_identifier("name", &filter.name)?;
             tags(&filter.tags)

@@ -50,6 +50,11 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
                 })
                 .transpose()?,
         ),
+        Question::Prerequisites { run_id, page } => {
+            let page = bounded(*page);
+            let rows = lookup::prerequisites(view, run_id, now, page)?;
+            Answer::Runs { rows, next: None }
+        }
         Question::Candidate { filter, after } => {
             let due = match after {
                 None => lookup::due_runs(view, filter, now, lookup::DUE_MAX)?,
@@ -133,6 +138,7 @@ pub fn answer_history<H: HistoryView>(
         | Question::Runs { .. }
         | Question::Run { .. }
         | Question::Resume { .. }
+        | Question::Prerequisites { .. }
         | Question::Candidate { .. }
         | Question::Lease { .. }
         | Question::Leases { .. }

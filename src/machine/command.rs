@@ -363,12 +363,23 @@ pub struct Decide {
     pub agent_id: Option<Text>,
 }
 
-/// End a run with a result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// End a run with a result and, in the same step, store the output of its last step and
+/// create the runs that come after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Complete {
     pub run_id: Text,
     pub result: Option<Json>,
     pub claimant: Claimant,
+    pub last_step: Option<LastStep>,
+    /// The runs to create. If one of them is refused, the run does not end.
+    pub successors: Vec<Create>,
+}
+
+/// The output of the step with which a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastStep {
+    pub step: u64,
+    pub output: Json,
 }
 
 /// End an attempt with an error.

@@ -1,7 +1,7 @@
 //! What the code around the rules must know of each command, in one table: a
 //! new command has one row here, instead of one in each place that asks.
 
-use super::command::{Command, Operation, Rules};
+use super::command::{Command, Create, Operation, Rules};
 use super::value::{Json, Text};
 
 /// A row of the table.
@@ -39,6 +39,9 @@ impl Command {
                     || create.unique.is_some()
                     || !create.depends_on.is_empty()
             }
+            Command::Complete(complete) => {
+                complete.last_step.is_some() || !complete.successors.is_empty()
+            }
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,
             Command::SaveSession(save) => save.ttl_ms.is_some(),
@@ -64,14 +67,22 @@ impl Command {
                 stores(operations.map(operation_bytes).sum())
             }
             Command::Create(create) => {
-                CommandKind { uses_random: true, ..stores(create.input.as_ref().map_or(0, bytes)) }
+                CommandKind { uses_random: true, ..stores(input_bytes(create)) }
             }
             Command::Checkpoint(checkpoint) => stores(bytes(&checkpoint.output)),
             Command::SaveSession(save) => stores(bytes(&save.context)),
             Command::SetSchedule(set) => stores(set.template.input.as_ref().map_or(0, bytes)),
             Command::FireSchedule(_) => CommandKind { uses_random: true, ..other },
             Command::Complete(complete) => {
-                CommandKind { value_bytes: complete.result.as_ref().map_or(0, bytes), ..other }
+                let output = complete.last_step.as_ref().map_or(0, |it| bytes(&it.output));
+                let inputs: usize = complete.successors.iter().map(input_bytes).sum();
+                CommandKind {
+                    uses_random: !complete.successors.is_empty(),
+                    // An end without either is never refused for want of space.
+                    stores_value: complete.last_step.is_some() || !complete.successors.is_empty(),
+                    value_bytes: complete.result.as_ref().map_or(0, bytes) + output + inputs,
+                    ..other
+                }
             }
             Command::Claim(claim) => CommandKind { grantee: Some(&claim.agent_id), ..other },
             Command::ClaimNext(claim) => CommandKind { grantee: Some(&claim.agent_id), ..other },
@@ -92,6 +103,10 @@ impl Command {
             | Command::Sweep { .. } => other,
         }
     }
+}
+
+fn input_bytes(create: &Create) -> usize {
+    create.input.as_ref().map_or(0, bytes)
 }
 
 fn bytes(value: &Json) -> usize {

@@ -3,7 +3,7 @@
 //! and anything else that is needed in further ones. So a footprint is a guess that
 //! saves time; no rule depends on it.
 
-use super::command::{Command, Envelope, Fence, Operation, RetriedRuns};
+use super::command::{Command, Create, Envelope, Fence, Operation, RetriedRuns};
 use super::filter::{ClaimFilter, RunFilter};
 use super::index::{self, Index};
 use super::lookup::{DUE_MAX, HOLDERS_MAX, UNCOUNTED_MAX};
@@ -77,6 +77,7 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
                 footprint.searches.push(index::expired(Index::Deadline, now, DUE_MAX));
             }
         }
+        Question::Prerequisites { run_id, .. } => footprint.rows.push(RowId::Run(run_id.clone())),
         Question::Candidate { filter, .. } => footprint.candidate(filter, now),
         Question::Counts => {
             footprint.searches.push(index::expired(Index::Deadline, now, UNCOUNTED_MAX));
@@ -99,25 +100,7 @@ impl Footprint {
                 }
                 self.fence(transact.fence.as_ref());
             }
-            Command::Create(create) => {
-                let ids = rules::run_ids(random).into_iter().chain(create.parent_run_id.clone());
-                let ids = ids.chain(create.depends_on.iter().cloned());
-                self.rows.extend(ids.map(RowId::Run));
-                let parent = create.parent_run_id.clone().map(RunGroup::Parent);
-                let groups = [RunGroup::Name(create.name.clone())].into_iter().chain(parent);
-                let key = create.concurrency.iter().map(|it| RunGroup::Concurrency(it.key.clone()));
-                self.rows.extend(groups.chain(key).map(RowId::Group));
-                self.searches.extend(
-                    create.unique.iter().map(|it| index::unique(&it.key, now, HOLDERS_MAX)),
-                );
-                if let Some(key) = &create.fair_key {
-                    let (name, priority) = (&create.name, create.priority);
-                    for index in [Index::Ready, Index::Limited] {
-                        self.searches.push(index::head(index, name, priority));
-                    }
-                    self.searches.push(index::last_of_fair_key(name, key, priority));
-                }
-            }
+            Command::Create(create) => self.create(create, random, now),
             Command::Claim(claim) => self.run(&claim.run_id),
             Command::ClaimNext(claim) => {
                 let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
@@ -125,13 +108,19 @@ impl Footprint {
             }
             Command::Heartbeat(claim) | Command::Release(claim) => self.run(&claim.run_id),
             Command::Checkpoint(checkpoint) => {
-                let following = checkpoint.step.saturating_add(1);
-                for step in [checkpoint.step, following] {
-                    self.rows.push(RowId::Step(checkpoint.run_id.clone(), step));
-                }
+                self.steps_from(&checkpoint.run_id, checkpoint.step);
                 self.run(&checkpoint.run_id);
             }
-            Command::Complete(complete) => self.run(&complete.run_id),
+            Command::Complete(complete) => {
+                self.run(&complete.run_id);
+                if let Some(last) = &complete.last_step {
+                    self.steps_from(&complete.run_id, last.step);
+                }
+                // The ids of the others are drawn later.
+                if let Some(first) = complete.successors.first() {
+                    self.create(first, random, now);
+                }
+            }
             Command::Decide(decide) => self.run(&decide.run_id),
             Command::Fail(fail) => self.run(&fail.run_id),
             Command::Cancel(cancel) => {
@@ -181,6 +170,31 @@ impl Footprint {
                 self.searches.push(index::cancelling(1));
             }
         }
+    }
+
+    fn create(&mut self, create: &Create, random: u64, now: ClusterMs) {
+        let ids = rules::run_ids(random).into_iter().chain(create.parent_run_id.clone());
+        let ids = ids.chain(create.depends_on.iter().cloned());
+        self.rows.extend(ids.map(RowId::Run));
+        let parent = create.parent_run_id.clone().map(RunGroup::Parent);
+        let groups = [RunGroup::Name(create.name.clone())].into_iter().chain(parent);
+        let key = create.concurrency.iter().map(|it| RunGroup::Concurrency(it.key.clone()));
+        self.rows.extend(groups.chain(key).map(RowId::Group));
+        self.searches
+            .extend(create.unique.iter().map(|it| index::unique(&it.key, now, HOLDERS_MAX)));
+        if let Some(key) = &create.fair_key {
+            let (name, priority) = (&create.name, create.priority);
+            for index in [Index::Ready, Index::Limited] {
+                self.searches.push(index::head(index, name, priority));
+            }
+            self.searches.push(index::last_of_fair_key(name, key, priority));
+        }
+    }
+
+    /// The step and the one after it.
+    fn steps_from(&mut self, run_id: &Text, step: u64) {
+        let steps = [step, step.saturating_add(1)];
+        self.rows.extend(steps.map(|step| RowId::Step(run_id.clone(), step)));
     }
 
     fn key(&mut self, key: &Text) -> &mut Self {

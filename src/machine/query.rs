@@ -30,6 +30,8 @@ pub enum Question {
     Run { run_id: Text },
     /// `workflow_resume`
     Resume { run_id: Text, from_step: u64, page: Page },
+    /// The runs that a run depends on, as far as they still exist.
+    Prerequisites { run_id: Text, page: Page },
     /// The run that `workflow_claim_next` would claim. Nodes ask for waiting
     /// callers.
     Candidate { filter: ClaimFilter, after: Option<Rank> },
@@ -127,6 +129,7 @@ impl Question {
             Question::Keys { page, .. }
             | Question::Runs { page, .. }
             | Question::Resume { page, .. }
+            | Question::Prerequisites { page, .. }
             | Question::Leases { page, .. }
             | Question::Sessions { page, .. }
             | Question::Schedules { page, .. }
@@ -151,6 +154,7 @@ impl Question {
             | Question::Runs { .. }
             | Question::Run { .. }
             | Question::Resume { .. }
+            | Question::Prerequisites { .. }
             | Question::Candidate { .. }
             | Question::Lease { .. }
             | Question::Request { .. }

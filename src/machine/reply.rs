@@ -121,6 +121,8 @@ pub struct Claimed {
     /// The rank up to which the runs were searched, where there may be more; only
     /// where the claim was refused.
     pub searched: Option<Rank>,
+    /// Whether the run depends on others; see [`super::query::Question::Prerequisites`].
+    pub has_prerequisites: bool,
 }
 
 /// The reply to a command that changes a run without storing a step.
@@ -136,6 +138,8 @@ pub struct Moved {
     /// The result with which the run had ended already, where another one is
     /// refused.
     pub result: Option<Json>,
+    /// The runs that were created in the same step.
+    pub successors: Vec<Text>,
 }
 
 /// The reply to a [`super::command::Retry`] of many runs.
@@ -210,6 +214,7 @@ impl Claimed {
             claim_expires_at: None,
             retry_at,
             searched: None,
+            has_prerequisites: false,
         }
     }
 }

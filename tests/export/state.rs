@@ -196,7 +196,11 @@ async fn fill_runs(store: &dyn Store, clock: &ManualClock) {
     }
     let result = Some(Json::new(ODD_VALUES[4]));
     let run_id = child.as_str().into();
-    submit(store, Command::Complete(Complete { run_id, result, claimant: claimant() })).await;
+    submit(
+        store,
+        Command::Complete(Complete { run_id, result, claimant: claimant(), ..Complete::default() }),
+    )
+    .await;
     submit(store, claim(&failing)).await;
     let run_id = failing.as_str().into();
     let fail =

@@ -83,6 +83,7 @@ async fn a_run_is_created_claimed_stepped_and_completed() {
         result: Some("\"done\"".into()),
         agent_id: None,
         claim_token: Some(claim_token),
+        ..Default::default()
     };
     let moved = expect!(client.submit(Form::Complete(complete)).await, Moved);
     assert_eq!((moved.ok, moved.status()), (true, RunStatus::Done));

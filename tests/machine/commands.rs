@@ -79,7 +79,7 @@ pub fn checkpoint(run_id: &str, step: u64, claimant: Claimant) -> Command {
 
 pub fn complete(run_id: &str, claimant: Claimant) -> Command {
     let result = Some(Json::new("\"well\""));
-    Command::Complete(Complete { run_id: run_id.into(), result, claimant })
+    Command::Complete(Complete { run_id: run_id.into(), result, claimant, ..Complete::default() })
 }
 
 pub fn fail(run_id: &str, retry: bool, claimant: Claimant) -> Command {

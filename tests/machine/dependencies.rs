@@ -235,3 +235,78 @@ fn a_delay_counts_from_the_creation() {
     world.advance_ms(500);
     assert!(claimed(world.run(claim(&long, "a", 1_000))).claimed);
 }
+
+fn last_step(run_id: &str, step: u64, successors: Vec<Create>) -> Complete {
+    let last_step = Some(LastStep { step, output: Json::new("7") });
+    Complete { run_id: run_id.into(), last_step, successors, ..Complete::default() }
+}
+
+#[test]
+fn an_end_stores_its_last_step_and_creates_what_follows() {
+    let mut world = World::default();
+    let first = created(world.run(create("w")));
+    let later = after_of(&[&first], OnDependencyFailure::Fail);
+    let end = last_step(&first, 3, vec![create_of("next"), later]);
+    let ended = moved(world.run(Command::Complete(end.clone())));
+    assert!(ended.ok && ended.status == Status::Done);
+    let [next, later] = &ended.successors[..] else { panic!("{ended:?}") };
+    assert_eq!((&*run(&world, next).name, status(&world, next)), ("next", Status::Created));
+    // The run that it depends on is over in the same moment.
+    assert_eq!(status(&world, later), Status::Created);
+    assert_eq!(run(&world, &first).last_step, 3);
+    let actions = [
+        Action::WorkflowCheckpoint,
+        Action::WorkflowComplete,
+        Action::WorkflowCreate,
+        Action::WorkflowCreate,
+    ];
+    assert_eq!(world.newest_actions(actions.len()), actions);
+    // Whoever repeats it because the reply was lost creates nothing again.
+    let again = moved(world.run(Command::Complete(Complete { last_step: None, ..end })));
+    assert!(again.ok && again.successors.is_empty());
+    assert_eq!(world.rows().runs.len(), 3);
+}
+
+#[test]
+fn an_end_whose_successor_is_refused_changes_nothing() {
+    let mut world = World::default();
+    let first = created(world.run(create("w")));
+    let orphan = after_of(&["wf-none"], OnDependencyFailure::Fail);
+    let end = last_step(&first, 1, vec![create_of("next"), orphan]);
+    let before = world.rows().runs.clone();
+    let (code, message) = refusal(world.run(Command::Complete(end)));
+    assert_eq!(code, RefusalCode::NotFound);
+    assert_eq!(&*message, "successors[1].depends_on: Workflow 'wf-none' not found");
+    assert_eq!(world.rows().runs, before);
+    assert_eq!(status(&world, &first), Status::Created);
+}
+
+fn prerequisites(world: &World, run_id: &str, page: Page) -> Vec<(String, Status)> {
+    match world.ask(Question::Prerequisites { run_id: run_id.into(), page }) {
+        Answer::Runs { rows, .. } => {
+            rows.iter().map(|run| (run.run_id.to_string(), run.status)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn whoever_claims_a_run_learns_how_its_prerequisites_ended() {
+    let mut world = World::default();
+    let first = created(world.run(create("w")));
+    let second = created(world.run(create("w")));
+    let later = created(world.run(with(OnDependencyFailure::Continue, &[&first, &second])));
+    world.run(Command::Complete(Complete {
+        run_id: (&*first).into(),
+        result: Some(Json::new("1")),
+        ..Complete::default()
+    }));
+    world.run(fail_for_good(&second));
+    assert!(claimed(world.run(claim(&later, "a", 1_000))).has_prerequisites);
+    let all = [(first.clone(), Status::Done), (second.clone(), Status::Failed)];
+    assert_eq!(prerequisites(&world, &later, Page::of_rows(10)), all);
+    assert_eq!(prerequisites(&world, &later, Page { rows: 10, bytes: 1 }), all[..1]);
+    // One that was removed is not told of any more.
+    world.run(Command::DeleteRun(DeleteRun { run_id: (&*first).into(), agent_id: None }));
+    assert_eq!(prerequisites(&world, &later, Page::of_rows(10)), all[1..]);
+}

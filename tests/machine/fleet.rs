@@ -123,6 +123,38 @@ fn of_keys(rng: &mut RandomSource, world: &World) -> Command {
     }
 }
 
+fn create(rng: &mut RandomSource, world: &World) -> Create {
+    Create {
+        name: rng.text(&NAMES),
+        tags: tags(rng),
+        input: rng.maybe(30, value),
+        priority: rng.below(3) as i64 - 1,
+        delay_ms: rng.maybe(30, ttl_ms),
+        max_attempts: rng.below(4) as u32,
+        parent_run_id: rng.maybe(30, |rng| run_id(rng, world)),
+        backoff_ms: rng.maybe(20, ttl_ms),
+        backoff_max_ms: rng.maybe(20, ttl_ms),
+        deadline: rng
+            .maybe(15, |rng| RunDeadline { ms: 2 * ttl_ms(rng), from_claim: rng.percent(50) }),
+        start_within_ms: rng.maybe(15, |rng| 2 * ttl_ms(rng)),
+        keep_ms: rng.maybe(20, ttl_ms),
+        concurrency: rng.maybe(40, |rng| Concurrency {
+            key: rng.text(&["c1", "c2"]),
+            limit: 1 + rng.below(2) as u32,
+        }),
+        fair_key: rng.maybe(40, |rng| rng.text(&["f1", "f2", "f3"])),
+        unique: rng.maybe(20, |rng| UniqueRequest {
+            key: rng.text(&["u1", "u2"]),
+            held: *rng.one_of(&[UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(1_000)]),
+        }),
+        depends_on: match rng.percent(30) {
+            true => (0..1 + rng.below(3)).map(|_| run_id(rng, world)).collect(),
+            false => Vec::new(),
+        },
+        on_dependency_failure: *rng.one_of(&ON_DEPENDENCY_FAILURE),
+    }
+}
+
 fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let run_id = run_id(rng, world);
     let agent_id = rng.text(&AGENTS);
@@ -138,35 +170,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let holder = holder.filter(|_| rng.percent(90)).unwrap_or_else(|| agent_id.clone());
     let held = HeldClaim { run_id: run_id.clone(), agent_id: holder, claim_token };
     match rng.below(20) {
-        0 | 1 => Command::Create(Create {
-            name: rng.text(&NAMES),
-            tags: tags(rng),
-            input: rng.maybe(30, value),
-            priority: rng.below(3) as i64 - 1,
-            delay_ms: rng.maybe(30, ttl_ms),
-            max_attempts: rng.below(4) as u32,
-            parent_run_id: rng.maybe(30, |_| run_id),
-            backoff_ms: rng.maybe(20, ttl_ms),
-            backoff_max_ms: rng.maybe(20, ttl_ms),
-            deadline: rng
-                .maybe(15, |rng| RunDeadline { ms: 2 * ttl_ms(rng), from_claim: rng.percent(50) }),
-            start_within_ms: rng.maybe(15, |rng| 2 * ttl_ms(rng)),
-            keep_ms: rng.maybe(20, ttl_ms),
-            concurrency: rng.maybe(40, |rng| Concurrency {
-                key: rng.text(&["c1", "c2"]),
-                limit: 1 + rng.below(2) as u32,
-            }),
-            fair_key: rng.maybe(40, |rng| rng.text(&["f1", "f2", "f3"])),
-            unique: rng.maybe(20, |rng| UniqueRequest {
-                key: rng.text(&["u1", "u2"]),
-                held: *rng.one_of(&[UniqueFor::Queued, UniqueFor::Active, UniqueFor::Ms(1_000)]),
-            }),
-            depends_on: match rng.percent(30) {
-                true => (0..1 + rng.below(3)).map(|_| self::run_id(rng, world)).collect(),
-                false => Vec::new(),
-            },
-            on_dependency_failure: *rng.one_of(&ON_DEPENDENCY_FAILURE),
-        }),
+        0 | 1 => Command::Create(create(rng, world)),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {
             let name = rng.maybe(30, |rng| rng.text(&NAMES));
@@ -184,7 +188,16 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
             });
             Command::Checkpoint(Checkpoint { run_id, step, output, claimant, ask })
         }
-        11 => Command::Complete(Complete { run_id, result: rng.maybe(50, value), claimant }),
+        11 => Command::Complete(Complete {
+            run_id,
+            result: rng.maybe(50, value),
+            claimant,
+            last_step: rng.maybe(20, |rng| LastStep { step: rng.below(4), output: value(rng) }),
+            successors: match rng.percent(20) {
+                true => vec![create(rng, world), create(rng, world)],
+                false => Vec::new(),
+            },
+        }),
         12 => {
             let retry = rng.percent(70);
             Command::Fail(Fail {

@@ -9,7 +9,7 @@ use mcp_state_sidecar::machine::invariant::Rows;
 use mcp_state_sidecar::machine::meta::Counts;
 use mcp_state_sidecar::machine::page::*;
 use mcp_state_sidecar::machine::query::*;
-use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::row::{CancellationRow, RunRow};
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
@@ -92,7 +92,10 @@ fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
 }
 
 fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
-    let fits = || rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
+    let fits = || {
+        let runs = rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
+        runs.filter(|run| cancellation(rows, run).is_none())
+    };
     let place = |run: &RunRow| (run.place.unwrap_or(run.created_revision), run.run_id.clone());
     let mut heads: BTreeMap<i64, &RunRow> = BTreeMap::new();
     for run in fits().filter(|run| run.is_claimable(now) && has_room(rows, run, now)) {
@@ -131,7 +134,7 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
         .values()
         .filter(|run| before.is_none_or(|before| run.created_revision < before))
         .filter(|run| run.lives_at(now))
-        .map(|run| present(run, now))
+        .map(|run| present(rows, run, now))
         .filter(|run| {
             let is_full =
                 filter.claimable.is_some() && run.is_claimable(now) && !has_room(rows, run, now);
@@ -147,8 +150,31 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
 }
 
 /// The run as time has left it.
-fn present(run: &RunRow, now: ClusterMs) -> RunRow {
-    passing::at(run, now).unwrap_or_else(|| run.clone())
+fn present(rows: &Rows, run: &RunRow, now: ClusterMs) -> RunRow {
+    let cancellation = cancellation(rows, run);
+    match cancellation.filter(|it| run.ends_at().is_none_or(|end| end > it.at)) {
+        Some(cancellation) => RunRow {
+            status: Status::Cancelled,
+            error: cancellation.reason.clone(),
+            ready_at: None,
+            promoted: false,
+            ..run.clone()
+        },
+        None => passing::at(run, now).unwrap_or_else(|| run.clone()),
+    }
+}
+
+/// The unfinished cancellation of the nearest ancestor that has one, which the run is not
+/// over yet.
+fn cancellation<'a>(rows: &'a Rows, run: &RunRow) -> Option<&'a CancellationRow> {
+    let mut next = run.parent_run_id.as_ref().filter(|_| !run.is_over());
+    while let Some(run_id) = next {
+        if let Some(cancellation) = rows.cancellations.get(run_id) {
+            return Some(cancellation);
+        }
+        next = rows.runs.get(run_id).and_then(|ancestor| ancestor.parent_run_id.as_ref());
+    }
+    None
 }
 
 fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {

@@ -165,11 +165,7 @@ fn work_is_finished_and_room_is_made_in_a_full_state() {
     let goes_on = [
         Command::Heartbeat(held.clone()),
         Command::Release(held),
-        Command::Complete(Complete {
-            run_id,
-            result: Some(value(5_000)),
-            claimant: Claimant::default(),
-        }),
+        Command::Complete(Complete { run_id, result: Some(value(5_000)), ..Complete::default() }),
         Command::Fail(Fail {
             run_id: other,
             error: "e".repeat(500).as_str().into(),

@@ -106,8 +106,12 @@ fn what_is_over_is_over_but_completing_twice_is_well() {
     assert!(moved(world.run(complete(&run_id, claimant("a", token)))).ok);
     assert!(moved(world.run(complete(&run_id, claimant("", 0)))).ok);
     let other = Some(Json::new("\"badly\""));
-    let lost =
-        Complete { run_id: (&*run_id).into(), result: other, claimant: claimant("a", token) };
+    let lost = Complete {
+        run_id: (&*run_id).into(),
+        result: other,
+        claimant: claimant("a", token),
+        ..Complete::default()
+    };
     let lost = moved(world.run(Command::Complete(lost)));
     assert_eq!((lost.ok, lost.result), (false, Some(Json::new("\"well\""))));
     assert!(!moved(world.run(complete(&run_id, claimant("", 1)))).ok);

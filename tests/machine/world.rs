@@ -131,6 +131,14 @@ impl World {
         answer
     }
 
+    /// What the newest events did, oldest first.
+    pub fn newest_actions(&self, count: usize) -> Vec<Action> {
+        let newest = self.history.newest().0;
+        let revisions = (newest + 1).saturating_sub(count as u64)..=newest;
+        let events = revisions.filter_map(|revision| self.history.get(Revision(revision)));
+        events.map(|event| event.action).collect()
+    }
+
     /// The newest event.
     pub fn last_event(&self) -> Event {
         let newest = self.history.newest();

@@ -54,7 +54,12 @@ async fn claimed(stage: &Stage, run_id: &Text) -> Claimed {
 
 fn complete(run_id: &Text) -> Command {
     let result = Some(Json::new("7"));
-    Command::Complete(Complete { run_id: run_id.clone(), result, claimant: Claimant::default() })
+    Command::Complete(Complete {
+        run_id: run_id.clone(),
+        result,
+        claimant: Claimant::default(),
+        ..Complete::default()
+    })
 }
 
 fn checkpoint(run_id: &Text, step: u64) -> Command {

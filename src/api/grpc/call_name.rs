@@ -48,7 +48,7 @@ pub(super) fn of_question(question: Option<&proto::Question>) -> &'static str {
         Read::Keys(_) => "state_list",
         Read::Runs(_) => "workflow_discover",
         Read::Run(_) => "workflow_status",
-        Read::Resume(_) => "workflow_resume",
+        Read::Resume(_) | Read::Prerequisites(_) => "workflow_resume",
         Read::Leases(_) => "lease_list",
         Read::Session(_) => "session_restore",
         Read::Sessions(_) => "session_list",

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::cancelled::CancelledTrees;
+use super::cancelled::{self, CancelledTrees};
 use super::claim::due_runs;
 use super::concurrency::Rooms;
 use super::stored::{SKIPPED_MAX, search_rows, stored_run};
@@ -79,6 +79,21 @@ pub fn runs<V: View>(
             None => {}
         }
     }
+}
+
+/// The runs that a run depends on, as far as they still exist and fit on the page.
+pub fn prerequisites<V: View>(
+    view: &V,
+    run_id: &Text,
+    now: ClusterMs,
+    page: Page,
+) -> Result<Vec<RunRow>, V::Error> {
+    let Some(run) = cancelled::run(view, run_id, now)? else { return Ok(Vec::new()) };
+    let rows = run.depends_on().iter();
+    let rows = rows.filter_map(|run_id| cancelled::run(view, run_id, now).transpose());
+    let mut rows = page.and_one().read(rows, size::run_bytes)?;
+    page.cut(&mut rows, size::run_bytes);
+    Ok(rows)
 }
 
 /// Whether the run belongs in the list. One that could be claimed if its concurrency key

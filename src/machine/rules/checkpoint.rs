@@ -16,7 +16,7 @@ use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::subject::Noun;
-use crate::machine::value::Text;
+use crate::machine::value::{Json, Text};
 use crate::machine::view::View;
 
 /// How many steps a checkpoint looks at to find the first one that is missing. If more
@@ -38,38 +38,49 @@ pub fn checkpoint<V: View>(
     if let Some(reason) = approval::objection(&run).or(unclaimed) {
         return Ok(checkpointed(&run, command.step, Some(reason)));
     }
-    let stored = draft.row(&RowId::Step(command.run_id.clone(), command.step))?;
-    let previous = match stored.as_deref() {
-        Some(Row::Step(_, step, row)) => Some(describe::step(*step, &row.output)),
-        Some(_) | None => None,
-    };
-    let new = Some(describe::step(command.step, &command.output));
     let agent_id = command.claimant.agent_id.as_ref();
-    let subject = Noun::Run.subject(&run.run_id);
-    let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
-    let output = command.output.clone();
-    draft.put(Row::Step(run.run_id.clone(), command.step, StepRow { output, revision }));
-    let claim = passing::renewed(&run, draft.now());
-    // Whoever works without a claim is replaced after the same silence.
-    let is_unclaimed = claim.is_none() && draft.counts_lapses();
-    let silent_from = is_unclaimed.then(|| draft.now().plus(CLAIM_TTL_MS_DEFAULT));
-    let steps = match draft.counts_lapses() {
-        true => with_step(draft, &run, command.step, stored.is_none())?,
-        false => run.steps,
-    };
-    let run = draft.put_run(RunRow {
-        status: Status::Running,
-        last_step: run.last_step.max(command.step),
-        steps,
-        ready_at: silent_from,
-        claim,
-        ..run
-    });
+    let run = store(draft, run, command.step, &command.output, agent_id)?;
     let run = match &command.ask {
         Some(ask) => approval::ask(draft, &run, ask, agent_id),
         None => run,
     };
     Ok(checkpointed(&run, command.step, None))
+}
+
+/// Stores the output of a step of a run that the caller may change.
+pub fn store<V: View>(
+    draft: &mut Draft<'_, V>,
+    run: RunRow,
+    step: u64,
+    output: &Json,
+    agent_id: Option<&Text>,
+) -> Result<RunRow, V::Error> {
+    let stored = draft.row(&RowId::Step(run.run_id.clone(), step))?;
+    let previous = match stored.as_deref() {
+        Some(Row::Step(_, step, row)) => Some(describe::step(*step, &row.output)),
+        Some(_) | None => None,
+    };
+    let new = Some(describe::step(step, output));
+    let subject = Noun::Run.subject(&run.run_id);
+    let revision = draft.record(Action::WorkflowCheckpoint, subject, new, previous, agent_id);
+    let row = StepRow { output: output.clone(), revision };
+    draft.put(Row::Step(run.run_id.clone(), step, row));
+    let claim = passing::renewed(&run, draft.now());
+    // Whoever works without a claim is replaced after the same silence.
+    let is_unclaimed = claim.is_none() && draft.counts_lapses();
+    let silent_from = is_unclaimed.then(|| draft.now().plus(CLAIM_TTL_MS_DEFAULT));
+    let steps = match draft.counts_lapses() {
+        true => with_step(draft, &run, step, stored.is_none())?,
+        false => run.steps,
+    };
+    Ok(draft.put_run(RunRow {
+        status: Status::Running,
+        last_step: run.last_step.max(step),
+        steps,
+        ready_at: silent_from,
+        claim,
+        ..run
+    }))
 }
 
 /// Which steps are stored once `step` is. With `fresh` it was not stored before.

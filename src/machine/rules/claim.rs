@@ -132,6 +132,7 @@ fn renew<V: View>(
 }
 
 fn granted(run: RunRow) -> Reply {
+    let has_prerequisites = !run.depends_on().is_empty();
     Reply::Claimed(Claimed {
         claimed: true,
         run_id: Some(run.run_id),
@@ -141,6 +142,7 @@ fn granted(run: RunRow) -> Reply {
         claim_expires_at: run.claim.as_ref().map(|claim| claim.expires_at),
         retry_at: None,
         searched: None,
+        has_prerequisites,
     })
 }
 
@@ -154,5 +156,6 @@ fn refused(run_id: Option<Text>, reason: Text, retry_at: Option<ClusterMs>) -> R
         claim_expires_at: None,
         retry_at,
         searched: None,
+        has_prerequisites: false,
     })
 }

@@ -26,7 +26,7 @@ pub fn carry_out<V: View>(
         Command::Heartbeat(claim) => heartbeat::heartbeat(draft, claim),
         Command::Release(claim) => heartbeat::release(draft, claim),
         Command::Checkpoint(checkpoint) => checkpoint::checkpoint(draft, checkpoint),
-        Command::Complete(complete) => finish::complete(draft, complete),
+        Command::Complete(complete) => finish::complete(draft, complete, random),
         Command::Fail(fail) => finish::fail(draft, fail),
         Command::Cancel(cancel) => cancel::cancel(draft, cancel),
         Command::Retry(retry) => retry::retry(draft, retry),

@@ -2,20 +2,24 @@
 //! for another attempt.
 
 use super::approval;
-use super::claimant;
 use super::outcome::{moved, moved_run, no_such_run};
-use super::present;
-use crate::machine::command::{Complete, Fail};
+use super::{checkpoint, claimant, create, present};
+use crate::machine::command::{Complete, Create, Fail, LastStep};
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
 use crate::machine::passing;
-use crate::machine::reply::{Moved, Reply};
+use crate::machine::random::splitmix64;
+use crate::machine::reply::{Moved, Refusal, Reply};
 use crate::machine::row::RunRow;
 use crate::machine::status::Status;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
-pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result<Reply, V::Error> {
+pub fn complete<V: View>(
+    draft: &mut Draft<'_, V>,
+    command: &Complete,
+    random: u64,
+) -> Result<Reply, V::Error> {
     let Some(run) = present::run(draft, &command.run_id)? else {
         return Ok(no_such_run(&command.run_id));
     };
@@ -36,6 +40,11 @@ pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result
     if let Some(reason) = objection.or_else(|| approval::objection(&run)) {
         return Ok(refused(draft, &run, reason));
     }
+    let agent_id = command.claimant.agent_id.as_ref();
+    let run = match &command.last_step {
+        Some(LastStep { step, output }) => checkpoint::store(draft, run, *step, output, agent_id)?,
+        None => run,
+    };
     let after = RunRow {
         status: Status::Done,
         ready_at: None,
@@ -43,9 +52,34 @@ pub fn complete<V: View>(draft: &mut Draft<'_, V>, command: &Complete) -> Result
         error: None,
         ..run.clone()
     };
-    let agent_id = command.claimant.agent_id.as_ref();
     let after = draft.move_run(Action::WorkflowComplete, &run, after, agent_id);
-    Ok(moved(&after, None))
+    Ok(match create_all(draft, &command.successors, random)? {
+        Ok(successors) => Reply::Moved(Moved { successors, ..moved_run(&after, None) }),
+        Err(refusal) => Reply::Refused(refusal),
+    })
+}
+
+/// The ids of the new runs, or why the first one that is refused cannot be created. Each
+/// run gets its id from a random number of its own.
+fn create_all<V: View>(
+    draft: &mut Draft<'_, V>,
+    creates: &[Create],
+    random: u64,
+) -> Result<Result<Vec<Text>, Refusal>, V::Error> {
+    let mut run_ids = Vec::with_capacity(creates.len());
+    let mut random = random;
+    for (number, command) in creates.iter().enumerate() {
+        match create::create(draft, command, random)? {
+            Reply::Created { run_id, .. } => run_ids.push(run_id),
+            Reply::Refused(Refusal { code, message }) => {
+                let message = format!("successors[{number}].{message}").into();
+                return Ok(Err(Refusal { code, message }));
+            }
+            other => unreachable!("a creation is answered by {other:?}"),
+        }
+        random = splitmix64(random);
+    }
+    Ok(Ok(run_ids))
 }
 
 pub fn fail<V: View>(draft: &mut Draft<'_, V>, command: &Fail) -> Result<Reply, V::Error> {

@@ -30,5 +30,6 @@ pub fn moved_run(run: &RunRow, reason: Option<Text>) -> Moved {
         reason,
         claim_expires_at: claim.map(|claim| claim.expires_at),
         result: None,
+        successors: Vec::new(),
     }
 }

@@ -144,6 +144,10 @@ fn carry_out<V: View>(
         cancel::cancel(draft, &Cancel { run_id: run.run_id, reason, agent_id: None })?;
     }
     let refused = match create::create(draft, &row.template, random)? {
+        Reply::Created { existing: true, .. } => {
+            draft.undo(before);
+            return Ok(FiringOutcome::Skipped);
+        }
         Reply::Created { run_id, .. } => match draft.over_quota(&before)? {
             None => return Ok(FiringOutcome::Created(run_id)),
             Some(message) => message,

@@ -361,7 +361,7 @@ pub struct Decide {
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// End a run well. Answered by Moved.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Complete {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
@@ -372,6 +372,21 @@ pub struct Complete {
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, optional, tag = "4")]
     pub claim_token: ::core::option::Option<u64>,
+    /// The output of the run's last step, stored in the same moment.
+    #[prost(message, optional, tag = "5")]
+    pub last_step: ::core::option::Option<LastStep>,
+    /// Runs that are created in the same moment, up to 100. If one of them is refused,
+    /// nothing happens.
+    #[prost(message, repeated, tag = "6")]
+    pub successors: ::prost::alloc::vec::Vec<Create>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LastStep {
+    #[prost(uint64, tag = "1")]
+    pub step: u64,
+    /// One JSON value.
+    #[prost(string, tag = "2")]
+    pub output: ::prost::alloc::string::String,
 }
 /// End an attempt badly. Answered by Moved.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -743,6 +758,9 @@ pub struct Claimed {
     /// not see it: nodes go on from there.
     #[prost(message, optional, tag = "8")]
     pub searched: ::core::option::Option<Rank>,
+    /// Whether the run depends on others, whose results PrerequisitesQuestion tells.
+    #[prost(bool, tag = "9")]
+    pub has_prerequisites: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Moved {
@@ -760,6 +778,10 @@ pub struct Moved {
     /// Where another result is refused: the one with which the run has ended.
     #[prost(string, optional, tag = "6")]
     pub result: ::core::option::Option<::prost::alloc::string::String>,
+    /// The runs that were created in the same moment, in the order of the command. A
+    /// repeated command that finds the run ended has none.
+    #[prost(string, repeated, tag = "7")]
+    pub successors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Retried {
@@ -1245,7 +1267,7 @@ pub struct Event {
 pub struct Question {
     #[prost(
         oneof = "question::Question",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21"
     )]
     pub question: ::core::option::Option<question::Question>,
 }
@@ -1285,7 +1307,20 @@ pub mod question {
         Request(super::RequestQuestion),
         #[prost(message, tag = "20")]
         Schedules(super::ScanQuestion),
+        /// Answered by RunsAnswer.
+        #[prost(message, tag = "21")]
+        Prerequisites(super::PrerequisitesQuestion),
     }
+}
+/// The runs that a run depends on and that still exist, in the order of its creation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrerequisitesQuestion {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub limit: u64,
+    #[prost(uint64, optional, tag = "3")]
+    pub bytes: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyQuestion {

@@ -124,8 +124,8 @@ impl Worker {
     async fn complete(&mut self, run: &str, token: u64) {
         let command = Command::Complete(Complete {
             run_id: run.into(),
-            result: None,
             claimant: self.claimant(token),
+            ..Complete::default()
         });
         let call = hold::Call::Finish { by: self.name.clone(), token };
         self.move_run(run, &command, call).await;

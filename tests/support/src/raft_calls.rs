@@ -110,7 +110,12 @@ pub async fn work(store: &dyn Store, random: u64, done: bool) {
         claimant: claimant(),
         ask: None,
     });
-    let end = Command::Complete(Complete { run_id, result: None, claimant: claimant() });
+    let end = Command::Complete(Complete {
+        run_id,
+        result: None,
+        claimant: claimant(),
+        ..Complete::default()
+    });
     let commands = [Command::Claim(claim), step].into_iter().chain(done.then_some(end));
     for command in commands {
         store.submit(request(command), soon()).await.unwrap();

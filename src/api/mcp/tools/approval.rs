@@ -1,10 +1,8 @@
 //! What runs ask a person, and what was decided.
 
-use serde_json::json;
-
 use super::arguments::Arguments;
 use super::field::{self, Field};
-use super::json_object::{JsonObject, push_string};
+use super::json_object::JsonObject;
 use super::page::Values;
 use crate::machine::command::Ask;
 use crate::machine::row::RunRow;
@@ -14,7 +12,7 @@ use crate::service::ServiceError;
 pub(super) fn ask_field() -> Field {
     let members = vec![
         field::text("question", "").required(),
-        field::list_of("options", json!({"type": "string"}), "The answers to choose from."),
+        field::texts("options", "The answers to choose from."),
         field::integer("expires_seconds", "").least(1),
     ];
     field::object_of("await_approval", members, "Park the run until workflow_decide answers.")
@@ -36,7 +34,7 @@ pub(super) fn ask(args: &mut Arguments<'_>) -> Result<Option<Ask>, ServiceError>
 pub(super) fn approval_field() -> Field {
     let members = vec![
         field::text("question", "What is asked."),
-        field::list_of("options", json!({"type": "string"}), "The answers to choose from."),
+        field::texts("options", "The answers to choose from."),
         field::text("digest", "The hash of what is asked, for workflow_decide."),
         field::seconds("expires_at", "When the run goes on without an answer."),
         field::one_of("decision", &["answered", "expired"], "Given once there is one."),
@@ -51,11 +49,8 @@ pub(super) fn approval_field() -> Field {
 pub(super) fn with_approval(object: JsonObject, run: &RunRow, texts: Values) -> JsonObject {
     let Some(approval) = &run.approval else { return object };
     let asked = texts.show_text(JsonObject::new(), "question", &approval.question);
-    let asked = match approval.options.is_empty() {
-        true => asked,
-        false => asked.list("options", &approval.options, |text, option| push_string(text, option)),
-    };
     let asked = asked
+        .texts_if("options", &approval.options)
         .text("digest", &approval.digest(&run.run_id))
         .deadline_if("expires_at", run.asks_until());
     let Some(decided) = &approval.decision else { return object.object("approval", asked) };

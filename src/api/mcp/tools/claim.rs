@@ -8,11 +8,13 @@ use super::call::ToolCall;
 use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::{VALUES_BYTES, Values};
-use super::run::{run_field, status_field};
+use super::run::{
+    prerequisites_field, run_field, status_field, successors, successors_field, with_prerequisites,
+};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
     CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Decide, Fail,
-    HeldClaim,
+    HeldClaim, LastStep,
 };
 use crate::machine::reply::Claimed;
 use crate::machine::{Command, Reply, Text};
@@ -63,7 +65,21 @@ fn claimed_fields(run: Field) -> Vec<Field> {
         field::integer("claim_token", "Show it in every later call on this run.").nullable(),
         field::seconds("claim_expires_at", "When others may take over, in Unix seconds.")
             .nullable(),
+        prerequisites_field(),
     ]
+}
+
+/// The reply to a claim, with the results of the runs that the claimed one depends on.
+async fn claimed(
+    call: &mut ToolCall<'_>,
+    reply: &Claimed,
+    run_id: Option<&Text>,
+) -> Result<JsonObject, ServiceError> {
+    let object = claimed_object(reply, run_id);
+    match &reply.run_id {
+        Some(run_id) if reply.has_prerequisites => with_prerequisites(call, object, run_id).await,
+        _ => Ok(object),
+    }
 }
 
 fn claimed_object(reply: &Claimed, run_id: Option<&Text>) -> JsonObject {
@@ -103,7 +119,7 @@ async fn claim(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         claim_ttl_ms: claim_ttl_ms(&mut call)?,
     });
     match call.submit(command).await? {
-        Reply::Claimed(reply) => Ok(claimed_object(&reply, Some(&run_id))),
+        Reply::Claimed(reply) => claimed(&mut call, &reply, Some(&run_id)).await,
         _ => Err(ServiceError::unexpected_answer()),
     }
 }
@@ -147,7 +163,7 @@ async fn claim_next(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
     let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
     let reply = call.service.claim_next(claim, context, wait).await?;
-    Ok(claimed_object(&reply, None))
+    claimed(&mut call, &reply, None).await
 }
 
 pub(super) fn moved_fields() -> Vec<Field> {
@@ -158,6 +174,7 @@ pub(super) fn moved_fields() -> Vec<Field> {
         field::text("reason", "Why not, where refused.").nullable(),
         field::seconds("claim_expires_at", "When others may take over, in Unix seconds."),
         field::any("result", "With what it had ended already, where yours is refused."),
+        field::texts("successors", "The run_ids of the runs created."),
     ]
 }
 
@@ -173,6 +190,7 @@ pub(super) async fn moved(
                 .text("status", reply.status.as_str())
                 .text_if("reason", reply.reason.as_deref())
                 .deadline_if("claim_expires_at", reply.claim_expires_at);
+            let object = object.texts_if("successors", &reply.successors);
             Ok(match &reply.result {
                 Some(result) => Values::UpTo(VALUES_BYTES).show(object, "result", result),
                 None => object,
@@ -288,10 +306,14 @@ fn complete_tool() -> Tool {
     Tool {
         name: "workflow_complete",
         title: "Complete a workflow",
-        description: "End a run well, with a result.",
+        description: "End a run well, with a result. Its last step's output and the runs that \
+            follow it can be given too: all happens at once, or nothing.",
         takes: vec![
             run_field().required(),
             field::any("result", ""),
+            field::integer("step", "").least(0),
+            field::any("output", "Of that step."),
+            successors_field(),
             agent_field(),
             token_field(),
             field::idempotency_key(),
@@ -304,10 +326,21 @@ fn complete_tool() -> Tool {
                     run_id: call.args.text("run_id")?,
                     result: call.args.json_if("result"),
                     claimant: claimant(&mut call.args)?,
+                    last_step: last_step(&mut call.args)?,
+                    successors: successors(&mut call.args)?,
                 });
                 moved(&mut call, command).await
             })
         },
+    }
+}
+
+fn last_step(args: &mut Arguments<'_>) -> Result<Option<LastStep>, ServiceError> {
+    match (args.unsigned_if("step")?, args.json_if("output")) {
+        (None, None) => Ok(None),
+        (Some(step), Some(output)) => Ok(Some(LastStep { step, output })),
+        (Some(_), None) => Err(args.invalid("output", "is missing: step needs it")),
+        (None, Some(_)) => Err(args.invalid("step", "is missing: output needs it")),
     }
 }
 

@@ -188,6 +188,10 @@ pub(super) fn list_of(name: &'static str, items: Value, help: &str) -> Field {
     Field::new(name, json!({"type": "array", "items": items}), help)
 }
 
+pub(super) fn texts(name: &'static str, help: &str) -> Field {
+    list_of(name, json!({"type": "string"}), help)
+}
+
 pub(super) fn objects(name: &'static str, members: Vec<Field>, help: &str) -> Field {
     let items = Value::Object(object_schema(&members));
     Field { members, ..list_of(name, items, help) }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::machine::{ClusterMs, Revision, WallMs};
+use crate::machine::{ClusterMs, Revision, Text, WallMs};
 
 /// A JSON object under construction. Its members keep the order in which they are
 /// added.
@@ -121,6 +121,14 @@ impl JsonObject {
         }
         self.text.push(']');
         self
+    }
+
+    /// A list of texts, left out where it is empty.
+    pub(super) fn texts_if(self, name: &str, texts: &[Text]) -> JsonObject {
+        match texts {
+            [] => self,
+            texts => self.list(name, texts, |list, text| push_string(list, text)),
+        }
     }
 
     pub(super) fn objects(

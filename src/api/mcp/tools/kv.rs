@@ -191,7 +191,7 @@ fn list_tool() -> Tool {
             field::consistency(),
         ],
         gives: vec![
-            field::list_of("keys", json!({"type": "string"}), "The keys.").required(),
+            field::texts("keys", "The keys.").required(),
             field::objects("entries", entry, "The same keys with their values, if asked for."),
         ]
         .into_iter()

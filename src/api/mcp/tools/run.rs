@@ -1,5 +1,7 @@
 //! Workflow runs: registering them, finding them, and reading where they are.
 
+use serde_json::json;
+
 use super::approval::{approval_field, with_approval};
 use super::arguments::Arguments;
 use super::call::ToolCall;
@@ -9,14 +11,17 @@ use super::page::{
     PAGE_BYTES, VALUES_BYTES, Values, remaining_fields, rest_fields, row_bytes, shorten, whole_rows,
 };
 use super::tool::{Tool, ToolAccess};
+use crate::limits::DEPENDENCIES_MAX;
 use crate::machine::command::{Concurrency, Create, RunDeadline, UniqueFor, UniqueRequest};
+use crate::machine::dependency_failure::OnDependencyFailure;
 use crate::machine::filter::RunFilter;
 use crate::machine::page::Page;
 use crate::machine::query::{Answer, Resumed};
 use crate::machine::row::{RunRow, StepRow};
 use crate::machine::status::Status;
-use crate::machine::{Command, Json, Question, Reply};
+use crate::machine::{Command, Json, Question, Reply, Text};
 use crate::service::ServiceError;
+use crate::store::Consistency;
 
 pub(super) const STATUSES: [&str; 8] = [
     "created",
@@ -68,6 +73,8 @@ fn run_fields() -> Vec<Field> {
         field::seconds("deadline_at", "When it fails unless it has ended."),
         field::seconds("expires_at", "When it is removed."),
         field::text("error", "Why it failed last, or was cancelled."),
+        field::texts("depends_on", "The runs that had to end first."),
+        field::texts("blocked_by", "Those of them that it still waits for."),
         approval_field(),
     ]
 }
@@ -101,6 +108,8 @@ fn run_object(run: &RunRow, values: Values) -> JsonObject {
         Some(error) => texts.show_text(object, "error", error),
         None => object,
     };
+    let object = object.texts_if("depends_on", run.depends_on());
+    let object = object.texts_if("blocked_by", run.blocked_by());
     with_approval(object, run, texts)
 }
 
@@ -169,13 +178,29 @@ fn create_fields() -> Vec<Field> {
         field::object_of("concurrency", concurrency_fields(), "Runs of a key claimed at once."),
         field::text("fair_key", "Keys take turns, such as tenants."),
         field::object_of("unique", unique_fields(), "Returns the run that has the key."),
+        field::texts("depends_on", "run_ids that must end first."),
+        field::one_of("on_dependency_failure", &ON_DEPENDENCY_FAILURE, "If one fails."),
     ]
 }
+
+const ON_DEPENDENCY_FAILURE: [&str; 3] = ["fail", "cancel", "continue"];
 
 /// What the runs of a schedule are made of. Its members are not told again.
 pub(super) fn template_field() -> Field {
     let field = field::object("template", "Arguments of workflow_create.");
     Field { members: create_fields(), ..field }
+}
+
+/// The runs that the end of a run creates. Their members are not told again.
+pub(super) fn successors_field() -> Field {
+    let items = json!({"type": "object"});
+    let field = field::list_of("successors", items, "Each as for workflow_create.");
+    Field { members: create_fields(), ..field }
+}
+
+pub(super) fn successors(args: &mut Arguments<'_>) -> Result<Vec<Create>, ServiceError> {
+    let mut given = args.objects("successors")?;
+    given.iter_mut().map(create_of).collect()
 }
 
 const DEADLINE_FROM: [&str; 2] = ["creation", "claim"];
@@ -241,8 +266,12 @@ pub(super) fn create_of(args: &mut Arguments<'_>) -> Result<Create, ServiceError
         concurrency: concurrency(args.members_of("concurrency")?)?,
         fair_key: args.text_if("fair_key")?,
         unique: unique(args.members_of("unique")?)?,
-        depends_on: Vec::new(),
-        on_dependency_failure: Default::default(),
+        depends_on: args.texts("depends_on")?,
+        on_dependency_failure: match args.choice("on_dependency_failure")? {
+            Some("cancel") => OnDependencyFailure::Cancel,
+            Some("continue") => OnDependencyFailure::Continue,
+            _ => OnDependencyFailure::Fail,
+        },
     })
 }
 
@@ -364,6 +393,7 @@ async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
 fn resume_tool() -> Tool {
     let mut meta = run_fields();
     meta.extend(value_fields());
+    meta.push(prerequisites_field());
     Tool {
         name: "workflow_resume",
         title: "Resume a workflow",
@@ -424,12 +454,49 @@ async fn resume(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         numbers.iter().copied().find(|step| step > last).unwrap_or(*last)
     };
     let rest = shorten(page, &mut steps, &mut next, sent, after);
+    let meta = match from_step == 0 && !run.depends_on().is_empty() {
+        true => with_prerequisites(&mut call, meta, &run_id).await?,
+        false => meta,
+    };
     let reply = JsonObject::new()
         .text("run_id", &run_id)
         .number("last_step", run.last_step)
         .object("step_outputs", steps.iter().fold(JsonObject::new(), output))
         .number_if("next_from_step", next);
     Ok(rest.tell(reply).object("meta", meta))
+}
+
+/// The results that a run builds on may take so much of an answer.
+const PREREQUISITES_BYTES: usize = VALUES_BYTES / 3;
+
+/// Adds how the runs ended that this one depends on, each with its result. Those that
+/// take too much space are left out; `workflow_status` tells them.
+pub(super) async fn with_prerequisites(
+    call: &mut ToolCall<'_>,
+    reply: JsonObject,
+    run_id: &Text,
+) -> Result<JsonObject, ServiceError> {
+    let page = Page { rows: DEPENDENCIES_MAX, bytes: PREREQUISITES_BYTES };
+    let question = Question::Prerequisites { run_id: run_id.clone(), page };
+    let Answer::Runs { rows, .. } = call.ask(question, Consistency::default()).await? else {
+        return Err(ServiceError::unexpected_answer());
+    };
+    let values = Values::UpTo(PREREQUISITES_BYTES);
+    let prerequisites = rows.iter().fold(JsonObject::new(), |all, run| {
+        let one = JsonObject::new().text("name", &run.name).text("status", run.status.as_str());
+        let one = match (&run.result, &run.error) {
+            (Some(result), _) => values.show(one, "result", result),
+            (None, Some(error)) => values.for_texts().show_text(one, "error", error),
+            (None, None) => one,
+        };
+        all.object(&run.run_id, one)
+    });
+    Ok(reply.object("prerequisites", prerequisites))
+}
+
+/// The results of [`with_prerequisites`].
+pub(super) fn prerequisites_field() -> Field {
+    field::object("prerequisites", "How each run ended that this one depends on.")
 }
 
 fn not_found(run_id: &str) -> ServiceError {

@@ -233,6 +233,8 @@ impl Any {
                 run_id: self.text(),
                 result: self.opt(Any::json),
                 claimant: self.claimant(),
+                last_step: self.opt(|any| LastStep { step: any.number(), output: any.json() }),
+                successors: self.list(Any::create),
             }),
             Command::Fail(Fail {
                 run_id: self.text(),

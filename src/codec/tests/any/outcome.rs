@@ -62,6 +62,7 @@ impl Any {
                 claim_expires_at: self.opt(Any::clock),
                 retry_at: self.opt(Any::clock),
                 searched: self.opt(Any::rank),
+                has_prerequisites: self.flag(),
             }),
             Reply::Moved(Moved {
                 ok: self.flag(),
@@ -70,6 +71,7 @@ impl Any {
                 reason: self.opt(Any::text),
                 claim_expires_at: self.opt(Any::clock),
                 result: self.opt(Any::json),
+                successors: self.list(Any::text),
             }),
             Reply::Retried(Retried {
                 run_ids: self.list(Any::text),
@@ -394,6 +396,7 @@ impl Any {
             },
             Question::Run { run_id: self.text() },
             Question::Resume { run_id: self.text(), from_step: self.number(), page },
+            Question::Prerequisites { run_id: self.text(), page },
             Question::Candidate {
                 filter: ClaimFilter { name: self.opt(Any::text), tags: self.tags() },
                 after: self.opt(Any::rank),

@@ -35,6 +35,7 @@ pub(crate) async fn answer(
         | Question::Runs { .. }
         | Question::Run { .. }
         | Question::Resume { .. }
+        | Question::Prerequisites { .. }
         | Question::Candidate { .. }
         | Question::Lease { .. }
         | Question::Leases { .. }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use mcp_state_sidecar::machine::command::{
     Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Concurrency,
     Condition, Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence,
-    FireSchedule, HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry,
-    RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
+    FireSchedule, HeldClaim, Idempotency, LastStep, Operation, ReleaseLease, Renew, RetriedRuns,
+    Retry, RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
 };
 use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
@@ -246,6 +246,13 @@ impl<'a> Draw<'a> {
                 run_id,
                 result: self.percent(50).then(|| self.json()),
                 claimant,
+                last_step: self
+                    .percent(20)
+                    .then(|| LastStep { step: self.below(5) as u64, output: self.json() }),
+                successors: match self.percent(20) {
+                    true => vec![self.create_after(state, held.run_id.clone())],
+                    false => Vec::new(),
+                },
             }),
             19 | 20 => Command::Fail(Fail {
                 run_id,
