@@ -31,7 +31,7 @@ use report::{Compared, Figure, Outcome};
 const FEW: usize = 1_000;
 
 /// Filling a state may take so long; slower ones are given up.
-const FILLED_WITHIN: Duration = Duration::from_secs(300);
+const FILLED_WITHIN: Duration = Duration::from_secs(1_200);
 
 /// What a measurement may take beyond the time that is asked for.
 const MEASURED_WITHIN: Duration = Duration::from_secs(60);
@@ -49,8 +49,12 @@ pub enum Finding {
     Run,
     /// Agents wait beside runs of another name.
     Idle,
+    /// Runs can be claimed beside ten times as many that are over.
+    Ended,
     /// A run with many children is cancelled.
     Cancel,
+    /// A run ends that many others depend on.
+    Dependents,
     /// A run with many large steps is resumed.
     Resume,
     /// Runs are looked for that can be claimed.
@@ -75,13 +79,15 @@ struct Filled {
 }
 
 impl Finding {
-    const ALL: [Finding; 12] = [
+    const ALL: [Finding; 14] = [
         Finding::Delayed,
         Finding::Due,
         Finding::Tags,
         Finding::Run,
         Finding::Idle,
+        Finding::Ended,
         Finding::Cancel,
+        Finding::Dependents,
         Finding::Resume,
         Finding::Discover,
         Finding::Lease,
@@ -97,7 +103,9 @@ impl Finding {
             Finding::Tags => "a shared tag and one that no run has",
             Finding::Run => "one run, many agents wait",
             Finding::Idle => "agents wait beside runs of another name",
+            Finding::Ended => "claims beside ten times as many runs that are over",
             Finding::Cancel => "a run with children is cancelled",
+            Finding::Dependents => "a run ends that others depend on",
             Finding::Resume => "steps of 1 MB",
             Finding::Discover => "discover claimable beside claimed runs",
             Finding::Lease => "one lease, many callers wait",
@@ -114,7 +122,9 @@ impl Finding {
             Finding::Delayed
             | Finding::Due
             | Finding::Tags
+            | Finding::Ended
             | Finding::Cancel
+            | Finding::Dependents
             | Finding::Discover
             | Finding::Reset
             | Finding::Expiry
@@ -138,7 +148,9 @@ impl Finding {
             Finding::Tags => claims::fill_tagged(servers, size).await,
             Finding::Run | Finding::Lease => Ok(Filled::default()),
             Finding::Idle => woken::fill_claimable(servers).await,
+            Finding::Ended => claims::fill_ended(servers, size).await,
             Finding::Cancel => stalls::fill_children(servers, size).await,
+            Finding::Dependents => stalls::fill_dependents(servers, size).await,
             Finding::Resume => pages::fill_steps(servers, size).await,
             Finding::Discover => pages::fill_claimed(servers, size).await,
             Finding::Reset => stalls::fill_all(servers, size).await,
@@ -160,7 +172,9 @@ impl Finding {
             Finding::Tags => claims::claim_tagged(servers, time).await,
             Finding::Run => woken::create_one(servers, size).await,
             Finding::Idle => woken::wait_idly(servers, size, time).await,
+            Finding::Ended => claims::claim_beside_ended(servers, size, time).await,
             Finding::Cancel => stalls::cancel(servers, &filled.run_id, size).await,
+            Finding::Dependents => stalls::end(servers, &filled.run_id, size).await,
             Finding::Resume => pages::resume(servers, &filled.run_id).await,
             Finding::Discover => pages::discover(servers, time).await,
             Finding::Lease => woken::release_one(servers, size).await,

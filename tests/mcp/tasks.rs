@@ -13,10 +13,19 @@ const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// A request of a client that knows tasks.
 async fn request(node: &Node, method: &str, params: Value) -> Reply {
+    request_as(node, json!({"extensions": {TASKS: {}}}), method, params).await
+}
+
+/// A request of a client that knows tasks and can ask its user.
+async fn request_with_user(node: &Node, method: &str, params: Value) -> Reply {
+    let capabilities = json!({"extensions": {TASKS: {}}, "elicitation": {}});
+    request_as(node, capabilities, method, params).await
+}
+
+async fn request_as(node: &Node, capabilities: Value, method: &str, params: Value) -> Reply {
     let (headers, body) = latest(method, params);
     let mut body: Value = serde_json::from_str(&body).expect("JSON");
-    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
-        json!({"extensions": {TASKS: {}}});
+    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
     let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
     node.post(&headers, body.to_string().as_bytes()).await
 }
@@ -108,6 +117,50 @@ async fn cancelling_a_task_leaves_its_run_alone() {
         let reply = request(&node, method, id).await;
         assert_eq!(reply.error(), format!("there is no task '{unknown}'"), "{}", reply.body);
     }
+}
+
+#[tokio::test]
+async fn a_run_that_asks_a_person_asks_through_its_task() {
+    let node = Node::start().await;
+    let run_id = create(&node, json!({"name": "n"})).await;
+    node.call("workflow_claim", json!({"run_id": run_id, "agent_id": "w"})).await;
+    let task = wait(&node, json!({"run_id": run_id})).await;
+    let id = task["taskId"].clone();
+    let asks = json!({"question": "Deploy?", "options": ["yes", "no"]});
+    let step =
+        json!({"run_id": run_id, "step": 0, "output": 1, "agent_id": "w", "await_approval": asks});
+    node.call("workflow_checkpoint", step).await;
+    // Whoever cannot ask a person is asked nothing.
+    assert_eq!(get(&node, &task).await["status"], "working");
+    let reply = request_with_user(&node, "tasks/get", json!({"taskId": id})).await.json();
+    assert_eq!(reply["result"]["status"], "input_required", "{reply}");
+    let requests = reply["result"]["inputRequests"].as_object().expect("requests").clone();
+    let (digest, asked) = requests.iter().next().expect("one request");
+    assert_eq!((requests.len(), &asked["method"]), (1, &json!("elicitation/create")));
+    assert_eq!(asked["params"]["message"], "Deploy?");
+    let schema = &asked["params"]["requestedSchema"]["properties"]["answer"];
+    assert_eq!(schema["enum"], json!(["yes", "no"]), "{asked}");
+    let status = async || {
+        let status = node.call("workflow_status", json!({"run_id": run_id})).await;
+        status["structuredContent"].clone()
+    };
+    let respond = async |digest: &str, response: Value| {
+        let params = json!({"taskId": id, "inputResponses": {digest: response}});
+        request_with_user(&node, "tasks/update", params).await
+    };
+    let accept = |answer: &str| json!({"action": "accept", "content": {"answer": answer}});
+    assert!(respond(digest, json!({"action": "decline"})).await.json()["result"].is_object());
+    assert_eq!(status().await["status"], "awaiting_approval");
+    let refused = respond("0", accept("yes")).await.error();
+    assert_eq!(refused, "digest: the question is another one; read it again");
+    let refused = respond(digest, accept("perhaps")).await.error();
+    assert_eq!(refused, "answer must be one of 'yes', 'no', not 'perhaps'");
+    let answered = respond(digest, accept("yes")).await;
+    assert!(answered.json()["result"].is_object(), "{}", answered.body);
+    assert_eq!(status().await["status"], "running");
+    assert_eq!(status().await["approval"]["answer"], "yes");
+    let reply = request_with_user(&node, "tasks/get", json!({"taskId": id})).await.json();
+    assert_eq!(reply["result"]["status"], "working", "{reply}");
 }
 
 #[tokio::test]

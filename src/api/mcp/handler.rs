@@ -99,7 +99,8 @@ impl Handler {
         caller: &'a Caller,
         context: &RequestContext<RoleServer>,
     ) -> TaskReader<'a> {
-        TaskReader { service: &self.service, caller, toolset: self.toolset(context) }
+        let asks_user = context.client_capabilities().is_some_and(|it| it.elicitation.is_some());
+        TaskReader { service: &self.service, caller, toolset: self.toolset(context), asks_user }
     }
 
     fn reader<'a>(
@@ -204,14 +205,13 @@ impl ServerHandler for Handler {
         task.get(&self.task_reader(&caller, &context)).await.map(GetTaskResult::new)
     }
 
-    /// No task asks for anything, so there is nothing to answer.
     async fn update_task(
         &self,
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let (caller, task) = (caller(&context), request.task_id.parse::<WaitTask>()?);
-        task.check(&self.task_reader(&caller, &context)).await
+        task.update(&self.task_reader(&caller, &context), request.input_responses).await
     }
 
     /// Ends the waiting, which is the client's alone. The run goes on.

@@ -2,6 +2,9 @@
 //! for a call that waits for runs, and asks from time to time how it is. Nothing is kept
 //! for a task. Its id says what is waited for, so that any node answers for it, also after
 //! a restart, and there is nothing to end when it is cancelled.
+//!
+//! If the run waits for a person, so does its task: a client that can ask its user is given
+//! the question, under its digest, and what the user says answers it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +12,16 @@ use std::str::FromStr;
 use chrono::{DateTime, SecondsFormat};
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolResponse, CallToolResult, CreateTaskResult, DetailedTask, Task, TaskPayload, TaskStatus,
+    CallToolResponse, CallToolResult, CreateTaskResult, DetailedTask, InputRequest, InputResponses,
+    Task, TaskPayload, TaskStatus,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::call_result::rmcp_result;
-use super::tools::{self, AwaitedRuns, Tool, Toolset, WAIT, shortened};
+use super::tools::{self, AwaitedRuns, DECIDE, Tool, Toolset, WAIT, shortened};
 use crate::access::Caller;
-use crate::machine::row::RunRow;
+use crate::machine::row::{ApprovalRow, RunRow};
+use crate::machine::status::Status;
 use crate::machine::{Answer, Question, WallMs};
 use crate::service::{Service, ServiceError};
 use crate::store::Consistency;
@@ -33,6 +38,8 @@ pub(super) struct TaskReader<'a> {
     pub(super) service: &'a Service,
     pub(super) caller: &'a Caller,
     pub(super) toolset: Toolset,
+    /// Whether the client can put a question to its user.
+    pub(super) asks_user: bool,
 }
 
 impl WaitTask {
@@ -56,14 +63,47 @@ impl WaitTask {
 
     /// How it is now.
     pub(super) async fn get(&self, reader: &TaskReader<'_>) -> Result<DetailedTask, ErrorData> {
-        let task = self.task(&self.run(reader).await?);
+        let run = self.run(reader).await?;
+        let task = self.task(&run);
         let result = self.result(reader).await?;
+        let question = self.question(&run).filter(|_| reader.asks_user);
         let payload = match serde_json::to_value(&result) {
-            _ if is_waiting(&result) => TaskPayload::Working,
+            _ if is_waiting(&result) => match question {
+                Some(approval) => asking(&run, approval)?,
+                None => TaskPayload::Working,
+            },
             Ok(Value::Object(result)) => TaskPayload::Completed { result },
             Ok(_) | Err(_) => return Err(ErrorData::internal_error("no result", None)),
         };
         Ok(DetailedTask::new(task, payload))
+    }
+
+    /// Answers what the task asks. Somebody who declines or puts it off answers nothing, and
+    /// the run goes on waiting.
+    pub(super) async fn update(
+        &self,
+        reader: &TaskReader<'_>,
+        responses: InputResponses,
+    ) -> Result<(), ErrorData> {
+        let run = self.run(reader).await?;
+        for (digest, response) in responses {
+            if response["action"] != "accept" {
+                continue;
+            }
+            let mut arguments = Map::new();
+            arguments.insert("run_id".into(), (&*run.run_id).into());
+            arguments.insert("digest".into(), digest.into());
+            let said = response["content"].as_object().into_iter().flatten();
+            let said = said.filter(|(name, _)| ["answer", "comment"].contains(&name.as_str()));
+            arguments.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+            let result = self.call(reader, DECIDE, arguments).await?;
+            let told = result.structured_content.unwrap_or_default();
+            if told["ok"] != true {
+                let why = told["reason"].as_str().or(told["error"]["message"].as_str());
+                return Err(ErrorData::invalid_params(why.unwrap_or("refused").to_owned(), None));
+            }
+        }
+        Ok(())
     }
 
     /// Whether what it waits for exists.
@@ -72,9 +112,24 @@ impl WaitTask {
     }
 
     async fn result(&self, reader: &TaskReader<'_>) -> Result<CallToolResult, ErrorData> {
-        let tool = reader.toolset.find(WAIT).ok_or_else(|| unknown(&self.to_string()))?;
+        self.call(reader, WAIT, self.0.arguments()).await
+    }
+
+    async fn call(
+        &self,
+        reader: &TaskReader<'_>,
+        name: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let tool = reader.toolset.find(name).ok_or_else(|| unknown(&self.to_string()))?;
         let TaskReader { service, caller, .. } = reader;
-        rmcp_result(tools::call(service, caller, tool, self.0.arguments()).await)
+        rmcp_result(tools::call(service, caller, tool, arguments).await)
+    }
+
+    /// What the run that is waited for asks a person, if it does.
+    fn question<'r>(&self, run: &'r RunRow) -> Option<&'r ApprovalRow> {
+        let is_one = matches!(self.0, AwaitedRuns::One { .. });
+        run.approval.as_deref().filter(|_| is_one && run.status == Status::AwaitingApproval)
     }
 
     async fn run(&self, reader: &TaskReader<'_>) -> Result<RunRow, ErrorData> {
@@ -99,6 +154,30 @@ impl WaitTask {
         task.ttl_ms = run.expires_at.map(|at| at.0.saturating_sub(run.created_at.0));
         task
     }
+}
+
+/// The question as a request to the client, to ask its user.
+fn asking(run: &RunRow, approval: &ApprovalRow) -> Result<TaskPayload, ErrorData> {
+    let answer = match &approval.options[..] {
+        [] => json!({"type": "string"}),
+        options => json!({"type": "string", "enum": options}),
+    };
+    let request = json!({
+        "method": "elicitation/create",
+        "params": {
+            "mode": "form",
+            "message": &*approval.question,
+            "requestedSchema": {
+                "type": "object",
+                "properties": {"answer": answer, "comment": {"type": "string"}},
+                "required": ["answer"],
+            },
+        },
+    });
+    let request = serde_json::from_value::<InputRequest>(request)
+        .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+    let input_requests = [(approval.digest(&run.run_id), request)].into();
+    Ok(TaskPayload::InputRequired { input_requests })
 }
 
 /// Whether it has not come to what is waited for.

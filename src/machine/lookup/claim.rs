@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cancelled::CancelledTrees;
 use super::concurrency::Rooms;
-use super::stored::{RowsFound, SKIPPED_MAX, search_rows};
+use super::stored::{DUE_MAX, RowsFound, SKIPPED_MAX, search_rows};
 use crate::machine::command::{Rank, Rules};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index::{self, Index};
@@ -14,10 +14,6 @@ use crate::machine::query::Candidate;
 use crate::machine::row::RunRow;
 use crate::machine::value::{ClusterMs, Revision, Text, WallMs};
 use crate::machine::view::View;
-
-/// The most runs whose time has come that one look-up compares with those that
-/// are ready. The sweep promotes the others, some thousands a second.
-pub const DUE_MAX: usize = 100;
 
 /// For how long a run waits until it counts as one of the next higher priority.
 pub const AGE_MS: u64 = 600_000;

@@ -9,6 +9,10 @@ use crate::machine::search::Search;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
+/// The most runs whose time has come that one look-up compares with those that
+/// are ready. The sweep promotes the others, some thousands a second.
+pub const DUE_MAX: usize = 100;
+
 /// The most rows that a list or a claim passes over before it stops and says how
 /// far it has got.
 pub(super) const SKIPPED_MAX: usize = 1_000;

@@ -8,7 +8,7 @@ use mcp_state_sidecar::proto::state::command::Command;
 use mcp_state_sidecar::proto::state::reply::Reply;
 
 use super::Filled;
-use super::fill::{fill, run, tag};
+use super::fill::{fill, run, run_id, tag};
 use super::probe::Probe;
 use super::report::Figure;
 use super::waiters::Waiters;
@@ -50,6 +50,25 @@ pub async fn fill_tagged(servers: &Servers, size: usize) -> Result<Filled> {
     Ok(Filled::default())
 }
 
+/// So many runs that are over, and a tenth as many that can be claimed.
+pub async fn fill_ended(servers: &Servers, size: usize) -> Result<Filled> {
+    let created = fill(servers, size, |_| Command::Create(run("work"))).await?;
+    let run_ids = created.iter().map(run_id).collect::<Result<Vec<_>>>()?;
+    let end = move |number: usize| {
+        let run_id = run_ids[number].clone();
+        Command::Complete(state::Complete { run_id, ..state::Complete::default() })
+    };
+    fill(servers, size, end).await?;
+    fill(servers, claimable_of(size), |_| Command::Create(run("work"))).await?;
+    Ok(Filled::default())
+}
+
+/// How many runs can be claimed beside so many that are over: enough for the time that is
+/// measured.
+fn claimable_of(ended: usize) -> usize {
+    (ended / 10).max(20_000)
+}
+
 /// What one writer manages while agents wait for runs of another name.
 pub async fn write_beside_waiters(servers: &Servers, time: Duration) -> Result<Vec<Figure>> {
     let _waiters = Waiters::start(servers, AGENTS, |number| {
@@ -72,6 +91,15 @@ pub async fn write_beside_waiters(servers: &Servers, time: Duration) -> Result<V
 /// there are as many as were asked for.
 pub async fn claim_due(servers: &Servers, size: usize, time: Duration) -> Result<Vec<Figure>> {
     claim(servers, Some(size / 2), time, claim_next("agent", Some("work"), Vec::new())).await
+}
+
+/// As [`claim_due`], beside runs that are over.
+pub async fn claim_beside_ended(
+    servers: &Servers,
+    size: usize,
+    time: Duration,
+) -> Result<Vec<Figure>> {
+    claim_due(servers, claimable_of(size), time).await
 }
 
 /// As [`claim_due`], for a tag that no run has.

@@ -43,6 +43,19 @@ pub async fn fill_children(servers: &Servers, size: usize) -> Result<Filled> {
     Ok(Filled { run_id: parent, ..Filled::default() })
 }
 
+/// One run, and others that depend on it.
+pub async fn fill_dependents(servers: &Servers, size: usize) -> Result<Filled> {
+    let first = fill(servers, 1, |_| Command::Create(run("first"))).await?;
+    let first = run_id(&first[0])?;
+    let depends_on = vec![first.clone()];
+    let dependent = move |_| {
+        let depends_on = depends_on.clone();
+        Command::Create(state::Create { depends_on, ..run("dependent") })
+    };
+    fill(servers, size, dependent).await?;
+    Ok(Filled { run_id: first, ..Filled::default() })
+}
+
 /// So many keys and so many runs.
 pub async fn fill_all(servers: &Servers, size: usize) -> Result<Filled> {
     fill(servers, size, |number| Command::Set(key(format!("key/{number}")))).await?;
@@ -69,13 +82,29 @@ pub async fn fill_expiring(servers: &Servers, size: usize) -> Result<Filled> {
 /// The call itself, the writes of another, and the time until all children are
 /// cancelled too.
 pub async fn cancel(servers: &Servers, run_id: &str, size: usize) -> Result<Vec<Figure>> {
+    let cancel = state::Cancel { run_id: run_id.to_owned(), ..state::Cancel::default() };
+    spread(servers, Command::Cancel(cancel), size, "until all are cancelled").await
+}
+
+/// The call itself, the writes of another, and the time until all dependents are released.
+pub async fn end(servers: &Servers, run_id: &str, size: usize) -> Result<Vec<Figure>> {
+    let complete = state::Complete { run_id: run_id.to_owned(), ..state::Complete::default() };
+    spread(servers, Command::Complete(complete), size, "until all are released").await
+}
+
+/// Carries out a command that changes so many other runs after its own one.
+async fn spread(
+    servers: &Servers,
+    command: Command,
+    size: usize,
+    until: &'static str,
+) -> Result<Vec<Figure>> {
     let watched = Watched::start(servers).await?;
     tokio::time::sleep(BEFORE).await;
     let mut client = GrpcClient::connect(servers.grpc(0)).await?;
     let began = Instant::now();
-    let cancel = state::Cancel { run_id: run_id.to_owned(), ..state::Cancel::default() };
     // One whose outcome is unknown is carried out all the same.
-    let reply = client.submit(Command::Cancel(cancel)).await;
+    let reply = client.submit(command).await;
     let call = began.elapsed();
     if let Err(error) = reply {
         println!("the call failed after {} ms: {error}", call.as_millis());
@@ -83,7 +112,7 @@ pub async fn cancel(servers: &Servers, run_id: &str, size: usize) -> Result<Vec<
     let (ended, writes) = watched.until_changed(size + 1).await?;
     let mut figures = vec![Figure::ms("the call", call)];
     figures.extend(stall(&writes, began, ended));
-    figures.push(Figure::total_ms("until all are cancelled", ended - began));
+    figures.push(Figure::total_ms(until, ended - began));
     Ok(figures)
 }
 

@@ -20,6 +20,9 @@ use crate::machine::reply::Claimed;
 use crate::machine::{Command, Reply, Text};
 use crate::service::ServiceError;
 
+/// The tool that answers what a run asks a person.
+pub(in crate::api::mcp) const DECIDE: &str = "workflow_decide";
+
 pub(super) fn tools() -> Vec<Tool> {
     vec![
         claim_tool(),
@@ -404,7 +407,7 @@ fn cancel_tool() -> Tool {
 
 fn decide_tool() -> Tool {
     Tool {
-        name: "workflow_decide",
+        name: DECIDE,
         title: "Decide for a workflow",
         description: "Answer, for a person, what a run with status awaiting_approval asks.",
         takes: vec![

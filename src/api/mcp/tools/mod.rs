@@ -43,6 +43,7 @@ mod toolset;
 mod wait;
 
 pub(super) use arguments::shortened;
+pub(super) use claim::DECIDE;
 pub use field::Field;
 pub(super) use json_object::push_string;
 pub use list::{all, find};

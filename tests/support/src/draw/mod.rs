@@ -248,7 +248,7 @@ impl<'a> Draw<'a> {
                 claimant,
                 last_step: self
                     .percent(20)
-                    .then(|| LastStep { step: self.below(5) as u64, output: self.json() }),
+                    .then(|| LastStep { step: self.below(5), output: self.json() }),
                 successors: match self.percent(20) {
                     true => vec![self.create_after(state, held.run_id.clone())],
                     false => Vec::new(),
