@@ -31,7 +31,7 @@ pub fn check_question(question: &mut Question) -> Checked {
         }
         Question::Run { run_id } | Question::Resume { run_id, .. } => identifier("run_id", run_id),
         Question::Candidate { filter, .. } => {
-            optional_identifier("name", &filter.name)?;
+            claim_names(&filter.names)?;
             tags(&filter.tags)
         }
         Question::Lease { resource_id } => identifier("resource_id", resource_id),

@@ -39,6 +39,7 @@ impl Command {
                     || create.unique.is_some()
                     || !create.depends_on.is_empty()
             }
+            Command::ClaimNext(claim) => claim.names.len() > 1 || claim.limit.is_some(),
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,
             Command::SaveSession(save) => save.ttl_ms.is_some(),

@@ -121,6 +121,17 @@ pub struct Claimed {
     /// The rank up to which the runs were searched, where there may be more; only
     /// where the claim was refused.
     pub searched: Option<Rank>,
+    /// The runs that the same command has granted after this one, best first.
+    pub further: Vec<FurtherClaim>,
+}
+
+/// A claim of a command that was granted several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FurtherClaim {
+    pub run_id: Text,
+    /// The fencing token of the claim.
+    pub claim_token: Revision,
+    pub claim_expires_at: ClusterMs,
 }
 
 /// The reply to a command that changes a run without storing a step.
@@ -210,7 +221,20 @@ impl Claimed {
             claim_expires_at: None,
             retry_at,
             searched: None,
+            further: Vec::new(),
         }
+    }
+}
+
+impl FurtherClaim {
+    /// The claim that was granted, if one was.
+    pub fn of(claimed: Claimed) -> Option<FurtherClaim> {
+        let Claimed { run_id, claim_token, claim_expires_at, .. } = claimed;
+        Some(FurtherClaim {
+            run_id: run_id?,
+            claim_token: claim_token?,
+            claim_expires_at: claim_expires_at?,
+        })
     }
 }
 

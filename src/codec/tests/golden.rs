@@ -87,6 +87,7 @@ fn replies() {
         claim_expires_at: Some(ClusterMs(1000)),
         retry_at: None,
         searched: None,
+        further: Vec::new(),
     });
     same(encode_reply(&claimed), "0132100801120477662d311a0177280c30e807");
     let refused = Refusal { code: RefusalCode::NotFound, message: "no".into() };

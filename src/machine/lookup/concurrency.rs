@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::claim::DUE_MAX;
-use super::stored::{group, search_rows};
+use super::stored::search_rows;
 use crate::machine::index::{self, Index};
 use crate::machine::passing;
 use crate::machine::row::{Concurrency, RunRow};
@@ -39,7 +39,7 @@ impl<'v, V: View> Rooms<'v, V> {
         let room = match self.keys.entry(key.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let claimed = group(self.view, &RunGroup::Concurrency(key.clone()))?.claimed();
+                let claimed = self.view.group(&RunGroup::Concurrency(key.clone()))?.claimed();
                 entry.insert(KeyRoom { claimed, lapsed: None })
             }
         };

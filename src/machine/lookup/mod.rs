@@ -29,4 +29,4 @@ pub use due::{
 };
 pub use list::{names, runs, steps};
 pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
-pub use stored::{group, key, lease, schedule, session, stored_run};
+pub use stored::{key, lease, schedule, session, stored_run};

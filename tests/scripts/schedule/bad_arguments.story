@@ -21,7 +21,7 @@ call schedule_set {"name": "s", "cron": "@daily"}
 call schedule_set {"name": "s", "cron": "@daily", "template": {}}
   error invalid_argument: template.name is required
 call schedule_set {"name": "s", "cron": "@daily", "template": {"name": "w", "nmae": 1}}
-  error invalid_argument: unknown member 'nmae' in template; it takes name, tags, input, priority, delay_seconds, max_attempts, retry, deadline_seconds, deadline_from, start_within_seconds, keep_seconds, parent_run_id
+  error invalid_argument: unknown member 'nmae' in template; it takes name, tags, input, priority, delay_seconds, max_attempts, retry, deadline_seconds, deadline_from, start_within_seconds, keep_seconds, parent_run_id, concurrency, fair_key, unique
 call schedule_set {"name": "s", "cron": "@daily", "template": {"name": "w", "max_attempts": 0}}
   error invalid_argument: template.max_attempts must be >= 1, got 0
 call schedule_set {"name": "s", "cron": "@daily", "template": {"name": ""}}
