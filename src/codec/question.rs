@@ -45,11 +45,15 @@ impl From<&Question> for proto::Question {
                     bytes: bytes(*page),
                 })
             }
-            Question::Candidate { filter, after } => Form::Candidate(proto::CandidateQuestion {
-                name: text_opt(&filter.name),
-                tags: tags(&filter.tags),
-                after: after.map(rank),
-            }),
+            Question::Candidate { filter, after } => {
+                let (name, names) = one_or_more(&filter.names);
+                Form::Candidate(proto::CandidateQuestion {
+                    name,
+                    tags: tags(&filter.tags),
+                    after: after.map(rank),
+                    names,
+                })
+            }
             Question::Lease { resource_id } => {
                 Form::Lease(proto::LeaseQuestion { resource_id: text(resource_id) })
             }
@@ -107,7 +111,7 @@ impl TryFrom<proto::Question> for Question {
             },
             Form::Candidate(question) => Question::Candidate {
                 filter: ClaimFilter {
-                    name: to_text_opt(question.name),
+                    names: to_one_or_more("CandidateQuestion", question.name, question.names)?,
                     tags: to_tags("CandidateQuestion", question.tags)?,
                 },
                 after: question.after.map(to_rank),

@@ -110,12 +110,15 @@ impl From<proto::Claim> for Claim {
 
 impl From<&ClaimNext> for proto::ClaimNext {
     fn from(next: &ClaimNext) -> Self {
+        let names = one_or_more(&next.names);
         proto::ClaimNext {
             agent_id: text(&next.agent_id),
-            name: text_opt(&next.name),
+            name: names.0,
             tags: tags(&next.tags),
             claim_ttl_ms: next.claim_ttl_ms,
             after: next.after.map(rank),
+            names: names.1,
+            limit: next.limit,
         }
     }
 }
@@ -126,10 +129,11 @@ impl TryFrom<proto::ClaimNext> for ClaimNext {
     fn try_from(next: proto::ClaimNext) -> Result<Self, CodecError> {
         Ok(ClaimNext {
             agent_id: next.agent_id.into(),
-            name: to_text_opt(next.name),
+            names: to_one_or_more("ClaimNext", next.name, next.names)?,
             after: next.after.map(to_rank),
             tags: to_tags("ClaimNext", next.tags)?,
             claim_ttl_ms: next.claim_ttl_ms,
+            limit: next.limit,
         })
     }
 }

@@ -5,6 +5,7 @@ use super::row::{status, steps, to_status, to_steps};
 use super::value::*;
 use crate::machine::Text;
 use crate::machine::reply::*;
+use crate::machine::{ClusterMs, Revision};
 use crate::proto::state as proto;
 
 impl From<&Claimed> for proto::Claimed {
@@ -19,6 +20,7 @@ impl From<&Claimed> for proto::Claimed {
             retry_at_ms: clock_opt(claimed.retry_at),
             searched: claimed.searched.map(rank),
             has_prerequisites: claimed.has_prerequisites,
+            further: claimed.further.iter().map(Into::into).collect(),
         }
     }
 }
@@ -35,6 +37,27 @@ impl From<proto::Claimed> for Claimed {
             retry_at: to_clock_opt(claimed.retry_at_ms),
             searched: claimed.searched.map(to_rank),
             has_prerequisites: claimed.has_prerequisites,
+            further: claimed.further.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&FurtherClaim> for proto::FurtherClaim {
+    fn from(claim: &FurtherClaim) -> Self {
+        proto::FurtherClaim {
+            run_id: text(&claim.run_id),
+            claim_token: claim.claim_token.0,
+            claim_expires_at_ms: claim.claim_expires_at.0,
+        }
+    }
+}
+
+impl From<proto::FurtherClaim> for FurtherClaim {
+    fn from(claim: proto::FurtherClaim) -> Self {
+        FurtherClaim {
+            run_id: claim.run_id.into(),
+            claim_token: Revision(claim.claim_token),
+            claim_expires_at: ClusterMs(claim.claim_expires_at_ms),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Conversions that many messages share: text, tags, hashes and required fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -59,6 +59,29 @@ pub(super) fn to_tags(
         }
     }
     Ok(map)
+}
+
+/// One name in the field that older versions know, and several names in another one.
+pub(super) fn one_or_more(names: &BTreeSet<Text>) -> (Option<String>, Vec<String>) {
+    match names.len() {
+        0 | 1 => (names.first().map(text), Vec::new()),
+        _ => (None, names.iter().map(text).collect()),
+    }
+}
+
+/// Refuses a name that occurs twice.
+pub(super) fn to_one_or_more(
+    message: &'static str,
+    name: Option<String>,
+    names: Vec<String>,
+) -> Result<BTreeSet<Text>, CodecError> {
+    let mut set = BTreeSet::new();
+    for name in name.into_iter().chain(names).map(Text::from) {
+        if !set.insert(name.clone()) {
+            return Err(CodecError::Twice { message, field: "names", name });
+        }
+    }
+    Ok(set)
 }
 
 pub(super) fn fence(fence: &Option<Fence>) -> Option<proto::Fence> {

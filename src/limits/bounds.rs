@@ -24,6 +24,8 @@ pub const OPTIONS_MAX: usize = 32;
 /// How many comparisons, and how many operations in either branch, a
 /// transaction may have; etcd has the same bound.
 pub const TRANSACTION_MAX: usize = 128;
+/// How many names one claim may look for. It makes some searches for each of them.
+pub const CLAIM_NAMES_MAX: usize = 32;
 /// How many runs a run may depend on.
 pub const DEPENDENCIES_MAX: usize = 100;
 /// How many runs the end of a run may create.

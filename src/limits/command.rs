@@ -26,7 +26,8 @@ impl Limits {
             }
             Command::ClaimNext(next) => {
                 identifier("agent_id", &next.agent_id)?;
-                optional_identifier("name", &next.name)?;
+                claim_names(&next.names)?;
+                next.limit.map_or(Ok(()), claim_limit)?;
                 tags(&next.tags)?;
                 ttl_ms("claim_ttl_ms", next.claim_ttl_ms)
             }

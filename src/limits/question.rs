@@ -33,7 +33,7 @@ pub fn check_question(question: &mut Question) -> Checked {
         | Question::Resume { run_id, .. }
         | Question::Prerequisites { run_id, .. } => identifier("run_id", run_id),
         Question::Candidate { filter, .. } => {
-            optional_identifier("name", &filter.name)?;
+            claim_names(&filter.names)?;
             tags(&filter.tags)
         }
         Question::Lease { resource_id } => identifier("resource_id", resource_id),

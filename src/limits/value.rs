@@ -1,9 +1,10 @@
 //! The checks of single values: names, numbers, lists and JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::*;
 use super::error::{ArgumentError, ArgumentErrorKind, Checked};
+use crate::machine::command::CLAIMS_MAX;
 use crate::machine::timetable::Timetable;
 use crate::machine::{Json, Text};
 
@@ -81,6 +82,22 @@ pub(super) fn count(path: &str, found: usize, most: usize) -> Checked {
         return Err(ArgumentError::new(path, kind));
     }
     Ok(())
+}
+
+/// The names of the runs that a claim wants.
+pub(super) fn claim_names(names: &BTreeSet<Text>) -> Checked {
+    count("names", names.len(), CLAIM_NAMES_MAX)?;
+    let path = if names.len() > 1 { "names" } else { "name" };
+    names.iter().try_for_each(|name| identifier(path, name))
+}
+
+/// How many runs a claim wants.
+pub(super) fn claim_limit(limit: u32) -> Checked {
+    match limit {
+        0 => Err(ArgumentError::below("limit", 1, limit)),
+        1..=CLAIMS_MAX => Ok(()),
+        _ => Err(ArgumentError::above("limit", CLAIMS_MAX.into(), limit)),
+    }
 }
 
 pub(super) fn tags(tags: &BTreeMap<Text, Text>) -> Checked {

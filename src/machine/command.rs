@@ -1,7 +1,7 @@
 //! Commands: every write, and the envelope in which a write is ordered. Names,
 //! units and meaning are those of the tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dependency_failure::OnDependencyFailure;
 use super::timetable::{FiringMs, Overlap, Timetable};
@@ -294,15 +294,29 @@ pub struct Claim {
     pub claim_ttl_ms: u64,
 }
 
+/// The most runs that one command claims. A replica applies that many in a few
+/// milliseconds.
+pub const CLAIMS_MAX: u32 = 100;
+
 /// Take the best claimable run: highest priority, then oldest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimNext {
     pub agent_id: Text,
-    pub name: Option<Text>,
+    /// The names of the runs that are wanted; where there are none, any name will do.
+    pub names: BTreeSet<Text>,
     pub tags: BTreeMap<Text, Text>,
     pub claim_ttl_ms: u64,
     /// The rank at which an earlier attempt stopped searching.
     pub after: Option<Rank>,
+    /// Take up to so many runs, the best ones first.
+    pub limit: Option<u32>,
+}
+
+impl ClaimNext {
+    /// The most runs that are granted.
+    pub fn most(&self) -> u32 {
+        self.limit.unwrap_or(1)
+    }
 }
 
 /// A run's place among those that can be claimed at once: higher priority

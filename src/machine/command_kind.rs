@@ -42,6 +42,7 @@ impl Command {
             Command::Complete(complete) => {
                 complete.last_step.is_some() || !complete.successors.is_empty()
             }
+            Command::ClaimNext(claim) => claim.names.len() > 1 || claim.limit.is_some(),
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
             Command::Acquire(acquire) => acquire.exclusive,
             Command::SaveSession(save) => save.ttl_ms.is_some(),

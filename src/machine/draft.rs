@@ -34,6 +34,8 @@ pub struct Draft<'a, V: View> {
     meta: Meta,
     /// Rows as the view has them, so that each is read from it only once.
     known: RefCell<BTreeMap<RowId, Option<Arc<Row>>>>,
+    /// What searches have found, if the command makes the same ones again and again.
+    searched: Option<RefCell<BTreeMap<Search, Searched>>>,
     written: BTreeMap<RowId, Option<Arc<Row>>>,
     cleared: bool,
     dropped_answers: Vec<(u64, u64)>,
@@ -51,6 +53,7 @@ impl<'a, V: View> Draft<'a, V> {
             envelope,
             meta,
             known: RefCell::default(),
+            searched: None,
             written: BTreeMap::new(),
             cleared: false,
             dropped_answers: Vec::new(),
@@ -236,14 +239,6 @@ impl<'a, V: View> Draft<'a, V> {
         self.put(Row::Run(Box::new(RunRow { promoted: true, ..run })));
     }
 
-    /// The counts of a group, including this command's own changes.
-    pub fn group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
-        Ok(match self.regrouped()?.remove(group) {
-            Some(row) => row,
-            None => lookup::group(self, group)?,
-        })
-    }
-
     /// The new counts of every group that has runs which the command changed.
     fn regrouped(&self) -> Result<BTreeMap<RunGroup, GroupRow>, V::Error> {
         let mut groups = BTreeMap::new();
@@ -253,7 +248,7 @@ impl<'a, V: View> Draft<'a, V> {
             for run in old.into_iter().chain(new) {
                 for group in run.groups() {
                     if let Entry::Vacant(entry) = groups.entry(group) {
-                        let row = lookup::group(self, entry.key())?;
+                        let row = self.stored_group(entry.key())?;
                         entry.insert(row);
                     }
                 }
@@ -267,6 +262,19 @@ impl<'a, V: View> Draft<'a, V> {
             new.into_iter().for_each(|run| change(run, GroupRow::add));
         }
         Ok(groups)
+    }
+
+    /// The counts of a group before the command.
+    fn stored_group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
+        Ok(match self.before(&RowId::Group(group.clone()))?.as_deref() {
+            Some(Row::Group(_, row)) => *row,
+            _ => GroupRow::default(),
+        })
+    }
+
+    /// Keeps what searches find from now on, for a command that makes them repeatedly.
+    pub fn keep_searches(&mut self) {
+        self.searched.get_or_insert_default();
     }
 
     /// Counts a `state_set` event.
@@ -384,7 +392,21 @@ impl<V: View> View for Draft<'_, V> {
     }
 
     fn search(&self, search: &Search) -> Result<Searched, V::Error> {
-        self.view.search(search)
+        let Some(kept) = &self.searched else { return self.view.search(search) };
+        if let Some(searched) = kept.borrow().get(search) {
+            return Ok(searched.clone());
+        }
+        let searched = self.view.search(search)?;
+        kept.borrow_mut().insert(search.clone(), searched.clone());
+        Ok(searched)
+    }
+
+    /// The counts of a group, including this command's own changes.
+    fn group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
+        Ok(match self.regrouped()?.remove(group) {
+            Some(row) => row,
+            None => self.stored_group(group)?,
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Filters: which runs and which events a caller wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::command::ClaimNext;
 use super::describe;
 use super::event::{Action, Event};
 use super::row::RunRow;
@@ -24,8 +25,17 @@ pub struct RunFilter {
 /// Which runs `workflow_claim_next` may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimFilter {
-    pub name: Option<Text>,
+    /// One of them is the name of the run; where there are none, any name will do.
+    pub names: BTreeSet<Text>,
     pub tags: BTreeMap<Text, Text>,
+}
+
+/// What one search for a run to claim looks for. A claim of several names searches for
+/// each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchFilter<'f> {
+    pub name: Option<&'f Text>,
+    pub tags: &'f BTreeMap<Text, Text>,
 }
 
 /// Which events a history lists. All conditions must be met.
@@ -61,9 +71,30 @@ impl RunFilter {
 }
 
 impl ClaimFilter {
+    /// The runs that a command wants.
+    pub fn of(claim: &ClaimNext) -> ClaimFilter {
+        ClaimFilter { names: claim.names.clone(), tags: claim.tags.clone() }
+    }
+
     /// Whether the name and tags of `run` fit; its status is not considered.
     pub fn admits(&self, run: &RunRow) -> bool {
-        self.name.as_ref().is_none_or(|name| run.name == *name) && has_tags(run, &self.tags)
+        (self.names.is_empty() || self.names.contains(&run.name)) && has_tags(run, &self.tags)
+    }
+
+    /// The searches that find every run that fits, and each of them once.
+    pub fn searches(&self) -> Vec<SearchFilter<'_>> {
+        let search = |name| SearchFilter { name, tags: &self.tags };
+        match self.names.is_empty() {
+            true => vec![search(None)],
+            false => self.names.iter().map(|name| search(Some(name))).collect(),
+        }
+    }
+}
+
+impl<'f> SearchFilter<'f> {
+    /// Looks for runs of any name.
+    pub fn of_tags(tags: &'f BTreeMap<Text, Text>) -> SearchFilter<'f> {
+        SearchFilter { name: None, tags }
     }
 }
 

@@ -3,8 +3,10 @@
 //! and anything else that is needed in further ones. So a footprint is a guess that
 //! saves time; no rule depends on it.
 
+use std::collections::BTreeMap;
+
 use super::command::{Command, Create, Envelope, Fence, Operation, RetriedRuns};
-use super::filter::{ClaimFilter, RunFilter};
+use super::filter::{ClaimFilter, RunFilter, SearchFilter};
 use super::index::{self, Index};
 use super::lookup::{DUE_MAX, HOLDERS_MAX, UNCOUNTED_MAX};
 use super::page::{Page, Range};
@@ -68,8 +70,8 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
             let limit = page.rows.saturating_add(1).min(DUE_MAX);
             footprint.searches.push(index::runs(filter, ready, *before, limit));
             if ready {
-                let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
-                footprint.searches.push(index::waiting(&claim, None, Some(now), DUE_MAX));
+                let claim = SearchFilter::of_tags(&filter.tags);
+                footprint.searches.push(index::waiting(claim, None, Some(now), DUE_MAX));
             } else if matches!(
                 filter.status,
                 Some(Status::Created | Status::Running | Status::Failed)
@@ -103,8 +105,7 @@ impl Footprint {
             Command::Create(create) => self.create(create, random, now),
             Command::Claim(claim) => self.run(&claim.run_id),
             Command::ClaimNext(claim) => {
-                let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
-                self.candidate(&filter, now);
+                self.candidate(&ClaimFilter::of(claim), now);
             }
             Command::Heartbeat(claim) | Command::Release(claim) => self.run(&claim.run_id),
             Command::Checkpoint(checkpoint) => {
@@ -165,8 +166,9 @@ impl Footprint {
                 let limit = *limit as usize + 1;
                 let indexes = [Index::Deadline, Index::Request, Index::Origin];
                 self.searches.extend(indexes.map(|index| index::expired(index, now, limit)));
-                let any = ClaimFilter::default();
-                self.searches.push(index::waiting(&any, None, Some(now), limit));
+                let no_tags = BTreeMap::new();
+                let any = SearchFilter::of_tags(&no_tags);
+                self.searches.push(index::waiting(any, None, Some(now), limit));
                 self.searches.push(index::cancelling(1));
             }
         }
@@ -215,12 +217,16 @@ impl Footprint {
     }
 
     fn candidate(&mut self, filter: &ClaimFilter, now: ClusterMs) {
-        for index in [Index::Ready, Index::Limited] {
-            self.searches.push(index::ready(index, filter, None, 1));
-            self.searches.push(index::last_ready(index, filter));
+        let searches = filter.searches();
+        let due = DUE_MAX.div_ceil(searches.len());
+        for filter in searches {
+            for index in [Index::Ready, Index::Limited] {
+                self.searches.push(index::ready(index, filter, None, 1));
+                self.searches.push(index::last_ready(index, filter));
+            }
+            self.searches.push(index::waiting(filter, None, Some(now), due));
+            self.searches.push(index::waiting(filter, Some(now), None, 1));
         }
-        self.searches.push(index::waiting(filter, None, Some(now), DUE_MAX));
-        self.searches.push(index::waiting(filter, Some(now), None, 1));
     }
 }
 

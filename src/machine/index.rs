@@ -11,7 +11,7 @@
 
 use super::command::Rank;
 use super::entry::{IndexEntry, end_of, push_text, successor};
-use super::filter::{ClaimFilter, RunFilter};
+use super::filter::{RunFilter, SearchFilter};
 use super::row::{Row, RunRow};
 use super::search::Search;
 use super::status::Status;
@@ -169,7 +169,7 @@ pub fn deadlines(after: ClusterMs) -> [Search; 2] {
 
 /// Runs of `index`, which is `Ready` or `Limited`, that fit `filter` and can be claimed
 /// at once, best first, starting after the rank `after`.
-pub fn ready(index: Index, filter: &ClaimFilter, after: Option<Rank>, limit: usize) -> Search {
+pub fn ready(index: Index, filter: SearchFilter<'_>, after: Option<Rank>, limit: usize) -> Search {
     let prefixes = claim_prefixes(index, filter);
     let from = after.map(|rank| end_of(&rank_bytes(rank))).unwrap_or_default();
     Search { prefixes, rank_bytes: 16, from, until: None, reverse: false, limit }
@@ -182,7 +182,7 @@ pub fn beyond(search: Search, place: &[u8]) -> Search {
 
 /// The run of `index` that fits `filter` and has the lowest priority of those that can be
 /// claimed at once.
-pub fn last_ready(index: Index, filter: &ClaimFilter) -> Search {
+pub fn last_ready(index: Index, filter: SearchFilter<'_>) -> Search {
     Search { reverse: true, ..ready(index, filter, None, 1) }
 }
 
@@ -215,7 +215,7 @@ fn level(priority: i64) -> (Vec<u8>, Option<Vec<u8>>) {
 /// Runs that fit `filter` and become claimable later than `after` and not later
 /// than `until`, earliest first.
 pub fn waiting(
-    filter: &ClaimFilter,
+    filter: SearchFilter<'_>,
     after: Option<ClusterMs>,
     until: Option<ClusterMs>,
     limit: usize,
@@ -303,9 +303,9 @@ fn whole(index: Index, rank_bytes: usize, limit: usize) -> Search {
     Search { prefixes, rank_bytes, from: Vec::new(), until: None, reverse: false, limit }
 }
 
-fn claim_prefixes(index: Index, filter: &ClaimFilter) -> Vec<Vec<u8>> {
+fn claim_prefixes(index: Index, filter: SearchFilter<'_>) -> Vec<Vec<u8>> {
     let tags = filter.tags.iter().map(|(name, value)| Facet::Tag(name, value));
-    let facets = filter.name.as_deref().map(Facet::Name).into_iter().chain(tags);
+    let facets = filter.name.map(|name| Facet::Name(name)).into_iter().chain(tags);
     or_all(index, facets.map(|facet| prefix(index, facet)))
 }
 

@@ -123,6 +123,17 @@ pub struct Claimed {
     pub searched: Option<Rank>,
     /// Whether the run depends on others; see [`super::query::Question::Prerequisites`].
     pub has_prerequisites: bool,
+    /// The runs that the same command has granted after this one, best first.
+    pub further: Vec<FurtherClaim>,
+}
+
+/// A claim of a command that was granted several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FurtherClaim {
+    pub run_id: Text,
+    /// The fencing token of the claim.
+    pub claim_token: Revision,
+    pub claim_expires_at: ClusterMs,
 }
 
 /// The reply to a command that changes a run without storing a step.
@@ -215,7 +226,20 @@ impl Claimed {
             retry_at,
             searched: None,
             has_prerequisites: false,
+            further: Vec::new(),
         }
+    }
+}
+
+impl FurtherClaim {
+    /// The claim that was granted, if one was.
+    pub fn of(claimed: Claimed) -> Option<FurtherClaim> {
+        let Claimed { run_id, claim_token, claim_expires_at, .. } = claimed;
+        Some(FurtherClaim {
+            run_id: run_id?,
+            claim_token: claim_token?,
+            claim_expires_at: claim_expires_at?,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::meta::Meta;
 use super::page::{Page, Range};
 use super::row::Row;
 use super::row_id::RowId;
+use super::run_group::{GroupRow, RunGroup};
 use super::search::{Search, Searched};
 use super::value::Revision;
 
@@ -33,6 +34,14 @@ pub trait View {
 
     /// The result of a search of the index entries; see [`Search::walk`].
     fn search(&self, search: &Search) -> Result<Searched, Self::Error>;
+
+    /// The counts of a group of runs.
+    fn group(&self, group: &RunGroup) -> Result<GroupRow, Self::Error> {
+        Ok(match self.row(&RowId::Group(group.clone()))?.as_deref() {
+            Some(Row::Group(_, row)) => *row,
+            _ => GroupRow::default(),
+        })
+    }
 }
 
 /// Read access to the history that is kept. Events are read as [`Page::read`]

@@ -44,18 +44,25 @@ impl Grantee {
         (!has_key).then(|| Grantee { store: store.clone(), name: name.clone() })
     }
 
-    async fn take_back(self, grant: Grant) {
+    async fn take_all_back(self, grants: Vec<Grant>) {
+        for grant in grants {
+            self.take_back(grant).await;
+        }
+    }
+
+    async fn take_back(&self, grant: Grant) {
         let deadline = Instant::now() + GIVE_BACK_TIMEOUT;
         let (question, token, command) = match grant {
             Grant::Run(run_id, token) => {
                 let question = Question::Run { run_id: run_id.clone() };
-                let held = HeldClaim { run_id, agent_id: self.name, claim_token: token };
+                let held = HeldClaim { run_id, agent_id: self.name.clone(), claim_token: token };
                 (question, token, Command::Release(held))
             }
             Grant::Lease(resource_id, token) => {
                 let question = Question::Lease { resource_id: resource_id.clone() };
                 let fencing_token = Some(token);
-                let release = ReleaseLease { resource_id, holder_id: self.name, fencing_token };
+                let holder_id = self.name.clone();
+                let release = ReleaseLease { resource_id, holder_id, fencing_token };
                 (question, token, Command::ReleaseLease(release))
             }
         };
@@ -87,24 +94,28 @@ enum Grant {
 }
 
 impl Grant {
-    fn of(reply: &Reply) -> Option<Grant> {
+    fn all_of(reply: &Reply) -> Vec<Grant> {
         match reply {
             Reply::Claimed(claimed) if claimed.claimed => {
-                Some(Grant::Run(claimed.run_id.clone()?, claimed.claim_token?))
+                let first = claimed.run_id.clone().zip(claimed.claim_token);
+                let further = claimed.further.iter().map(|it| (it.run_id.clone(), it.claim_token));
+                let runs = first.into_iter().chain(further);
+                runs.map(|(run_id, token)| Grant::Run(run_id, token)).collect()
             }
             // A lease that the holder had before this call is not given back.
             Reply::Acquired(acquired) if acquired.granted => {
-                Some(Grant::Lease(acquired.resource_id.clone(), acquired.fencing_token?))
+                let lease = |token| Grant::Lease(acquired.resource_id.clone(), token);
+                acquired.fencing_token.map(lease).into_iter().collect()
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }
 
-/// A grant that was delivered to its caller, who may cancel nevertheless.
+/// What was granted and delivered to its caller, who may cancel nevertheless.
 pub(super) struct GrantDelivered {
     grantee: Grantee,
-    grant: Grant,
+    grants: Vec<Grant>,
 }
 
 impl GrantDelivered {
@@ -112,7 +123,7 @@ impl GrantDelivered {
     pub(super) fn give_back(self) {
         // Without a runtime the program is ending, and its store with it.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(self.grantee.take_back(self.grant));
+            runtime.spawn(self.grantee.take_all_back(self.grants));
         }
     }
 }
@@ -132,8 +143,11 @@ impl UndeliveredReply {
     /// Takes out what the reply grants, for as long as the caller may still cancel.
     pub(super) fn take_grant(&mut self) -> Option<GrantDelivered> {
         let Some(Ok(reply)) = &self.outcome else { return None };
-        let grant = Grant::of(reply)?;
-        Some(GrantDelivered { grantee: self.grantee.take()?, grant })
+        let grants = Grant::all_of(reply);
+        if grants.is_empty() {
+            return None;
+        }
+        Some(GrantDelivered { grantee: self.grantee.take()?, grants })
     }
 
     /// Takes the reply out for the caller, who now has the grant.

@@ -16,10 +16,8 @@ use crate::world::{START_MS, World};
 fn claim_next(agent: &str) -> Command {
     Command::ClaimNext(ClaimNext {
         agent_id: agent.into(),
-        name: None,
-        tags: Default::default(),
         claim_ttl_ms: 1_000,
-        after: None,
+        ..Default::default()
     })
 }
 

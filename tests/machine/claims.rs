@@ -118,7 +118,8 @@ fn claim_next_heeds_name_and_tags() {
     };
     let (a1, _b1, b2) = (run_of("a", "1"), run_of("b", "1"), run_of("b", "2"));
     let by = |name: Option<&str>, tags| {
-        Command::ClaimNext(ClaimNext { name: name.map(Text::from), tags, ..claim_next("x") })
+        let names = name.into_iter().map(Text::from).collect();
+        Command::ClaimNext(ClaimNext { names, tags, ..claim_next("x") })
     };
     let nothing = claimed(world.run(by(Some("a"), tags("2"))));
     assert_eq!((nothing.claimed, nothing.retry_at), (false, None));

@@ -51,13 +51,7 @@ pub fn claim(run_id: &str, agent_id: &str, claim_ttl_ms: u64) -> Command {
 }
 
 pub fn claim_next(agent_id: &str) -> ClaimNext {
-    ClaimNext {
-        agent_id: agent_id.into(),
-        name: None,
-        tags: BTreeMap::new(),
-        claim_ttl_ms: 1_000,
-        after: None,
-    }
+    ClaimNext { agent_id: agent_id.into(), claim_ttl_ms: 1_000, ..Default::default() }
 }
 
 pub fn held(run_id: &str, agent_id: &str, token: u64) -> HeldClaim {

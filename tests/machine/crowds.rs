@@ -121,7 +121,10 @@ const CROWDS: [(&str, MakeRow); 11] = [
 
 fn commands(top: &str) -> Vec<Command> {
     let tags = |value: &str| [("team".into(), "crowd".into()), ("kind".into(), value.into())];
-    let next = |name: Option<&str>| ClaimNext { name: name.map(Into::into), ..claim_next("a") };
+    let next = |name: Option<&str>| ClaimNext {
+        names: name.into_iter().map(Into::into).collect(),
+        ..claim_next("a")
+    };
     vec![
         Command::ClaimNext(next(None)),
         Command::ClaimNext(next(Some("crowd"))),
@@ -157,7 +160,7 @@ fn questions(top: &str) -> Vec<Question> {
             page,
         }
     };
-    let filter = ClaimFilter { name: None, tags: tags.clone().into() };
+    let filter = ClaimFilter { tags: tags.clone().into(), ..ClaimFilter::default() };
     vec![
         Question::Key { key: "k1".into() },
         Question::Keys { scan: scan.clone(), page },

@@ -173,9 +173,18 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         0 | 1 => Command::Create(create(rng, world)),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {
-            let name = rng.maybe(30, |rng| rng.text(&NAMES));
+            let names = (0..rng.below(3)).filter_map(|_| rng.maybe(30, |rng| rng.text(&NAMES)));
+            let names = names.collect();
             let tags = if rng.percent(30) { tags(rng) } else { Default::default() };
-            Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms, after: None })
+            let limit = rng.maybe(30, |rng| 1 + rng.below(4) as u32);
+            Command::ClaimNext(ClaimNext {
+                agent_id,
+                names,
+                tags,
+                claim_ttl_ms,
+                after: None,
+                limit,
+            })
         }
         6 | 15 => Command::Heartbeat(held),
         7 | 16 => Command::Release(held),

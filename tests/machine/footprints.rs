@@ -36,7 +36,7 @@ fn common_commands_look_at_nothing_else() {
         Command::Create(Create { parent_run_id, ..create_of("c") }),
         claim(&run_id, "b", 1),
         Command::ClaimNext(claim_next("a")),
-        Command::ClaimNext(ClaimNext { name: Some("none".into()), ..claim_next("a") }),
+        Command::ClaimNext(ClaimNext { names: ["none".into()].into(), ..claim_next("a") }),
         Command::Heartbeat(held(&run_id, "a", 4)),
         checkpoint(&run_id, 1, claimant("a", 0)),
         complete(&run_id, claimant("a", 0)),

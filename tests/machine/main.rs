@@ -5,6 +5,7 @@
 mod allocated;
 mod approvals;
 mod attempts;
+mod batches;
 mod claims;
 mod commands;
 mod concurrency;

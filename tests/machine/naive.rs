@@ -72,8 +72,9 @@ fn first<T>(all: &[T], limit: usize) -> &[T] {
 }
 
 fn claim_filter(rng: &mut RandomSource) -> ClaimFilter {
-    let name = rng.maybe(40, |rng| rng.text(&["etl", "train", "other"]));
-    ClaimFilter { name, tags: tags(rng) }
+    let names = ["etl", "train", "other"];
+    let names = names.into_iter().filter(|_| rng.percent(25)).map(Text::from).collect();
+    ClaimFilter { names, tags: tags(rng) }
 }
 
 fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {

@@ -166,7 +166,7 @@ fn runs_whose_time_has_come_are_promoted_piece_by_piece_and_none_is_lost() {
     let crowd: Vec<_> = (0..700).map(|_| delayed(&mut large, "crowd")).collect();
     let rare = delayed(&mut large, "rare");
     large.now_ms += 1_000;
-    let next = ClaimNext { name: Some("rare".into()), ..claim_next("a") };
+    let next = ClaimNext { names: ["rare".into()].into(), ..claim_next("a") };
     let Reply::Claimed(claimed) = large.run(Command::ClaimNext(next)) else { panic!() };
     assert_eq!(claimed.run_id.as_deref(), Some(&*rare), "others that are due hide it");
     let mut taken = Vec::new();
@@ -201,7 +201,7 @@ fn what_two_large_crowds_do_not_have_in_common_is_searched_in_pieces() {
     let found = loop {
         tries += 1;
         let tags = [("t".into(), "wanted".into())].into();
-        let next = ClaimNext { name: Some("wanted".into()), tags, after, ..claim_next("a") };
+        let next = ClaimNext { names: ["wanted".into()].into(), tags, after, ..claim_next("a") };
         let Reply::Claimed(claimed) = large.run(Command::ClaimNext(next)) else { panic!() };
         assert!(claimed.claimed || claimed.searched.is_some(), "{claimed:?}");
         match claimed.searched {

@@ -52,7 +52,7 @@ const READS_MAX: usize = 20;
 fn looking_for_work_does_not_scan_all_runs() {
     let tables = many_held_runs();
     let now = ClusterMs(START_MS);
-    let rare = ClaimFilter { name: Some("rare".into()), ..ClaimFilter::default() };
+    let rare = ClaimFilter { names: ["rare".into()].into(), ..ClaimFilter::default() };
     for filter in [ClaimFilter::default(), rare] {
         let counted = Counted::new(&tables, Footprint::default());
         let found = lookup::candidate(&counted, &filter, None, &[], now);

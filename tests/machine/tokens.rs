@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use mcp_state_sidecar::machine::reply::FurtherClaim;
 use mcp_state_sidecar::machine::*;
 
 /// What was promised about every lease and run.
@@ -48,13 +49,15 @@ impl Ledger {
                 self.promises.remove(&format!("lease {}", asked.resource_id));
             }
             (Command::Claim(_) | Command::ClaimNext(_), Reply::Claimed(got)) if got.claimed => {
-                let promise = Promise {
-                    holder: got.agent_id.clone().expect("a claim has an agent"),
-                    token: got.claim_token.expect("a claim has a token").0,
-                    expires_at: got.claim_expires_at.expect("a claim has a deadline"),
-                };
-                let run_id = got.run_id.as_ref().expect("a claim is on a run");
-                self.promise(format!("run {run_id}"), promise, now);
+                let claims = FurtherClaim::of(got.clone()).expect("a claim is on a run");
+                for claim in [&claims].into_iter().chain(&got.further) {
+                    let promise = Promise {
+                        holder: got.agent_id.clone().expect("a claim has an agent"),
+                        token: claim.claim_token.0,
+                        expires_at: claim.claim_expires_at,
+                    };
+                    self.promise(format!("run {}", claim.run_id), promise, now);
+                }
             }
             (Command::Heartbeat(_), Reply::Moved(got)) if got.ok => {
                 let promise = self.promises.get_mut(&format!("run {}", got.run_id));
@@ -64,6 +67,8 @@ impl Ledger {
             // A checkpoint prolongs a claim without saying until when, so what
             // was promised before is all that is known.
             (Command::Checkpoint(_), _) => {}
+            // Whoever asked goes on under the same claim.
+            (Command::Decide(_), _) => {}
             (_, Reply::Moved(got)) if got.ok => {
                 self.promises.remove(&format!("run {}", got.run_id));
             }

@@ -38,10 +38,10 @@ fn claim_next(name: Option<&str>, tags: &[(&str, &str)]) -> Command {
     let tags = tags.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Command::ClaimNext(ClaimNext {
         agent_id: "agent".into(),
-        name: name.map(Into::into),
+        names: name.into_iter().map(Into::into).collect(),
         tags: tags.collect(),
         claim_ttl_ms: 60_000,
-        after: None,
+        ..Default::default()
     })
 }
 

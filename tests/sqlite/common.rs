@@ -60,10 +60,8 @@ pub fn create(name: &str) -> Command {
 pub fn claim_next(agent_id: &str) -> Command {
     Command::ClaimNext(ClaimNext {
         agent_id: agent_id.into(),
-        name: None,
-        tags: Default::default(),
         claim_ttl_ms: 600_000,
-        after: None,
+        ..Default::default()
     })
 }
 

@@ -1,5 +1,6 @@
 //! Callers that go away: what was granted to them is given back.
 
+use mcp_state_sidecar::machine::command::ClaimNext;
 use mcp_state_sidecar::machine::row_id::RowId;
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::{Command, Row, View};
@@ -60,6 +61,24 @@ async fn a_claim_without_waiting_that_nobody_received_is_given_back() {
     let gone = tokio::spawn(async move { service.submit(claim, Context::default()).await });
     settle().await;
     assert_eq!(claims(&stage), 1);
+    gone.abort();
+    stage.let_replies_go();
+    settle().await;
+    assert_eq!(claims(&stage), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_run_of_a_batch_that_nobody_received_is_given_back() {
+    let stage = Stage::new();
+    for _ in 0..3 {
+        stage.submit(create("n")).await;
+    }
+    stage.hold_replies();
+    let service = stage.service.clone();
+    let claim = Command::ClaimNext(ClaimNext { limit: Some(3), ..any("gone") });
+    let gone = tokio::spawn(async move { service.submit(claim, Context::default()).await });
+    settle().await;
+    assert_eq!(claims(&stage), 3);
     gone.abort();
     stage.let_replies_go();
     settle().await;

@@ -29,8 +29,9 @@ impl Draw {
     }
 
     fn filter(&mut self) -> ClaimFilter {
-        let name = ["x", "y"].get(self.below(3) as usize).map(|name| (*name).into());
-        ClaimFilter { name, tags: self.tags() }
+        let names: &[&str] = [&["x"][..], &["y"], &["x", "y"], &[]][self.below(4) as usize];
+        let names = names.iter().map(|name| (*name).into()).collect();
+        ClaimFilter { names, tags: self.tags() }
     }
 
     fn tags(
@@ -64,8 +65,8 @@ async fn work(seed: u64) {
             match draw.below(7) {
                 0 | 1 => {
                     let filter = draw.filter();
-                    let (name, tags) = (filter.name.clone(), filter.tags.clone());
-                    let claim = ClaimNext { name, tags, claim_ttl_ms: 3_000, ..any("w") };
+                    let (names, tags) = (filter.names.clone(), filter.tags.clone());
+                    let claim = ClaimNext { names, tags, claim_ttl_ms: 3_000, ..any("w") };
                     let service = stage.service.clone();
                     let call =
                         async move { service.claim_next(claim, Context::default(), LONG).await };

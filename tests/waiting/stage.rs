@@ -138,17 +138,11 @@ pub fn tags(tags: &[(&str, &str)]) -> BTreeMap<Text, Text> {
 
 /// A claim of any run.
 pub fn any(agent: &str) -> ClaimNext {
-    ClaimNext {
-        agent_id: agent.into(),
-        name: None,
-        tags: BTreeMap::new(),
-        claim_ttl_ms: 30_000,
-        after: None,
-    }
+    ClaimNext { agent_id: agent.into(), claim_ttl_ms: 30_000, ..Default::default() }
 }
 
 pub fn named(agent: &str, name: &str) -> ClaimNext {
-    ClaimNext { name: Some(name.into()), ..any(agent) }
+    ClaimNext { names: [name.into()].into(), ..any(agent) }
 }
 
 pub fn acquire(holder: &str) -> Acquire {

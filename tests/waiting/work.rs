@@ -254,3 +254,31 @@ async fn a_waiting_call_takes_little_memory() {
     let bytes = size_of_val(&call);
     assert!(bytes < 2_048, "{bytes} bytes for one waiting call");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_any_of_the_names_wakes_a_caller() {
+    let stage = Stage::new();
+    let names = || ["a".into(), "b".into()].into();
+    for name in ["a", "b"] {
+        let claim = ClaimNext { names: names(), ..any("w") };
+        let worker = stage.worker(claim, Context::default()).await;
+        stage.submit(create("other")).await;
+        assert!(!worker.is_finished(), "it waits for other names");
+        stage.submit(create(name)).await;
+        assert!(ended(worker).await.claimed, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_there_as_soon_as_one_run_is() {
+    let stage = Stage::new();
+    let claim = || ClaimNext { limit: Some(3), ..any("w") };
+    let first = stage.worker(claim(), Context::default()).await;
+    stage.submit(create("n")).await;
+    assert_eq!(ended(first).await.further, []);
+    for _ in 0..4 {
+        stage.submit(create("n")).await;
+    }
+    let worker = stage.worker(claim(), Context::default()).await;
+    assert_eq!(ended(worker).await.further.len(), 2);
+}

@@ -88,6 +88,7 @@ fn replies() {
         retry_at: None,
         searched: None,
         has_prerequisites: false,
+        further: Vec::new(),
     });
     same(encode_reply(&claimed), "0132100801120477662d311a0177280c30e807");
     let refused = Refusal { code: RefusalCode::NotFound, message: "no".into() };

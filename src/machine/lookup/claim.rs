@@ -8,7 +8,7 @@ use super::cancelled::CancelledTrees;
 use super::concurrency::Rooms;
 use super::stored::{DUE_MAX, RowsFound, SKIPPED_MAX, search_rows};
 use crate::machine::command::{Rank, Rules};
-use crate::machine::filter::ClaimFilter;
+use crate::machine::filter::{ClaimFilter, SearchFilter};
 use crate::machine::index::{self, Index};
 use crate::machine::query::Candidate;
 use crate::machine::row::RunRow;
@@ -21,6 +21,10 @@ pub const AGE_MS: u64 = 600_000;
 /// How many lower priorities a claim looks at for a run that has waited for long.
 const LEVELS_MAX: usize = 16;
 
+/// The fewest runs that a search passes over where several share [`SKIPPED_MAX`]: more
+/// than one command claims.
+const SKIPPED_LEAST: usize = 2 * DUE_MAX;
+
 /// Runs that fit and whose time has come, but that have not been promoted yet:
 /// up to `limit`, earliest first.
 pub fn due_runs<V: View>(
@@ -29,7 +33,16 @@ pub fn due_runs<V: View>(
     now: ClusterMs,
     limit: usize,
 ) -> Result<Vec<RunRow>, V::Error> {
-    Ok(search_rows(view, &index::waiting(filter, None, Some(now), limit))?.runs().collect())
+    let searches = filter.searches();
+    let each = limit.div_ceil(searches.len());
+    let mut due = Vec::new();
+    for search in &searches {
+        due.extend(search_rows(view, &index::waiting(*search, None, Some(now), each))?.runs());
+    }
+    if searches.len() > 1 {
+        due.sort_by_key(|run| (run.claimable_from(), run.created_revision));
+    }
+    Ok(due)
 }
 
 /// The best run after the rank `after` that can be claimed at `now`, or the time
@@ -45,7 +58,8 @@ pub fn candidate<V: View>(
     let meta = view.meta()?;
     let is_patient = meta.rules >= Rules::Attempts;
     let (trees, rooms) = (CancelledTrees::of(view)?, Rooms::of(view, now));
-    let mut walker = Walker { view, filter, now, is_patient, trees, rooms };
+    let searches = filter.searches();
+    let mut walker = Walker { view, searches, now, is_patient, trees, rooms };
     let mut fitting = Vec::new();
     for run in due {
         if walker.fits(run)? {
@@ -55,17 +69,16 @@ pub fn candidate<V: View>(
     let mut best = fitting.iter().min_by(|run, other| order(run).cmp(&order(other))).cloned();
     // Earlier rules did not look for a better one beyond those that were passed over.
     let looks = if is_patient || best.is_none() { SKIPPED_MAX } else { 0 };
-    let ready = walker.walk(Index::Ready, after, looks)?;
+    let ready = walker.walk_all(Index::Ready, after, looks)?;
     let limited = match is_patient {
-        true => walker.walk(Index::Limited, after, SKIPPED_MAX)?,
+        true => walker.walk_all(Index::Limited, after, SKIPPED_MAX)?,
         false => Walked::default(),
     };
-    let further = [ready.further, limited.further].into_iter().flatten();
-    let further = further.min_by_key(|rank| (Reverse(rank.priority), rank.place));
-    for run in ready.found.into_iter().chain(limited.found) {
+    let walked = ready.and(limited);
+    if let Some(run) = walked.found {
         best = best.filter(|best| precedes(best, &run)).or(Some(run));
     }
-    match (best, further) {
+    match (best, walked.further) {
         (Some(best), _) if is_patient && after.is_none() => {
             let run = walker.aged(best, fitting, meta.wall)?;
             Ok(Candidate::Ready(Box::new(run)))
@@ -79,7 +92,7 @@ pub fn candidate<V: View>(
 /// Walks along the runs that are ready.
 struct Walker<'v, V: View> {
     view: &'v V,
-    filter: &'v ClaimFilter,
+    searches: Vec<SearchFilter<'v>>,
     now: ClusterMs,
     /// Whether the rules are not earlier ones.
     is_patient: bool,
@@ -96,6 +109,18 @@ struct Walked {
     further: Option<Rank>,
 }
 
+impl Walked {
+    /// Where this walk and another one have ended together.
+    fn and(self, other: Walked) -> Walked {
+        let found = self.found.into_iter().chain(other.found);
+        let further = self.further.into_iter().chain(other.further);
+        Walked {
+            found: found.min_by(|run, other| order(run).cmp(&order(other))),
+            further: further.min_by_key(|rank| (Reverse(rank.priority), rank.place)),
+        }
+    }
+}
+
 impl<V: View> Walker<'_, V> {
     fn fits(&mut self, run: &RunRow) -> Result<bool, V::Error> {
         Ok(run.is_claimable(self.now)
@@ -104,10 +129,29 @@ impl<V: View> Walker<'_, V> {
     }
 
     /// Looks for the first run after the rank `after` that can be claimed, and passes
-    /// over not many more than `looks` others.
+    /// over not many more than `looks` others. All searches share these.
+    fn walk_all(
+        &mut self,
+        index: Index,
+        after: Option<Rank>,
+        looks: usize,
+    ) -> Result<Walked, V::Error> {
+        let searches = self.searches.clone();
+        let looks = match searches.len() {
+            1 => looks,
+            several => looks.div_ceil(several).max(SKIPPED_LEAST),
+        };
+        let mut walked = Walked::default();
+        for search in searches {
+            walked = walked.and(self.walk(index, search, after, looks)?);
+        }
+        Ok(walked)
+    }
+
     fn walk(
         &mut self,
         index: Index,
+        filter: SearchFilter<'_>,
         after: Option<Rank>,
         looks: usize,
     ) -> Result<Walked, V::Error> {
@@ -117,7 +161,7 @@ impl<V: View> Walker<'_, V> {
             // One run is enough, unless some come before it that are over although
             // their rows do not say so.
             let limit = if skipped == 0 { 1 } else { DUE_MAX };
-            let mut search = index::ready(index, self.filter, after, limit);
+            let mut search = index::ready(index, filter, after, limit);
             if let Some(last) = &last {
                 search = index::beyond(search, last);
             }
@@ -161,16 +205,14 @@ impl<V: View> Walker<'_, V> {
             keep_first(&mut heads, run);
         }
         for index in [Index::Ready, Index::Limited] {
-            let lowest = self.view.search(&index::last_ready(index, self.filter))?;
-            let lowest = lowest.found.first().and_then(|place| index::rank_of(place));
-            let Some(lowest) = lowest.map(|rank| rank.priority) else { continue };
+            let Some(lowest) = self.lowest_priority(index)? else { continue };
             let mut priority = best.priority;
             for _ in 0..LEVELS_MAX {
                 if lowest >= priority {
                     break;
                 }
                 let after = Some(Rank { priority, place: Revision(u64::MAX) });
-                let Some(run) = self.walk(index, after, DUE_MAX)?.found else { break };
+                let Some(run) = self.walk_all(index, after, DUE_MAX)?.found else { break };
                 priority = run.priority;
                 keep_first(&mut heads, run);
             }
@@ -182,6 +224,17 @@ impl<V: View> Walker<'_, V> {
             }
         }
         Ok(aged)
+    }
+
+    /// The lowest priority of the runs of an index that can be claimed at once.
+    fn lowest_priority(&self, index: Index) -> Result<Option<i64>, V::Error> {
+        let mut lowest = None;
+        for filter in &self.searches {
+            let last = self.view.search(&index::last_ready(index, *filter))?.found;
+            let rank = last.first().and_then(|place| index::rank_of(place));
+            lowest = lowest.into_iter().chain(rank.map(|rank| rank.priority)).min();
+        }
+        Ok(lowest)
     }
 }
 
@@ -207,12 +260,16 @@ fn next_candidate<V: View>(
     filter: &ClaimFilter,
     now: ClusterMs,
 ) -> Result<Candidate, V::Error> {
-    let search = index::waiting(filter, Some(now), None, 1);
-    let searched = view.search(&search)?;
-    // A search that stopped has found none before that point, so no run becomes
-    // claimable earlier than that.
-    let place = searched.found.first().or(searched.stopped.as_ref());
-    Ok(place.and_then(|place| index::time_of(place)).map_or(Candidate::None, Candidate::At))
+    let mut next = None;
+    for filter in filter.searches() {
+        let searched = view.search(&index::waiting(filter, Some(now), None, 1))?;
+        // A search that stopped has found none before that point, so no run becomes
+        // claimable earlier than that.
+        let place = searched.found.first().or(searched.stopped.as_ref());
+        let at = place.and_then(|place| index::time_of(place));
+        next = next.into_iter().chain(at).min();
+    }
+    Ok(next.map_or(Candidate::None, Candidate::At))
 }
 
 fn precedes(run: &RunRow, other: &RunRow) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::stored::{DUE_MAX, group, search_rows};
+use super::stored::{DUE_MAX, search_rows};
 use crate::machine::index::{self, Index};
 use crate::machine::passing;
 use crate::machine::row::{Concurrency, RunRow};
@@ -38,7 +38,7 @@ impl<'v, V: View> Rooms<'v, V> {
         let room = match self.keys.entry(key.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let claimed = group(self.view, &RunGroup::Concurrency(key.clone()))?.claimed();
+                let claimed = self.view.group(&RunGroup::Concurrency(key.clone()))?.claimed();
                 entry.insert(KeyRoom { claimed, lapsed: None })
             }
         };

@@ -1,8 +1,10 @@
 //! What the passing of time calls for: rows to remove, the next deadline, and
 //! counts without the rows that nobody can see any more.
 
+use std::collections::BTreeMap;
+
 use super::stored::{search_rows, stored_run};
-use crate::machine::filter::ClaimFilter;
+use crate::machine::filter::SearchFilter;
 use crate::machine::index::{self, Index};
 use crate::machine::meta::Counts;
 use crate::machine::row::Row;
@@ -74,10 +76,11 @@ pub fn due<V: View>(view: &V, clock: ClusterMs, wall: WallMs) -> Result<Due, V::
 
 /// Whether a sweep would have something to do at `now`.
 fn is_due<V: View>(view: &V, now: ClusterMs) -> Result<bool, V::Error> {
-    let any = ClaimFilter::default();
+    let no_tags = BTreeMap::new();
+    let any = SearchFilter::of_tags(&no_tags);
     Ok(view.meta()?.counts.cancellations > 0
         || !due_rows(view, now, 1)?.is_empty()
-        || !view.search(&index::waiting(&any, None, Some(now), 1))?.found.is_empty())
+        || !view.search(&index::waiting(any, None, Some(now), 1))?.found.is_empty())
 }
 
 /// The earliest time after `after` at which the passing of time alone would

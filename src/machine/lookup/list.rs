@@ -121,7 +121,7 @@ fn due_for_list<V: View>(
     now: ClusterMs,
 ) -> Result<Vec<RunRow>, V::Error> {
     let mut due = if filter.claimable == Some(true) {
-        let claim = ClaimFilter { name: None, tags: filter.tags.clone() };
+        let claim = ClaimFilter { tags: filter.tags.clone(), ..ClaimFilter::default() };
         due_runs(view, &claim, now, SKIPPED_MAX)?
     } else if let Some(status @ (Status::Created | Status::Running | Status::Failed)) =
         filter.status

@@ -29,4 +29,4 @@ pub use due::{
 };
 pub use list::{names, prerequisites, runs, steps};
 pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
-pub use stored::{DUE_MAX, group, key, lease, schedule, session, stored_run};
+pub use stored::{DUE_MAX, key, lease, schedule, session, stored_run};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::machine::row::{KeyRow, LeaseRow, Row, RunRow, ScheduleRow, SessionRow};
 use crate::machine::row_id::RowId;
-use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::search::Search;
 use crate::machine::value::Text;
 use crate::machine::view::View;
 
 /// The most runs whose time has come that one look-up compares with those that
-/// are ready. The sweep promotes the others, some thousands a second.
+/// are ready. The sweep promotes the others, some thousands a second. Where a claim
+/// gives several names, they share these.
 pub const DUE_MAX: usize = 100;
 
 /// The most rows that a list or a claim passes over before it stops and says how
@@ -49,14 +49,6 @@ pub fn schedule<V: View>(view: &V, name: &Text) -> Result<Option<ScheduleRow>, V
 /// [`super::run`].
 pub fn stored_run<V: View>(view: &V, run_id: &Text) -> Result<Option<RunRow>, V::Error> {
     Ok(view.row(&RowId::Run(run_id.clone()))?.and_then(|row| row.run().cloned()))
-}
-
-/// The counts of a group, as they are stored.
-pub fn group<V: View>(view: &V, group: &RunGroup) -> Result<GroupRow, V::Error> {
-    Ok(match view.row(&RowId::Group(group.clone()))?.as_deref() {
-        Some(Row::Group(_, row)) => *row,
-        _ => GroupRow::default(),
-    })
 }
 
 /// The rows that a search found.

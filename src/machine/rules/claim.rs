@@ -3,7 +3,7 @@
 //! another agent may begin the next one, under a higher token.
 
 use super::{concurrency, present};
-use crate::machine::command::{Claim, ClaimNext};
+use crate::machine::command::{CLAIMS_MAX, Claim, ClaimNext, Rank};
 use crate::machine::describe;
 use crate::machine::draft::Draft;
 use crate::machine::event::Action;
@@ -11,7 +11,7 @@ use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
 use crate::machine::passing;
 use crate::machine::query::Candidate;
-use crate::machine::reply::{Claimed, Reply};
+use crate::machine::reply::{Claimed, FurtherClaim, Reply};
 use crate::machine::row::{ClaimRow, OnLapse, RunRow};
 use crate::machine::status::Status;
 use crate::machine::value::{ClusterMs, Text};
@@ -37,7 +37,7 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
         if let Some(reason) = concurrency::objection(draft, &run)? {
             return Ok(refused(Some(run.run_id.clone()), reason, None));
         }
-        return Ok(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms));
+        return Ok(Reply::Claimed(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms)));
     }
     let reason = match (run.status, run.ready_at) {
         (Status::Created, Some(at)) => {
@@ -50,7 +50,12 @@ pub fn claim<V: View>(draft: &mut Draft<'_, V>, claim: &Claim) -> Result<Reply, 
 }
 
 pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Result<Reply, V::Error> {
-    let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+    let filter = ClaimFilter::of(claim);
+    // A claim that lapses at once would be claimed again by the same command.
+    let most = if claim.claim_ttl_ms > 0 { claim.most().min(CLAIMS_MAX) } else { 1 };
+    if most > 1 {
+        draft.keep_searches();
+    }
     let stepwise = draft.is_stepwise();
     let due = match claim.after {
         None => {
@@ -60,38 +65,72 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
         // The attempt before this one has promoted the runs that were due.
         Some(_) => Vec::new(),
     };
-    let mut after = claim.after;
-    let candidate = loop {
-        match lookup::candidate(draft, &filter, after, &due, draft.now())? {
-            Candidate::Further(rank) if !stepwise => after = Some(rank),
-            candidate => break candidate,
+    let first = best(draft, &filter, claim.after, &due)?;
+    // Promoting them spares every later claim looking at them again.
+    for run in due.iter().filter(|_| stepwise) {
+        present::promote(draft, run.clone())?;
+    }
+    let mut claimed = match first {
+        Candidate::Ready(run) => match take(draft, *run, claim)? {
+            Some(claimed) => claimed,
+            None => return Ok(Reply::Claimed(Claimed::nothing(None))),
+        },
+        Candidate::At(at) => return Ok(Reply::Claimed(Claimed::nothing(Some(at)))),
+        Candidate::None => return Ok(Reply::Claimed(Claimed::nothing(None))),
+        Candidate::Further(rank) => {
+            let nothing = Claimed::nothing(None);
+            return Ok(Reply::Claimed(Claimed { searched: Some(rank), ..nothing }));
         }
     };
-    // Promoting them spares every later claim looking at them again.
-    for run in due.into_iter().filter(|_| stepwise) {
-        present::promote(draft, run)?;
+    while claimed.further.len() + 1 < most as usize {
+        let due = stored(draft, &due)?;
+        let Candidate::Ready(run) = best(draft, &filter, claim.after, &due)? else { break };
+        let Some(next) = take(draft, *run, claim)? else { break };
+        claimed.further.extend(FurtherClaim::of(next));
     }
-    Ok(match candidate {
-        Candidate::Ready(run) => {
-            // It may be one of those that have just been promoted.
-            let run = lookup::stored_run(draft, &run.run_id)?.unwrap_or(*run);
-            let run = present::settled(draft, run)?;
-            // There is room; only lapses that nobody has recorded are recorded now.
-            if concurrency::objection(draft, &run)?.is_some() {
-                return Ok(Reply::Claimed(Claimed::nothing(None)));
-            }
-            grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms)
+    Ok(Reply::Claimed(claimed))
+}
+
+/// The best run to claim. Searches find only what was there before the command, so those
+/// that it has claimed already are passed over.
+fn best<V: View>(
+    draft: &Draft<'_, V>,
+    filter: &ClaimFilter,
+    mut after: Option<Rank>,
+    due: &[RunRow],
+) -> Result<Candidate, V::Error> {
+    loop {
+        match lookup::candidate(draft, filter, after, due, draft.now())? {
+            Candidate::Further(rank) if !draft.is_stepwise() => after = Some(rank),
+            candidate => return Ok(candidate),
         }
-        Candidate::At(at) => Reply::Claimed(Claimed::nothing(Some(at))),
-        Candidate::None => Reply::Claimed(Claimed::nothing(None)),
-        Candidate::Further(rank) => {
-            Reply::Claimed(Claimed { searched: Some(rank), ..Claimed::nothing(None) })
-        }
-    })
+    }
+}
+
+/// The runs as the command has left them.
+fn stored<V: View>(draft: &Draft<'_, V>, runs: &[RunRow]) -> Result<Vec<RunRow>, V::Error> {
+    let stored = runs.iter().map(|run| lookup::stored_run(draft, &run.run_id));
+    Ok(stored.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Grants a run that was found, unless its concurrency key has no room after all.
+fn take<V: View>(
+    draft: &mut Draft<'_, V>,
+    run: RunRow,
+    claim: &ClaimNext,
+) -> Result<Option<Claimed>, V::Error> {
+    // It may be one of those that have just been promoted.
+    let run = lookup::stored_run(draft, &run.run_id)?.unwrap_or(run);
+    let run = present::settled(draft, run)?;
+    // There is room; only lapses that nobody has recorded are recorded now.
+    if concurrency::objection(draft, &run)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(grant(draft, &run, &claim.agent_id, claim.claim_ttl_ms)))
 }
 
 /// Gives the run to the agent, whoever held it before.
-fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_ms: u64) -> Reply {
+fn grant<V: View>(draft: &mut Draft<'_, V>, run: &RunRow, agent_id: &Text, ttl_ms: u64) -> Claimed {
     // The token is the revision of the grant, so it rises with each grant.
     let token = draft.revision().next();
     // Whoever takes over a run that has waited for a person goes on with its attempt.
@@ -128,12 +167,13 @@ fn renew<V: View>(
     let after = RunRow { claim: passing::renewed(&after, draft.now()), ..after };
     // This is no grant: the ids of `workflow_claim` events are tokens, and the
     // token stays.
-    granted(draft.move_run(Action::WorkflowHeartbeat, run, after, Some(agent_id)))
+    let renewed = draft.move_run(Action::WorkflowHeartbeat, run, after, Some(agent_id));
+    Reply::Claimed(granted(renewed))
 }
 
-fn granted(run: RunRow) -> Reply {
+fn granted(run: RunRow) -> Claimed {
     let has_prerequisites = !run.depends_on().is_empty();
-    Reply::Claimed(Claimed {
+    Claimed {
         claimed: true,
         run_id: Some(run.run_id),
         agent_id: run.agent_id,
@@ -143,7 +183,8 @@ fn granted(run: RunRow) -> Reply {
         retry_at: None,
         searched: None,
         has_prerequisites,
-    })
+        further: Vec::new(),
+    }
 }
 
 fn refused(run_id: Option<Text>, reason: Text, retry_at: Option<ClusterMs>) -> Reply {
@@ -157,5 +198,6 @@ fn refused(run_id: Option<Text>, reason: Text, retry_at: Option<ClusterMs>) -> R
         retry_at,
         searched: None,
         has_prerequisites: false,
+        further: Vec::new(),
     })
 }

@@ -295,6 +295,13 @@ pub struct ClaimNext {
     /// out.
     #[prost(message, optional, tag = "5")]
     pub after: ::core::option::Option<Rank>,
+    /// Several names, each once, of which `name` is one more if it is given; up to 32. The
+    /// best run of all of them is taken.
+    #[prost(string, repeated, tag = "6")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Take up to so many runs, the best ones first; up to 100.
+    #[prost(uint32, optional, tag = "7")]
+    pub limit: ::core::option::Option<u32>,
 }
 /// A run's place among those that can be claimed at once: higher priority first,
 /// then older.
@@ -735,7 +742,7 @@ pub struct Created {
     #[prost(bool, tag = "4")]
     pub existing: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Claimed {
     #[prost(bool, tag = "1")]
     pub claimed: bool,
@@ -761,6 +768,19 @@ pub struct Claimed {
     /// Whether the run depends on others, whose results PrerequisitesQuestion tells.
     #[prost(bool, tag = "9")]
     pub has_prerequisites: bool,
+    /// The runs that the same command was granted after this one, where it has a `limit`.
+    #[prost(message, repeated, tag = "10")]
+    pub further: ::prost::alloc::vec::Vec<FurtherClaim>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FurtherClaim {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    /// The fencing token of the claim.
+    #[prost(uint64, tag = "2")]
+    pub claim_token: u64,
+    #[prost(uint64, tag = "3")]
+    pub claim_expires_at_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Moved {
@@ -1386,6 +1406,9 @@ pub struct CandidateQuestion {
     pub tags: ::prost::alloc::vec::Vec<Tag>,
     #[prost(message, optional, tag = "3")]
     pub after: ::core::option::Option<Rank>,
+    /// Several names; see ClaimNext.
+    #[prost(string, repeated, tag = "4")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseQuestion {

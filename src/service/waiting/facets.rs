@@ -18,27 +18,36 @@ pub(super) enum WantedFacet {
     Tag(Text, Text),
 }
 
-/// The groups that wait for work, each under one of its facets.
+/// The groups that wait for work, each under some of its facets: one of which every run
+/// has that its filter admits.
 #[derive(Default)]
 pub(super) struct Facets(BTreeMap<WantedFacet, BTreeSet<Arc<Wanted>>>);
 
 impl Facets {
-    /// Adds a group under the facet that has the fewest groups so far.
-    pub(super) fn add(&mut self, filter: &ClaimFilter, wanted: &Arc<Wanted>) -> WantedFacet {
-        let name = filter.name.iter().map(|name| WantedFacet::Name(name.clone()));
+    /// Adds a group under all of its names, or under one of its tags: where there are
+    /// the fewest groups so far.
+    pub(super) fn add(&mut self, filter: &ClaimFilter, wanted: &Arc<Wanted>) -> Vec<WantedFacet> {
+        let names: Vec<_> = filter.names.iter().cloned().map(WantedFacet::Name).collect();
         let tags =
             filter.tags.iter().map(|(name, value)| WantedFacet::Tag(name.clone(), value.clone()));
         let groups = |facet: &WantedFacet| self.0.get(facet).map_or(0, BTreeSet::len);
-        let facet = name.chain(tags).min_by_key(groups).unwrap_or(WantedFacet::All);
-        self.0.entry(facet.clone()).or_default().insert(wanted.clone());
-        facet
+        let choices = [names].into_iter().filter(|names| !names.is_empty());
+        let choices = choices.chain(tags.map(|tag| vec![tag]));
+        let fewest = choices.min_by_key(|facets| facets.iter().map(groups).sum::<usize>());
+        let facets = fewest.unwrap_or_else(|| vec![WantedFacet::All]);
+        for facet in &facets {
+            self.0.entry(facet.clone()).or_default().insert(wanted.clone());
+        }
+        facets
     }
 
-    pub(super) fn remove(&mut self, facet: &WantedFacet, wanted: &Arc<Wanted>) {
-        if let Some(groups) = self.0.get_mut(facet) {
-            groups.remove(wanted);
-            if groups.is_empty() {
-                self.0.remove(facet);
+    pub(super) fn remove(&mut self, facets: &[WantedFacet], wanted: &Arc<Wanted>) {
+        for facet in facets {
+            if let Some(groups) = self.0.get_mut(facet) {
+                groups.remove(wanted);
+                if groups.is_empty() {
+                    self.0.remove(facet);
+                }
             }
         }
     }

@@ -34,7 +34,7 @@ impl Service {
         context: Context,
         wait: Duration,
     ) -> Result<Claimed, ServiceError> {
-        let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+        let filter = ClaimFilter::of(&claim);
         let request = GrantRequest::Work(claim, filter);
         match self.wait_for_grant(request, context, wait).await? {
             Reply::Claimed(claimed) => Ok(claimed),
@@ -209,7 +209,9 @@ fn grant_of(reply: &Reply) -> Option<GrantTaken> {
     let token = |token: Option<Revision>| token.unwrap_or_default();
     match reply {
         Reply::Claimed(claimed) if claimed.claimed => {
-            let (run_id, revision) = (claimed.run_id.clone(), token(claimed.claim_token));
+            let last = claimed.further.last().map(|last| last.claim_token);
+            let revision = token(last.or(claimed.claim_token));
+            let run_id = claimed.run_id.clone();
             Some(GrantTaken { run_id, revision })
         }
         Reply::Acquired(acquired) if acquired.acquired => {

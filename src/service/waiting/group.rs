@@ -30,7 +30,7 @@ pub(super) enum Turn {
 /// What a caller was granted.
 #[derive(Clone, Debug)]
 pub(super) struct GrantTaken {
-    /// `None` for a lease.
+    /// `None` for a lease. It is the first of several runs.
     pub(super) run_id: Option<Text>,
     /// The state has the grant from this revision on.
     pub(super) revision: Revision,
@@ -39,7 +39,8 @@ pub(super) struct GrantTaken {
 /// The callers that wait for the same thing, by their numbers.
 #[derive(Default)]
 pub(super) struct WaitGroup {
-    pub(super) facet: Option<WantedFacet>,
+    /// Under which a group that waits for work is found.
+    pub(super) facets: Vec<WantedFacet>,
     pub(super) asleep: BTreeMap<u64, SleepingCaller>,
     pub(super) awake: BTreeMap<u64, AwakeCaller>,
     pub(super) check_at: Option<ClusterMs>,

@@ -50,9 +50,9 @@ impl Queues {
         let (number, facets) = (self.next_number, &mut self.facets);
         self.next_number += 1;
         let group = self.groups.entry(wanted.clone()).or_insert_with(|| WaitGroup {
-            facet: match &*wanted {
-                Wanted::Work(filter) => Some(facets.add(filter, &wanted)),
-                Wanted::Lease(_) => None,
+            facets: match &*wanted {
+                Wanted::Work(filter) => facets.add(filter, &wanted),
+                Wanted::Lease(_) => Vec::new(),
             },
             ..WaitGroup::default()
         });
@@ -117,9 +117,7 @@ impl Queues {
 
     fn remove_group(&mut self, wanted: &Arc<Wanted>) {
         let Some(group) = self.groups.remove(wanted) else { return };
-        if let Some(facet) = &group.facet {
-            self.facets.remove(facet, wanted);
-        }
+        self.facets.remove(&group.facets, wanted);
         if let Some(at) = group.check_at {
             self.check_times.remove(&(at, wanted.clone()));
         }

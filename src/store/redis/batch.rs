@@ -33,14 +33,14 @@ impl Selection {
     pub fn admits(&mut self, request: &Request) -> bool {
         let alone = must_be_alone(&request.command);
         if self.full
-            || self.commands == COMMANDS_MAX
+            || self.commands >= COMMANDS_MAX
             || self.bytes > BYTES_MAX
             || (alone && self.commands > 0)
         {
             return false;
         }
         if let Command::ClaimNext(claim) = &request.command {
-            let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+            let filter = ClaimFilter::of(claim);
             if !self.filters.contains(&filter) {
                 if self.filters.len() == FILTERS_MAX {
                     return false;
@@ -49,7 +49,7 @@ impl Selection {
             }
         }
         self.full = alone;
-        self.commands += 1;
+        self.commands += weight(&request.command);
         self.bytes += request.command.kind().value_bytes;
         true
     }
@@ -87,6 +87,14 @@ pub fn decide_all(envelopes: &[Envelope], known: &ReadResult) -> Result<Decided,
     let idle = working.is_unchanged() && !known.state.deadline_passed;
     let writes = RedisWrites::of(&working);
     Ok(Decided { replies, meta: working.meta, writes, idle })
+}
+
+/// How many commands of one row the command is like.
+fn weight(command: &Command) -> usize {
+    match command {
+        Command::ClaimNext(claim) => claim.most() as usize,
+        _ => 1,
+    }
 }
 
 /// Whether the command reads too much, or removes too much, to share a batch.

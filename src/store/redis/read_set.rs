@@ -63,12 +63,15 @@ pub struct SearchedRange {
 impl ReadSet {
     /// What the commands of a batch read first. A command may remove a row that
     /// another one would find, so each claim reads one more row for every other
-    /// claim.
+    /// run that may be claimed.
     pub fn of_batch(envelopes: &[Envelope]) -> ReadSet {
         let mut needs = ReadSet::default();
         envelopes.iter().for_each(|envelope| needs.add(footprint(envelope)));
-        let claims = |envelope: &&Envelope| matches!(envelope.command, Command::ClaimNext(_));
-        let others = envelopes.iter().filter(claims).count().saturating_sub(1);
+        let claims = |envelope: &Envelope| match &envelope.command {
+            Command::ClaimNext(claim) => claim.most() as usize,
+            _ => 0,
+        };
+        let others = envelopes.iter().map(claims).sum::<usize>().saturating_sub(1);
         needs.searches.values_mut().for_each(|page| page.rows += others);
         let remembered = envelopes.iter().filter(|envelope| envelope.idempotency.is_some()).count();
         if remembered > 0 {

@@ -132,16 +132,17 @@ fn compare(
         same.check("rows", ours.rows(&range, page), View::rows(rows, &range, page));
     }
     let before = draw.revision(ours.meta.revision);
-    let (filter, runs) = (draw.claim_filter(), draw.run_filter(rows));
+    let (claims, runs) = (draw.claim_filter(), draw.run_filter(rows));
+    let filter = claims.searches()[0];
     let after = before.map(|place| Rank { priority: 0, place });
     let searches = [
         index::expired(Index::Deadline, now, limit),
         index::expired(Index::Request, now, limit),
-        index::ready(Index::Ready, &filter, after, limit),
-        index::ready(Index::Limited, &filter, after, limit),
-        index::last_ready(Index::Ready, &filter),
-        index::waiting(&filter, Some(clock), None, limit),
-        index::waiting(&filter, None, Some(now), limit),
+        index::ready(Index::Ready, filter, after, limit),
+        index::ready(Index::Limited, filter, after, limit),
+        index::last_ready(Index::Ready, filter),
+        index::waiting(filter, Some(clock), None, limit),
+        index::waiting(filter, None, Some(now), limit),
         index::runs(&runs, false, before, limit),
         index::runs(&runs, true, before, limit),
         index::remembered(limit),

@@ -164,13 +164,19 @@ impl<'a> Arguments<'a> {
 
     /// How often a run may be tried.
     pub(super) fn attempts_if(&mut self, name: &str) -> Result<Option<u32>, ServiceError> {
+        self.count_if(name, ATTEMPTS_MAX)
+    }
+
+    /// A number of things, from 1 to `most`. The service checks the bound; here only what
+    /// its types cannot hold is refused.
+    pub(super) fn count_if(&mut self, name: &str, most: u32) -> Result<Option<u32>, ServiceError> {
         let Some(number) = self.unsigned_if(name)? else { return Ok(None) };
         if number == 0 {
             return Err(ServiceError::invalid(format!("{} must be >= 1, got 0", self.path(name))));
         }
-        u32::try_from(number).map(Some).map_err(|_| {
-            out_of_range(ArgumentError::above(&self.path(name), ATTEMPTS_MAX.into(), number))
-        })
+        u32::try_from(number)
+            .map(Some)
+            .map_err(|_| out_of_range(ArgumentError::above(&self.path(name), most.into(), number)))
     }
 
     pub(super) fn bool_if(&mut self, name: &str) -> Result<Option<bool>, ServiceError> {

@@ -13,10 +13,10 @@ use super::run::{
 };
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
-    CLAIM_TTL_MS_DEFAULT, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete, Decide, Fail,
-    HeldClaim, LastStep,
+    CLAIM_TTL_MS_DEFAULT, CLAIMS_MAX, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete,
+    Decide, Fail, HeldClaim, LastStep,
 };
-use crate::machine::reply::Claimed;
+use crate::machine::reply::{Claimed, FurtherClaim};
 use crate::machine::{Command, Reply, Text};
 use crate::service::ServiceError;
 
@@ -142,31 +142,68 @@ fn claim_next_tool() -> Tool {
         takes: vec![
             agent_field().required(),
             field::text("name", ""),
+            field::list_of("names", json!({"type": "string"}), "Any of them, up to 32."),
             field::tags("All must match."),
+            field::integer("limit", "Up to so many runs at once, up to 100, in runs.").least(1),
             ttl_field(),
             field::integer("wait_seconds", "Wait so long for work, up to 55.")
                 .least(0)
                 .default(json!(0)),
             field::idempotency_key(),
         ],
-        gives: claimed_fields(run_field().nullable()),
+        gives: claimed_fields(run_field().nullable())
+            .into_iter()
+            .chain([field::objects("runs", claimed_run_fields(), "With limit: the runs.")])
+            .collect(),
         access: ToolAccess::Write { destructive: false, idempotent: false },
         run: |call| Box::pin(claim_next(call)),
     }
 }
 
 async fn claim_next(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
+    let name = call.args.text_if("name")?;
+    let limit = call.args.count_if("limit", CLAIMS_MAX)?;
     let claim = ClaimNext {
         agent_id: call.args.text("agent_id")?,
-        name: call.args.text_if("name")?,
+        names: name.into_iter().chain(call.args.texts("names")?).collect(),
         tags: call.args.tags()?,
         claim_ttl_ms: claim_ttl_ms(&mut call)?,
         after: None,
+        limit,
     };
     let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
     let reply = call.service.claim_next(claim, context, wait).await?;
-    claimed(&mut call, &reply, None).await
+    match limit {
+        Some(_) => Ok(claimed_runs(reply)),
+        None => claimed(&mut call, &reply, None).await,
+    }
+}
+
+fn claimed_run_fields() -> Vec<Field> {
+    vec![
+        run_field().required(),
+        field::integer("claim_token", "").required(),
+        field::seconds("claim_expires_at", "").required(),
+    ]
+}
+
+/// The answer to a claim of several runs. It names none outside of the list, so that it
+/// is clear that each of them has a token of its own.
+fn claimed_runs(mut reply: Claimed) -> JsonObject {
+    let further = std::mem::take(&mut reply.further);
+    let object = JsonObject::new()
+        .bool("claimed", reply.claimed)
+        .null("run_id")
+        .text_or_null("agent_id", reply.agent_id.as_deref())
+        .text_or_null("reason", reply.reason.as_deref());
+    let runs = FurtherClaim::of(reply).into_iter().chain(further).map(|claim| {
+        JsonObject::new()
+            .text("run_id", &claim.run_id)
+            .revision("claim_token", claim.claim_token)
+            .deadline_or_null("claim_expires_at", Some(claim.claim_expires_at))
+    });
+    object.objects("runs", runs)
 }
 
 pub(super) fn moved_fields() -> Vec<Field> {

@@ -211,10 +211,11 @@ impl Any {
             }),
             Command::ClaimNext(ClaimNext {
                 agent_id: self.text(),
-                name: self.opt(Any::text),
+                names: self.list(Any::text).into_iter().collect(),
                 tags: self.tags(),
                 claim_ttl_ms: self.number(),
                 after: self.opt(Any::rank),
+                limit: self.opt(Any::number32),
             }),
             Command::Heartbeat(self.held()),
             Command::Release(self.held()),

@@ -63,6 +63,7 @@ impl Any {
                 retry_at: self.opt(Any::clock),
                 searched: self.opt(Any::rank),
                 has_prerequisites: self.flag(),
+                further: self.list(Any::further_claim),
             }),
             Reply::Moved(Moved {
                 ok: self.flag(),
@@ -138,6 +139,14 @@ impl Any {
 
     fn key_row(&mut self) -> KeyRow {
         KeyRow { value: self.json(), revision: self.revision(), expires_at: self.opt(Any::clock) }
+    }
+
+    fn further_claim(&mut self) -> FurtherClaim {
+        FurtherClaim {
+            run_id: self.text(),
+            claim_token: self.revision(),
+            claim_expires_at: self.clock(),
+        }
     }
 
     fn lease_row(&mut self) -> LeaseRow {
@@ -398,7 +407,10 @@ impl Any {
             Question::Resume { run_id: self.text(), from_step: self.number(), page },
             Question::Prerequisites { run_id: self.text(), page },
             Question::Candidate {
-                filter: ClaimFilter { name: self.opt(Any::text), tags: self.tags() },
+                filter: ClaimFilter {
+                    names: self.list(Any::text).into_iter().collect(),
+                    tags: self.tags(),
+                },
                 after: self.opt(Any::rank),
             },
             Question::Lease { resource_id: self.text() },

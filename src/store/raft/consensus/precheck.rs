@@ -52,13 +52,16 @@ impl Prechecks {
         tables: &Tables,
         now: ClusterMs,
     ) -> Result<Reservation, Box<Reply>> {
-        let filter = ClaimFilter { name: claim.name.clone(), tags: claim.tags.clone() };
+        let filter = ClaimFilter::of(claim);
         let mut reserved = self.lock();
         let Ok(due) = lookup::due_runs(tables, &filter, now, lookup::DUE_MAX);
         let ready = |index| {
-            let search = index::ready(index, &filter, claim.after, reserved.len() + 1);
-            let Ok(ready) = tables.search(&search);
-            let ids = ready.found.iter().filter_map(|place| search.id(place));
+            let searches = filter.searches().into_iter();
+            let ids = searches.flat_map(|part| {
+                let search = index::ready(index, part, claim.after, reserved.len() + 1);
+                let Ok(ready) = tables.search(&search);
+                ready.found.iter().filter_map(|place| search.id(place)).collect::<Vec<_>>()
+            });
             ids.collect::<Vec<_>>()
         };
         let due = due.into_iter().map(|run| RowId::Run(run.run_id));
@@ -177,10 +180,10 @@ mod tests {
         let both = create(&mut tables, u64::MAX, "wanted", "wanted");
         let mut claim = ClaimNext {
             agent_id: "a".into(),
-            name: Some("wanted".into()),
+            names: ["wanted".into()].into(),
             tags: [("t".into(), "wanted".into())].into(),
             claim_ttl_ms: 1_000,
-            after: None,
+            ..ClaimNext::default()
         };
         let prechecks = Prechecks::default();
         let mut refused = 0;

@@ -225,9 +225,10 @@ impl<'a> Draw<'a> {
             0..5 => Command::Create(self.create_after(state, run_id)),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
             8..13 => {
-                let ClaimFilter { name, tags } = self.claim_filter();
+                let ClaimFilter { names, tags } = self.claim_filter();
                 let (agent_id, after) = (self.agent(), None);
-                Command::ClaimNext(ClaimNext { agent_id, name, tags, claim_ttl_ms, after })
+                let limit = self.percent(30).then(|| 1 + self.below(4) as u32);
+                Command::ClaimNext(ClaimNext { agent_id, names, tags, claim_ttl_ms, after, limit })
             }
             13 => Command::Heartbeat(held),
             14 => Command::Release(held),
@@ -262,7 +263,7 @@ impl<'a> Draw<'a> {
                 retry_after_ms: self.percent(20).then(|| self.row_ms()),
             }),
             21 => {
-                let ClaimFilter { name, tags } = self.claim_filter();
+                let (name, tags) = (self.maybe(&["a", "b", "none"]), self.tags());
                 let runs = match self.percent(80) {
                     true => RetriedRuns::One(run_id),
                     false => RetriedRuns::Many { name, tags, before: None },

@@ -27,7 +27,9 @@ impl Draw<'_> {
     }
 
     pub fn claim_filter(&mut self) -> ClaimFilter {
-        ClaimFilter { name: self.maybe(&["a", "b", "none"]), tags: self.tags() }
+        let names = ["a", "b", "none"];
+        let names = names.into_iter().filter(|_| self.percent(25)).map(Text::from).collect();
+        ClaimFilter { names, tags: self.tags() }
     }
 
     pub fn run_filter(&mut self, state: &Tables) -> RunFilter {
