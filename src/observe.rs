@@ -7,8 +7,12 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::machine::Question;
+use crate::machine::page::{Page, Scan};
+use crate::machine::query::{Answer, PAGE_BYTES_MAX};
+use crate::machine::run_group::{RunChanges, occurring};
 use crate::service::Service;
-use crate::store::{ClusterHealth, Health, Role};
+use crate::store::{Answered, ClusterHealth, Consistency, Health, Role};
 
 /// The upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS_S: [f64; 16] =
@@ -45,7 +49,81 @@ pub async fn render(service: &Service) -> String {
     gauge!("sidecar_calls_waiting").set(waiting as f64);
     gauge!("sidecar_uptime_seconds").set(service.uptime().as_secs_f64());
     record_health(&service.health().await);
-    handle.render()
+    let mut page = handle.render();
+    page.push_str(&runs_by_name(service).await);
+    page
+}
+
+/// The most names of runs on the page. Each of them costs some lines.
+const NAMES_MAX: usize = 100;
+
+/// How many runs there are of the first [`NAMES_MAX`] names, and since when they wait. They
+/// are read for each page from what this node has, since names come and go.
+async fn runs_by_name(service: &Service) -> String {
+    let (scan, page) = (Scan::default(), Page { rows: NAMES_MAX, bytes: PAGE_BYTES_MAX });
+    let asked = service.ask(Question::Stats { scan, page }, Consistency::Local).await;
+    let Ok(Answered { answer: Answer::Stats { rows, next }, .. }) = asked else {
+        return String::new();
+    };
+    let now_ms = chrono::Utc::now().timestamp_millis() as f64;
+    let mut runs = SampledMetric::new("sidecar_runs", "Runs by name and status.");
+    let about = "How long the oldest run that can be claimed has waited for it.";
+    let mut oldest = SampledMetric::new("sidecar_runs_oldest_waiting_seconds", about);
+    let about = "Runs created, claimed, completed and failed in the last five minutes.";
+    let mut recent = SampledMetric::new("sidecar_runs_last_five_minutes", about);
+    for row in rows {
+        for (status, count) in occurring(&row.counts) {
+            runs.add(&[("name", &row.name), ("status", status.as_str())], count as f64);
+        }
+        let since = row.oldest.map_or(now_ms, |(_, since)| since.0 as f64);
+        oldest.add(&[("name", &row.name)], (now_ms - since).max(0.0) / 1000.0);
+        let RunChanges { created, claimed, completed, failed } = row.recent;
+        let changes = [
+            ("created", created),
+            ("claimed", claimed),
+            ("completed", completed),
+            ("failed", failed),
+        ];
+        for (change, count) in changes {
+            recent.add(&[("name", &row.name), ("change", change)], count as f64);
+        }
+    }
+    let about = "Whether there are names of runs beside the 100 that are shown.";
+    let mut more = SampledMetric::new("sidecar_runs_more_names", about);
+    more.add(&[], f64::from(u8::from(next.is_some())));
+    [runs, oldest, recent, more].map(SampledMetric::finish).concat()
+}
+
+/// A gauge of which the samples are written for one page. The recorder would keep them for
+/// ever.
+struct SampledMetric {
+    name: &'static str,
+    text: String,
+}
+
+impl SampledMetric {
+    fn new(name: &'static str, help: &str) -> SampledMetric {
+        SampledMetric { name, text: format!("# HELP {name} {help}\n# TYPE {name} gauge\n") }
+    }
+
+    fn add(&mut self, labels: &[(&str, &str)], value: f64) {
+        let label = |(name, value): &(&str, &str)| format!("{name}=\"{}\"", escaped(value));
+        let labels: Vec<String> = labels.iter().map(label).collect();
+        let labels = match labels.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", labels.join(",")),
+        };
+        self.text.push_str(&format!("{}{labels} {value}\n", self.name));
+    }
+
+    fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// A label's value in the text format of Prometheus.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn record_health(health: &Health) {

@@ -2,6 +2,7 @@
 
 use super::error::CodecError;
 use super::row::*;
+use super::run_counts::{counts, to_counts};
 use super::schedule::{schedule_entry, to_schedule_entry};
 use super::value::*;
 use crate::machine::ClusterMs;
@@ -26,7 +27,15 @@ impl From<&Answer> for proto::Answer {
                 more: next.is_some(),
                 next: revision_opt(*next),
             }),
-            Answer::Run(row) => Form::Run(proto::RunAnswer { row: row.as_deref().map(Into::into) }),
+            Answer::Run { run, children } => Form::Run(proto::RunAnswer {
+                row: run.as_deref().map(Into::into),
+                children: counts(children),
+            }),
+            Answer::Stats { rows, next } => Form::Stats(proto::StatsAnswer {
+                rows: rows.iter().map(Into::into).collect(),
+                more: next.is_some(),
+                next: text_opt(next),
+            }),
             Answer::Resume(resumed) => Form::Resume(resume_answer(resumed.as_deref())),
             Answer::Leases { rows, next } => Form::Leases(proto::LeasesAnswer {
                 rows: rows.iter().map(|(id, row)| lease_entry(id, row)).collect(),
@@ -80,8 +89,12 @@ impl TryFrom<proto::Answer> for Answer {
                 let rows = all(answer.rows)?;
                 Answer::Runs { rows, next: to_revision_opt(answer.next) }
             }
-            Form::Run(proto::RunAnswer { row }) => {
-                Answer::Run(row.map(TryInto::try_into).transpose()?.map(Box::new))
+            Form::Run(proto::RunAnswer { row, children }) => Answer::Run {
+                run: row.map(TryInto::try_into).transpose()?.map(Box::new),
+                children: to_counts("RunAnswer", "children", &children)?,
+            },
+            Form::Stats(answer) => {
+                Answer::Stats { rows: all(answer.rows)?, next: to_text_opt(answer.next) }
             }
             Form::Resume(answer) => Answer::Resume(to_resumed(answer)?.map(Box::new)),
             Form::Candidate(answer) => Answer::Candidate(answer.try_into()?),

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `command`, `run_command`, `key_command` | commands |
 //! | `reply`, `run_reply` | replies |
+//! | `run_counts` | how many runs there are |
 //! | `schedule` | schedules |
 //! | `question`, `answer` | reads |
 //! | `row`, `event` | rows and events |
@@ -32,6 +33,7 @@ mod question;
 mod reply;
 mod row;
 mod run_command;
+mod run_counts;
 mod run_reply;
 mod schedule;
 mod state_record;

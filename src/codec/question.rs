@@ -63,6 +63,7 @@ impl From<&Question> for proto::Question {
             }
             Question::Sessions { scan, page } => Form::Sessions(scan_question(scan, *page)),
             Question::Schedules { scan, page } => Form::Schedules(scan_question(scan, *page)),
+            Question::Stats { scan, page } => Form::Stats(scan_question(scan, *page)),
             Question::Request { key } => Form::Request(proto::RequestQuestion { key: text(key) }),
             Question::Counts => Form::Counts(proto::CountsQuestion {}),
             Question::History { filter, before, page } => Form::History(proto::HistoryQuestion {
@@ -128,6 +129,10 @@ impl TryFrom<proto::Question> for Question {
             Form::Sessions(question) => {
                 let (scan, page) = to_scan(question)?;
                 Question::Sessions { scan, page }
+            }
+            Form::Stats(question) => {
+                let (scan, page) = to_scan(question)?;
+                Question::Stats { scan, page }
             }
             Form::Schedules(question) => {
                 let (scan, page) = to_scan(question)?;

@@ -2,12 +2,12 @@
 
 use super::error::CodecError;
 use super::row::*;
+use super::run_counts::{changes, counts, to_changes, to_counts};
 use super::schedule::{schedule_entry, to_schedule_entry};
 use super::value::*;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::*;
-use crate::machine::run_group::{GroupRow, RunGroup};
-use crate::machine::status::Status;
+use crate::machine::run_group::{GroupRow, RecentCounts, RunGroup};
 use crate::machine::{ClusterMs, Reply, Revision, Text, WallMs};
 use crate::proto::record as proto;
 use proto::run_group::Common as CommonForm;
@@ -30,14 +30,18 @@ impl From<&StateRecord> for proto::StateRecord {
     }
 }
 
-fn group_form(group: &RunGroup, row: GroupRow) -> proto::RunGroup {
+fn group_form(group: &RunGroup, row: &GroupRow) -> proto::RunGroup {
     let common = match group {
         RunGroup::Name(name) => CommonForm::Name(text(name)),
         RunGroup::Parent(run_id) => CommonForm::ParentRunId(text(run_id)),
         RunGroup::Concurrency(key) => CommonForm::ConcurrencyKey(text(key)),
     };
-    let counted = row.0.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-    proto::RunGroup { common: Some(common), counts: row.0[..counted].to_vec() }
+    let recent = row.recent.as_deref().map(|recent| proto::RecentCounts {
+        window: recent.window,
+        current: Some(changes(&recent.current)),
+        previous: Some(changes(&recent.previous)),
+    });
+    proto::RunGroup { common: Some(common), counts: counts(&row.counts), recent }
 }
 
 fn to_group(form: proto::RunGroup) -> Result<Row, CodecError> {
@@ -46,14 +50,13 @@ fn to_group(form: proto::RunGroup) -> Result<Row, CodecError> {
         CommonForm::ParentRunId(run_id) => RunGroup::Parent(run_id.into()),
         CommonForm::ConcurrencyKey(key) => RunGroup::Concurrency(key.into()),
     };
-    let mut row = GroupRow::default();
-    let found = form.counts.len();
-    let Some(counts) = row.0.get_mut(..found) else {
-        let expected = Status::ALL.len();
-        return Err(CodecError::Length { message: "RunGroup", field: "counts", found, expected });
-    };
-    counts.copy_from_slice(&form.counts);
-    Ok(Row::Group(group, row))
+    let recent = form.recent.map(|recent| RecentCounts {
+        window: recent.window,
+        current: to_changes(recent.current),
+        previous: to_changes(recent.previous),
+    });
+    let counts = to_counts("RunGroup", "counts", &form.counts)?;
+    Ok(Row::Group(group, GroupRow { counts, recent: recent.map(Box::new) }))
 }
 
 fn row_form(row: &Row) -> Form {
@@ -65,7 +68,7 @@ fn row_form(row: &Row) -> Form {
             Form::Step(proto::RunStep { run_id: text(run_id), step: Some(step_entry(*step, row)) })
         }
         Row::Session(session_id, row) => Form::Session(session_entry(session_id, row)),
-        Row::Group(group, row) => Form::Group(group_form(group, *row)),
+        Row::Group(group, row) => Form::Group(group_form(group, row)),
         Row::Schedule(name, row) => Form::Schedule(schedule_entry(name, row)),
         Row::Cancellation(run_id, row) => Form::Cancellation(proto::Cancellation {
             run_id: text(run_id),

@@ -22,7 +22,8 @@ pub fn check_question(question: &mut Question) -> Checked {
         Question::Keys { scan, .. }
         | Question::Leases { scan, .. }
         | Question::Sessions { scan, .. }
-        | Question::Schedules { scan, .. } => check_scan(scan),
+        | Question::Schedules { scan, .. }
+        | Question::Stats { scan, .. } => check_scan(scan),
         Question::Runs { filter, .. } => {
             optional_identifier("name", &filter.name)?;
             optional_identifier("parent_run_id", &filter.parent_run_id)?;

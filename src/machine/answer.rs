@@ -7,6 +7,7 @@ use super::page::{Page, Range};
 use super::query::{Answer, PAGE_BYTES_MAX, PAGE_MAX, Question, Resumed};
 use super::row::{Row, ScheduleRow};
 use super::row_id::RowId;
+use super::run_group::{RunGroup, StatusCounts};
 use super::value::ClusterMs;
 use super::view::{HistoryView, View};
 
@@ -40,7 +41,14 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             let (rows, next) = lookup::runs(view, filter, *before, now, bounded(*page))?;
             Answer::Runs { rows, next }
         }
-        Question::Run { run_id } => Answer::Run(lookup::run(view, run_id, now)?.map(Box::new)),
+        Question::Run { run_id } => {
+            let run = lookup::run(view, run_id, now)?.map(Box::new);
+            let children = match &run {
+                Some(_) => view.group(&RunGroup::Parent(run_id.clone()))?.counts,
+                None => StatusCounts::default(),
+            };
+            Answer::Run { run, children }
+        }
         Question::Resume { run_id, from_step, page } => Answer::Resume(
             lookup::run(view, run_id, now)?
                 .map(|run| {
@@ -91,6 +99,10 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             };
             let (rows, next) = lookup::names(view, scan, Range::Schedules, bounded(*page), live)?;
             Answer::Schedules { rows, next }
+        }
+        Question::Stats { scan, page } => {
+            let (rows, next) = lookup::stats(view, scan, bounded(*page), now)?;
+            Answer::Stats { rows, next }
         }
         Question::Request { key } => {
             let row = view.row(&RowId::Request(key.clone()))?;
@@ -145,6 +157,7 @@ pub fn answer_history<H: HistoryView>(
         | Question::Session { .. }
         | Question::Sessions { .. }
         | Question::Schedules { .. }
+        | Question::Stats { .. }
         | Question::Request { .. }
         | Question::Counts => {
             unreachable!("stores ask about the state through answer: {question:?}")

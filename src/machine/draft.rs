@@ -260,6 +260,10 @@ impl<'a, V: View> Draft<'a, V> {
             };
             old.into_iter().for_each(|run| change(run, GroupRow::subtract));
             new.into_iter().for_each(|run| change(run, GroupRow::add));
+            let name = new.map(|run| RunGroup::Name(run.name.clone()));
+            if let (Some(new), Some(row)) = (new, name.and_then(|name| groups.get_mut(&name))) {
+                row.note(new.changes_since(old), self.now());
+            }
         }
         Ok(groups)
     }
@@ -267,7 +271,7 @@ impl<'a, V: View> Draft<'a, V> {
     /// The counts of a group before the command.
     fn stored_group(&self, group: &RunGroup) -> Result<GroupRow, V::Error> {
         Ok(match self.before(&RowId::Group(group.clone()))?.as_deref() {
-            Some(Row::Group(_, row)) => *row,
+            Some(Row::Group(_, row)) => row.clone(),
             _ => GroupRow::default(),
         })
     }

@@ -43,7 +43,10 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
     let named = |range, page: &Page| vec![(range, page.and_one())];
     match question {
         Question::Key { key } => footprint.rows.push(RowId::Key(key.clone())),
-        Question::Run { run_id } => footprint.rows.push(RowId::Run(run_id.clone())),
+        Question::Run { run_id } => {
+            footprint.rows.push(RowId::Run(run_id.clone()));
+            footprint.rows.push(RowId::Group(RunGroup::Parent(run_id.clone())));
+        }
         Question::Lease { resource_id } => footprint.rows.push(RowId::Lease(resource_id.clone())),
         Question::Session { session_id } => {
             footprint.rows.push(RowId::Session(session_id.clone()));
@@ -61,6 +64,9 @@ pub fn of_question(question: &Question, now: ClusterMs) -> Footprint {
         }
         Question::Sessions { scan, page } => {
             footprint.ranges = named(Range::Sessions(scan.clone()), page);
+        }
+        Question::Stats { scan, page } => {
+            footprint.ranges = named(Range::RunNames(scan.clone()), page);
         }
         Question::Schedules { scan, page } => {
             footprint.ranges = named(Range::Schedules(scan.clone()), page);

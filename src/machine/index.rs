@@ -68,6 +68,8 @@ enum Facet<'a> {
     Name(&'a str),
     Tag(&'a str, &'a str),
     Parent(&'a str),
+    /// The name of runs that are ready.
+    ReadyName(&'a str),
     /// A unique key.
     Unique(&'a str),
     /// The name and the fair key.
@@ -107,7 +109,9 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     let created = run.created_revision.0.to_be_bytes();
     let tags = || run.tags.iter().map(|(name, value)| Facet::Tag(name, value));
     let listed = [Some(Facet::All), Some(Facet::Status(run.status))].into_iter();
-    let listed = listed.chain([run.is_ready().then_some(Facet::Ready)]).flatten().chain(tags());
+    let ready = [Facet::Ready, Facet::ReadyName(&run.name)].map(Some);
+    let ready = ready.into_iter().filter(|_| run.is_ready());
+    let listed = listed.chain(ready).flatten().chain(tags());
     let mut entries: Vec<IndexEntry> =
         listed.map(|facet| entry(&prefix(Index::Run, facet), &created, row)).collect();
     let claimable = || [Facet::All, Facet::Name(&run.name)].into_iter().chain(tags());
@@ -246,6 +250,12 @@ pub fn runs(filter: &RunFilter, ready: bool, before: Option<Revision>, limit: us
     Search { prefixes, rank_bytes: 8, from: Vec::new(), until, reverse: true, limit }
 }
 
+/// The run of this name that was created first among those that are ready.
+pub fn oldest_ready(name: &str) -> Search {
+    let prefixes = vec![prefix(Index::Run, Facet::ReadyName(name))];
+    Search { prefixes, rank_bytes: 8, from: Vec::new(), until: None, reverse: false, limit: 1 }
+}
+
 /// The children of a run that were created after `after`, oldest first.
 pub fn children(run_id: &str, after: Revision, limit: usize) -> Search {
     Search {
@@ -333,6 +343,10 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
         Facet::Parent(run_id) => {
             bytes.push(5);
             push_text(&mut bytes, run_id);
+        }
+        Facet::ReadyName(name) => {
+            bytes.push(9);
+            push_text(&mut bytes, name);
         }
         Facet::Unique(key) => {
             bytes.push(7);

@@ -9,7 +9,8 @@ use super::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter};
 use super::meta::Counts;
 use super::page::{Page, Scan};
 use super::row::{KeyRow, LeaseRow, RequestRow, RunRow, ScheduleRow, SessionRow, StepRow};
-use super::value::{ClusterMs, Revision, Text};
+use super::run_group::{RunChanges, StatusCounts};
+use super::value::{ClusterMs, Revision, Text, WallMs};
 
 /// The most rows of a page, whatever the caller asks for.
 pub const PAGE_MAX: usize = 10_000;
@@ -45,6 +46,8 @@ pub enum Question {
     Sessions { scan: Scan, page: Page },
     /// `schedule_list`
     Schedules { scan: Scan, page: Page },
+    /// `workflow_stats`
+    Stats { scan: Scan, page: Page },
     /// The remembered answer under an idempotency key. Nodes ask for waiting
     /// callers.
     Request { key: Text },
@@ -70,7 +73,11 @@ pub enum Answer {
         rows: Vec<RunRow>,
         next: Option<Revision>,
     },
-    Run(Option<Box<RunRow>>),
+    Run {
+        run: Option<Box<RunRow>>,
+        /// Its children by status.
+        children: StatusCounts,
+    },
     Resume(Option<Box<Resumed>>),
     Candidate(Candidate),
     Lease(Option<LeaseRow>),
@@ -85,6 +92,10 @@ pub enum Answer {
     },
     Schedules {
         rows: Vec<(Text, ScheduleRow)>,
+        next: Option<Text>,
+    },
+    Stats {
+        rows: Vec<NameStats>,
         next: Option<Text>,
     },
     Request(Option<Box<RequestRow>>),
@@ -111,6 +122,18 @@ pub struct Resumed {
     pub next_step: Option<u64>,
 }
 
+/// How the runs of one name are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameStats {
+    pub name: Text,
+    pub counts: StatusCounts,
+    /// Of the runs that can be claimed: the one that was created first, and since when it
+    /// has been so that it could be claimed.
+    pub oldest: Option<(Text, WallMs)>,
+    /// What has happened in the last [`super::run_group::WINDOW_MS`].
+    pub recent: RunChanges,
+}
+
 /// The result of looking for a run to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidate {
@@ -133,6 +156,7 @@ impl Question {
             | Question::Leases { page, .. }
             | Question::Sessions { page, .. }
             | Question::Schedules { page, .. }
+            | Question::Stats { page, .. }
             | Question::History { page, .. }
             | Question::Changes { page, .. } => Some(page),
             Question::Key { .. }
@@ -162,6 +186,7 @@ impl Question {
             | Question::Session { .. }
             | Question::Sessions { .. }
             | Question::Schedules { .. }
+            | Question::Stats { .. }
             | Question::Counts => false,
         }
     }

@@ -10,7 +10,7 @@ pub use super::dependency_failure::OnDependencyFailure;
 use super::hex;
 use super::reply::Reply;
 use super::row_id::RowId;
-use super::run_group::{GroupRow, RunGroup};
+use super::run_group::{GroupRow, RunChanges, RunGroup};
 use super::status::Status;
 use super::stored_steps::StoredSteps;
 use super::timetable::{FiringMs, Overlap, Timetable};
@@ -453,6 +453,17 @@ impl RunRow {
             self.concurrency().map(|concurrency| RunGroup::Concurrency(concurrency.key.clone())),
         ];
         groups.into_iter().flatten().filter(|_| self.is_counted && !self.removed)
+    }
+
+    /// What has happened to the run since it was `before`, or did not exist.
+    pub fn changes_since(&self, before: Option<&RunRow>) -> RunChanges {
+        let became = |status| self.status == status && before.is_none_or(|it| it.status != status);
+        RunChanges {
+            created: u64::from(before.is_none()),
+            claimed: u64::from(self.claims > before.map_or(0, |before| before.claims)),
+            completed: u64::from(became(Status::Done)),
+            failed: u64::from(became(Status::Failed)),
+        }
     }
 
     /// How many runs of its key may be claimed at a time, if there is a limit.

@@ -21,16 +21,17 @@ pub enum RowId {
 }
 
 impl RowId {
-    /// The name of a key, a lease, a session or a schedule.
+    /// The name of a key, a lease, a session or a schedule, or of runs that are counted.
     pub fn name(&self) -> Option<&Text> {
         match self {
             RowId::Key(name)
             | RowId::Lease(name)
             | RowId::Session(name)
-            | RowId::Schedule(name) => Some(name),
+            | RowId::Schedule(name)
+            | RowId::Group(RunGroup::Name(name)) => Some(name),
             RowId::Run(_)
             | RowId::Step(..)
-            | RowId::Group(_)
+            | RowId::Group(RunGroup::Parent(_) | RunGroup::Concurrency(_))
             | RowId::Cancellation(_)
             | RowId::Request(_)
             | RowId::Origin(_)

@@ -38,7 +38,7 @@ pub trait View {
     /// The counts of a group of runs.
     fn group(&self, group: &RunGroup) -> Result<GroupRow, Self::Error> {
         Ok(match self.row(&RowId::Group(group.clone()))?.as_deref() {
-            Some(Row::Group(_, row)) => *row,
+            Some(Row::Group(_, row)) => row.clone(),
             _ => GroupRow::default(),
         })
     }

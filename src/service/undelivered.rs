@@ -70,7 +70,7 @@ impl Grantee {
         // same name or sent a heartbeat, and that caller has the grant.
         let asked = self.store.ask(question, Consistency::Linearizable, deadline).await;
         let untouched = match asked.map(|answered| answered.answer) {
-            Ok(Answer::Run(run)) => run.is_some_and(|run| run.revision == token),
+            Ok(Answer::Run { run, .. }) => run.is_some_and(|run| run.revision == token),
             Ok(Answer::Lease(lease)) => lease.is_some_and(|lease| lease.revision == token),
             Ok(_) => false,
             Err(error) => {

@@ -2,7 +2,7 @@
 //! compared with what the tables find by their indexes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mcp_state_sidecar::machine::filter::*;
 use mcp_state_sidecar::machine::invariant::Rows;
@@ -10,6 +10,7 @@ use mcp_state_sidecar::machine::meta::Counts;
 use mcp_state_sidecar::machine::page::*;
 use mcp_state_sidecar::machine::query::*;
 use mcp_state_sidecar::machine::row::{CancellationRow, RunRow};
+use mcp_state_sidecar::machine::run_group::StatusCounts;
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
@@ -24,6 +25,7 @@ pub fn compare(world: &World, rng: &mut RandomSource) {
     let now = world.clock().plus(*rng.one_of(&[0, 0, 300, 5_000]));
     let limit = 1 + rng.below(5) as usize;
     compare_runs(world, rng, now, limit);
+    compare_stats(world, rng, now, limit);
     assert_eq!(lookup::due_rows(tables, now, limit), Ok(due(rows, now, limit)));
     assert_eq!(lookup::next_deadline(tables, now), Ok(next_deadline(rows, now)));
     assert_eq!(lookup::counts(tables, now, usize::MAX), Ok(counts(rows, now)));
@@ -65,6 +67,38 @@ fn compare_runs(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: us
         let found: Vec<_> = found.into_iter().map(|run| run.run_id).collect();
         assert_eq!(found, children(rows, run_id));
     }
+}
+
+fn compare_stats(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: usize) {
+    let rows = world.rows();
+    let after = rng.maybe(50, |rng| rng.text(&["a", "etl", "train"]));
+    let names: BTreeSet<&Text> = rows.runs.values().flat_map(counted_name).collect();
+    let names = names.into_iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
+    let all: Vec<_> = names.map(|name| stats(rows, name)).collect();
+    let scan = Scan { after, ..Scan::default() };
+    let question = Question::Stats { scan, page: Page::of_rows(limit) };
+    let asked = answer(&question, &world.tables, now);
+    let Ok(Answer::Stats { rows: found, next }) = asked else { panic!("{asked:?}") };
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|NameStats { name, counts, oldest, .. }| (name, counts, oldest.map(|(id, _)| id)))
+        .collect();
+    assert_eq!((&found[..], next.is_some()), (first(&all, limit), all.len() > limit));
+}
+
+fn counted_name(run: &RunRow) -> Option<&Text> {
+    Some(&run.name).filter(|_| run.groups().next().is_some())
+}
+
+fn stats(rows: &Rows, name: &Text) -> (Text, StatusCounts, Option<Text>) {
+    let mut counts = StatusCounts::default();
+    let runs = || rows.runs.values().filter(|run| run.name == *name);
+    for run in runs().filter(|run| counted_name(run).is_some()) {
+        counts[run.status as usize] += 1;
+    }
+    let ready = runs().filter(|run| run.is_ready());
+    let oldest = ready.min_by_key(|run| run.created_revision).map(|run| run.run_id.clone());
+    (name.clone(), counts, oldest)
 }
 
 fn first<T>(all: &[T], limit: usize) -> &[T] {

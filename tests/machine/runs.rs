@@ -10,11 +10,15 @@ use mcp_state_sidecar::machine::*;
 use crate::commands::*;
 use crate::world::{START_MS, World};
 
-pub fn run(world: &World, run_id: &str) -> RunRow {
+pub fn found(world: &World, run_id: &str) -> Option<RunRow> {
     match world.ask(Question::Run { run_id: run_id.into() }) {
-        Answer::Run(Some(run)) => *run,
-        other => panic!("no run '{run_id}': {other:?}"),
+        Answer::Run { run, .. } => run.map(|run| *run),
+        other => panic!("{other:?}"),
     }
+}
+
+pub fn run(world: &World, run_id: &str) -> RunRow {
+    found(world, run_id).unwrap_or_else(|| panic!("no run '{run_id}'"))
 }
 
 pub fn reason(reply: Reply) -> String {

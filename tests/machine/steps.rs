@@ -72,7 +72,7 @@ impl Large {
 
     fn status(&self, run_id: &str) -> Status {
         match self.ask(Question::Run { run_id: run_id.into() }) {
-            Answer::Run(Some(run)) => run.status,
+            Answer::Run { run: Some(run), .. } => run.status,
             other => panic!("{other:?}"),
         }
     }

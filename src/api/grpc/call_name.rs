@@ -53,6 +53,7 @@ pub(super) fn of_question(question: Option<&proto::Question>) -> &'static str {
         Read::Session(_) => "session_restore",
         Read::Sessions(_) => "session_list",
         Read::Schedules(_) => "schedule_list",
+        Read::Stats(_) => "workflow_stats",
         Read::Counts(_) => "sidecar_health",
         Read::History(_) => "history_log",
         Read::Changes(_) => "state_wait",

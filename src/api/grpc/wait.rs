@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::observed::observed;
 use crate::limits;
+use crate::machine::run_group::occurring;
 use crate::proto::sidecar as proto;
 use crate::service::{Service, ServiceError};
 use proto::wait_request::Awaited;
@@ -30,7 +31,7 @@ async fn answer(
         }
         (Some(Awaited::ParentRunId(run_id)), None) => {
             let waited = service.wait_for_children(run_id.into(), timeout).await?;
-            let counts = waited.counts.into_iter();
+            let counts = occurring(&waited.counts);
             let children = counts.map(|(status, runs)| (status.to_string(), runs)).collect();
             Ok(proto::WaitReply { reached: waited.reached, children, ..Default::default() })
         }

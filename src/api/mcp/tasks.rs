@@ -136,7 +136,7 @@ impl WaitTask {
         let question = Question::Run { run_id: self.0.run_id().clone() };
         let asked = reader.service.ask(question, Consistency::Linearizable).await;
         match asked.map_err(failed)?.answer {
-            Answer::Run(Some(run)) => Ok(*run),
+            Answer::Run { run: Some(run), .. } => Ok(*run),
             _ => Err(unknown(&self.to_string())),
         }
     }

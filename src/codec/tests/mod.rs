@@ -127,8 +127,8 @@ fn the_generator_leaves_no_kind_out() {
     };
     let rows: Vec<Row> = any.state_records().into_iter().filter_map(row).collect();
     assert_eq!(kinds(&rows), 11);
-    assert_eq!(kinds(&any.questions()), 16);
-    assert_eq!(kinds(&any.answers()), 15);
+    assert_eq!(kinds(&any.questions()), 17);
+    assert_eq!(kinds(&any.answers()), 16);
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Rows {
         let steps = self.steps.iter();
         let steps = steps.map(|((id, step), row)| Row::Step(id.clone(), *step, row.clone()));
         let sessions = self.sessions.iter().map(|(id, row)| Row::Session(id.clone(), row.clone()));
-        let groups = self.groups.iter().map(|(group, row)| Row::Group(group.clone(), *row));
+        let groups = self.groups.iter().map(|(group, row)| Row::Group(group.clone(), row.clone()));
         let schedules = self.schedules.iter();
         let schedules =
             schedules.map(|(name, row)| Row::Schedule(name.clone(), Box::new(row.clone())));

@@ -10,11 +10,13 @@ use super::stored::{SKIPPED_MAX, search_rows, stored_run};
 use crate::machine::filter::{ClaimFilter, RunFilter};
 use crate::machine::index::{self, Index};
 use crate::machine::page::{Page, Range, Scan};
+use crate::machine::query::NameStats;
 use crate::machine::row::{Row, RunRow, StepRow};
 use crate::machine::row_id::RowId;
+use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::size;
 use crate::machine::status::Status;
-use crate::machine::value::{ClusterMs, Revision, Text};
+use crate::machine::value::{ClusterMs, Revision, Text, WallMs};
 use crate::machine::view::View;
 
 /// The most rows that a list reads at once.
@@ -174,6 +176,36 @@ pub fn names<V: View, T>(
             return Ok((listed, scan.after));
         }
     }
+}
+
+/// One page of the names of runs, each with how its runs are. A page costs a search for
+/// each of its rows.
+pub fn stats<V: View>(
+    view: &V,
+    scan: &Scan,
+    page: Page,
+    now: ClusterMs,
+) -> Result<(Vec<NameStats>, Option<Text>), V::Error> {
+    let page = Page { rows: page.rows.min(CHUNK), ..page };
+    let group = |row: &Row| match row {
+        Row::Group(RunGroup::Name(name), row) => Some((name.clone(), row.clone())),
+        _ => None,
+    };
+    let (rows, next) = names(view, scan, Range::RunNames, page, group)?;
+    let mut stats = Vec::with_capacity(rows.len());
+    for (name, GroupRow { counts, recent }) in rows {
+        let oldest = search_rows(view, &index::oldest_ready(&name))?;
+        let oldest = oldest.runs().next().map(|run| (run.run_id.clone(), waiting_since(&run)));
+        let recent = recent.map(|recent| recent.at(now)).unwrap_or_default();
+        stats.push(NameStats { name, counts, oldest, recent });
+    }
+    Ok((stats, next))
+}
+
+/// Since when it has been so that the run could be claimed. Cluster time and the wall clock
+/// are close enough to tell.
+fn waiting_since(run: &RunRow) -> WallMs {
+    run.ready_at.map_or(run.updated_at, |at| run.updated_at.max(WallMs(at.0)))
 }
 
 /// One page of a run's steps from the step `from` on, in order, and the step

@@ -27,6 +27,6 @@ pub use concurrency::lapsed_of_key;
 pub use due::{
     Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,
 };
-pub use list::{names, prerequisites, runs, steps};
+pub use list::{names, prerequisites, runs, stats, steps};
 pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
 pub use stored::{DUE_MAX, key, lease, schedule, session, stored_run};

@@ -246,6 +246,9 @@ pub struct RunGroup {
     /// Zeros at the end are left out.
     #[prost(uint64, repeated, tag = "4")]
     pub counts: ::prost::alloc::vec::Vec<u64>,
+    /// What has happened to the runs of a name lately.
+    #[prost(message, optional, tag = "5")]
+    pub recent: ::core::option::Option<RecentCounts>,
     /// What they have in common.
     #[prost(oneof = "run_group::Common", tags = "1, 2, 3")]
     pub common: ::core::option::Option<run_group::Common>,
@@ -262,6 +265,17 @@ pub mod run_group {
         #[prost(string, tag = "3")]
         ConcurrencyKey(::prost::alloc::string::String),
     }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecentCounts {
+    /// The number of five minutes since the beginning of the cluster clock.
+    #[prost(uint64, tag = "1")]
+    pub window: u64,
+    /// What has happened in them, and in the five minutes before.
+    #[prost(message, optional, tag = "2")]
+    pub current: ::core::option::Option<crate::proto::state::RunChanges>,
+    #[prost(message, optional, tag = "3")]
+    pub previous: ::core::option::Option<crate::proto::state::RunChanges>,
 }
 /// What there is one of: the state's position in its own history.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

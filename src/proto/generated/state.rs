@@ -1287,7 +1287,7 @@ pub struct Event {
 pub struct Question {
     #[prost(
         oneof = "question::Question",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21, 22"
     )]
     pub question: ::core::option::Option<question::Question>,
 }
@@ -1330,6 +1330,9 @@ pub mod question {
         /// Answered by RunsAnswer.
         #[prost(message, tag = "21")]
         Prerequisites(super::PrerequisitesQuestion),
+        /// Names of runs.
+        #[prost(message, tag = "22")]
+        Stats(super::ScanQuestion),
     }
 }
 /// The runs that a run depends on and that still exist, in the order of its creation.
@@ -1482,7 +1485,7 @@ pub struct Grants {}
 pub struct Answer {
     #[prost(
         oneof = "answer::Answer",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 22"
     )]
     pub answer: ::core::option::Option<answer::Answer>,
 }
@@ -1520,6 +1523,8 @@ pub mod answer {
         Request(super::RequestAnswer),
         #[prost(message, tag = "20")]
         Schedules(super::SchedulesAnswer),
+        #[prost(message, tag = "22")]
+        Stats(super::StatsAnswer),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1551,6 +1556,49 @@ pub struct RunAnswer {
     /// Left out where there is none.
     #[prost(message, optional, tag = "1")]
     pub row: ::core::option::Option<RunRow>,
+    /// How many children it has in each status, in the order of `RunStatus` from
+    /// `RUN_STATUS_CREATED`. Zeros at the end are left out.
+    #[prost(uint64, repeated, tag = "2")]
+    pub children: ::prost::alloc::vec::Vec<u64>,
+}
+/// How many runs there are of each name, in byte order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StatsAnswer {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<NameStats>,
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+    #[prost(string, optional, tag = "3")]
+    pub next: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NameStats {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many runs are in each status, in the order of `RunStatus` from
+    /// `RUN_STATUS_CREATED`. Zeros at the end are left out.
+    #[prost(uint64, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<u64>,
+    /// Of the runs that can be claimed: the one that was created first.
+    #[prost(string, optional, tag = "3")]
+    pub oldest_run_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Since when it has been so that it could be claimed, in Unix milliseconds.
+    #[prost(uint64, optional, tag = "4")]
+    pub oldest_since_ms: ::core::option::Option<u64>,
+    /// What has happened to runs of this name in the last five minutes.
+    #[prost(message, optional, tag = "5")]
+    pub last_five_minutes: ::core::option::Option<RunChanges>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunChanges {
+    #[prost(uint64, tag = "1")]
+    pub created: u64,
+    #[prost(uint64, tag = "2")]
+    pub claimed: u64,
+    #[prost(uint64, tag = "3")]
+    pub completed: u64,
+    #[prost(uint64, tag = "4")]
+    pub failed: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResumeAnswer {

@@ -127,7 +127,7 @@ impl Dispatcher {
         });
         let mut answers = stream::iter(reads).buffered(RUN_READS_MAX);
         while let Some(answered) = answers.next().await {
-            let Answer::Run(run) = answered?.0 else { return Err(unexpected_answer()) };
+            let Answer::Run { run, .. } = answered?.0 else { return Err(unexpected_answer()) };
             let Some(run) = run else { continue };
             let Some(at) = run.claimable_from() else { continue };
             let mut queues = self.line.lock();

@@ -46,7 +46,7 @@ mod watches;
 
 pub use changes::KeyChanges;
 pub(super) use line::WaitingLine;
-pub use runs::{ChildrenWaited, RunWaited, StatusCounts};
+pub use runs::{ChildrenWaited, RunWaited};
 pub use subject::SubscribedSubject;
 pub(super) use subscriptions::Subscriptions;
 pub use subscriptions::{SUBJECTS_MAX, SubjectChanges, Subscription};

@@ -2,7 +2,6 @@
 //! a run are over. A call sleeps until an event concerns a run that it waits for, and then
 //! reads for itself.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::subject::SubscribedSubject;
@@ -15,6 +14,7 @@ use crate::machine::filter::RunFilter;
 use crate::machine::page::Page;
 use crate::machine::query::{Answer, PAGE_BYTES_MAX};
 use crate::machine::row::RunRow;
+use crate::machine::run_group::{StatusCounts, occurring};
 use crate::machine::status::Status;
 use crate::machine::{Question, Revision, Text};
 use crate::service::Service;
@@ -22,9 +22,6 @@ use crate::store::Consistency;
 
 /// How many children are counted at once.
 const CHILDREN_PAGE: Page = Page { rows: 1_000, bytes: PAGE_BYTES_MAX };
-
-/// How many runs there are of each status that occurs.
-pub type StatusCounts = BTreeMap<Status, u64>;
 
 /// The run that a call has waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +89,7 @@ impl Service {
             let Some(child) = child.filter(|_| !wait.is_over()) else {
                 let counts = wait.count_children(&parent_run_id).await?;
                 // A child may have been added since.
-                let reached = counts.keys().all(|status| status.is_over());
+                let reached = occurring(&counts).all(|(status, _)| status.is_over());
                 if reached || wait.is_over() {
                     return Ok(ChildrenWaited { reached, counts });
                 }
@@ -137,7 +134,7 @@ impl RunWait<'_> {
 
     async fn run(&self, run_id: &Text) -> Result<Option<RunRow>, ServiceError> {
         match self.ask(Question::Run { run_id: run_id.clone() }).await? {
-            Answer::Run(run) => Ok(run.map(|run| *run)),
+            Answer::Run { run, .. } => Ok(run.map(|run| *run)),
             _ => Err(ServiceError::unexpected_answer()),
         }
     }
@@ -174,11 +171,11 @@ impl RunWait<'_> {
     }
 
     async fn count_children(&self, parent_run_id: &Text) -> Result<StatusCounts, ServiceError> {
-        let (filter, mut counts) = (children_of(parent_run_id), StatusCounts::new());
+        let (filter, mut counts) = (children_of(parent_run_id), StatusCounts::default());
         let mut before = None;
         loop {
             let (children, next) = self.children(&filter, before, CHILDREN_PAGE).await?;
-            children.iter().for_each(|child| *counts.entry(child.status).or_default() += 1);
+            children.iter().for_each(|child| counts[child.status as usize] += 1);
             let Some(next) = next else { return Ok(counts) };
             before = Some(next);
         }

@@ -147,7 +147,9 @@ pub(super) fn group(row: &Columns<'_>) -> Result<Row> {
     let common: Text = row.get(1)?;
     let group = RunGroup::of_parts(row.get(0)?, common.clone());
     let group = group.ok_or_else(|| unexpected(0, &common))?;
-    Ok(Row::Group(group, GroupRow(from_json(row, 2)?)))
+    let numbers: Vec<u64> = from_json(row, 2)?;
+    let row = GroupRow::of_numbers(&numbers).ok_or_else(|| unexpected(2, &common))?;
+    Ok(Row::Group(group, row))
 }
 
 pub(super) fn schedule(row: &Columns<'_>) -> Result<Row> {

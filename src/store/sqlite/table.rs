@@ -71,7 +71,7 @@ pub(super) static SESSION: Lazy<Row> = Lazy::new(|| {
     table("session", columns, 1, rows::session)
 });
 // The counts of the runs of a group. `kind` and `common` are `RunGroup::parts`, and `counts`
-// is a JSON list by status.
+// is the JSON list of `GroupRow::numbers`.
 pub(super) static GROUP: Lazy<Row> = Lazy::new(|| {
     let columns = "kind INTEGER NOT NULL, common TEXT NOT NULL, counts TEXT NOT NULL";
     table("run_group", columns, 2, rows::group)

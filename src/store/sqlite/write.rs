@@ -93,7 +93,7 @@ pub(super) fn row(
         }
         Row::Group(group, row) => {
             let (kind, common) = group.parts();
-            execute(&GROUP, params![kind, common, json_text(&row.0)?])
+            execute(&GROUP, params![kind, common, json_text(&row.numbers())?])
         }
         Row::Schedule(name, _) => {
             let record = codec::encode_state_record(&StateRecord::Row(row.clone()));

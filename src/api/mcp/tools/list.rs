@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::field::{self, CONSISTENCY};
 use super::tool::Tool;
-use super::{admin, claim, ended, history, kv, lease, run, schedule, session, wait};
+use super::{admin, claim, ended, history, kv, lease, run, schedule, session, stats, wait};
 
 /// All tools, grouped by noun.
 pub fn all() -> &'static [Tool] {
@@ -18,6 +18,7 @@ pub fn all() -> &'static [Tool] {
             lease::tools(),
             session::tools(),
             schedule::tools(),
+            stats::tools(),
             history::tools(),
             admin::tools(),
         ];

@@ -10,7 +10,7 @@
 //! | `arguments` | converting the JSON of the arguments |
 //! | `call` | one call on its way to the service |
 //! | `result`, `json_object`, `page` | what a call gives, and how much of a list |
-//! | `kv`, `run`, `claim`, `ended`, `wait`, `lease`, `session`, `schedule`, `history`, `admin` | the tools, one file for each noun or verb |
+//! | `kv`, `run`, `claim`, `ended`, `wait`, `lease`, `session`, `schedule`, `stats`, `history`, `admin` | the tools, one file for each noun or verb |
 //! | `list` | all tools, and finding one by its name |
 //! | `toolset` | which of the tools a client is offered |
 //!
@@ -38,6 +38,7 @@ mod result;
 mod run;
 mod schedule;
 mod session;
+mod stats;
 mod tool;
 mod toolset;
 mod wait;

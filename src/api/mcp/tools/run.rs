@@ -10,6 +10,7 @@ use super::json_object::JsonObject;
 use super::page::{
     PAGE_BYTES, VALUES_BYTES, Values, remaining_fields, rest_fields, row_bytes, shorten, whole_rows,
 };
+use super::stats::{counts_field, counts_object};
 use super::tool::{Tool, ToolAccess};
 use crate::limits::DEPENDENCIES_MAX;
 use crate::machine::command::{Concurrency, Create, RunDeadline, UniqueFor, UniqueRequest};
@@ -18,6 +19,7 @@ use crate::machine::filter::RunFilter;
 use crate::machine::page::Page;
 use crate::machine::query::{Answer, Resumed};
 use crate::machine::row::{RunRow, StepRow};
+use crate::machine::run_group::StatusCounts;
 use crate::machine::status::Status;
 use crate::machine::{Command, Json, Question, Reply, Text};
 use crate::service::ServiceError;
@@ -364,6 +366,7 @@ fn list_tool() -> Tool {
 
 fn status_tool() -> Tool {
     let mut gives = run_fields();
+    gives.push(counts_field("children", "How many there are of each status."));
     gives.extend(value_fields());
     Tool {
         name: "workflow_status",
@@ -377,6 +380,13 @@ fn status_tool() -> Tool {
     }
 }
 
+fn with_children(object: JsonObject, children: &StatusCounts) -> JsonObject {
+    match children.iter().any(|runs| *runs > 0) {
+        true => object.object("children", counts_object(children)),
+        false => object,
+    }
+}
+
 async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let run_id = call.args.text("run_id")?;
     // A run has two values.
@@ -384,8 +394,11 @@ async fn run_status(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> 
     let consistency = call.args.consistency()?;
     let question = Question::Run { run_id: run_id.clone() };
     match call.ask(question, consistency).await? {
-        Answer::Run(Some(run)) => Ok(with_values(run_object(&run, values), &run, values)),
-        Answer::Run(None) => Err(not_found(&run_id)),
+        Answer::Run { run: Some(run), children } => {
+            let object = with_children(run_object(&run, values), &children);
+            Ok(with_values(object, &run, values))
+        }
+        Answer::Run { run: None, .. } => Err(not_found(&run_id)),
         _ => Err(ServiceError::unexpected_answer()),
     }
 }

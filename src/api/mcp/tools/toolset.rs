@@ -77,6 +77,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_decide",
             "schedule_set",
             "schedule_list",
+            "workflow_stats",
             "state_get",
             "state_set",
             "state_list",

@@ -6,16 +6,15 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
 use super::call::ToolCall;
-use super::field::{self, Field};
+use super::field;
 use super::json_object::JsonObject;
 use super::page::{VALUES_BYTES, Values};
 use super::run::{run_field, status_field};
+use super::stats::{counts_field, counts_object};
 use super::tool::{Tool, ToolAccess};
 use crate::machine::Text;
 use crate::machine::row::RunRow;
-use crate::machine::status::Status;
 use crate::service::ServiceError;
-use crate::service::waiting::StatusCounts;
 
 /// The tool's name.
 pub(in crate::api::mcp) const WAIT: &str = "workflow_wait";
@@ -42,22 +41,11 @@ pub(super) fn tools() -> Vec<Tool> {
             field::integer("next_step", "The first step that is missing."),
             field::any("result", "As given to workflow_complete, if any."),
             field::text("error", "Why it failed last, or was cancelled."),
-            children_field(),
+            counts_field("children", "How many there are of each status."),
         ],
         access: ToolAccess::Read,
         run: |call| Box::pin(wait(call)),
     }]
-}
-
-/// How many children of a run there are of each status.
-pub(super) fn children_field() -> Field {
-    let counts = Status::ALL.iter().map(|status| field::integer(status.as_str(), "")).collect();
-    field::object_of("children", counts, "How many there are of each status.")
-}
-
-pub(super) fn counts_object(counts: &StatusCounts) -> JsonObject {
-    let counts = counts.iter().filter(|(_, runs)| **runs > 0);
-    counts.fold(JsonObject::new(), |object, (status, runs)| object.number(status.as_str(), *runs))
 }
 
 async fn wait(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {

@@ -11,10 +11,10 @@ use crate::machine::filter::{ChangeFilter, ClaimFilter, HistoryFilter, RunFilter
 use crate::machine::meta::*;
 use crate::machine::page::{Page, Scan};
 use crate::machine::query::Candidate;
-use crate::machine::query::{Answer, Question, Resumed};
+use crate::machine::query::{Answer, NameStats, Question, Resumed};
 use crate::machine::reply::*;
 use crate::machine::row::*;
-use crate::machine::run_group::{GroupRow, RunGroup};
+use crate::machine::run_group::{GroupRow, RecentCounts, RunChanges, RunGroup};
 use crate::machine::status::*;
 use crate::machine::stored_steps::StoredSteps;
 
@@ -338,10 +338,7 @@ impl Any {
             StateRecord::Row(Row::Run(Box::new(self.run_row()))),
             StateRecord::Row(Row::Step(self.text(), self.number(), self.step_row())),
             StateRecord::Row(Row::Session(self.text(), self.session_row())),
-            StateRecord::Row(Row::Group(
-                self.group(),
-                GroupRow(std::array::from_fn(|_| self.number())),
-            )),
+            StateRecord::Row(Row::Group(self.group(), self.group_row())),
             StateRecord::Row(Row::Schedule(self.text(), Box::new(self.schedule_row()))),
             StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),
             StateRecord::Row(Row::Request(self.text(), Box::new(self.request_row()))),
@@ -419,6 +416,7 @@ impl Any {
             Question::Session { session_id: self.text() },
             Question::Sessions { scan: self.scan(), page },
             Question::Schedules { scan: self.scan(), page },
+            Question::Stats { scan: self.scan(), page },
             Question::Counts,
             Question::History {
                 filter: HistoryFilter {
@@ -431,6 +429,37 @@ impl Any {
             },
             Question::Changes { filter: self.change_filter(), after: self.revision(), page },
         ]
+    }
+
+    fn group_row(&mut self) -> GroupRow {
+        GroupRow {
+            counts: std::array::from_fn(|_| self.number()),
+            recent: self.opt(|any| {
+                Box::new(RecentCounts {
+                    window: any.number(),
+                    current: any.run_changes(),
+                    previous: any.run_changes(),
+                })
+            }),
+        }
+    }
+
+    fn run_changes(&mut self) -> RunChanges {
+        RunChanges {
+            created: self.number(),
+            claimed: self.number(),
+            completed: self.number(),
+            failed: self.number(),
+        }
+    }
+
+    fn name_stats(&mut self) -> NameStats {
+        NameStats {
+            name: self.text(),
+            counts: std::array::from_fn(|_| self.number()),
+            oldest: self.opt(|any| (any.text(), any.wall())),
+            recent: self.run_changes(),
+        }
     }
 
     fn resumed(&mut self) -> Box<Resumed> {
@@ -451,7 +480,11 @@ impl Any {
             Answer::Key(self.opt(Any::key_row)),
             Answer::Keys { rows: self.list(|any| (any.text(), any.key_row())), next: name.clone() },
             Answer::Runs { rows: self.list(Any::run_row), next: self.opt(Any::revision) },
-            Answer::Run(self.opt(|any| Box::new(any.run_row()))),
+            Answer::Run {
+                run: self.opt(|any| Box::new(any.run_row())),
+                children: std::array::from_fn(|_| self.number()),
+            },
+            Answer::Stats { rows: self.list(Any::name_stats), next: name.clone() },
             Answer::Resume(self.opt(Any::resumed)),
             Answer::Leases {
                 rows: self.list(|any| (any.text(), any.lease_row())),

@@ -42,6 +42,7 @@ pub(crate) async fn answer(
         | Question::Session { .. }
         | Question::Sessions { .. }
         | Question::Schedules { .. }
+        | Question::Stats { .. }
         | Question::Request { .. }
         | Question::Counts => unreachable!("the tables answer this: {question:?}"),
     }

@@ -289,7 +289,7 @@ impl<'a> Draw<'a> {
     /// A run that may depend on others.
     fn create_after(&mut self, state: &Tables, run_id: Text) -> Create {
         let create = self.create(run_id);
-        let count = if self.percent(10) { 1 + self.below(2) } else { 0 };
+        let count = if self.percent(25) { 1 + self.below(2) } else { 0 };
         let depends_on = (0..count).filter_map(|_| self.run(state)).map(|run| run.run_id);
         Create {
             depends_on: depends_on.collect(),
