@@ -3,3 +3,4 @@
 
 mod drawn;
 mod faults;
+mod runs;

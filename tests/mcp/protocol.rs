@@ -189,6 +189,7 @@ async fn health_readiness_and_metrics() {
     assert_eq!(node.send("GET", "/readyz", &[], b"").await.status, 200);
     node.call("state_set", json!({"key": "k", "value": 1})).await;
     node.call("history_log", json!({"n": 0})).await;
+    node.call("workflow_create", json!({"name": "a\"b"})).await;
     let page = node.send("GET", "/metrics", &[], b"").await;
     assert_eq!(page.status, 200);
     for line in [
@@ -196,7 +197,11 @@ async fn health_readiness_and_metrics() {
         "sidecar_requests_total{tool=\"history_log\",outcome=\"invalid_argument\"}",
         "sidecar_request_seconds_bucket{tool=\"state_set\",le=\"0.001\"}",
         "sidecar_store_healthy{backend=\"memory\"} 1",
-        "sidecar_revision 1",
+        "sidecar_revision 2",
+        "sidecar_runs{name=\"a\\\"b\",status=\"created\"} 1",
+        "# TYPE sidecar_runs_oldest_waiting_seconds gauge",
+        "sidecar_runs_last_five_minutes{name=\"a\\\"b\",change=\"created\"} 1",
+        "sidecar_runs_more_names 0",
     ] {
         assert!(page.body.contains(line), "{line} is not in\n{}", page.body);
     }

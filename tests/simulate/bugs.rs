@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use mcp_state_sidecar::machine::command::{Checkpoint, Claimant, Create};
 use mcp_state_sidecar::machine::lookup::Due;
-use mcp_state_sidecar::machine::{Question, Reply, Revision, Text};
+use mcp_state_sidecar::machine::{Answer, Command, Question, Reply, Revision, Text};
 use mcp_state_sidecar::store::cluster::Cluster;
 use mcp_state_sidecar::store::export::Export;
 use mcp_state_sidecar::store::{Answered, Consistency, Health, Request, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::work::SCHEDULED;
 
 /// One in so many commands is carried out twice: few enough that most calls are as
 /// they should be.
@@ -30,11 +33,27 @@ pub enum Bug {
     ReadUnconfirmed,
     /// A lease is granted under the token of an earlier grant.
     TokenReused,
+    /// A run is tried again however often it was.
+    AttemptsUncounted,
+    /// What an agent sends after its claim has lapsed is let through, as the holder's.
+    StaleWrite,
+    /// A run does not wait for those that it depends on.
+    ReleasedEarly,
+    /// A firing of a schedule creates two runs.
+    FiredTwice,
 }
 
 impl Bug {
-    const ALL: [Bug; 4] =
-        [Bug::AcknowledgedBeforeSync, Bug::AppliedTwice, Bug::ReadUnconfirmed, Bug::TokenReused];
+    const ALL: [Bug; 8] = [
+        Bug::AcknowledgedBeforeSync,
+        Bug::AppliedTwice,
+        Bug::ReadUnconfirmed,
+        Bug::TokenReused,
+        Bug::AttemptsUncounted,
+        Bug::StaleWrite,
+        Bug::ReleasedEarly,
+        Bug::FiredTwice,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -43,6 +62,10 @@ impl Bug {
             Bug::AppliedTwice => "applied-twice",
             Bug::ReadUnconfirmed => "read-unconfirmed",
             Bug::TokenReused => "token-reused",
+            Bug::AttemptsUncounted => "attempts-uncounted",
+            Bug::StaleWrite => "stale-write",
+            Bug::ReleasedEarly => "released-early",
+            Bug::FiredTwice => "fired-twice",
         }
     }
 
@@ -63,6 +86,40 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
+    /// The command as it is carried out.
+    fn changed(&self, command: Command) -> Command {
+        match (self.bug, command) {
+            (Bug::AttemptsUncounted, Command::Create(create)) => {
+                Command::Create(Create { max_attempts: 1_000_000, ..create })
+            }
+            (Bug::ReleasedEarly, Command::Create(create)) => {
+                Command::Create(Create { depends_on: Vec::new(), ..create })
+            }
+            (_, command) => command,
+        }
+    }
+
+    /// Stores the step under the claim of whoever has the run now.
+    async fn store_as_holder(
+        &self,
+        request: Request,
+        stale: &Checkpoint,
+        deadline: Instant,
+    ) -> Result<Reply, StoreError> {
+        let question = Question::Run { run_id: stale.run_id.clone() };
+        let asked = self.store.ask(question, Consistency::Linearizable, deadline).await?;
+        let holder = match asked.answer {
+            Answer::Run { run: Some(run), .. } => {
+                let claim_token = run.claim.as_ref().map(|claim| claim.token);
+                Claimant { agent_id: run.agent_id, claim_token }
+            }
+            _ => stale.claimant.clone(),
+        };
+        let stale = Checkpoint { claimant: holder, ..stale.clone() };
+        let command = Command::Checkpoint(stale);
+        self.store.submit(Request { command, ..request }, deadline).await
+    }
+
     fn reuse_token(&self, reply: &mut Reply) {
         let Reply::Acquired(acquired) = reply else { return };
         if let Some(token) = acquired.fencing_token {
@@ -80,9 +137,25 @@ impl Store for FaultyStore {
             let again = Request { idempotency: None, ..request.clone() };
             self.store.submit(again, deadline).await?;
         }
-        let mut reply = self.store.submit(request, deadline).await?;
-        if self.bug == Bug::TokenReused {
-            self.reuse_token(&mut reply);
+        let again_of = Request { idempotency: None, ..request.clone() };
+        let asked = request.command.clone();
+        let command = self.changed(request.command);
+        let mut reply = self.store.submit(Request { command, ..request }, deadline).await?;
+        match (self.bug, &asked, &reply) {
+            (Bug::TokenReused, ..) => self.reuse_token(&mut reply),
+            (Bug::StaleWrite, Command::Checkpoint(stale), Reply::Checkpointed(stored))
+                if !stored.ok =>
+            {
+                return self.store_as_holder(again_of, stale, deadline).await;
+            }
+            (Bug::FiredTwice, Command::FireSchedule(_), Reply::ScheduleFired(fired))
+                if fired.fired =>
+            {
+                let again = Create { name: SCHEDULED.into(), ..Create::default() };
+                let command = Command::Create(again);
+                self.store.submit(Request { command, ..again_of }, deadline).await?;
+            }
+            _ => {}
         }
         Ok(reply)
     }
@@ -95,7 +168,7 @@ impl Store for FaultyStore {
     ) -> Result<Answered, StoreError> {
         let consistency = match self.bug {
             Bug::ReadUnconfirmed => Consistency::Local,
-            Bug::AcknowledgedBeforeSync | Bug::AppliedTwice | Bug::TokenReused => consistency,
+            _ => consistency,
         };
         self.store.ask(question, consistency, deadline).await
     }

@@ -103,6 +103,26 @@ fn tokens_given_out_twice_are_found() {
     finds(Bug::TokenReused);
 }
 
+#[test]
+fn attempts_that_are_not_counted_are_found() {
+    finds(Bug::AttemptsUncounted);
+}
+
+#[test]
+fn late_writes_that_are_let_through_are_found() {
+    finds(Bug::StaleWrite);
+}
+
+#[test]
+fn runs_that_do_not_wait_for_others_are_found() {
+    finds(Bug::ReleasedEarly);
+}
+
+#[test]
+fn schedules_that_fire_twice_are_found() {
+    finds(Bug::FiredTwice);
+}
+
 /// A planted bug is found; tells by which seed.
 fn finds(bug: Bug) {
     for seed in 1..=SEEDS_TO_FIND {

@@ -138,8 +138,8 @@ pub async fn run(outside: Rc<Outside>, founders: u64) -> turmoil::Result {
         }
         None => store.clone(),
     };
-    let service = Service::new(served, options);
-    tokio::spawn(sweep::run(store, sweep::Options::default()));
+    let service = Service::new(served.clone(), options);
+    tokio::spawn(sweep::run(served, sweep::Options::default()));
     let access =
         access::Options { token: Some(access::Secret::new(TOKEN)), ..access::Options::default() };
     let api = grpc::api(service, Access::new(access), CancellationToken::new());

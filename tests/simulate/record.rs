@@ -9,6 +9,7 @@ use std::rc::Rc;
 use support::checker::events::Fact;
 use support::checker::hold::Hold;
 use support::checker::key::Key;
+use support::checker::runs::Asked;
 use support::checker::search::Model;
 use support::checker::{Operation, Violation, check};
 
@@ -25,6 +26,8 @@ pub struct Record {
     pub leases: BTreeMap<String, Vec<Operation<Hold>>>,
     pub runs: BTreeMap<String, Vec<Operation<Hold>>>,
     pub facts: Vec<Fact>,
+    /// What runs of the queue were asked to be.
+    pub asked: BTreeMap<String, Asked>,
     pub calls: u64,
     pub answered: u64,
     pub unknown: u64,

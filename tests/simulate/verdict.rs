@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::filter::HistoryFilter;
 use mcp_state_sidecar::machine::page::Page;
-use mcp_state_sidecar::machine::{Answer, Question, Revision};
+use mcp_state_sidecar::machine::{self, Action, Answer, Question, Revision};
 use mcp_state_sidecar::proto::sidecar::Consistency;
 use mcp_state_sidecar::store::Store;
 
 use crate::client::Client;
 use crate::node::Outside;
 use crate::record::{Shared, now};
+use crate::work::SCHEDULED;
 use crate::world::Plan;
 use support::checker::Violation;
 use support::checker::events::{Event, History};
+use support::checker::runs::{self, RunEvent};
 
 /// Events fetched at a time.
 const PAGE: usize = 500;
@@ -26,7 +28,7 @@ pub async fn gather(
     nodes: Vec<Rc<Outside>>,
     record: Shared,
     plan: Plan,
-    events: Rc<std::cell::RefCell<Vec<Event>>>,
+    events: Rc<std::cell::RefCell<Vec<machine::Event>>>,
 ) -> turmoil::Result {
     while record.borrow().finished < plan.clients {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -66,7 +68,7 @@ pub async fn gather(
             continue;
         };
         before = page.last().map(|event| event.revision);
-        events.borrow_mut().extend(page.iter().map(seen));
+        events.borrow_mut().extend(page);
         if !more || before == Some(Revision(1)) {
             return Ok(());
         }
@@ -74,18 +76,32 @@ pub async fn gather(
 }
 
 /// The clients' account against the cluster's.
-pub fn judge(record: &Shared, events: &[Event]) -> Result<(), Violation> {
+pub fn judge(record: &Shared, events: &[machine::Event]) -> Result<(), Violation> {
     let record = record.borrow();
     if let Some(why) = &record.violation {
         return Err(Violation(why.clone()));
     }
     record.has_orders()?;
-    History::new(events.to_vec()).judge(&record.facts)
+    History::new(events.iter().map(seen).collect()).judge(&record.facts)?;
+    let oldest_first: Vec<RunEvent> = events.iter().rev().map(of_run).collect();
+    runs::judge(&oldest_first, &record.asked, &[SCHEDULED.to_owned()].into())
 }
 
-fn seen(event: &mcp_state_sidecar::machine::Event) -> Event {
+fn of_run(event: &machine::Event) -> RunEvent {
+    let told = event.new.as_ref().map(|json| serde_json::from_str(json.as_str()));
+    RunEvent {
+        revision: event.revision.0,
+        action: event.action.as_str().to_owned(),
+        subject: event.subject.to_string(),
+        agent: event.actor.as_ref().map(ToString::to_string),
+        told: told.transpose().expect("JSON").unwrap_or_default(),
+    }
+}
+
+fn seen(event: &machine::Event) -> Event {
     let written = match event.action {
-        mcp_state_sidecar::machine::Action::StateSet => event.new.as_ref(),
+        Action::StateSet => event.new.as_ref().map(|json| json.as_str().to_owned()),
+        Action::WorkflowCheckpoint => Some(of_run(event).told["output"].to_string()),
         _ => None,
     };
     Event {
@@ -93,7 +109,7 @@ fn seen(event: &mcp_state_sidecar::machine::Event) -> Event {
         action: event.action.as_str().to_owned(),
         subject: event.subject.to_string(),
         agent: event.actor.as_ref().map(ToString::to_string),
-        value: written.map(|json| json.as_str().to_owned()),
+        value: written,
     }
 }
 

@@ -3,7 +3,10 @@
 
 mod keys;
 mod leases;
+mod queue;
 mod runs;
+
+pub use queue::SCHEDULED;
 
 use std::time::Duration;
 
@@ -31,6 +34,8 @@ pub struct Worker {
     /// Leases and claims that it was given: resource or run, and token.
     leases: Vec<(String, u64)>,
     claims: Vec<(String, u64)>,
+    /// Claims on runs of the queue.
+    queued: Vec<(String, u64)>,
 }
 
 impl Worker {
@@ -44,16 +49,19 @@ impl Worker {
             written: 0,
             leases: Vec::new(),
             claims: Vec::new(),
+            queued: Vec::new(),
         }
     }
 
     /// Works until the plan's time is over.
     pub async fn work(mut self) -> turmoil::Result {
+        self.set_schedule().await;
         while now() < self.plan.work_us {
-            match self.rng.random_range(0..10) {
+            match self.rng.random_range(0..14) {
                 0..5 => self.use_key().await,
                 5..8 => self.work_on_run().await,
-                _ => self.hold_lease().await,
+                8..10 => self.hold_lease().await,
+                _ => self.work_on_queue().await,
             }
             let pause = Duration::from_millis(self.rng.random_range(0..30));
             tokio::time::sleep(pause).await;
@@ -116,6 +124,12 @@ impl Worker {
     fn granted(&self, action: &'static str, subject: &str, token: u64) {
         let (subject, agent) = (subject.to_owned(), self.name.clone());
         self.record.borrow_mut().facts.push(Fact::Granted { action, subject, agent, token });
+    }
+
+    fn stored(&self, run: &str, output: &str) {
+        let (subject, agent) = (format!("workflow:{run}"), self.name.clone());
+        let fact = Fact::Stored { subject, agent, output: output.to_owned() };
+        self.record.borrow_mut().facts.push(fact);
     }
 
     /// Has some node carry out a command; with a name, other nodes are asked

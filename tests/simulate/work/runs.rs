@@ -153,7 +153,7 @@ impl Worker {
         record.runs.entry(run.to_owned()).or_default().extend(operation);
     }
 
-    fn claimant(&self, token: u64) -> Claimant {
+    pub(super) fn claimant(&self, token: u64) -> Claimant {
         Claimant { agent_id: Some(self.name.as_str().into()), claim_token: Some(Revision(token)) }
     }
 }

@@ -13,7 +13,7 @@ pub struct Event {
     pub action: String,
     pub subject: String,
     pub agent: Option<String>,
-    /// The value that was written, as JSON text.
+    /// The value or the output that was written, as JSON text.
     pub value: Option<String>,
 }
 
@@ -24,6 +24,8 @@ pub enum Fact {
     Written { subject: String, value: String, revision: u64 },
     /// It was told that nothing was written.
     Absent { value: String },
+    /// It was told that this output of a step was stored, as its own.
+    Stored { subject: String, agent: String, output: String },
     /// It was given this token.
     Granted { action: &'static str, subject: String, agent: String, token: u64 },
 }
@@ -72,6 +74,15 @@ impl History {
                 });
                 if !there {
                     return Err(Violation(format!("lost: {fact:?}, there is {event:?}")));
+                }
+            }
+            Fact::Stored { subject, agent, output } => {
+                let event = values.get(output.as_str()).and_then(|at| self.0.get(at));
+                let there = event.is_some_and(|event| {
+                    event.subject == *subject && event.agent.as_ref() == Some(agent)
+                });
+                if !there {
+                    return Err(Violation(format!("not its own: {fact:?}, there is {event:?}")));
                 }
             }
             Fact::Absent { value } => {

@@ -4,7 +4,8 @@
 //!
 //! - [`search`] looks for such an order, one key, run or resource at a time.
 //! - [`key`] and [`hold`] say what a key, and what a lease or a claim, may do.
-//! - [`events`] holds the clients' answers against the cluster's own history.
+//! - [`events`] holds the clients' answers against the cluster's own history, and [`runs`]
+//!   what runs were asked to be.
 //!
 //! A call without an outcome may have happened once, at any time after it began,
 //! or never. Values that are written are unique, or stale reads would not show.
@@ -12,6 +13,7 @@
 pub mod events;
 pub mod hold;
 pub mod key;
+pub mod runs;
 pub mod search;
 
 pub use search::{Operation, Violation, check};
