@@ -30,6 +30,7 @@ pub fn within(row: &Row, newest: Revision) -> Result<(), String> {
         Row::Step(_, _, row) => row.revision,
         Row::Session(_, row) => row.revision,
         Row::Schedule(_, row) => row.revision,
+        Row::Pause(_, row) => row.revision,
         Row::Cancellation(_, row) => row.revision,
         Row::Group(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => Revision::ZERO,
     };

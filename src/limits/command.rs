@@ -95,6 +95,10 @@ impl Limits {
                 identifier("session_id", &delete.session_id)?;
                 optional_identifier("agent_id", &delete.agent_id)
             }
+            Command::Pause(pause) => {
+                identifier("name", &pause.name)?;
+                optional_identifier("agent_id", &pause.agent_id)
+            }
             Command::SetSchedule(set) => self.schedule(set),
             Command::DeleteSchedule(delete) => {
                 identifier("name", &delete.name)?;

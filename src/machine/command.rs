@@ -137,6 +137,8 @@ pub enum Command {
     SaveSession(SaveSession),
     /// `session_delete`
     DeleteSession(DeleteSession),
+    /// `workflow_pause`
+    Pause(Pause),
     /// `schedule_set`
     SetSchedule(Box<SetSchedule>),
     /// `schedule_set` with `delete`
@@ -429,6 +431,15 @@ pub enum RetriedRuns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteRun {
     pub run_id: Text,
+    pub agent_id: Option<Text>,
+}
+
+/// Let no run of a name be claimed by `workflow_claim_next`, or let them be again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub name: Text,
+    /// Whether to end the pause.
+    pub resume: bool,
     pub agent_id: Option<Text>,
 }
 

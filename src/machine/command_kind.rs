@@ -47,6 +47,7 @@ impl Command {
             Command::Retry(_)
             | Command::DeleteRun(_)
             | Command::Decide(_)
+            | Command::Pause(_)
             | Command::SetSchedule(_)
             | Command::DeleteSchedule(_)
             | Command::FireSchedule(_) => true,
@@ -85,6 +86,7 @@ impl Command {
             | Command::Retry(_)
             | Command::DeleteRun(_)
             | Command::Decide(_)
+            | Command::Pause(_)
             | Command::Renew(_)
             | Command::ReleaseLease(_)
             | Command::DeleteSession(_)

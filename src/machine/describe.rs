@@ -198,6 +198,11 @@ pub fn firing(
         .end()
 }
 
+/// A name that is paused.
+pub fn pause() -> Json {
+    Json::new(r#"{"paused":true}"#)
+}
+
 /// The number of rows that a reset removed.
 pub fn reset(cleared: u64) -> Json {
     ObjectText::new().number("cleared", cleared).end()

@@ -99,7 +99,7 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
             (Some(at), Timetable::Cron { .. }) => one(Index::Cron, at.0),
             (Some(at), Timetable::Every { .. }) => one(Index::Interval, at.0),
         },
-        Row::Step(..) | Row::Group(..) | Row::Answer(..) => Vec::new(),
+        Row::Step(..) | Row::Group(..) | Row::Pause(..) | Row::Answer(..) => Vec::new(),
     }
 }
 

@@ -42,6 +42,10 @@ pub enum Reply {
     SessionSaved { ok: bool, session_id: Text, revision: Revision, reason: Option<Text> },
     /// `session_delete`
     SessionDeleted { ok: bool, session_id: Text },
+    /// `workflow_pause`
+    ///
+    /// With `changed` it was not so before.
+    Paused { name: Text, paused: bool, changed: bool },
     /// `schedule_set`
     ScheduleSet { name: Text, revision: Revision, next_at: Option<FiringMs> },
     /// `schedule_set` with `delete`

@@ -34,6 +34,8 @@ pub enum Row {
     /// How many runs of a group there are.
     Group(RunGroup, GroupRow),
     Schedule(Text, Box<ScheduleRow>),
+    /// The name of the runs that are paused.
+    Pause(Text, PauseRow),
     /// The run at the root of the cancelled tree.
     Cancellation(Text, Box<CancellationRow>),
     /// The idempotency key.
@@ -297,6 +299,16 @@ pub struct ScheduleRow {
     pub last_error: Option<Text>,
 }
 
+/// That no run of a name is given to those who ask for any. It is there for as long as
+/// they are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseRow {
+    pub revision: Revision,
+    /// Since when, and who paused them.
+    pub at: WallMs,
+    pub agent_id: Option<Text>,
+}
+
 /// The remembered answer to a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRow {
@@ -332,6 +344,7 @@ impl Row {
             Row::Session(session_id, _) => RowId::Session(session_id.clone()),
             Row::Group(group, _) => RowId::Group(group.clone()),
             Row::Schedule(name, _) => RowId::Schedule(name.clone()),
+            Row::Pause(name, _) => RowId::Pause(name.clone()),
             Row::Cancellation(run_id, _) => RowId::Cancellation(run_id.clone()),
             Row::Request(key, _) => RowId::Request(key.clone()),
             Row::Origin(session, _) => RowId::Origin(*session),

@@ -14,6 +14,7 @@ pub enum RowId {
     Session(Text),
     Group(RunGroup),
     Schedule(Text),
+    Pause(Text),
     Cancellation(Text),
     Request(Text),
     Origin(u64),
@@ -21,13 +22,14 @@ pub enum RowId {
 }
 
 impl RowId {
-    /// The name of a key, a lease, a session or a schedule.
+    /// The name of a key, a lease, a session, a schedule or a pause.
     pub fn name(&self) -> Option<&Text> {
         match self {
             RowId::Key(name)
             | RowId::Lease(name)
             | RowId::Session(name)
-            | RowId::Schedule(name) => Some(name),
+            | RowId::Schedule(name)
+            | RowId::Pause(name) => Some(name),
             RowId::Run(_)
             | RowId::Step(..)
             | RowId::Group(_)
@@ -50,6 +52,7 @@ impl RowId {
             | RowId::Session(_)
             | RowId::Group(_)
             | RowId::Schedule(_)
+            | RowId::Pause(_)
             | RowId::Cancellation(_) => false,
         }
     }
@@ -68,6 +71,7 @@ impl RowId {
             RowId::Answer(..) => (9, ""),
             RowId::Group(group) => (10, &**group.parts().1),
             RowId::Schedule(name) => (11, &**name),
+            RowId::Pause(name) => (12, &**name),
         };
         bytes.push(kind);
         match self {
@@ -118,6 +122,7 @@ impl RowId {
                 RowId::Group(RunGroup::of_parts(*kind, text(common)?)?)
             }
             11 => RowId::Schedule(text(rest)?),
+            12 => RowId::Pause(text(rest)?),
             _ => return None,
         })
     }

@@ -27,7 +27,8 @@ pub fn counted_bytes(row: &Row) -> u64 {
         | Row::Run(_)
         | Row::Step(..)
         | Row::Session(..)
-        | Row::Schedule(..) => bytes(row),
+        | Row::Schedule(..)
+        | Row::Pause(..) => bytes(row),
     }
 }
 
@@ -40,6 +41,7 @@ pub fn bytes(row: &Row) -> u64 {
         Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
         Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),
         Row::Schedule(name, row) => schedule_bytes(name, row),
+        Row::Pause(name, row) => texts_bytes([&**name].into_iter().chain(row.agent_id.as_deref())),
         Row::Group(..)
         | Row::Cancellation(..)
         | Row::Request(..)
@@ -89,7 +91,7 @@ impl Counts {
             Row::Schedule(..) => Some(&mut self.schedules),
             Row::Cancellation(..) => Some(&mut self.cancellations),
             Row::Request(..) => Some(&mut self.requests),
-            Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,
+            Row::Group(..) | Row::Pause(..) | Row::Origin(..) | Row::Answer(..) => None,
         }
     }
 }

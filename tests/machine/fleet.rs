@@ -302,7 +302,11 @@ fn command(rng: &mut RandomSource, world: &World) -> Command {
             let session_id = rng.text(&SESSIONS);
             Command::DeleteSession(DeleteSession { session_id, agent_id: None })
         }
-        94..99 => Command::Sweep { limit: rng.below(4) as u32 },
+        94 => {
+            let (name, resume) = (rng.text(&NAMES), rng.percent(60));
+            Command::Pause(Pause { name, resume, agent_id: rng.maybe(50, |rng| rng.text(&AGENTS)) })
+        }
+        95..99 => Command::Sweep { limit: rng.below(4) as u32 },
         _ if rng.percent(40) => Command::Reset,
         _ => Command::Sweep { limit: 0 },
     }

@@ -9,7 +9,7 @@ use mcp_state_sidecar::machine::invariant::Rows;
 use mcp_state_sidecar::machine::meta::Counts;
 use mcp_state_sidecar::machine::page::*;
 use mcp_state_sidecar::machine::query::*;
-use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::row::{CancellationRow, RunRow};
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
@@ -93,10 +93,16 @@ fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
 }
 
 fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
+    let is_paused = |run: &RunRow| rows.pauses.contains_key(&run.name);
     let fits = || rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
     let place = |run: &RunRow| (run.place.unwrap_or(run.created_revision), run.run_id.clone());
     let mut heads: BTreeMap<i64, &RunRow> = BTreeMap::new();
-    for run in fits().filter(|run| run.is_claimable(now) && has_room(rows, run, now)) {
+    for run in fits().filter(|run| {
+        run.is_claimable(now)
+            && has_room(rows, run, now)
+            && !is_paused(run)
+            && cancellation(rows, run).is_none()
+    }) {
         let head = heads.entry(run.priority).or_insert(run);
         if place(run) < place(head) {
             *head = run;
@@ -110,7 +116,10 @@ fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
     if let Some(best) = heads.into_values().max_by_key(|run| (weight(run), run.priority)) {
         return Candidate::Ready(Box::new(best.clone()));
     }
-    let next = fits().filter_map(RunRow::claimable_from).filter(|at| *at > now).min();
+    // A claim of any name may be told of the time of a paused run; it is harmless.
+    let is_told = |run: &&RunRow| filter.names.is_empty() || !is_paused(run);
+    let next =
+        fits().filter(is_told).filter_map(RunRow::claimable_from).filter(|at| *at > now).min();
     next.map_or(Candidate::None, Candidate::At)
 }
 
@@ -121,7 +130,7 @@ fn has_room(rows: &Rows, run: &RunRow, now: ClusterMs) -> bool {
         other.run_id != run.run_id
             && other.concurrency().is_some_and(|its| its.key == concurrency.key)
             && other.takes_room()
-            && passing::at(other, now).is_none()
+            && passing::at(other, now).is_none_or(|after| after.takes_room())
     };
     (rows.runs.values().filter(same).count() as u64) < u64::from(concurrency.limit)
 }
@@ -132,7 +141,9 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
         .values()
         .filter(|run| before.is_none_or(|before| run.created_revision < before))
         .filter(|run| run.lives_at(now))
-        .map(|run| present(run, now))
+        // A list by status finds such a run when the sweep has reached it.
+        .filter(|run| filter.status.is_none() || cancellation(rows, run).is_none())
+        .map(|run| present(rows, run, now))
         .filter(|run| {
             let is_full =
                 filter.claimable.is_some() && run.is_claimable(now) && !has_room(rows, run, now);
@@ -147,8 +158,23 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
     runs
 }
 
-/// The run as time has left it.
-fn present(run: &RunRow, now: ClusterMs) -> RunRow {
+/// The cancellation above the run, where the sweep has not reached it yet.
+fn cancellation<'r>(rows: &'r Rows, run: &RunRow) -> Option<&'r CancellationRow> {
+    let parent = |id: &&'r Text| rows.runs.get(*id).and_then(|run| run.parent_run_id.as_ref());
+    let above = rows.runs.get(&run.run_id).and_then(|run| run.parent_run_id.as_ref());
+    let mut above = std::iter::successors(above, parent);
+    let cancellation = above.find_map(|id| rows.cancellations.get(id))?;
+    let goes_on = !run.is_over() && run.ends_at().is_none_or(|end| end > cancellation.at);
+    goes_on.then_some(cancellation)
+}
+
+/// The run as time, and a cancellation above it, have left it.
+fn present(rows: &Rows, run: &RunRow, now: ClusterMs) -> RunRow {
+    if let Some(cancellation) = cancellation(rows, run) {
+        let error = cancellation.reason.clone();
+        let status = Status::Cancelled;
+        return RunRow { status, error, ready_at: None, promoted: false, ..run.clone() };
+    }
     passing::at(run, now).unwrap_or_else(|| run.clone())
 }
 

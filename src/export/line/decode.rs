@@ -4,16 +4,16 @@ use serde::de::IgnoredAny;
 
 use super::form::{
     ApprovalLine, CancellationLine, ConstraintsLine, DependencyFailureLine, EventLine, FirstLine,
-    KeyLine, LapseLine, LeaseLine, RequestLine, RunLine, ScheduleLine, SessionLine, StepLine,
-    UniqueLine,
+    KeyLine, LapseLine, LeaseLine, PauseLine, RequestLine, RunLine, ScheduleLine, SessionLine,
+    StepLine, UniqueLine,
 };
 use crate::codec::{self, StateRecord};
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
     ApprovalDecision, ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, KeyRow,
-    LeaseRow, OnDependencyFailure, OnLapse, RequestRow, RetryPolicy, RunRow, SessionRow, StepRow,
-    Unique, UniqueWhile,
+    LeaseRow, OnDependencyFailure, OnLapse, PauseRow, RequestRow, RetryPolicy, RunRow, SessionRow,
+    StepRow, Unique, UniqueWhile,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
@@ -197,6 +197,13 @@ impl ScheduleLine<Text> {
                 Err("record: not that of this schedule".into())
             }
         }
+    }
+}
+
+impl PauseLine<Text> {
+    pub fn into_row(self) -> Row {
+        let (revision, at) = (Revision(self.revision), WallMs(self.at_ms));
+        Row::Pause(self.name, PauseRow { revision, at, agent_id: self.agent_id })
     }
 }
 

@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use super::form::{
     ApprovalLine, CancellationLine, ClaimLine, ConstraintsLine, DecisionLine,
     DependencyFailureLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine, Line,
-    RequestLine, RetryLine, RunLine, ScheduleLine, SessionLine, StepLine, StepsLine, UniqueLine,
+    PauseLine, RequestLine, RetryLine, RunLine, ScheduleLine, SessionLine, StepLine, StepsLine,
+    UniqueLine,
 };
 use crate::codec::{self, StateRecord};
 use crate::export::counts::ExportCounts;
@@ -74,6 +75,12 @@ impl<'a> Line<&'a str> {
                 let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
                 Line::Schedule(ScheduleLine { name, record: hex::encode(&record) })
             }
+            Part::Row(Row::Pause(name, row)) => Line::Pause(PauseLine {
+                name,
+                revision: row.revision.0,
+                at_ms: row.at.0,
+                agent_id: row.agent_id.as_deref(),
+            }),
             Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(CancellationLine {
                 run_id,
                 revision: row.revision.0,

@@ -17,6 +17,7 @@ pub enum Line<S: Ord> {
     Step(StepLine<S>),
     Session(SessionLine<S>),
     Schedule(ScheduleLine<S>),
+    Pause(PauseLine<S>),
     Cancellation(CancellationLine<S>),
     Request(RequestLine<S>),
     Event(EventLine<S>),
@@ -75,6 +76,16 @@ pub struct LeaseLine<S> {
     pub token: u64,
     pub revision: u64,
     pub expires_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseLine<S> {
+    pub name: S,
+    pub revision: u64,
+    pub at_ms: u64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<S>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use super::rows::Rows;
 use super::violation::ensure;
 use crate::machine::group_counts::GroupCounts;
 use crate::machine::index;
+use crate::machine::lookup::PAUSES_MAX;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
 use crate::machine::row::{Concurrency, RunRow};
@@ -31,6 +32,7 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("groups count their runs", groups_count_their_runs),
     ("no concurrency limit is exceeded", limits_hold),
     ("no run has a place behind its creation", places_are_early),
+    ("few names are paused", few_names_are_paused),
     ("a blocked run is blocked by runs that will tell it", blocked_runs_are_told),
 ];
 
@@ -44,8 +46,9 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
     let steps = rows.steps.iter().map(|((id, _), row)| (id, row.revision));
     let sessions = rows.sessions.iter().map(|(id, row)| (id, row.revision));
     let schedules = rows.schedules.iter().map(|(name, row)| (name, row.revision));
+    let pauses = rows.pauses.iter().map(|(name, row)| (name, row.revision));
     let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions).chain(schedules);
-    for (name, revision) in state {
+    for (name, revision) in state.chain(pauses) {
         ensure(Revision::ZERO < revision && revision <= newest, || {
             format!("'{name}' is at {revision}, the state at {newest}")
         })?;
@@ -231,6 +234,11 @@ fn places_are_early(rows: &Rows) -> Result<(), String> {
         let is_early = run.place.is_none_or(|place| place <= run.created_revision);
         ensure(is_early, || format!("{run:?}"))
     })
+}
+
+/// Every claim of any name reads the names that are paused.
+fn few_names_are_paused(rows: &Rows) -> Result<(), String> {
+    ensure(rows.pauses.len() <= PAUSES_MAX, || format!("{} names are paused", rows.pauses.len()))
 }
 
 /// A run is blocked if something blocks it: runs that it depends on, and that are not over

@@ -37,6 +37,7 @@ pub const ALL: &[(&str, TransitionCheck)] = &[
     ("attempts are counted", attempts_are_counted),
     ("a firing is carried out once", firings_happen_once),
     ("nothing is claimed before its prerequisites are over", prerequisites_come_first),
+    ("nobody who asks for any run gets a paused one", pauses_hold),
 ];
 
 fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
@@ -303,6 +304,21 @@ fn claim_token(run: &RunRow) -> Option<Revision> {
     run.claim.as_ref().map(|claim| claim.token)
 }
 
+fn pauses_hold(transition: &Transition<'_>) -> Result<(), String> {
+    let Reply::Claimed(claimed) = &transition.decision.reply else { return Ok(()) };
+    let Command::ClaimNext(_) = &transition.envelope.command else { return Ok(()) };
+    // A repeated request gets its first reply again, which a pause may have followed.
+    if transition.decision.events.is_empty() {
+        return Ok(());
+    }
+    let further = claimed.further.iter().map(|claim| &claim.run_id);
+    claimed.run_id.iter().chain(further).try_for_each(|run_id| {
+        let name = transition.after.runs.get(run_id).map(|run| &run.name);
+        let is_paused = name.is_some_and(|name| transition.before.pauses.contains_key(name));
+        ensure(!is_paused, || format!("'{run_id}' was claimed, of {name:?}"))
+    })
+}
+
 fn was_reset(transition: &Transition<'_>) -> bool {
     transition.decision.changes.contains(&Change::Clear)
 }
@@ -369,6 +385,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
         RowId::Run(run_id) | RowId::Step(run_id, _) => Some(Noun::Run.subject(run_id)),
         RowId::Session(id) => Some(Noun::Session.subject(id)),
         RowId::Schedule(name) => Some(Noun::Schedule.subject(name)),
+        RowId::Pause(name) => Some(Noun::Pause.subject(name)),
         RowId::Group(_)
         | RowId::Cancellation(_)
         | RowId::Request(_)
@@ -384,6 +401,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
                 Row::Step(_, _, row) => row.revision,
                 Row::Session(_, row) => row.revision,
                 Row::Schedule(_, row) => row.revision,
+                Row::Pause(_, row) => row.revision,
                 Row::Group(..)
                 | Row::Cancellation(..)
                 | Row::Request(..)

@@ -5,7 +5,7 @@
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32, 22"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32, 22, 23"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -66,6 +66,8 @@ pub mod command {
         FireSchedule(super::FireSchedule),
         #[prost(message, tag = "22")]
         Decide(super::Decide),
+        #[prost(message, tag = "23")]
+        Pause(super::Pause),
     }
 }
 /// A lease that must be held, with this token, for a write to happen.
@@ -447,6 +449,17 @@ pub struct DeleteRun {
     #[prost(string, optional, tag = "2")]
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// Let no run of a name be claimed by ClaimNext, or let them be again. Answered by Paused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pause {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether to end the pause.
+    #[prost(bool, tag = "2")]
+    pub resume: bool,
+    #[prost(string, optional, tag = "3")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+}
 /// Take a lease. Answered by Acquired.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Acquire {
@@ -595,7 +608,7 @@ pub struct Sweep {
 pub struct Reply {
     #[prost(
         oneof = "reply::Reply",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 30, 31, 32"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30, 31, 32"
     )]
     pub reply: ::core::option::Option<reply::Reply>,
 }
@@ -636,6 +649,8 @@ pub mod reply {
         Swept(super::Swept),
         #[prost(message, tag = "16")]
         Retried(super::Retried),
+        #[prost(message, tag = "17")]
+        Paused(super::Paused),
         #[prost(message, tag = "30")]
         ScheduleSet(super::ScheduleSet),
         #[prost(message, tag = "31")]
@@ -876,6 +891,16 @@ pub struct SessionDeleted {
     pub ok: bool,
     #[prost(string, tag = "2")]
     pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Paused {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub paused: bool,
+    /// Whether it was not so before.
+    #[prost(bool, tag = "3")]
+    pub changed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ScheduleSet {
@@ -1795,6 +1820,8 @@ pub enum Action {
     WorkflowAsk = 26,
     WorkflowDecide = 27,
     WorkflowUnblock = 28,
+    WorkflowPause = 29,
+    WorkflowUnpause = 30,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1832,6 +1859,8 @@ impl Action {
             Self::WorkflowAsk => "ACTION_WORKFLOW_ASK",
             Self::WorkflowDecide => "ACTION_WORKFLOW_DECIDE",
             Self::WorkflowUnblock => "ACTION_WORKFLOW_UNBLOCK",
+            Self::WorkflowPause => "ACTION_WORKFLOW_PAUSE",
+            Self::WorkflowUnpause => "ACTION_WORKFLOW_UNPAUSE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1866,6 +1895,8 @@ impl Action {
             "ACTION_WORKFLOW_ASK" => Some(Self::WorkflowAsk),
             "ACTION_WORKFLOW_DECIDE" => Some(Self::WorkflowDecide),
             "ACTION_WORKFLOW_UNBLOCK" => Some(Self::WorkflowUnblock),
+            "ACTION_WORKFLOW_PAUSE" => Some(Self::WorkflowPause),
+            "ACTION_WORKFLOW_UNPAUSE" => Some(Self::WorkflowUnpause),
             _ => None,
         }
     }

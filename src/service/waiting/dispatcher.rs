@@ -231,7 +231,7 @@ impl TouchedRows {
                     | Action::WorkflowUnblock,
                 ) => touched.runs.push(run_id.into()),
                 (Some((Noun::Lease, id)), _) => touched.leases.push(id.into()),
-                (Some((Noun::State, _)), _) => touched.all = true,
+                (Some((Noun::State, _)), _) | (_, Action::WorkflowUnpause) => touched.all = true,
                 _ => {}
             }
         }

@@ -11,8 +11,8 @@ use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
-    SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, PauseRow, RequestRow, RetryPolicy, Row,
+    RunRow, SessionRow, StepRow,
 };
 use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::stored_steps::StoredSteps;
@@ -157,6 +157,15 @@ pub(super) fn schedule(row: &Columns<'_>) -> Result<Row> {
         Ok(_) => Err(unexpected(1, "a record of another kind")),
         Err(error) => Err(Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error))),
     }
+}
+
+pub(super) fn pause(row: &Columns<'_>) -> Result<Row> {
+    let pause = PauseRow {
+        revision: Revision(row.get(1)?),
+        at: WallMs(row.get(2)?),
+        agent_id: row.get(3)?,
+    };
+    Ok(Row::Pause(row.get(0)?, pause))
 }
 
 pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {

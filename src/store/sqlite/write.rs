@@ -4,7 +4,8 @@ use rusqlite::{Connection, Error, Result, ToSql, params};
 
 use super::rows::chain_text;
 use super::table::{
-    CANCELLATION, EVENT, GROUP, KV, LEASE, META, REQUEST, RUN, SCHEDULE, SESSION, STEP, Table,
+    CANCELLATION, EVENT, GROUP, KV, LEASE, META, PAUSE, REQUEST, RUN, SCHEDULE, SESSION, STEP,
+    Table,
 };
 use crate::codec::{self, StateRecord};
 use crate::machine::command::Rules;
@@ -98,6 +99,9 @@ pub(super) fn row(
         Row::Schedule(name, _) => {
             let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
             execute(&SCHEDULE, params![name, &*record])
+        }
+        Row::Pause(name, row) => {
+            execute(&PAUSE, params![name, row.revision.0, row.at.0, row.agent_id])
         }
         Row::Cancellation(run_id, row) => {
             let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();

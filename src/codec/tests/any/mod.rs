@@ -217,6 +217,11 @@ impl Any {
                 after: self.opt(Any::rank),
                 limit: self.opt(Any::number32),
             }),
+            Command::Pause(Pause {
+                name: self.text(),
+                resume: self.flag(),
+                agent_id: self.opt(Any::text),
+            }),
             Command::Heartbeat(self.held()),
             Command::Release(self.held()),
             Command::Checkpoint(Checkpoint {

@@ -109,6 +109,7 @@ impl Any {
                 reason: self.opt(Any::text),
             },
             Reply::SessionDeleted { ok: self.flag(), session_id: self.text() },
+            Reply::Paused { name: self.text(), paused: self.flag(), changed: self.flag() },
             Reply::ScheduleSet {
                 name: self.text(),
                 revision: self.revision(),
@@ -339,6 +340,14 @@ impl Any {
             StateRecord::Row(Row::Group(
                 self.group(),
                 GroupRow(std::array::from_fn(|_| self.number())),
+            )),
+            StateRecord::Row(Row::Pause(
+                self.text(),
+                PauseRow {
+                    revision: self.revision(),
+                    at: self.wall(),
+                    agent_id: self.opt(Any::text),
+                },
             )),
             StateRecord::Row(Row::Schedule(self.text(), Box::new(self.schedule_row()))),
             StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),

@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use mcp_state_sidecar::machine::command::{
     Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Concurrency,
     Condition, Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence,
-    FireSchedule, HeldClaim, Idempotency, Operation, ReleaseLease, Renew, RetriedRuns, Retry,
-    RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
+    FireSchedule, HeldClaim, Idempotency, Operation, Pause, ReleaseLease, Renew, RetriedRuns,
+    Retry, RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
 };
 use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text, lookup};
 use mcp_state_sidecar::store::tables::Tables;
@@ -111,6 +112,13 @@ impl<'a> Draw<'a> {
         let page = Page::of_rows(12);
         let Ok((runs, _)) = lookup::runs(state, &RunFilter::default(), None, ClusterMs(0), page);
         (!runs.is_empty()).then(|| runs[self.below(runs.len() as u64) as usize].clone())
+    }
+
+    /// A run that waits for a person, if there is one.
+    fn asking(&mut self, state: &Tables) -> Option<Text> {
+        let filter = RunFilter { status: Some(Status::AwaitingApproval), ..RunFilter::default() };
+        let Ok((runs, _)) = lookup::runs(state, &filter, None, ClusterMs(0), Page::of_rows(1));
+        runs.first().map(|run| run.run_id.clone())
     }
 
     /// Who says to hold the run: often who does.
@@ -265,7 +273,7 @@ impl<'a> Draw<'a> {
             }
             22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
             23 | 24 => Command::Decide(Decide {
-                run_id,
+                run_id: self.asking(state).unwrap_or(run_id),
                 answer: self.name(),
                 comment: self.maybe(NAMES),
                 digest: None,
@@ -333,6 +341,11 @@ impl<'a> Draw<'a> {
         let Ok(row) = lookup::schedule(state, &name);
         let next_at = row.as_ref().and_then(|row| row.next_at);
         match self.below(10) {
+            9 => Command::Pause(Pause {
+                name: self.agent(),
+                resume: self.percent(60),
+                agent_id: self.maybe(NAMES),
+            }),
             0 => Command::DeleteSchedule(DeleteSchedule { name, agent_id }),
             1..6 if next_at.is_some() => {
                 let due_at = next_at.unwrap_or_default().plus(self.below(10) / 9);
