@@ -78,6 +78,7 @@ impl Limits {
             }
             Command::Acquire(acquire) => {
                 lease(&acquire.resource_id, &acquire.holder_id)?;
+                permits("permits", acquire.permits)?;
                 ttl_ms("ttl_ms", acquire.ttl_ms)
             }
             Command::Renew(renew) => {

@@ -452,7 +452,12 @@ pub struct Acquire {
     /// Whether a lease that this holder has already is refused too, so that two
     /// processes of one name are told apart.
     pub exclusive: bool,
+    /// How many may hold the lease at a time, this holder included. Zero stands for one.
+    pub permits: u32,
 }
+
+/// The most holders of one lease.
+pub const PERMITS_MAX: u32 = 100;
 
 /// Renew a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

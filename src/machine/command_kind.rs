@@ -41,7 +41,7 @@ impl Command {
             }
             Command::ClaimNext(claim) => claim.names.len() > 1 || claim.limit.is_some(),
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
-            Command::Acquire(acquire) => acquire.exclusive,
+            Command::Acquire(acquire) => acquire.exclusive || acquire.permits > 0,
             Command::SaveSession(save) => save.ttl_ms.is_some(),
             Command::Checkpoint(checkpoint) => checkpoint.ask.is_some(),
             Command::Retry(_)

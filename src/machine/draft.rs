@@ -102,10 +102,9 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(row.filter(|row| row.lives_at(self.now())))
     }
 
-    /// The lease, unless it has expired.
+    /// The lease with those who hold it now, if anybody does.
     pub fn lease(&self, resource_id: &Text) -> Result<Option<LeaseRow>, V::Error> {
-        let row = lookup::lease(self, resource_id)?;
-        Ok(row.filter(|row| row.lives_at(self.now())))
+        Ok(lookup::lease(self, resource_id)?.and_then(|row| row.at(self.now())))
     }
 
     /// The run as everybody sees it; see [`lookup::run`].

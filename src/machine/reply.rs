@@ -230,6 +230,9 @@ impl Claimed {
     }
 }
 
+/// The most holders that a refusal names.
+const HOLDERS_NAMED_MAX: usize = 10;
+
 impl FurtherClaim {
     /// The claim that was granted, if one was.
     pub fn of(claimed: Claimed) -> Option<FurtherClaim> {
@@ -243,16 +246,29 @@ impl FurtherClaim {
 }
 
 impl Acquired {
-    /// The reply where another holder has the lease.
-    pub fn held(resource_id: &Text, holder_id: &Text, expires_at: ClusterMs) -> Acquired {
+    /// The reply where others have the lease: each with the time until which it does.
+    /// The first of them to give it up is named.
+    pub fn held<'h>(
+        resource_id: &Text,
+        holders: impl IntoIterator<Item = (&'h Text, ClusterMs)>,
+    ) -> Acquired {
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, at)| *at);
+        let first = holders.first().map(|(holder_id, at)| ((*holder_id).clone(), *at));
+        let named = holders.iter().take(HOLDERS_NAMED_MAX);
+        let named: Vec<_> = named.map(|(holder_id, _)| format!("'{holder_id}'")).collect();
+        let others = match holders.len() - named.len() {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
         Acquired {
             acquired: false,
             resource_id: resource_id.clone(),
-            reason: Some(format!("Held by '{holder_id}'").into()),
-            holder: Some(holder_id.clone()),
+            reason: Some(format!("Held by {}{others}", named.join(", ")).into()),
+            holder: first.as_ref().map(|(holder_id, _)| holder_id.clone()),
             expires_at: None,
             fencing_token: None,
-            retry_at: Some(expires_at),
+            retry_at: first.map(|(_, at)| at),
             granted: false,
         }
     }

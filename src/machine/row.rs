@@ -8,7 +8,7 @@ pub use super::command::Concurrency;
 use super::command::Create;
 pub use super::dependency_failure::OnDependencyFailure;
 use super::hex;
-use super::reply::Reply;
+use super::reply::{Acquired, Reply};
 use super::row_id::RowId;
 use super::run_group::{GroupRow, RunGroup};
 use super::status::Status;
@@ -54,15 +54,26 @@ pub struct KeyRow {
     pub expires_at: Option<ClusterMs>,
 }
 
-/// A lease that is or was held until `expires_at`.
+/// A lease, with everyone who holds it or did until it expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRow {
+    /// The revision of the last change, a renewal included.
+    pub revision: Revision,
+    /// In the order of their grants, each with a name of its own; there is at least one.
+    pub holders: Vec<LeaseHolder>,
+}
+
+/// One who holds a lease until `expires_at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseHolder {
     pub holder_id: Text,
     /// The revision of the grant: the fencing token.
     pub token: Revision,
-    /// The revision of the last change, a renewal included.
+    /// The revision at which the grant was made or renewed last.
     pub revision: Revision,
     pub expires_at: ClusterMs,
+    /// How many may hold the lease at a time, as this holder said. Zero stands for one.
+    pub permits: u32,
 }
 
 /// A workflow run.
@@ -419,7 +430,47 @@ impl ScheduleRow {
 }
 
 impl LeaseRow {
+    /// A lease with one holder.
+    pub fn of(holder: LeaseHolder) -> LeaseRow {
+        LeaseRow { revision: holder.revision, holders: vec![holder] }
+    }
+
     /// Whether the lease is held at `now`.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.holders.iter().any(|holder| holder.lives_at(now))
+    }
+
+    /// The lease with those alone who hold it at `now`, if anybody does.
+    pub fn at(mut self, now: ClusterMs) -> Option<LeaseRow> {
+        self.holders.retain(|holder| holder.lives_at(now));
+        (!self.holders.is_empty()).then_some(self)
+    }
+
+    /// The reply to one who cannot have it.
+    pub fn refusal(&self, resource_id: &Text) -> Acquired {
+        let holders = self.holders.iter().map(|holder| (&holder.holder_id, holder.expires_at));
+        Acquired::held(resource_id, holders)
+    }
+
+    pub fn holder(&self, holder_id: &str) -> Option<&LeaseHolder> {
+        self.holders.iter().find(|holder| *holder.holder_id == *holder_id)
+    }
+
+    /// The holder whose grant ends first.
+    pub fn first_to_end(&self) -> Option<&LeaseHolder> {
+        self.holders.iter().min_by_key(|holder| holder.expires_at)
+    }
+
+    /// Whether one more may hold it who says that `permits` may. Everyone's word holds:
+    /// the smallest number that was said counts.
+    pub fn has_room(&self, permits: u32) -> bool {
+        let said = self.holders.iter().map(|holder| holder.permits).chain([permits]);
+        let most = said.map(|permits| permits.max(1)).min().unwrap_or(1);
+        self.holders.len() < most as usize
+    }
+}
+
+impl LeaseHolder {
     pub fn lives_at(&self, now: ClusterMs) -> bool {
         self.expires_at > now
     }

@@ -36,7 +36,11 @@ pub fn counted_bytes(row: &Row) -> u64 {
 pub fn bytes(row: &Row) -> u64 {
     match row {
         Row::Key(key, row) => texts_bytes([key, row.value.as_str()]),
-        Row::Lease(resource_id, row) => texts_bytes([resource_id, &*row.holder_id]),
+        Row::Lease(resource_id, row) => {
+            let further = row.holders.len().saturating_sub(1) as u64 * ROW_BYTES;
+            let holders = row.holders.iter().map(|holder| &*holder.holder_id);
+            texts_bytes([&**resource_id].into_iter().chain(holders)) + further
+        }
         Row::Run(run) => run_row_bytes(run),
         Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
         Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),

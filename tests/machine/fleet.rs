@@ -69,7 +69,8 @@ pub fn claimant_of(rng: &mut RandomSource, world: &World, run_id: &Text) -> Clai
 
 fn fence_of(rng: &mut RandomSource, world: &World) -> Option<Fence> {
     let resource_id = rng.text(&LEASES);
-    let present = world.rows().leases.get(&resource_id).map(|lease| lease.token);
+    let lease = world.rows().leases.get(&resource_id);
+    let present = lease.map(|lease| rng.one_of(&lease.holders).token);
     rng.maybe(20, |rng| Fence { resource_id, token: token(rng, present) })
 }
 
@@ -236,7 +237,8 @@ fn asking(world: &World) -> Option<Text> {
 
 fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
     let (resource_id, holder_id) = (rng.text(&LEASES), rng.text(&AGENTS));
-    let present = world.rows().leases.get(&resource_id).map(|lease| lease.token);
+    let lease = world.rows().leases.get(&resource_id);
+    let present = lease.map(|lease| rng.one_of(&lease.holders).token);
     let fencing_token = rng.maybe(50, |rng| token(rng, present));
     let ttl_ms = ttl_ms(rng);
     match rng.below(4) {
@@ -244,7 +246,8 @@ fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
         1 => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
         _ => {
             let exclusive = rng.percent(20);
-            Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
+            let permits = if rng.percent(60) { rng.below(4) as u32 } else { 0 };
+            Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive, permits })
         }
     }
 }

@@ -2,7 +2,7 @@
 //! compared with what the tables find by their indexes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mcp_state_sidecar::machine::filter::*;
 use mcp_state_sidecar::machine::invariant::Rows;
@@ -40,8 +40,9 @@ pub fn compare(world: &World, rng: &mut RandomSource) {
     let asked = answer(&Question::Keys { scan: scan.clone(), page }, tables, now);
     let Ok(Answer::Keys { rows: found, next }) = asked else { panic!("{asked:?}") };
     assert_eq!((&found[..], next.is_some()), (first(&keys, limit), keys.len() > limit));
-    let leases = rows.leases.iter().filter(|(id, row)| admits(id) && row.lives_at(now));
-    let leases: Vec<_> = leases.map(|(id, row)| (id.clone(), row.clone())).collect();
+    let leases = rows.leases.iter().filter(|(id, _)| admits(id));
+    let leases = leases.filter_map(|(id, row)| Some((id.clone(), row.clone().at(now)?)));
+    let leases: Vec<_> = leases.collect();
     let asked = answer(&Question::Leases { scan, page }, tables, now);
     let Ok(Answer::Leases { rows: found, next }) = asked else { panic!("{asked:?}") };
     assert_eq!((&found[..], next.is_some()), (first(&leases, limit), leases.len() > limit));
@@ -181,7 +182,10 @@ fn present(rows: &Rows, run: &RunRow, now: ClusterMs) -> RunRow {
 fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
     let keys = rows.keys.iter();
     let keys = keys.filter_map(|(key, row)| Some((row.expires_at?, RowId::Key(key.clone()))));
-    let leases = rows.leases.iter().map(|(id, row)| (row.expires_at, RowId::Lease(id.clone())));
+    let leases = rows.leases.iter().flat_map(|(id, row)| {
+        let times: BTreeSet<_> = row.holders.iter().map(|holder| holder.expires_at).collect();
+        times.into_iter().map(|at| (at, RowId::Lease(id.clone())))
+    });
     let requests = rows.requests.iter();
     let requests = requests.map(|(key, row)| (row.forgotten_at(), RowId::Request(key.clone())));
     let origins =
@@ -199,7 +203,7 @@ fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
 
 fn next_deadline(rows: &Rows, after: ClusterMs) -> Option<ClusterMs> {
     let keys = rows.keys.values().filter_map(|row| row.expires_at);
-    let leases = rows.leases.values().map(|row| row.expires_at);
+    let leases = rows.leases.values().flat_map(|row| &row.holders).map(|it| it.expires_at);
     // Those that were promoted are listed by merit: their time has come.
     let runs = rows.runs.values().filter(|run| !run.is_ready()).filter_map(RunRow::claimable_from);
     let sessions = rows.sessions.values().filter_map(|row| row.expires_at);

@@ -12,8 +12,8 @@ use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
     ApprovalDecision, ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, KeyRow,
-    LeaseRow, OnDependencyFailure, OnLapse, PauseRow, RequestRow, RetryPolicy, RunRow, SessionRow,
-    StepRow, Unique, UniqueWhile,
+    LeaseHolder, LeaseRow, OnDependencyFailure, OnLapse, PauseRow, RequestRow, RetryPolicy, RunRow,
+    SessionRow, StepRow, Unique, UniqueWhile,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
@@ -52,13 +52,22 @@ impl KeyLine<Text> {
 
 impl LeaseLine<Text> {
     pub fn into_row(self) -> Row {
-        let row = LeaseRow {
+        let first = LeaseHolder {
             holder_id: self.holder_id,
             token: Revision(self.token),
-            revision: Revision(self.revision),
+            revision: Revision(self.holder_revision.unwrap_or(self.revision)),
             expires_at: ClusterMs(self.expires_at_ms),
+            permits: self.permits,
         };
-        Row::Lease(self.resource_id, row)
+        let others = self.others.into_iter().map(|other| LeaseHolder {
+            holder_id: other.holder_id,
+            token: Revision(other.token),
+            revision: Revision(other.revision),
+            expires_at: ClusterMs(other.expires_at_ms),
+            permits: other.permits,
+        });
+        let holders = [first].into_iter().chain(others).collect();
+        Row::Lease(self.resource_id, LeaseRow { revision: Revision(self.revision), holders })
     }
 }
 

@@ -5,7 +5,7 @@ use super::violation::ensure;
 use crate::machine::change::{Change, Decision};
 use crate::machine::command::{Command, Envelope, Rules};
 use crate::machine::reply::Reply;
-use crate::machine::row::{LeaseRow, Row, RunRow};
+use crate::machine::row::{LeaseHolder, Row, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::subject::Noun;
@@ -172,7 +172,11 @@ fn tokens_rise(transition: &Transition<'_>) -> Result<(), String> {
         })
     };
     for (id, lease) in &transition.after.leases {
-        rises(id, transition.before.leases.get(id).map(|lease| lease.token), lease.token)?;
+        let before = transition.before.leases.get(id);
+        let had = |token| before.filter(|it| it.holders.iter().any(|it| it.token == token));
+        for LeaseHolder { token, .. } in &lease.holders {
+            rises(id, had(*token).map(|_| *token), *token)?;
+        }
     }
     for (id, run) in &transition.after.runs {
         let Some(after) = claim_token(run) else { continue };
@@ -187,9 +191,15 @@ fn holders_are_safe(transition: &Transition<'_>) -> Result<(), String> {
     let now = transition.after.meta.clock;
     for (id, before) in &transition.before.leases {
         let Some(after) = transition.after.leases.get(id) else { continue };
-        let safe =
-            same_lease(before, after) || (!before.lives_at(now) && after.token > before.token);
-        ensure(safe, || format!("lease '{id}' at {now:?}: {before:?}, then {after:?}"))?;
+        let was_released = matches!(transition.envelope.command, Command::ReleaseLease(_));
+        let keeps = |holder: &LeaseHolder| {
+            let same = after.holders.iter().find(|after| after.token == holder.token);
+            same.map_or(was_released || !holder.lives_at(now), |after| {
+                after.holder_id == holder.holder_id
+            })
+        };
+        let is_safe = before.holders.iter().all(keeps);
+        ensure(is_safe, || format!("lease '{id}' at {now:?}: {before:?}, then {after:?}"))?;
     }
     for (id, before) in &transition.before.runs {
         let (Some(claim), Some(after)) = (&before.claim, transition.after.runs.get(id)) else {
@@ -294,10 +304,6 @@ fn prerequisites_come_first(transition: &Transition<'_>) -> Result<(), String> {
         let untouched = blocked.is_none_or(|blocked| begun(blocked) == begun(after));
         ensure(came_first && untouched, || format!("{before:?} became {after:?}"))
     })
-}
-
-fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
-    before.holder_id == after.holder_id && before.token == after.token
 }
 
 fn claim_token(run: &RunRow) -> Option<Revision> {

@@ -473,6 +473,10 @@ pub struct Acquire {
     /// Whether a lease that this holder has already is refused too.
     #[prost(bool, tag = "4")]
     pub exclusive: bool,
+    /// How many may hold the lease at a time, this holder included; left at zero, one. The
+    /// smallest number counts that this holder or one of the present ones has said.
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
 }
 /// Prolong a lease. Answered by Renewed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -958,7 +962,7 @@ pub struct KeyEntry {
     #[prost(message, optional, tag = "2")]
     pub row: ::core::option::Option<KeyRow>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseRow {
     #[prost(string, tag = "1")]
     pub holder_id: ::prost::alloc::string::String,
@@ -970,8 +974,30 @@ pub struct LeaseRow {
     pub revision: u64,
     #[prost(uint64, tag = "4")]
     pub expires_at_ms: u64,
+    /// How many may hold it at a time, as this holder said; zero: one.
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
+    /// The revision at which this holder's grant was made or renewed last; zero: `revision`.
+    #[prost(uint64, tag = "6")]
+    pub holder_revision: u64,
+    /// The holders after the first, in the order of their grants.
+    #[prost(message, repeated, tag = "7")]
+    pub others: ::prost::alloc::vec::Vec<LeaseHolder>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseHolder {
+    #[prost(string, tag = "1")]
+    pub holder_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub token: u64,
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    #[prost(uint64, tag = "4")]
+    pub expires_at_ms: u64,
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseEntry {
     #[prost(string, tag = "1")]
     pub resource_id: ::prost::alloc::string::String,
@@ -1563,7 +1589,7 @@ pub struct CandidateAnswer {
     #[prost(message, optional, tag = "3")]
     pub further: ::core::option::Option<Rank>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseAnswer {
     /// Left out where nobody holds it.
     #[prost(message, optional, tag = "1")]

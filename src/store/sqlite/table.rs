@@ -37,9 +37,11 @@ pub(super) static KV: Lazy<Row> = Lazy::new(|| {
          expires_at_ms INTEGER";
     table("kv", columns, 1, rows::kv)
 });
+// The columns show the first holder. `record` is the row as the codec encodes it, if there
+// is more to it.
 pub(super) static LEASE: Lazy<Row> = Lazy::new(|| {
     let columns = "resource_id TEXT NOT NULL, holder_id TEXT NOT NULL, token INTEGER NOT NULL, \
-         revision INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL";
+         revision INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL, record BLOB";
     table("lease", columns, 1, rows::lease)
 });
 pub(super) static RUN: Lazy<Row> = Lazy::new(|| {

@@ -173,6 +173,7 @@ impl Any {
                 holder_id: self.text(),
                 ttl_ms: self.number(),
                 exclusive: self.flag(),
+                permits: self.number32(),
             }),
             Command::Renew(Renew {
                 resource_id: self.text(),

@@ -149,11 +149,19 @@ impl Any {
     }
 
     fn lease_row(&mut self) -> LeaseRow {
-        LeaseRow {
+        let first = self.lease_holder();
+        let others = self.list(Any::lease_holder);
+        let holders = [first].into_iter().chain(others).collect();
+        LeaseRow { revision: self.revision(), holders }
+    }
+
+    fn lease_holder(&mut self) -> LeaseHolder {
+        LeaseHolder {
             holder_id: self.text(),
             token: self.revision(),
-            revision: self.revision(),
+            revision: crate::machine::Revision(1 + self.number() / 2),
             expires_at: self.clock(),
+            permits: self.number32(),
         }
     }
 

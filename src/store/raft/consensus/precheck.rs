@@ -101,20 +101,24 @@ impl Prechecks {
     ) -> Result<Option<Reservation>, Box<Reply>> {
         let id = RowId::Lease(acquire.resource_id.clone());
         let Ok(row) = tables.row(&id);
-        match row.as_deref() {
-            Some(Row::Lease(resource_id, lease)) if lease.lives_at(now) => {
-                match lease.holder_id == acquire.holder_id {
-                    true => Ok(None),
-                    false => {
-                        let held = Acquired::held(resource_id, &lease.holder_id, lease.expires_at);
-                        Err(Box::new(Reply::Acquired(held)))
-                    }
-                }
+        let lease = match row.as_deref() {
+            Some(Row::Lease(_, lease)) => lease.clone().at(now),
+            Some(_) | None => None,
+        };
+        match lease {
+            // Of several permits, others may be about to get some.
+            Some(lease)
+                if lease.holder(&acquire.holder_id).is_some()
+                    || lease.has_room(acquire.permits) =>
+            {
+                Ok(None)
             }
-            Some(_) | None if self.lock().insert(id.clone()) => {
+            Some(lease) => Err(Box::new(Reply::Acquired(lease.refusal(&acquire.resource_id)))),
+            None if acquire.permits > 1 => Ok(None),
+            None if self.lock().insert(id.clone()) => {
                 Ok(Some(Reservation { prechecks: self.clone(), id }))
             }
-            Some(_) | None => {
+            None => {
                 let refused = Acquired {
                     acquired: false,
                     resource_id: acquire.resource_id.clone(),

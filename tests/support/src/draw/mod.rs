@@ -143,7 +143,11 @@ impl<'a> Draw<'a> {
 
     fn lease_token(&mut self, state: &Tables, resource_id: &str) -> Revision {
         let Ok(lease) = lookup::lease(state, &resource_id.into());
-        lease.filter(|_| self.percent(80)).map_or(Revision(1), |lease| lease.token)
+        let holders = lease.filter(|_| self.percent(80)).map_or(Vec::new(), |lease| lease.holders);
+        match holders.len() as u64 {
+            0 => Revision(1),
+            count => holders[self.below(count) as usize].token,
+        }
     }
 
     fn fence(&mut self, state: &Tables) -> Option<Fence> {
@@ -341,11 +345,14 @@ impl<'a> Draw<'a> {
         let Ok(row) = lookup::schedule(state, &name);
         let next_at = row.as_ref().and_then(|row| row.next_at);
         match self.below(10) {
-            9 => Command::Pause(Pause {
-                name: self.agent(),
-                resume: self.percent(60),
-                agent_id: self.maybe(NAMES),
-            }),
+            8 | 9 => {
+                let Ok(pauses) = lookup::pauses(state);
+                let paused = pauses.first().map(|(name, _)| name.clone());
+                let paused = paused.filter(|_| self.percent(70));
+                let (resume, agent_id) = (paused.is_some(), self.maybe(NAMES));
+                let name = paused.unwrap_or_else(|| self.agent());
+                Command::Pause(Pause { name, resume, agent_id })
+            }
             0 => Command::DeleteSchedule(DeleteSchedule { name, agent_id }),
             1..6 if next_at.is_some() => {
                 let due_at = next_at.unwrap_or_default().plus(self.below(10) / 9);
@@ -386,7 +393,8 @@ impl<'a> Draw<'a> {
         match self.below(4) {
             0 | 1 => {
                 let exclusive = self.percent(20);
-                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
+                let permits = if self.percent(60) { self.below(4) as u32 } else { 0 };
+                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive, permits })
             }
             2 => Command::Renew(Renew { resource_id, holder_id, ttl_ms, fencing_token }),
             _ => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
