@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_state_sidecar::machine::command::{Acquire, Set};
 use mcp_state_sidecar::machine::filter::ChangeFilter;
-use mcp_state_sidecar::machine::row::LeaseRow;
+use mcp_state_sidecar::machine::row::{LeaseHolder, LeaseRow};
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Reply, Revision};
 use mcp_state_sidecar::service::{Code, Context, Options, Service};
 use mcp_state_sidecar::store::Store;
@@ -85,12 +85,13 @@ async fn missed_changes_are_reported_at_once() {
 #[tokio::test]
 async fn a_node_whose_own_state_is_stale_still_asks_when_a_lease_expires() {
     let stage = Stage::new(|probe, _| {
-        probe.with_stale_lease(LeaseRow {
+        probe.with_stale_lease(LeaseRow::of(LeaseHolder {
             holder_id: "a".into(),
             token: Revision(1),
             revision: Revision(1),
             expires_at: ClusterMs(BEGIN_MS + 60_000),
-        })
+            permits: 0,
+        }))
     });
     stage.submit(Command::Acquire(acquire("a"))).await;
     let service = stage.service.clone();

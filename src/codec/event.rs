@@ -87,4 +87,6 @@ actions! {
     WorkflowAsk,
     WorkflowDecide,
     WorkflowUnblock,
+    WorkflowPause,
+    WorkflowUnpause,
 }

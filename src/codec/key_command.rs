@@ -146,6 +146,7 @@ impl From<&Acquire> for proto::Acquire {
             holder_id: text(&acquire.holder_id),
             ttl_ms: acquire.ttl_ms,
             exclusive: acquire.exclusive,
+            permits: acquire.permits,
         }
     }
 }
@@ -157,6 +158,7 @@ impl From<proto::Acquire> for Acquire {
             holder_id: acquire.holder_id.into(),
             ttl_ms: acquire.ttl_ms,
             exclusive: acquire.exclusive,
+            permits: acquire.permits,
         }
     }
 }

@@ -50,6 +50,9 @@ impl From<&Reply> for proto::Reply {
                     session_id: text(session_id),
                 })
             }
+            Reply::Paused { name, paused, changed } => {
+                Form::Paused(proto::Paused { name: text(name), paused: *paused, changed: *changed })
+            }
             Reply::ScheduleSet { name, revision, next_at } => {
                 Form::ScheduleSet(proto::ScheduleSet {
                     name: text(name),
@@ -103,6 +106,9 @@ impl TryFrom<proto::Reply> for Reply {
             },
             Form::SessionDeleted(proto::SessionDeleted { ok, session_id }) => {
                 Reply::SessionDeleted { ok, session_id: session_id.into() }
+            }
+            Form::Paused(proto::Paused { name, paused, changed }) => {
+                Reply::Paused { name: name.into(), paused, changed }
             }
             Form::ScheduleSet(set) => Reply::ScheduleSet {
                 name: set.name.into(),

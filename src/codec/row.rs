@@ -60,22 +60,61 @@ impl From<proto::KeyRow> for KeyRow {
 
 impl From<&LeaseRow> for proto::LeaseRow {
     fn from(row: &LeaseRow) -> Self {
+        let Some((first, others)) = row.holders.split_first() else {
+            return proto::LeaseRow { revision: row.revision.0, ..Default::default() };
+        };
+        // Older versions know only leases whose holder changed them last.
+        let is_newest = first.revision == row.revision;
         proto::LeaseRow {
-            holder_id: text(&row.holder_id),
-            token: row.token.0,
+            holder_id: text(&first.holder_id),
+            token: first.token.0,
             revision: row.revision.0,
-            expires_at_ms: row.expires_at.0,
+            expires_at_ms: first.expires_at.0,
+            permits: first.permits,
+            holder_revision: if is_newest { 0 } else { first.revision.0 },
+            others: others.iter().map(Into::into).collect(),
         }
     }
 }
 
 impl From<proto::LeaseRow> for LeaseRow {
     fn from(row: proto::LeaseRow) -> Self {
-        LeaseRow {
+        let own = if row.holder_revision == 0 { row.revision } else { row.holder_revision };
+        let first = LeaseHolder {
             holder_id: row.holder_id.into(),
             token: Revision(row.token),
-            revision: Revision(row.revision),
+            revision: Revision(own),
             expires_at: ClusterMs(row.expires_at_ms),
+            permits: row.permits,
+        };
+        let others = row.others.into_iter().map(Into::into);
+        LeaseRow {
+            revision: Revision(row.revision),
+            holders: [first].into_iter().chain(others).collect(),
+        }
+    }
+}
+
+impl From<&LeaseHolder> for proto::LeaseHolder {
+    fn from(holder: &LeaseHolder) -> Self {
+        proto::LeaseHolder {
+            holder_id: text(&holder.holder_id),
+            token: holder.token.0,
+            revision: holder.revision.0,
+            expires_at_ms: holder.expires_at.0,
+            permits: holder.permits,
+        }
+    }
+}
+
+impl From<proto::LeaseHolder> for LeaseHolder {
+    fn from(holder: proto::LeaseHolder) -> Self {
+        LeaseHolder {
+            holder_id: holder.holder_id.into(),
+            token: Revision(holder.token),
+            revision: Revision(holder.revision),
+            expires_at: ClusterMs(holder.expires_at_ms),
+            permits: holder.permits,
         }
     }
 }

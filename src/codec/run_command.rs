@@ -138,6 +138,26 @@ impl TryFrom<proto::ClaimNext> for ClaimNext {
     }
 }
 
+impl From<&Pause> for proto::Pause {
+    fn from(pause: &Pause) -> Self {
+        proto::Pause {
+            name: text(&pause.name),
+            resume: pause.resume,
+            agent_id: text_opt(&pause.agent_id),
+        }
+    }
+}
+
+impl From<proto::Pause> for Pause {
+    fn from(pause: proto::Pause) -> Self {
+        Pause {
+            name: pause.name.into(),
+            resume: pause.resume,
+            agent_id: to_text_opt(pause.agent_id),
+        }
+    }
+}
+
 impl From<&HeldClaim> for proto::Held {
     fn from(held: &HeldClaim) -> Self {
         proto::Held {

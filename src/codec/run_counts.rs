@@ -45,6 +45,7 @@ impl From<&NameStats> for proto::NameStats {
             oldest_run_id: stats.oldest.as_ref().map(|(run_id, _)| text(run_id)),
             oldest_since_ms: stats.oldest.as_ref().map(|(_, since)| since.0),
             last_five_minutes: Some(changes(&stats.recent)),
+            paused: stats.paused,
         }
     }
 }
@@ -58,6 +59,7 @@ impl TryFrom<proto::NameStats> for NameStats {
             name: form.name.into(),
             counts: to_counts("NameStats", "counts", &form.counts)?,
             oldest: form.oldest_run_id.map(|run_id| (run_id.into(), since)),
+            paused: form.paused,
             recent: to_changes(form.last_five_minutes),
         })
     }

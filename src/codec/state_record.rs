@@ -70,6 +70,12 @@ fn row_form(row: &Row) -> Form {
         Row::Session(session_id, row) => Form::Session(session_entry(session_id, row)),
         Row::Group(group, row) => Form::Group(group_form(group, row)),
         Row::Schedule(name, row) => Form::Schedule(schedule_entry(name, row)),
+        Row::Pause(name, row) => Form::Pause(proto::PausedName {
+            name: text(name),
+            revision: row.revision.0,
+            at_ms: row.at.0,
+            agent_id: text_opt(&row.agent_id),
+        }),
         Row::Cancellation(run_id, row) => Form::Cancellation(proto::Cancellation {
             run_id: text(run_id),
             revision: row.revision.0,
@@ -116,6 +122,11 @@ impl TryFrom<proto::StateRecord> for StateRecord {
             Form::Group(group) => to_group(group)?,
             Form::Schedule(entry) => {
                 to_schedule_entry(entry).map(|(name, row)| Row::Schedule(name, Box::new(row)))?
+            }
+            Form::Pause(proto::PausedName { name, revision, at_ms, agent_id }) => {
+                let (revision, at) = (Revision(revision), WallMs(at_ms));
+                let row = PauseRow { revision, at, agent_id: to_text_opt(agent_id) };
+                Row::Pause(name.into(), row)
             }
             Form::Cancellation(row) => {
                 let proto::Cancellation { run_id, revision, actor, reason, frames, at_ms } = row;

@@ -22,7 +22,10 @@ pub fn follow(event: &Event, newest: (Revision, Chain), meta: &Meta) -> Result<(
 pub fn within(row: &Row, newest: Revision) -> Result<(), String> {
     let highest = match row {
         Row::Key(_, row) => row.revision,
-        Row::Lease(_, row) => row.revision.max(row.token),
+        Row::Lease(_, row) => {
+            let newest = row.holders.iter().map(|holder| holder.token.max(holder.revision)).max();
+            row.revision.max(newest.unwrap_or(Revision::ZERO))
+        }
         Row::Run(row) => {
             let token = row.claim.as_ref().map_or(Revision::ZERO, |claim| claim.token);
             row.revision.max(row.created_revision).max(token)
@@ -30,6 +33,7 @@ pub fn within(row: &Row, newest: Revision) -> Result<(), String> {
         Row::Step(_, _, row) => row.revision,
         Row::Session(_, row) => row.revision,
         Row::Schedule(_, row) => row.revision,
+        Row::Pause(_, row) => row.revision,
         Row::Cancellation(_, row) => row.revision,
         Row::Group(..) | Row::Request(..) | Row::Origin(..) | Row::Answer(..) => Revision::ZERO,
     };

@@ -14,6 +14,8 @@ pub struct ExportCounts {
     pub steps: u64,
     pub sessions: u64,
     pub schedules: u64,
+    /// Names that are paused.
+    pub pauses: u64,
     /// Cancelled trees that the sweep has not finished.
     pub cancellations: u64,
     /// Remembered requests.
@@ -31,6 +33,7 @@ impl ExportCounts {
             Part::Row(Row::Step(..)) => &mut self.steps,
             Part::Row(Row::Session(..)) => &mut self.sessions,
             Part::Row(Row::Schedule(..)) => &mut self.schedules,
+            Part::Row(Row::Pause(..)) => &mut self.pauses,
             Part::Row(Row::Cancellation(..)) => &mut self.cancellations,
             Part::Row(Row::Request(..)) => &mut self.requests,
             Part::Event(_) => &mut self.events,
@@ -47,6 +50,7 @@ impl ExportCounts {
             + self.steps
             + self.sessions
             + self.schedules
+            + self.pauses
             + self.cancellations
             + self.requests
     }
@@ -63,7 +67,11 @@ impl fmt::Display for ExportCounts {
             (self.requests, "remembered request"),
             (self.events, "event"),
         ];
-        let rare = [(self.schedules, "schedule"), (self.cancellations, "unfinished cancellation")];
+        let rare = [
+            (self.schedules, "schedule"),
+            (self.pauses, "paused name"),
+            (self.cancellations, "unfinished cancellation"),
+        ];
         let counts = counts.into_iter().chain(rare.into_iter().filter(|(count, _)| *count > 0));
         for (at, (count, name)) in counts.enumerate() {
             let comma = if at == 0 { "" } else { ", " };

@@ -173,6 +173,7 @@ impl ExportDecoder {
             Line::Step(step) => step.into_row(),
             Line::Session(session) => session.into_row(),
             Line::Schedule(schedule) => schedule.into_row(),
+            Line::Pause(pause) => Ok(pause.into_row()),
             Line::Cancellation(cancellation) => Ok(cancellation.into_row()),
             Line::Request(request) => request.into_row(),
             Line::Event(event) => {

@@ -85,6 +85,7 @@ impl Limits {
             }
             Command::Acquire(acquire) => {
                 lease(&acquire.resource_id, &acquire.holder_id)?;
+                permits("permits", acquire.permits)?;
                 ttl_ms("ttl_ms", acquire.ttl_ms)
             }
             Command::Renew(renew) => {
@@ -101,6 +102,10 @@ impl Limits {
             Command::DeleteSession(delete) => {
                 identifier("session_id", &delete.session_id)?;
                 optional_identifier("agent_id", &delete.agent_id)
+            }
+            Command::Pause(pause) => {
+                identifier("name", &pause.name)?;
+                optional_identifier("agent_id", &pause.agent_id)
             }
             Command::SetSchedule(set) => self.schedule(set),
             Command::DeleteSchedule(delete) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::*;
 use super::error::{ArgumentError, ArgumentErrorKind, Checked};
-use crate::machine::command::CLAIMS_MAX;
+use crate::machine::command::{CLAIMS_MAX, PERMITS_MAX};
 use crate::machine::timetable::Timetable;
 use crate::machine::{Json, Text};
 
@@ -89,6 +89,14 @@ pub(super) fn claim_names(names: &BTreeSet<Text>) -> Checked {
     count("names", names.len(), CLAIM_NAMES_MAX)?;
     let path = if names.len() > 1 { "names" } else { "name" };
     names.iter().try_for_each(|name| identifier(path, name))
+}
+
+/// How many may hold a lease; zero stands for one.
+pub(super) fn permits(path: &str, number: u32) -> Checked {
+    match number {
+        0..=PERMITS_MAX => Ok(()),
+        _ => Err(ArgumentError::above(path, PERMITS_MAX.into(), number)),
+    }
 }
 
 /// How many runs a claim wants.

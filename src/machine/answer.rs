@@ -71,11 +71,11 @@ pub fn answer<V: View>(question: &Question, view: &V, now: ClusterMs) -> Result<
             Answer::Candidate(lookup::candidate(view, filter, *after, &due, now)?)
         }
         Question::Lease { resource_id } => {
-            Answer::Lease(lookup::lease(view, resource_id)?.filter(|row| row.lives_at(now)))
+            Answer::Lease(lookup::lease(view, resource_id)?.and_then(|row| row.at(now)))
         }
         Question::Leases { scan, page } => {
             let live = |row: &Row| match row {
-                Row::Lease(id, row) if row.lives_at(now) => Some((id.clone(), row.clone())),
+                Row::Lease(id, row) => Some((id.clone(), row.clone().at(now)?)),
                 _ => None,
             };
             let (rows, next) = lookup::names(view, scan, Range::Leases, bounded(*page), live)?;

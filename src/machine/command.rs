@@ -137,6 +137,8 @@ pub enum Command {
     SaveSession(SaveSession),
     /// `session_delete`
     DeleteSession(DeleteSession),
+    /// `workflow_pause`
+    Pause(Pause),
     /// `schedule_set`
     SetSchedule(Box<SetSchedule>),
     /// `schedule_set` with `delete`
@@ -443,6 +445,15 @@ pub struct DeleteRun {
     pub agent_id: Option<Text>,
 }
 
+/// Let no run of a name be claimed by `workflow_claim_next`, or let them be again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub name: Text,
+    /// Whether to end the pause.
+    pub resume: bool,
+    pub agent_id: Option<Text>,
+}
+
 /// Take a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acquire {
@@ -452,7 +463,12 @@ pub struct Acquire {
     /// Whether a lease that this holder has already is refused too, so that two
     /// processes of one name are told apart.
     pub exclusive: bool,
+    /// How many may hold the lease at a time, this holder included. Zero stands for one.
+    pub permits: u32,
 }
+
+/// The most holders of one lease.
+pub const PERMITS_MAX: u32 = 100;
 
 /// Renew a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,12 +44,13 @@ impl Command {
             }
             Command::ClaimNext(claim) => claim.names.len() > 1 || claim.limit.is_some(),
             Command::Fail(fail) => fail.retry_after_ms.is_some(),
-            Command::Acquire(acquire) => acquire.exclusive,
+            Command::Acquire(acquire) => acquire.exclusive || acquire.permits > 0,
             Command::SaveSession(save) => save.ttl_ms.is_some(),
             Command::Checkpoint(checkpoint) => checkpoint.ask.is_some(),
             Command::Retry(_)
             | Command::DeleteRun(_)
             | Command::Decide(_)
+            | Command::Pause(_)
             | Command::SetSchedule(_)
             | Command::DeleteSchedule(_)
             | Command::FireSchedule(_) => true,
@@ -96,6 +97,7 @@ impl Command {
             | Command::Retry(_)
             | Command::DeleteRun(_)
             | Command::Decide(_)
+            | Command::Pause(_)
             | Command::Renew(_)
             | Command::ReleaseLease(_)
             | Command::DeleteSession(_)

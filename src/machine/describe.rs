@@ -4,8 +4,8 @@
 
 use super::command::FireSchedule;
 use super::row::{
-    ApprovalRow, Concurrency, Constraints, LeaseRow, OnDependencyFailure, RunEnd, RunRow,
-    ScheduleRow,
+    ApprovalRow, Concurrency, Constraints, LeaseHolder, LeaseRow, OnDependencyFailure, RunEnd,
+    RunRow, ScheduleRow,
 };
 use super::timetable::Timetable;
 use super::value::{ClusterMs, Json, Revision, Text};
@@ -144,20 +144,23 @@ pub fn step(step: impl Into<i128>, output: &Json) -> Json {
     ObjectText::new().number("step", step).json("output", output).end()
 }
 
-/// Who holds a lease, and until when.
-pub fn lease(lease: &LeaseRow) -> Json {
+/// Who holds a lease, until when, and with how many others.
+pub fn lease(holder: &LeaseHolder) -> Json {
+    let permits = Some(holder.permits).filter(|permits| *permits > 0);
     ObjectText::new()
-        .text("holder", &lease.holder_id)
-        .number("fencing_token", lease.token.0)
-        .time("expires_at", lease.expires_at)
+        .text("holder", &holder.holder_id)
+        .number("fencing_token", holder.token.0)
+        .time("expires_at", holder.expires_at)
+        .maybe(permits, |object, permits| object.number("permits", permits))
         .end()
 }
 
-/// Why a lease cannot be renewed; `lease` is the present one.
-pub fn not_renewed(lease: Option<&LeaseRow>) -> Text {
-    match lease {
+/// Why this holder cannot renew a lease, which is now held like this.
+pub fn not_renewed(lease: Option<&LeaseRow>, holder_id: &str) -> Text {
+    let holder = lease.and_then(|lease| lease.holder(holder_id).or(lease.holders.first()));
+    match holder {
         None => "Nobody holds it; it was released or has expired".into(),
-        Some(LeaseRow { holder_id, token, expires_at, .. }) => {
+        Some(LeaseHolder { holder_id, token, expires_at, .. }) => {
             let until = seconds(*expires_at);
             format!("Held by '{holder_id}' with fencing_token {token} until {until}").into()
         }
@@ -196,6 +199,11 @@ pub fn firing(
         .maybe(after.last_error.as_ref(), |object, error| object.text("error", error))
         .maybe(after.next_at, |object, at| object.time("next_at", ClusterMs(at.0)))
         .end()
+}
+
+/// A name that is paused.
+pub fn pause() -> Json {
+    Json::new(r#"{"paused":true}"#)
 }
 
 /// The number of rows that a reset removed.

@@ -34,14 +34,22 @@ pub struct Draft<'a, V: View> {
     meta: Meta,
     /// Rows as the view has them, so that each is read from it only once.
     known: RefCell<BTreeMap<RowId, Option<Arc<Row>>>>,
-    /// What searches have found, if the command makes the same ones again and again.
-    searched: Option<RefCell<BTreeMap<Search, Searched>>>,
+    /// What was found, if the command looks for the same again and again.
+    kept: Option<KeptReads>,
     written: BTreeMap<RowId, Option<Arc<Row>>>,
     cleared: bool,
     dropped_answers: Vec<(u64, u64)>,
     events: Vec<Event>,
     /// Runs that the command has ended and whose dependents have not been told.
     ended: VecDeque<Text>,
+}
+
+/// What searches and ranges have found in the view, which stays the same.
+#[derive(Default)]
+struct KeptReads {
+    searches: RefCell<BTreeMap<Search, Searched>>,
+    /// By the range, and the rows and bytes of the page.
+    ranges: RefCell<BTreeMap<(Range, usize, usize), Vec<Arc<Row>>>>,
 }
 
 impl<'a, V: View> Draft<'a, V> {
@@ -53,7 +61,7 @@ impl<'a, V: View> Draft<'a, V> {
             envelope,
             meta,
             known: RefCell::default(),
-            searched: None,
+            kept: None,
             written: BTreeMap::new(),
             cleared: false,
             dropped_answers: Vec::new(),
@@ -94,10 +102,9 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(row.filter(|row| row.lives_at(self.now())))
     }
 
-    /// The lease, unless it has expired.
+    /// The lease with those who hold it now, if anybody does.
     pub fn lease(&self, resource_id: &Text) -> Result<Option<LeaseRow>, V::Error> {
-        let row = lookup::lease(self, resource_id)?;
-        Ok(row.filter(|row| row.lives_at(self.now())))
+        Ok(lookup::lease(self, resource_id)?.and_then(|row| row.at(self.now())))
     }
 
     /// The run as everybody sees it; see [`lookup::run`].
@@ -276,9 +283,9 @@ impl<'a, V: View> Draft<'a, V> {
         })
     }
 
-    /// Keeps what searches find from now on, for a command that makes them repeatedly.
-    pub fn keep_searches(&mut self) {
-        self.searched.get_or_insert_default();
+    /// Keeps what is found from now on, for a command that looks for it repeatedly.
+    pub fn keep_reads(&mut self) {
+        self.kept.get_or_insert_default();
     }
 
     /// Counts a `state_set` event.
@@ -392,16 +399,23 @@ impl<V: View> View for Draft<'_, V> {
     }
 
     fn rows(&self, range: &Range, page: Page) -> Result<Vec<Arc<Row>>, V::Error> {
-        self.view.rows(range, page)
+        let Some(kept) = &self.kept else { return self.view.rows(range, page) };
+        let key = (range.clone(), page.rows, page.bytes);
+        if let Some(rows) = kept.ranges.borrow().get(&key) {
+            return Ok(rows.clone());
+        }
+        let rows = self.view.rows(range, page)?;
+        kept.ranges.borrow_mut().insert(key, rows.clone());
+        Ok(rows)
     }
 
     fn search(&self, search: &Search) -> Result<Searched, V::Error> {
-        let Some(kept) = &self.searched else { return self.view.search(search) };
-        if let Some(searched) = kept.borrow().get(search) {
+        let Some(kept) = &self.kept else { return self.view.search(search) };
+        if let Some(searched) = kept.searches.borrow().get(search) {
             return Ok(searched.clone());
         }
         let searched = self.view.search(search)?;
-        kept.borrow_mut().insert(search.clone(), searched.clone());
+        kept.searches.borrow_mut().insert(search.clone(), searched.clone());
         Ok(searched)
     }
 

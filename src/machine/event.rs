@@ -25,8 +25,8 @@ pub struct Event {
     /// The agent that asked for the change, where one is known.
     pub actor: Option<Text>,
     pub action: Action,
-    /// The key itself, or `workflow:`, `lease:`, `session:` or
-    /// `schedule:` and an id.
+    /// The key itself, or `workflow:`, `lease:`, `session:`, `schedule:` or `pause:`
+    /// and an id.
     pub subject: Text,
     /// The subject after the change, unless it was removed.
     pub new: Option<Json>,
@@ -97,6 +97,9 @@ actions! {
     WorkflowDecide: Run = "workflow_decide",
     /// The runs that blocked this one are over.
     WorkflowUnblock: Run = "workflow_unblock",
+    WorkflowPause: Pause = "workflow_pause",
+    /// `workflow_pause` ended a pause.
+    WorkflowUnpause: Pause = "workflow_unpause",
 }
 
 impl Event {

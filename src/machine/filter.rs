@@ -134,6 +134,7 @@ impl ChangeFilter {
                 Action::WorkflowFail,
                 Action::WorkflowCancel,
                 Action::WorkflowUnblock,
+                Action::WorkflowUnpause,
                 Action::LeaseAcquire,
                 Action::LeaseRenew,
                 Action::LeaseRelease,

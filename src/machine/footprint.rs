@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::command::{Command, Create, Envelope, Fence, Operation, RetriedRuns};
 use super::filter::{ClaimFilter, RunFilter, SearchFilter};
 use super::index::{self, Index};
-use super::lookup::{DUE_MAX, HOLDERS_MAX, UNCOUNTED_MAX};
-use super::page::{Page, Range};
+use super::lookup::{DUE_MAX, HOLDERS_MAX, PAUSES_MAX, UNCOUNTED_MAX};
+use super::page::{Page, Range, Scan};
 use super::query::Question;
 use super::row_id::RowId;
 use super::rules;
@@ -157,6 +157,10 @@ impl Footprint {
             Command::DeleteSession(delete) => {
                 self.rows.push(RowId::Session(delete.session_id.clone()));
             }
+            Command::Pause(pause) => {
+                self.rows.push(RowId::Pause(pause.name.clone()));
+                self.pauses();
+            }
             Command::SetSchedule(set) => self.rows.push(RowId::Schedule(set.name.clone())),
             Command::DeleteSchedule(delete) => {
                 self.rows.push(RowId::Schedule(delete.name.clone()));
@@ -222,7 +226,15 @@ impl Footprint {
         self.rows.extend(fence.map(|fence| RowId::Lease(fence.resource_id.clone())));
     }
 
+    fn pauses(&mut self) {
+        self.ranges.push((Range::Pauses(Scan::default()), Page::of_rows(PAUSES_MAX)));
+    }
+
     fn candidate(&mut self, filter: &ClaimFilter, now: ClusterMs) {
+        match filter.names.is_empty() {
+            true => self.pauses(),
+            false => self.rows.extend(filter.names.iter().cloned().map(RowId::Pause)),
+        }
         let searches = filter.searches();
         let due = DUE_MAX.div_ceil(searches.len());
         for filter in searches {

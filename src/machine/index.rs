@@ -9,6 +9,8 @@
 //! facets, so that [`super::search`] can intersect them. The encoding is that of
 //! FoundationDB's layers and of CockroachDB's secondary indexes.
 
+use std::collections::BTreeSet;
+
 use super::command::Rank;
 use super::entry::{IndexEntry, end_of, push_text, successor};
 use super::filter::{RunFilter, SearchFilter};
@@ -26,7 +28,7 @@ const SIGN: u64 = 1 << 63;
 /// What rows are listed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
-    /// Keys, leases and sessions by the time at which they expire, and runs by the
+    /// Keys, holders of leases and sessions by the time at which they expire, and runs by the
     /// time at which the sweep has something to do about them.
     Deadline = 1,
     /// Remembered requests by the time at which they are forgotten.
@@ -88,7 +90,10 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
     let one = |index, rank: u64| vec![entry(&prefix(index, Facet::All), &rank.to_be_bytes(), row)];
     match row {
         Row::Key(_, key) => key.expires_at.map_or(Vec::new(), |at| one(Index::Deadline, at.0)),
-        Row::Lease(_, lease) => one(Index::Deadline, lease.expires_at.0),
+        Row::Lease(_, lease) => {
+            let times: BTreeSet<_> = lease.holders.iter().map(|it| it.expires_at.0).collect();
+            times.into_iter().flat_map(|at| one(Index::Deadline, at)).collect()
+        }
         Row::Run(run) => run_entries(run, row),
         Row::Cancellation(_, cancellation) => one(Index::Cancelling, cancellation.revision.0),
         Row::Request(_, request) => one(Index::Request, request.forgotten_at().0),
@@ -101,7 +106,7 @@ pub fn entries(row: &Row) -> Vec<IndexEntry> {
             (Some(at), Timetable::Cron { .. }) => one(Index::Cron, at.0),
             (Some(at), Timetable::Every { .. }) => one(Index::Interval, at.0),
         },
-        Row::Step(..) | Row::Group(..) | Row::Answer(..) => Vec::new(),
+        Row::Step(..) | Row::Group(..) | Row::Pause(..) | Row::Answer(..) => Vec::new(),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Range {
     /// The names of runs, each with its counts.
     RunNames(Scan),
     Schedules(Scan),
+    /// The names of runs that are paused.
+    Pauses(Scan),
     /// The steps of one run, from this step on.
     Steps(Text, u64),
 }
@@ -93,6 +95,7 @@ impl Range {
             | (Range::Leases(scan), RowId::Lease(name))
             | (Range::Sessions(scan), RowId::Session(name))
             | (Range::Schedules(scan), RowId::Schedule(name))
+            | (Range::Pauses(scan), RowId::Pause(name))
             | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => named(scan, name),
             (Range::Steps(of, from), RowId::Step(run_id, step)) => of == run_id && step >= from,
             _ => false,
@@ -107,6 +110,7 @@ impl Range {
             | (Range::Leases(scan), RowId::Lease(name))
             | (Range::Sessions(scan), RowId::Session(name))
             | (Range::Schedules(scan), RowId::Schedule(name))
+            | (Range::Pauses(scan), RowId::Pause(name))
             | (Range::RunNames(scan), RowId::Group(RunGroup::Name(name))) => {
                 scan.after.as_ref() == Some(name)
             }
@@ -126,6 +130,7 @@ impl Range {
             Range::Sessions(scan) => RowId::Session(start(scan)),
             Range::RunNames(scan) => RowId::Group(RunGroup::Name(start(scan))),
             Range::Schedules(scan) => RowId::Schedule(start(scan)),
+            Range::Pauses(scan) => RowId::Pause(start(scan)),
             Range::Steps(run_id, from) => RowId::Step(run_id.clone(), *from),
         }
     }

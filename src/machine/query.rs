@@ -130,6 +130,8 @@ pub struct NameStats {
     /// Of the runs that can be claimed: the one that was created first, and since when it
     /// has been so that it could be claimed.
     pub oldest: Option<(Text, WallMs)>,
+    /// Whether nobody is given runs of the name who asks for any.
+    pub paused: bool,
     /// What has happened in the last [`super::run_group::WINDOW_MS`].
     pub recent: RunChanges,
 }

@@ -42,6 +42,10 @@ pub enum Reply {
     SessionSaved { ok: bool, session_id: Text, revision: Revision, reason: Option<Text> },
     /// `session_delete`
     SessionDeleted { ok: bool, session_id: Text },
+    /// `workflow_pause`
+    ///
+    /// With `changed` it was not so before.
+    Paused { name: Text, paused: bool, changed: bool },
     /// `schedule_set`
     ScheduleSet { name: Text, revision: Revision, next_at: Option<FiringMs> },
     /// `schedule_set` with `delete`
@@ -231,6 +235,9 @@ impl Claimed {
     }
 }
 
+/// The most holders that a refusal names.
+const HOLDERS_NAMED_MAX: usize = 10;
+
 impl FurtherClaim {
     /// The claim that was granted, if one was.
     pub fn of(claimed: Claimed) -> Option<FurtherClaim> {
@@ -244,16 +251,29 @@ impl FurtherClaim {
 }
 
 impl Acquired {
-    /// The reply where another holder has the lease.
-    pub fn held(resource_id: &Text, holder_id: &Text, expires_at: ClusterMs) -> Acquired {
+    /// The reply where others have the lease: each with the time until which it does.
+    /// The first of them to give it up is named.
+    pub fn held<'h>(
+        resource_id: &Text,
+        holders: impl IntoIterator<Item = (&'h Text, ClusterMs)>,
+    ) -> Acquired {
+        let mut holders: Vec<_> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, at)| *at);
+        let first = holders.first().map(|(holder_id, at)| ((*holder_id).clone(), *at));
+        let named = holders.iter().take(HOLDERS_NAMED_MAX);
+        let named: Vec<_> = named.map(|(holder_id, _)| format!("'{holder_id}'")).collect();
+        let others = match holders.len() - named.len() {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
         Acquired {
             acquired: false,
             resource_id: resource_id.clone(),
-            reason: Some(format!("Held by '{holder_id}'").into()),
-            holder: Some(holder_id.clone()),
+            reason: Some(format!("Held by {}{others}", named.join(", ")).into()),
+            holder: first.as_ref().map(|(holder_id, _)| holder_id.clone()),
             expires_at: None,
             fencing_token: None,
-            retry_at: Some(expires_at),
+            retry_at: first.map(|(_, at)| at),
             granted: false,
         }
     }

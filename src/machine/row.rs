@@ -8,7 +8,7 @@ pub use super::command::Concurrency;
 use super::command::Create;
 pub use super::dependency_failure::OnDependencyFailure;
 use super::hex;
-use super::reply::Reply;
+use super::reply::{Acquired, Reply};
 use super::row_id::RowId;
 use super::run_group::{GroupRow, RunChanges, RunGroup};
 use super::status::Status;
@@ -34,6 +34,8 @@ pub enum Row {
     /// How many runs of a group there are.
     Group(RunGroup, GroupRow),
     Schedule(Text, Box<ScheduleRow>),
+    /// The name of the runs that are paused.
+    Pause(Text, PauseRow),
     /// The run at the root of the cancelled tree.
     Cancellation(Text, Box<CancellationRow>),
     /// The idempotency key.
@@ -52,15 +54,26 @@ pub struct KeyRow {
     pub expires_at: Option<ClusterMs>,
 }
 
-/// A lease that is or was held until `expires_at`.
+/// A lease, with everyone who holds it or did until it expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRow {
+    /// The revision of the last change, a renewal included.
+    pub revision: Revision,
+    /// In the order of their grants, each with a name of its own; there is at least one.
+    pub holders: Vec<LeaseHolder>,
+}
+
+/// One who holds a lease until `expires_at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseHolder {
     pub holder_id: Text,
     /// The revision of the grant: the fencing token.
     pub token: Revision,
-    /// The revision of the last change, a renewal included.
+    /// The revision at which the grant was made or renewed last.
     pub revision: Revision,
     pub expires_at: ClusterMs,
+    /// How many may hold the lease at a time, as this holder said. Zero stands for one.
+    pub permits: u32,
 }
 
 /// A workflow run.
@@ -297,6 +310,16 @@ pub struct ScheduleRow {
     pub last_error: Option<Text>,
 }
 
+/// That no run of a name is given to those who ask for any. It is there for as long as
+/// they are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseRow {
+    pub revision: Revision,
+    /// Since when, and who paused them.
+    pub at: WallMs,
+    pub agent_id: Option<Text>,
+}
+
 /// The remembered answer to a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRow {
@@ -332,6 +355,7 @@ impl Row {
             Row::Session(session_id, _) => RowId::Session(session_id.clone()),
             Row::Group(group, _) => RowId::Group(group.clone()),
             Row::Schedule(name, _) => RowId::Schedule(name.clone()),
+            Row::Pause(name, _) => RowId::Pause(name.clone()),
             Row::Cancellation(run_id, _) => RowId::Cancellation(run_id.clone()),
             Row::Request(key, _) => RowId::Request(key.clone()),
             Row::Origin(session, _) => RowId::Origin(*session),
@@ -406,7 +430,47 @@ impl ScheduleRow {
 }
 
 impl LeaseRow {
+    /// A lease with one holder.
+    pub fn of(holder: LeaseHolder) -> LeaseRow {
+        LeaseRow { revision: holder.revision, holders: vec![holder] }
+    }
+
     /// Whether the lease is held at `now`.
+    pub fn lives_at(&self, now: ClusterMs) -> bool {
+        self.holders.iter().any(|holder| holder.lives_at(now))
+    }
+
+    /// The lease with those alone who hold it at `now`, if anybody does.
+    pub fn at(mut self, now: ClusterMs) -> Option<LeaseRow> {
+        self.holders.retain(|holder| holder.lives_at(now));
+        (!self.holders.is_empty()).then_some(self)
+    }
+
+    /// The reply to one who cannot have it.
+    pub fn refusal(&self, resource_id: &Text) -> Acquired {
+        let holders = self.holders.iter().map(|holder| (&holder.holder_id, holder.expires_at));
+        Acquired::held(resource_id, holders)
+    }
+
+    pub fn holder(&self, holder_id: &str) -> Option<&LeaseHolder> {
+        self.holders.iter().find(|holder| *holder.holder_id == *holder_id)
+    }
+
+    /// The holder whose grant ends first.
+    pub fn first_to_end(&self) -> Option<&LeaseHolder> {
+        self.holders.iter().min_by_key(|holder| holder.expires_at)
+    }
+
+    /// Whether one more may hold it who says that `permits` may. Everyone's word holds:
+    /// the smallest number that was said counts.
+    pub fn has_room(&self, permits: u32) -> bool {
+        let said = self.holders.iter().map(|holder| holder.permits).chain([permits]);
+        let most = said.map(|permits| permits.max(1)).min().unwrap_or(1);
+        self.holders.len() < most as usize
+    }
+}
+
+impl LeaseHolder {
     pub fn lives_at(&self, now: ClusterMs) -> bool {
         self.expires_at > now
     }

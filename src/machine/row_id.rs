@@ -14,6 +14,7 @@ pub enum RowId {
     Session(Text),
     Group(RunGroup),
     Schedule(Text),
+    Pause(Text),
     Cancellation(Text),
     Request(Text),
     Origin(u64),
@@ -21,13 +22,15 @@ pub enum RowId {
 }
 
 impl RowId {
-    /// The name of a key, a lease, a session or a schedule, or of runs that are counted.
+    /// The name of a key, a lease, a session, a schedule, a pause, or of runs that are
+    /// counted.
     pub fn name(&self) -> Option<&Text> {
         match self {
             RowId::Key(name)
             | RowId::Lease(name)
             | RowId::Session(name)
             | RowId::Schedule(name)
+            | RowId::Pause(name)
             | RowId::Group(RunGroup::Name(name)) => Some(name),
             RowId::Run(_)
             | RowId::Step(..)
@@ -51,6 +54,7 @@ impl RowId {
             | RowId::Session(_)
             | RowId::Group(_)
             | RowId::Schedule(_)
+            | RowId::Pause(_)
             | RowId::Cancellation(_) => false,
         }
     }
@@ -69,6 +73,7 @@ impl RowId {
             RowId::Answer(..) => (9, ""),
             RowId::Group(group) => (10, &**group.parts().1),
             RowId::Schedule(name) => (11, &**name),
+            RowId::Pause(name) => (12, &**name),
         };
         bytes.push(kind);
         match self {
@@ -119,6 +124,7 @@ impl RowId {
                 RowId::Group(RunGroup::of_parts(*kind, text(common)?)?)
             }
             11 => RowId::Schedule(text(rest)?),
+            12 => RowId::Pause(text(rest)?),
             _ => return None,
         })
     }

@@ -27,7 +27,8 @@ pub fn counted_bytes(row: &Row) -> u64 {
         | Row::Run(_)
         | Row::Step(..)
         | Row::Session(..)
-        | Row::Schedule(..) => bytes(row),
+        | Row::Schedule(..)
+        | Row::Pause(..) => bytes(row),
     }
 }
 
@@ -35,11 +36,16 @@ pub fn counted_bytes(row: &Row) -> u64 {
 pub fn bytes(row: &Row) -> u64 {
     match row {
         Row::Key(key, row) => texts_bytes([key, row.value.as_str()]),
-        Row::Lease(resource_id, row) => texts_bytes([resource_id, &*row.holder_id]),
+        Row::Lease(resource_id, row) => {
+            let further = row.holders.len().saturating_sub(1) as u64 * ROW_BYTES;
+            let holders = row.holders.iter().map(|holder| &*holder.holder_id);
+            texts_bytes([&**resource_id].into_iter().chain(holders)) + further
+        }
         Row::Run(run) => run_row_bytes(run),
         Row::Step(run_id, _, row) => texts_bytes([run_id, row.output.as_str()]),
         Row::Session(session_id, row) => texts_bytes([session_id, row.context.as_str()]),
         Row::Schedule(name, row) => schedule_bytes(name, row),
+        Row::Pause(name, row) => texts_bytes([&**name].into_iter().chain(row.agent_id.as_deref())),
         Row::Group(..)
         | Row::Cancellation(..)
         | Row::Request(..)
@@ -89,7 +95,7 @@ impl Counts {
             Row::Schedule(..) => Some(&mut self.schedules),
             Row::Cancellation(..) => Some(&mut self.cancellations),
             Row::Request(..) => Some(&mut self.requests),
-            Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,
+            Row::Group(..) | Row::Pause(..) | Row::Origin(..) | Row::Answer(..) => None,
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum Noun {
     Lease,
     Session,
     Schedule,
+    /// The pause of a name of runs.
+    Pause,
     /// The whole state.
     State,
 }
@@ -33,6 +35,7 @@ impl Noun {
             Noun::Lease => "lease:",
             Noun::Session => "session:",
             Noun::Schedule => "schedule:",
+            Noun::Pause => "pause:",
             Noun::State => "sidecar",
         }
     }

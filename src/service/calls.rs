@@ -201,8 +201,15 @@ impl Service {
         let question = Question::Lease { resource_id: acquire.resource_id.clone() };
         let asked = self.ask_within(question, Consistency::Linearizable, timeout).await;
         // If the question fails, the attempt that follows reports the reason.
-        if asked.is_ok_and(|asked| asked.answer == Answer::Lease(None))
-            && let Some(done) = self.shared.line.let_first_go(&acquire.resource_id)
+        let Acquire { resource_id, holder_id, permits, .. } = acquire;
+        let is_free = |answer: &Answer| match answer {
+            Answer::Lease(Some(lease)) => {
+                lease.holder(holder_id).is_none() && lease.has_room(*permits)
+            }
+            answer => *answer == Answer::Lease(None),
+        };
+        if asked.is_ok_and(|asked| is_free(&asked.answer))
+            && let Some(done) = self.shared.line.let_first_go(resource_id, *permits)
         {
             // The sender is dropped when the other caller is done, so both outcomes
             // mean that there is nothing left to wait for.

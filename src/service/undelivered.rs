@@ -71,7 +71,10 @@ impl Grantee {
         let asked = self.store.ask(question, Consistency::Linearizable, deadline).await;
         let untouched = match asked.map(|answered| answered.answer) {
             Ok(Answer::Run { run, .. }) => run.is_some_and(|run| run.revision == token),
-            Ok(Answer::Lease(lease)) => lease.is_some_and(|lease| lease.revision == token),
+            Ok(Answer::Lease(lease)) => lease.is_some_and(|lease| {
+                let own = lease.holders.iter().find(|holder| holder.token == token);
+                own.is_some_and(|own| own.revision == token)
+            }),
             Ok(_) => false,
             Err(error) => {
                 tracing::warn!(%error, "a grant that nobody received was not given back");

@@ -278,6 +278,7 @@ fn an_exclusive_lease_tells_two_processes_of_one_name_apart() {
             holder_id: "a".into(),
             ttl_ms: 1_000,
             exclusive: true,
+            permits: 0,
         })
     };
     let Reply::Acquired(first) = world.run(exclusive()) else { panic!("no lease") };

@@ -69,7 +69,8 @@ pub fn claimant_of(rng: &mut RandomSource, world: &World, run_id: &Text) -> Clai
 
 fn fence_of(rng: &mut RandomSource, world: &World) -> Option<Fence> {
     let resource_id = rng.text(&LEASES);
-    let present = world.rows().leases.get(&resource_id).map(|lease| lease.token);
+    let lease = world.rows().leases.get(&resource_id);
+    let present = lease.map(|lease| rng.one_of(&lease.holders).token);
     rng.maybe(20, |rng| Fence { resource_id, token: token(rng, present) })
 }
 
@@ -249,7 +250,8 @@ fn asking(world: &World) -> Option<Text> {
 
 fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
     let (resource_id, holder_id) = (rng.text(&LEASES), rng.text(&AGENTS));
-    let present = world.rows().leases.get(&resource_id).map(|lease| lease.token);
+    let lease = world.rows().leases.get(&resource_id);
+    let present = lease.map(|lease| rng.one_of(&lease.holders).token);
     let fencing_token = rng.maybe(50, |rng| token(rng, present));
     let ttl_ms = ttl_ms(rng);
     match rng.below(4) {
@@ -257,7 +259,8 @@ fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
         1 => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
         _ => {
             let exclusive = rng.percent(20);
-            Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
+            let permits = if rng.percent(60) { rng.below(4) as u32 } else { 0 };
+            Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive, permits })
         }
     }
 }
@@ -315,7 +318,11 @@ fn command(rng: &mut RandomSource, world: &World) -> Command {
             let session_id = rng.text(&SESSIONS);
             Command::DeleteSession(DeleteSession { session_id, agent_id: None })
         }
-        94..99 => Command::Sweep { limit: rng.below(4) as u32 },
+        94 => {
+            let (name, resume) = (rng.text(&NAMES), rng.percent(60));
+            Command::Pause(Pause { name, resume, agent_id: rng.maybe(50, |rng| rng.text(&AGENTS)) })
+        }
+        95..99 => Command::Sweep { limit: rng.below(4) as u32 },
         _ if rng.percent(40) => Command::Reset,
         _ => Command::Sweep { limit: 0 },
     }

@@ -3,6 +3,7 @@
 use mcp_state_sidecar::machine::invariant::{
     Rows, Transition, Violation, check_state, check_transition,
 };
+use mcp_state_sidecar::machine::row::LeaseHolder;
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::*;
 
@@ -26,13 +27,18 @@ fn full() -> World {
 #[test]
 fn each_invariant_of_a_state_sees_what_breaks_it() {
     type Corrupt = fn(&mut Rows);
-    let breaks: [(&str, Corrupt); 12] = [
+    let breaks: [(&str, Corrupt); 13] = [
         ("no row is ahead", |rows| first(&mut rows.keys).revision = Revision(99)),
         ("no row is ahead", |rows| first(&mut rows.runs).created_revision = Revision(3)),
-        ("a token is the revision", |rows| first(&mut rows.leases).token = Revision(99)),
+        ("a token is the revision", |rows| first(&mut rows.leases).holders[0].token = Revision(99)),
         ("a token is the revision", |rows| {
             let claim = first(&mut rows.runs).claim.as_mut();
             claim.expect("the first run is claimed").token = Revision(1);
+        }),
+        ("a lease has no more holders", |rows| {
+            let lease = first(&mut rows.leases);
+            let second = LeaseHolder { holder_id: "second".into(), ..lease.holders[0].clone() };
+            lease.holders.push(second);
         }),
         ("a claim has an agent", |rows| first(&mut rows.runs).agent_id = None),
         ("the last step", |rows| first(&mut rows.runs).last_step = 4),
@@ -77,7 +83,7 @@ fn each_invariant_of_a_step_sees_what_breaks_it() {
         }),
         ("stored steps are kept", set("k", "2"), |_, after| after.steps.clear()),
         ("tokens of one resource", set("k", "2"), |_, after| {
-            first(&mut after.leases).token = Revision(1);
+            first(&mut after.leases).holders[0].token = Revision(1);
         }),
         ("a run that is not over", set("k", "2"), |_, after| {
             let run = first(&mut after.runs);
@@ -88,7 +94,7 @@ fn each_invariant_of_a_step_sees_what_breaks_it() {
             run.claim.as_mut().expect("it is claimed").token = Revision(1_000);
         }),
         ("nobody loses", set("k", "2"), |_, after| {
-            first(&mut after.leases).holder_id = "thief".into();
+            first(&mut after.leases).holders[0].holder_id = "thief".into();
         }),
     ];
     let mut world = full();

@@ -20,6 +20,7 @@ mod keys;
 mod leases;
 mod naive;
 mod odd;
+mod pauses;
 mod quota;
 mod random;
 mod remembered;

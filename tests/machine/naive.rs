@@ -42,8 +42,9 @@ pub fn compare(world: &World, rng: &mut RandomSource) {
     let asked = answer(&Question::Keys { scan: scan.clone(), page }, tables, now);
     let Ok(Answer::Keys { rows: found, next }) = asked else { panic!("{asked:?}") };
     assert_eq!((&found[..], next.is_some()), (first(&keys, limit), keys.len() > limit));
-    let leases = rows.leases.iter().filter(|(id, row)| admits(id) && row.lives_at(now));
-    let leases: Vec<_> = leases.map(|(id, row)| (id.clone(), row.clone())).collect();
+    let leases = rows.leases.iter().filter(|(id, _)| admits(id));
+    let leases = leases.filter_map(|(id, row)| Some((id.clone(), row.clone().at(now)?)));
+    let leases: Vec<_> = leases.collect();
     let asked = answer(&Question::Leases { scan, page }, tables, now);
     let Ok(Answer::Leases { rows: found, next }) = asked else { panic!("{asked:?}") };
     assert_eq!((&found[..], next.is_some()), (first(&leases, limit), leases.len() > limit));
@@ -127,13 +128,16 @@ fn run_filter(rng: &mut RandomSource, rows: &Rows) -> RunFilter {
 }
 
 fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
-    let fits = || {
-        let runs = rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
-        runs.filter(|run| cancellation(rows, run).is_none())
-    };
+    let is_paused = |run: &RunRow| rows.pauses.contains_key(&run.name);
+    let fits = || rows.runs.values().filter(|run| filter.admits(run) && run.lives_at(now));
     let place = |run: &RunRow| (run.place.unwrap_or(run.created_revision), run.run_id.clone());
     let mut heads: BTreeMap<i64, &RunRow> = BTreeMap::new();
-    for run in fits().filter(|run| run.is_claimable(now) && has_room(rows, run, now)) {
+    for run in fits().filter(|run| {
+        run.is_claimable(now)
+            && has_room(rows, run, now)
+            && !is_paused(run)
+            && cancellation(rows, run).is_none()
+    }) {
         let head = heads.entry(run.priority).or_insert(run);
         if place(run) < place(head) {
             *head = run;
@@ -147,7 +151,10 @@ fn candidate(rows: &Rows, filter: &ClaimFilter, now: ClusterMs) -> Candidate {
     if let Some(best) = heads.into_values().max_by_key(|run| (weight(run), run.priority)) {
         return Candidate::Ready(Box::new(best.clone()));
     }
-    let next = fits().filter_map(RunRow::claimable_from).filter(|at| *at > now).min();
+    // A claim of any name may be told of the time of a paused run; it is harmless.
+    let is_told = |run: &&RunRow| filter.names.is_empty() || !is_paused(run);
+    let next =
+        fits().filter(is_told).filter_map(RunRow::claimable_from).filter(|at| *at > now).min();
     next.map_or(Candidate::None, Candidate::At)
 }
 
@@ -158,7 +165,7 @@ fn has_room(rows: &Rows, run: &RunRow, now: ClusterMs) -> bool {
         other.run_id != run.run_id
             && other.concurrency().is_some_and(|its| its.key == concurrency.key)
             && other.takes_room()
-            && passing::at(other, now).is_none()
+            && passing::at(other, now).is_none_or(|after| after.takes_room())
     };
     (rows.runs.values().filter(same).count() as u64) < u64::from(concurrency.limit)
 }
@@ -169,6 +176,8 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
         .values()
         .filter(|run| before.is_none_or(|before| run.created_revision < before))
         .filter(|run| run.lives_at(now))
+        // A list by status finds such a run when the sweep has reached it.
+        .filter(|run| filter.status.is_none() || cancellation(rows, run).is_none())
         .map(|run| present(rows, run, now))
         .filter(|run| {
             let is_full =
@@ -184,38 +193,33 @@ fn runs(rows: &Rows, filter: &RunFilter, before: Option<Revision>, now: ClusterM
     runs
 }
 
-/// The run as time has left it.
-fn present(rows: &Rows, run: &RunRow, now: ClusterMs) -> RunRow {
-    let cancellation = cancellation(rows, run);
-    match cancellation.filter(|it| run.ends_at().is_none_or(|end| end > it.at)) {
-        Some(cancellation) => RunRow {
-            status: Status::Cancelled,
-            error: cancellation.reason.clone(),
-            ready_at: None,
-            promoted: false,
-            ..run.clone()
-        },
-        None => passing::at(run, now).unwrap_or_else(|| run.clone()),
-    }
+/// The cancellation above the run, where the sweep has not reached it yet.
+fn cancellation<'r>(rows: &'r Rows, run: &RunRow) -> Option<&'r CancellationRow> {
+    let parent = |id: &&'r Text| rows.runs.get(*id).and_then(|run| run.parent_run_id.as_ref());
+    let above = rows.runs.get(&run.run_id).and_then(|run| run.parent_run_id.as_ref());
+    let mut above = std::iter::successors(above, parent);
+    let cancellation = above.find_map(|id| rows.cancellations.get(id))?;
+    let goes_on = !run.is_over() && run.ends_at().is_none_or(|end| end > cancellation.at);
+    goes_on.then_some(cancellation)
 }
 
-/// The unfinished cancellation of the nearest ancestor that has one, which the run is not
-/// over yet.
-fn cancellation<'a>(rows: &'a Rows, run: &RunRow) -> Option<&'a CancellationRow> {
-    let mut next = run.parent_run_id.as_ref().filter(|_| !run.is_over());
-    while let Some(run_id) = next {
-        if let Some(cancellation) = rows.cancellations.get(run_id) {
-            return Some(cancellation);
-        }
-        next = rows.runs.get(run_id).and_then(|ancestor| ancestor.parent_run_id.as_ref());
+/// The run as time, and a cancellation above it, have left it.
+fn present(rows: &Rows, run: &RunRow, now: ClusterMs) -> RunRow {
+    if let Some(cancellation) = cancellation(rows, run) {
+        let error = cancellation.reason.clone();
+        let status = Status::Cancelled;
+        return RunRow { status, error, ready_at: None, promoted: false, ..run.clone() };
     }
-    None
+    passing::at(run, now).unwrap_or_else(|| run.clone())
 }
 
 fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
     let keys = rows.keys.iter();
     let keys = keys.filter_map(|(key, row)| Some((row.expires_at?, RowId::Key(key.clone()))));
-    let leases = rows.leases.iter().map(|(id, row)| (row.expires_at, RowId::Lease(id.clone())));
+    let leases = rows.leases.iter().flat_map(|(id, row)| {
+        let times: BTreeSet<_> = row.holders.iter().map(|holder| holder.expires_at).collect();
+        times.into_iter().map(|at| (at, RowId::Lease(id.clone())))
+    });
     let requests = rows.requests.iter();
     let requests = requests.map(|(key, row)| (row.forgotten_at(), RowId::Request(key.clone())));
     let origins =
@@ -233,7 +237,7 @@ fn due(rows: &Rows, now: ClusterMs, limit: usize) -> Vec<RowId> {
 
 fn next_deadline(rows: &Rows, after: ClusterMs) -> Option<ClusterMs> {
     let keys = rows.keys.values().filter_map(|row| row.expires_at);
-    let leases = rows.leases.values().map(|row| row.expires_at);
+    let leases = rows.leases.values().flat_map(|row| &row.holders).map(|it| it.expires_at);
     // Those that were promoted are listed by merit: their time has come.
     let runs = rows.runs.values().filter(|run| !run.is_ready()).filter_map(RunRow::claimable_from);
     let sessions = rows.sessions.values().filter_map(|row| row.expires_at);

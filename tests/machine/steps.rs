@@ -40,7 +40,7 @@ impl Large {
         };
         let counted = Counted::new(&self.tables, footprint(&envelope));
         let Ok(decision) = decide(&envelope, &counted);
-        if rules == Rules::Stepwise {
+        if rules >= Rules::Stepwise {
             let reads = counted.reads() + decision.changes.len();
             assert!(reads < READS_MAX, "{:?}: {reads} reads", envelope.command);
         }
@@ -287,4 +287,32 @@ fn runs_nest_so_deep_and_no_deeper() {
         above = created(large.run(child("c", &above)));
     }
     assert!(matches!(large.run(child("too deep", &above)), Reply::Refused(_)));
+}
+
+#[test]
+fn a_claim_of_any_name_finds_its_run_behind_a_crowd_that_is_paused() {
+    let mut large = Large::default();
+    for _ in 0..2_500 {
+        created(large.run(Command::Create(Create { priority: 1, ..create_of("paused") })));
+    }
+    let other = created(large.run(create("other")));
+    let pause = Pause { name: "paused".into(), resume: false, agent_id: None };
+    large.run_by(Rules::Attempts, Command::Pause(pause));
+    let (mut after, mut tries) = (None, 0);
+    let found = loop {
+        tries += 1;
+        let next = Command::ClaimNext(ClaimNext { after, ..claim_next("a") });
+        let Reply::Claimed(claimed) = large.run_by(Rules::Attempts, next) else { panic!() };
+        match claimed.searched {
+            Some(searched) => after = Some(searched),
+            None => break claimed.run_id,
+        }
+    };
+    assert_eq!(found.as_deref(), Some(&*other));
+    assert!((2..=4).contains(&tries), "{tries} steps");
+    let named = ClaimNext { names: ["paused".into()].into(), ..claim_next("a") };
+    let Reply::Claimed(nothing) = large.run_by(Rules::Attempts, Command::ClaimNext(named)) else {
+        panic!()
+    };
+    assert!(!nothing.claimed && nothing.searched.is_none(), "nothing is searched at all");
 }

@@ -11,6 +11,8 @@ use mcp_state_sidecar::machine::*;
 #[derive(Default)]
 pub struct Ledger {
     promises: BTreeMap<String, Promise>,
+    /// Who holds each lease, and how many may, as each of them said.
+    leases: BTreeMap<String, Vec<(Promise, u32)>>,
     /// Survives releases and resets, unlike promises.
     highest: BTreeMap<String, u64>,
 }
@@ -35,7 +37,7 @@ impl Ledger {
                     token: got.fencing_token.expect("a lease has a token").0,
                     expires_at: got.expires_at.expect("a lease has a deadline"),
                 };
-                self.promise(format!("lease {}", asked.resource_id), promise, now);
+                self.hold(format!("lease {}", asked.resource_id), promise, asked.permits, now);
             }
             (Command::Renew(asked), Reply::Renewed(got)) if got.renewed => {
                 let promise = Promise {
@@ -43,10 +45,14 @@ impl Ledger {
                     token: got.fencing_token.expect("a lease has a token").0,
                     expires_at: got.expires_at.expect("a lease has a deadline"),
                 };
-                self.promise(format!("lease {}", asked.resource_id), promise, now);
+                let holders = self.leases.get(&format!("lease {}", asked.resource_id));
+                let is_known = |(held, _): &(Promise, u32)| held.token == promise.token;
+                assert!(holders.is_some_and(|holders| holders.iter().any(is_known)));
+                self.hold(format!("lease {}", asked.resource_id), promise, 0, now);
             }
             (Command::ReleaseLease(asked), Reply::LeaseReleased { released: true, .. }) => {
-                self.promises.remove(&format!("lease {}", asked.resource_id));
+                let holders = self.leases.entry(format!("lease {}", asked.resource_id));
+                holders.or_default().retain(|(held, _)| held.holder != asked.holder_id);
             }
             (Command::Claim(_) | Command::ClaimNext(_), Reply::Claimed(got)) if got.claimed => {
                 let claims = FurtherClaim::of(got.clone()).expect("a claim is on a run");
@@ -72,9 +78,31 @@ impl Ledger {
             (_, Reply::Moved(got)) if got.ok => {
                 self.promises.remove(&format!("run {}", got.run_id));
             }
-            (Command::Reset, Reply::Reset { .. }) => self.promises.clear(),
+            (Command::Reset, Reply::Reset { .. }) => {
+                self.promises.clear();
+                self.leases.clear();
+            }
             _ => {}
         }
+    }
+
+    /// Notes who holds a lease, which up to `permits` may.
+    fn hold(&mut self, resource: String, new: Promise, permits: u32, now: ClusterMs) {
+        let highest = self.highest.entry(resource.clone()).or_default();
+        let holders = self.leases.entry(resource.clone()).or_default();
+        holders.retain(|(held, _)| held.expires_at > now);
+        if let Some((own, _)) = holders.iter_mut().find(|(held, _)| held.holder == new.holder) {
+            assert!(own.token == new.token, "{resource}: {} then {}", own.token, new.token);
+            own.expires_at = new.expires_at;
+            return;
+        }
+        let said = holders.iter().map(|(_, permits)| *permits).chain([permits]);
+        let most = said.map(|permits| permits.max(1)).min().unwrap_or(1) as usize;
+        let held = holders.len();
+        assert!(held < most, "{resource}: {held} of {most} hold it, given to {}", new.holder);
+        assert!(new.token > *highest, "{resource}: {highest} then {}", new.token);
+        *highest = new.token;
+        holders.push((new, permits));
     }
 
     fn promise(&mut self, resource: String, new: Promise, now: ClusterMs) {

@@ -66,7 +66,7 @@ async fn the_list_of_tools_is_complete_and_well_formed() {
     let reply = node.older(OLDER[1], list).await.json();
     let tools = reply["result"]["tools"].as_array().expect("tools").clone();
     let names: HashSet<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
-    assert_eq!(names.len(), 37, "{names:?}");
+    assert_eq!(names.len(), 38, "{names:?}");
     let reference = [
         "state_set",
         "state_get",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mcp_state_sidecar::machine::command::Acquire;
 use mcp_state_sidecar::machine::{Command, Reply};
 use mcp_state_sidecar::service::Context;
 
@@ -104,4 +105,39 @@ async fn a_wait_that_ends_names_the_holder() {
     let again = stage.holder(acquire("w"), with_key("k")).await;
     assert!(ended(again).await.acquired, "a refusal is not remembered");
     settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_permit_that_becomes_free_wakes_a_caller() {
+    let stage = Stage::new();
+    let of = |holder: &str| Acquire { permits: 2, ..acquire(holder) };
+    for holder in ["a", "b"] {
+        stage.submit(Command::Acquire(of(holder))).await;
+    }
+    let (third, fourth) = (
+        stage.holder(of("c"), Context::default()).await,
+        stage.holder(of("d"), Context::default()).await,
+    );
+    stage.submit(release("a")).await;
+    assert!(ended(third).await.acquired);
+    assert!(!fourth.is_finished());
+    stage.submit(release("b")).await;
+    assert!(ended(fourth).await.acquired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_that_expire_together_wake_as_many_callers() {
+    let stage = Stage::new();
+    let of = |holder: &str| Acquire { permits: 2, ..acquire(holder) };
+    for holder in ["a", "b"] {
+        stage.submit(Command::Acquire(of(holder))).await;
+    }
+    let waiting = [
+        stage.holder(of("c"), Context::default()).await,
+        stage.holder(of("d"), Context::default()).await,
+    ];
+    stage.pass(acquire("a").ttl_ms).await;
+    for caller in waiting {
+        assert!(ended(caller).await.acquired);
+    }
 }

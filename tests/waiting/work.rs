@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_state_sidecar::machine::command::{ClaimNext, Create};
+use mcp_state_sidecar::machine::command::{ClaimNext, Create, Pause};
 use mcp_state_sidecar::machine::{Command, Reply};
 use mcp_state_sidecar::service::{Code, Context};
 use tokio_util::sync::CancellationToken;
@@ -281,4 +281,24 @@ async fn a_batch_is_there_as_soon_as_one_run_is() {
     }
     let worker = stage.worker(claim(), Context::default()).await;
     assert_eq!(ended(worker).await.further.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_pause_wakes_those_who_wait() {
+    let stage = Stage::new();
+    let pause = |resume| Command::Pause(Pause { name: "n".into(), resume, agent_id: None });
+    stage.submit(pause(false)).await;
+    let (any, named) = (any("any"), named("named", "n"));
+    let workers = [
+        stage.worker(any, Context::default()).await,
+        stage.worker(named, Context::default()).await,
+    ];
+    stage.submit(create("n")).await;
+    stage.submit(create("n")).await;
+    stage.pass(2_000).await;
+    assert!(workers.iter().all(|worker| !worker.is_finished()), "it is paused");
+    stage.submit(pause(true)).await;
+    for worker in workers {
+        assert!(ended(worker).await.claimed);
+    }
 }

@@ -33,6 +33,7 @@ pub(super) fn of_command(command: Option<&proto::Command>) -> &'static str {
         Write::ReleaseLease(_) => "lease_release",
         Write::SaveSession(_) => "session_save",
         Write::DeleteSession(_) => "session_delete",
+        Write::Pause(_) => "workflow_pause",
         Write::SetSchedule(_) | Write::DeleteSchedule(_) => "schedule_set",
         Write::Reset(_) => "sidecar_reset",
         Write::Sweep(_) | Write::FireSchedule(_) => UNKNOWN,

@@ -4,16 +4,16 @@ use serde::de::IgnoredAny;
 
 use super::form::{
     ApprovalLine, CancellationLine, ConstraintsLine, DependencyFailureLine, EventLine, FirstLine,
-    KeyLine, LapseLine, LeaseLine, RequestLine, RunLine, ScheduleLine, SessionLine, StepLine,
-    UniqueLine,
+    KeyLine, LapseLine, LeaseLine, PauseLine, RequestLine, RunLine, ScheduleLine, SessionLine,
+    StepLine, UniqueLine,
 };
 use crate::codec::{self, StateRecord};
 use crate::export::header::{ExportHeader, ExportOrigin};
 use crate::machine::meta::Anchor;
 use crate::machine::row::{
     ApprovalDecision, ApprovalRow, CancellationRow, ClaimRow, Concurrency, Constraints, KeyRow,
-    LeaseRow, OnDependencyFailure, OnLapse, RequestRow, RetryPolicy, RunRow, SessionRow, StepRow,
-    Unique, UniqueWhile,
+    LeaseHolder, LeaseRow, OnDependencyFailure, OnLapse, PauseRow, RequestRow, RetryPolicy, RunRow,
+    SessionRow, StepRow, Unique, UniqueWhile,
 };
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::{Chain, ClusterMs, Event, Json, Meta, Revision, Row, Text, WallMs, hex};
@@ -52,13 +52,22 @@ impl KeyLine<Text> {
 
 impl LeaseLine<Text> {
     pub fn into_row(self) -> Row {
-        let row = LeaseRow {
+        let first = LeaseHolder {
             holder_id: self.holder_id,
             token: Revision(self.token),
-            revision: Revision(self.revision),
+            revision: Revision(self.holder_revision.unwrap_or(self.revision)),
             expires_at: ClusterMs(self.expires_at_ms),
+            permits: self.permits,
         };
-        Row::Lease(self.resource_id, row)
+        let others = self.others.into_iter().map(|other| LeaseHolder {
+            holder_id: other.holder_id,
+            token: Revision(other.token),
+            revision: Revision(other.revision),
+            expires_at: ClusterMs(other.expires_at_ms),
+            permits: other.permits,
+        });
+        let holders = [first].into_iter().chain(others).collect();
+        Row::Lease(self.resource_id, LeaseRow { revision: Revision(self.revision), holders })
     }
 }
 
@@ -197,6 +206,13 @@ impl ScheduleLine<Text> {
                 Err("record: not that of this schedule".into())
             }
         }
+    }
+}
+
+impl PauseLine<Text> {
+    pub fn into_row(self) -> Row {
+        let (revision, at) = (Revision(self.revision), WallMs(self.at_ms));
+        Row::Pause(self.name, PauseRow { revision, at, agent_id: self.agent_id })
     }
 }
 

@@ -5,15 +5,17 @@ use sha2::{Digest, Sha256};
 
 use super::form::{
     ApprovalLine, CancellationLine, ClaimLine, ConstraintsLine, DecisionLine,
-    DependencyFailureLine, EventLine, FirstLine, KeyLine, LapseLine, LastLine, LeaseLine, Line,
-    RequestLine, RetryLine, RunLine, ScheduleLine, SessionLine, StepLine, StepsLine, UniqueLine,
+    DependencyFailureLine, EventLine, FirstLine, HolderLine, KeyLine, LapseLine, LastLine,
+    LeaseLine, Line, PauseLine, RequestLine, RetryLine, RunLine, ScheduleLine, SessionLine,
+    StepLine, StepsLine, UniqueLine,
 };
 use crate::codec::{self, StateRecord};
 use crate::export::counts::ExportCounts;
 use crate::export::header::{ExportHeader, FORMAT, VERSION};
 use crate::machine::hex;
 use crate::machine::row::{
-    ApprovalRow, Constraints, OnDependencyFailure, OnLapse, RunRow, UniqueWhile,
+    ApprovalRow, Constraints, LeaseHolder, LeaseRow, OnDependencyFailure, OnLapse, RunRow,
+    UniqueWhile,
 };
 use crate::machine::{Event, Json, Row};
 use crate::store::export::Part;
@@ -48,13 +50,9 @@ impl<'a> Line<&'a str> {
                 revision: row.revision.0,
                 expires_at_ms: row.expires_at.map(|at| at.0),
             }),
-            Part::Row(Row::Lease(resource_id, row)) => Line::Lease(LeaseLine {
-                resource_id,
-                holder_id: &row.holder_id,
-                token: row.token.0,
-                revision: row.revision.0,
-                expires_at_ms: row.expires_at.0,
-            }),
+            Part::Row(Row::Lease(resource_id, row)) => {
+                Line::Lease(LeaseLine::of(resource_id, row)?)
+            }
             Part::Row(Row::Run(row)) => Line::Run(Box::new(RunLine::of(row))),
             Part::Row(Row::Step(run_id, step, row)) => Line::Step(StepLine {
                 run_id,
@@ -74,6 +72,12 @@ impl<'a> Line<&'a str> {
                 let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
                 Line::Schedule(ScheduleLine { name, record: hex::encode(&record) })
             }
+            Part::Row(Row::Pause(name, row)) => Line::Pause(PauseLine {
+                name,
+                revision: row.revision.0,
+                at_ms: row.at.0,
+                agent_id: row.agent_id.as_deref(),
+            }),
             Part::Row(Row::Cancellation(run_id, row)) => Line::Cancellation(CancellationLine {
                 run_id,
                 revision: row.revision.0,
@@ -90,6 +94,30 @@ impl<'a> Line<&'a str> {
             }),
             Part::Event(event) => Line::Event(EventLine::of(event)),
             Part::Row(Row::Group(..) | Row::Origin(..) | Row::Answer(..)) => return None,
+        })
+    }
+}
+
+impl<'a> LeaseLine<&'a str> {
+    fn of(resource_id: &'a str, row: &'a LeaseRow) -> Option<LeaseLine<&'a str>> {
+        let (first, others) = row.holders.split_first()?;
+        let other = |holder: &'a LeaseHolder| HolderLine {
+            holder_id: &*holder.holder_id,
+            token: holder.token.0,
+            revision: holder.revision.0,
+            expires_at_ms: holder.expires_at.0,
+            permits: holder.permits,
+        };
+        let own = Some(first.revision).filter(|own| *own != row.revision);
+        Some(LeaseLine {
+            resource_id,
+            holder_id: &first.holder_id,
+            token: first.token.0,
+            revision: row.revision.0,
+            expires_at_ms: first.expires_at.0,
+            permits: first.permits,
+            holder_revision: own.map(|own| own.0),
+            others: others.iter().map(other).collect(),
         })
     }
 }

@@ -17,6 +17,7 @@ pub enum Line<S: Ord> {
     Step(StepLine<S>),
     Session(SessionLine<S>),
     Schedule(ScheduleLine<S>),
+    Pause(PauseLine<S>),
     Cancellation(CancellationLine<S>),
     Request(RequestLine<S>),
     Event(EventLine<S>),
@@ -75,6 +76,36 @@ pub struct LeaseLine<S> {
     pub token: u64,
     pub revision: u64,
     pub expires_at_ms: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub permits: u32,
+    /// When the first holder's grant was made or renewed last, if that was before
+    /// `revision`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder_revision: Option<u64>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<HolderLine<S>>,
+}
+
+/// A holder of a lease after the first.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HolderLine<S> {
+    pub holder_id: S,
+    pub token: u64,
+    pub revision: u64,
+    pub expires_at_ms: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub permits: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseLine<S> {
+    pub name: S,
+    pub revision: u64,
+    pub at_ms: u64,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<S>,
 }
 
 #[derive(Serialize, Deserialize)]

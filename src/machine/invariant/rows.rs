@@ -8,8 +8,8 @@ use crate::machine::index;
 use crate::machine::meta::Meta;
 use crate::machine::reply::Reply;
 use crate::machine::row::{
-    CancellationRow, KeyRow, LeaseRow, OriginRow, RequestRow, Row, RunRow, ScheduleRow, SessionRow,
-    StepRow,
+    CancellationRow, KeyRow, LeaseRow, OriginRow, PauseRow, RequestRow, Row, RunRow, ScheduleRow,
+    SessionRow, StepRow,
 };
 use crate::machine::row_id::RowId;
 use crate::machine::run_group::{GroupRow, RunGroup};
@@ -26,6 +26,7 @@ pub struct Rows {
     pub sessions: BTreeMap<Text, SessionRow>,
     pub groups: BTreeMap<RunGroup, GroupRow>,
     pub schedules: BTreeMap<Text, ScheduleRow>,
+    pub pauses: BTreeMap<Text, PauseRow>,
     pub cancellations: BTreeMap<Text, CancellationRow>,
     pub requests: BTreeMap<Text, RequestRow>,
     pub origins: BTreeMap<u64, OriginRow>,
@@ -67,6 +68,7 @@ impl Rows {
         let schedules = self.schedules.iter();
         let schedules =
             schedules.map(|(name, row)| Row::Schedule(name.clone(), Box::new(row.clone())));
+        let pauses = self.pauses.iter().map(|(name, row)| Row::Pause(name.clone(), row.clone()));
         let cancellations = self.cancellations.iter();
         let cancellations =
             cancellations.map(|(id, row)| Row::Cancellation(id.clone(), Box::new(row.clone())));
@@ -78,7 +80,7 @@ impl Rows {
             Row::Answer(*session, *sequence, Box::new(reply.clone()))
         });
         let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions);
-        let state = state.chain(groups).chain(schedules);
+        let state = state.chain(groups).chain(schedules).chain(pauses);
         state.chain(cancellations).chain(requests).chain(origins).chain(answers).collect()
     }
 
@@ -99,6 +101,7 @@ impl Rows {
                 self.sessions.clear();
                 self.groups.clear();
                 self.schedules.clear();
+                self.pauses.clear();
                 self.cancellations.clear();
                 self.entries.retain(|entry| index::outlives_reset(entry));
             }
@@ -114,6 +117,7 @@ impl Rows {
             Row::Session(id, row) => drop(self.sessions.insert(id, row)),
             Row::Group(group, row) => drop(self.groups.insert(group, row)),
             Row::Schedule(name, row) => drop(self.schedules.insert(name, *row)),
+            Row::Pause(name, row) => drop(self.pauses.insert(name, row)),
             Row::Cancellation(id, row) => drop(self.cancellations.insert(id, *row)),
             Row::Request(key, row) => drop(self.requests.insert(key, *row)),
             Row::Origin(session, row) => drop(self.origins.insert(session, row)),
@@ -132,6 +136,7 @@ impl Rows {
             RowId::Session(id) => drop(self.sessions.remove(id)),
             RowId::Group(group) => drop(self.groups.remove(group)),
             RowId::Schedule(name) => drop(self.schedules.remove(name)),
+            RowId::Pause(name) => drop(self.pauses.remove(name)),
             RowId::Cancellation(id) => drop(self.cancellations.remove(id)),
             RowId::Request(key) => drop(self.requests.remove(key)),
             RowId::Origin(session) => {

@@ -6,9 +6,10 @@ use super::rows::Rows;
 use super::violation::ensure;
 use crate::machine::group_counts::GroupCounts;
 use crate::machine::index;
+use crate::machine::lookup::PAUSES_MAX;
 use crate::machine::meta::Meta;
 use crate::machine::remembered::REQUESTS_MAX;
-use crate::machine::row::{Concurrency, RunRow};
+use crate::machine::row::{Concurrency, LeaseHolder, RunRow};
 use crate::machine::status::Status;
 use crate::machine::stored_steps::StoredSteps;
 use crate::machine::value::Revision;
@@ -31,6 +32,8 @@ pub const ALL: &[(&str, StateCheck)] = &[
     ("groups count their runs", groups_count_their_runs),
     ("no concurrency limit is exceeded", limits_hold),
     ("no run has a place behind its creation", places_are_early),
+    ("a lease has no more holders than permits", permits_hold),
+    ("few names are paused", few_names_are_paused),
     ("a blocked run is blocked by runs that will tell it", blocked_runs_are_told),
 ];
 
@@ -44,8 +47,9 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
     let steps = rows.steps.iter().map(|((id, _), row)| (id, row.revision));
     let sessions = rows.sessions.iter().map(|(id, row)| (id, row.revision));
     let schedules = rows.schedules.iter().map(|(name, row)| (name, row.revision));
+    let pauses = rows.pauses.iter().map(|(name, row)| (name, row.revision));
     let state = keys.chain(leases).chain(runs).chain(steps).chain(sessions).chain(schedules);
-    for (name, revision) in state {
+    for (name, revision) in state.chain(pauses) {
         ensure(Revision::ZERO < revision && revision <= newest, || {
             format!("'{name}' is at {revision}, the state at {newest}")
         })?;
@@ -63,9 +67,10 @@ fn no_row_is_ahead(rows: &Rows) -> Result<(), String> {
 /// The token is the revision of a grant, and the grant made or changed the row.
 fn tokens_are_revisions(rows: &Rows) -> Result<(), String> {
     for (id, lease) in &rows.leases {
-        ensure(Revision::ZERO < lease.token && lease.token <= lease.revision, || {
-            format!("lease '{id}' at {} has token {}", lease.revision, lease.token)
-        })?;
+        for LeaseHolder { token, revision, .. } in &lease.holders {
+            let rises = Revision::ZERO < *token && token <= revision && *revision <= lease.revision;
+            ensure(rises, || format!("lease '{id}': {lease:?}"))?;
+        }
     }
     for run in rows.runs.values() {
         let Some(claim) = &run.claim else { continue };
@@ -231,6 +236,25 @@ fn places_are_early(rows: &Rows) -> Result<(), String> {
         let is_early = run.place.is_none_or(|place| place <= run.created_revision);
         ensure(is_early, || format!("{run:?}"))
     })
+}
+
+/// Whoever holds a lease with others has said how many may, and so has each of them. No two
+/// have one name or one token.
+fn permits_hold(rows: &Rows) -> Result<(), String> {
+    rows.leases.iter().try_for_each(|(id, lease)| {
+        let holders = lease.holders.iter().filter(|holder| holder.lives_at(rows.meta.clock));
+        let most = holders.clone().map(|holder| holder.permits.max(1)).min();
+        let fit = most.is_none_or(|most| holders.count() <= most as usize);
+        let names: BTreeSet<_> = lease.holders.iter().map(|holder| &holder.holder_id).collect();
+        let rise = lease.holders.windows(2).all(|pair| pair[0].token < pair[1].token);
+        let distinct = names.len() == lease.holders.len() && !names.is_empty();
+        ensure(fit && distinct && rise, || format!("lease '{id}': {lease:?}"))
+    })
+}
+
+/// Every claim of any name reads the names that are paused.
+fn few_names_are_paused(rows: &Rows) -> Result<(), String> {
+    ensure(rows.pauses.len() <= PAUSES_MAX, || format!("{} names are paused", rows.pauses.len()))
 }
 
 /// A run is blocked if something blocks it: runs that it depends on, and that are not over

@@ -5,7 +5,7 @@ use super::violation::ensure;
 use crate::machine::change::{Change, Decision};
 use crate::machine::command::{Command, Envelope, Rules};
 use crate::machine::reply::Reply;
-use crate::machine::row::{LeaseRow, Row, RunRow};
+use crate::machine::row::{LeaseHolder, Row, RunRow};
 use crate::machine::row_id::RowId;
 use crate::machine::status::Status;
 use crate::machine::subject::Noun;
@@ -37,6 +37,7 @@ pub const ALL: &[(&str, TransitionCheck)] = &[
     ("attempts are counted", attempts_are_counted),
     ("a firing is carried out once", firings_happen_once),
     ("nothing is claimed before its prerequisites are over", prerequisites_come_first),
+    ("nobody who asks for any run gets a paused one", pauses_hold),
 ];
 
 fn revision_counts_events(transition: &Transition<'_>) -> Result<(), String> {
@@ -171,7 +172,11 @@ fn tokens_rise(transition: &Transition<'_>) -> Result<(), String> {
         })
     };
     for (id, lease) in &transition.after.leases {
-        rises(id, transition.before.leases.get(id).map(|lease| lease.token), lease.token)?;
+        let before = transition.before.leases.get(id);
+        let had = |token| before.filter(|it| it.holders.iter().any(|it| it.token == token));
+        for LeaseHolder { token, .. } in &lease.holders {
+            rises(id, had(*token).map(|_| *token), *token)?;
+        }
     }
     for (id, run) in &transition.after.runs {
         let Some(after) = claim_token(run) else { continue };
@@ -186,9 +191,15 @@ fn holders_are_safe(transition: &Transition<'_>) -> Result<(), String> {
     let now = transition.after.meta.clock;
     for (id, before) in &transition.before.leases {
         let Some(after) = transition.after.leases.get(id) else { continue };
-        let safe =
-            same_lease(before, after) || (!before.lives_at(now) && after.token > before.token);
-        ensure(safe, || format!("lease '{id}' at {now:?}: {before:?}, then {after:?}"))?;
+        let was_released = matches!(transition.envelope.command, Command::ReleaseLease(_));
+        let keeps = |holder: &LeaseHolder| {
+            let same = after.holders.iter().find(|after| after.token == holder.token);
+            same.map_or(was_released || !holder.lives_at(now), |after| {
+                after.holder_id == holder.holder_id
+            })
+        };
+        let is_safe = before.holders.iter().all(keeps);
+        ensure(is_safe, || format!("lease '{id}' at {now:?}: {before:?}, then {after:?}"))?;
     }
     for (id, before) in &transition.before.runs {
         let (Some(claim), Some(after)) = (&before.claim, transition.after.runs.get(id)) else {
@@ -295,12 +306,23 @@ fn prerequisites_come_first(transition: &Transition<'_>) -> Result<(), String> {
     })
 }
 
-fn same_lease(before: &LeaseRow, after: &LeaseRow) -> bool {
-    before.holder_id == after.holder_id && before.token == after.token
-}
-
 fn claim_token(run: &RunRow) -> Option<Revision> {
     run.claim.as_ref().map(|claim| claim.token)
+}
+
+fn pauses_hold(transition: &Transition<'_>) -> Result<(), String> {
+    let Reply::Claimed(claimed) = &transition.decision.reply else { return Ok(()) };
+    let Command::ClaimNext(_) = &transition.envelope.command else { return Ok(()) };
+    // A repeated request gets its first reply again, which a pause may have followed.
+    if transition.decision.events.is_empty() {
+        return Ok(());
+    }
+    let further = claimed.further.iter().map(|claim| &claim.run_id);
+    claimed.run_id.iter().chain(further).try_for_each(|run_id| {
+        let name = transition.after.runs.get(run_id).map(|run| &run.name);
+        let is_paused = name.is_some_and(|name| transition.before.pauses.contains_key(name));
+        ensure(!is_paused, || format!("'{run_id}' was claimed, of {name:?}"))
+    })
 }
 
 fn was_reset(transition: &Transition<'_>) -> bool {
@@ -369,6 +391,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
         RowId::Run(run_id) | RowId::Step(run_id, _) => Some(Noun::Run.subject(run_id)),
         RowId::Session(id) => Some(Noun::Session.subject(id)),
         RowId::Schedule(name) => Some(Noun::Schedule.subject(name)),
+        RowId::Pause(name) => Some(Noun::Pause.subject(name)),
         RowId::Group(_)
         | RowId::Cancellation(_)
         | RowId::Request(_)
@@ -384,6 +407,7 @@ fn about(change: &Change) -> Option<(Text, Option<Revision>)> {
                 Row::Step(_, _, row) => row.revision,
                 Row::Session(_, row) => row.revision,
                 Row::Schedule(_, row) => row.revision,
+                Row::Pause(_, row) => row.revision,
                 Row::Group(..)
                 | Row::Cancellation(..)
                 | Row::Request(..)

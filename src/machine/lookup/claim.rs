@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cancelled::CancelledTrees;
 use super::concurrency::Rooms;
+use super::pauses::{OpenSearch, open_parts};
 use super::stored::{DUE_MAX, RowsFound, SKIPPED_MAX, search_rows};
 use crate::machine::command::{Rank, Rules};
 use crate::machine::filter::{ClaimFilter, SearchFilter};
@@ -33,8 +34,8 @@ pub fn due_runs<V: View>(
     now: ClusterMs,
     limit: usize,
 ) -> Result<Vec<RunRow>, V::Error> {
-    let searches = filter.searches();
-    let each = limit.div_ceil(searches.len());
+    let searches = open_parts(view, filter)?;
+    let each = limit.div_ceil(searches.len().max(1));
     let mut due = Vec::new();
     for search in &searches {
         due.extend(search_rows(view, &index::waiting(*search, None, Some(now), each))?.runs());
@@ -58,8 +59,8 @@ pub fn candidate<V: View>(
     let meta = view.meta()?;
     let is_patient = meta.rules >= Rules::Attempts;
     let (trees, rooms) = (CancelledTrees::of(view)?, Rooms::of(view, now));
-    let searches = filter.searches();
-    let mut walker = Walker { view, searches, now, is_patient, trees, rooms };
+    let open = OpenSearch::of(view, filter)?;
+    let mut walker = Walker { view, open, now, is_patient, trees, rooms };
     let mut fitting = Vec::new();
     for run in due {
         if walker.fits(run)? {
@@ -85,14 +86,14 @@ pub fn candidate<V: View>(
         }
         (Some(best), _) => Ok(Candidate::Ready(Box::new(best))),
         (None, Some(rank)) => Ok(Candidate::Further(rank)),
-        (None, None) => next_candidate(view, filter, now),
+        (None, None) => walker.next(),
     }
 }
 
 /// Walks along the runs that are ready.
 struct Walker<'v, V: View> {
     view: &'v V,
-    searches: Vec<SearchFilter<'v>>,
+    open: OpenSearch<'v>,
     now: ClusterMs,
     /// Whether the rules are not earlier ones.
     is_patient: bool,
@@ -123,7 +124,8 @@ impl Walked {
 
 impl<V: View> Walker<'_, V> {
     fn fits(&mut self, run: &RunRow) -> Result<bool, V::Error> {
-        Ok(run.is_claimable(self.now)
+        Ok(self.open.admits(run)
+            && run.is_claimable(self.now)
             && !self.trees.is_cancelled(run)?
             && self.rooms.has_room(run)?)
     }
@@ -136,9 +138,9 @@ impl<V: View> Walker<'_, V> {
         after: Option<Rank>,
         looks: usize,
     ) -> Result<Walked, V::Error> {
-        let searches = self.searches.clone();
+        let searches = self.open.parts.clone();
         let looks = match searches.len() {
-            1 => looks,
+            0 | 1 => looks,
             several => looks.div_ceil(several).max(SKIPPED_LEAST),
         };
         let mut walked = Walked::default();
@@ -226,10 +228,24 @@ impl<V: View> Walker<'_, V> {
         Ok(aged)
     }
 
+    /// The time at which the first run that fits becomes claimable, where none is yet.
+    fn next(&self) -> Result<Candidate, V::Error> {
+        let mut next = None;
+        for filter in &self.open.parts {
+            let searched = self.view.search(&index::waiting(*filter, Some(self.now), None, 1))?;
+            // A search that stopped has found none before that point, so no run becomes
+            // claimable earlier than that.
+            let place = searched.found.first().or(searched.stopped.as_ref());
+            let at = place.and_then(|place| index::time_of(place));
+            next = next.into_iter().chain(at).min();
+        }
+        Ok(next.map_or(Candidate::None, Candidate::At))
+    }
+
     /// The lowest priority of the runs of an index that can be claimed at once.
     fn lowest_priority(&self, index: Index) -> Result<Option<i64>, V::Error> {
         let mut lowest = None;
-        for filter in &self.searches {
+        for filter in &self.open.parts {
             let last = self.view.search(&index::last_ready(index, *filter))?.found;
             let rank = last.first().and_then(|place| index::rank_of(place));
             lowest = lowest.into_iter().chain(rank.map(|rank| rank.priority)).min();
@@ -251,25 +267,6 @@ fn keep_first(heads: &mut BTreeMap<Reverse<i64>, RunRow>, run: RunRow) {
 fn weight(run: &RunRow, wall: WallMs) -> i128 {
     i128::from(run.priority) * i128::from(AGE_MS)
         + i128::from(wall.0.saturating_sub(run.created_at.0))
-}
-
-/// The time at which the first run that fits becomes claimable, where none is
-/// yet.
-fn next_candidate<V: View>(
-    view: &V,
-    filter: &ClaimFilter,
-    now: ClusterMs,
-) -> Result<Candidate, V::Error> {
-    let mut next = None;
-    for filter in filter.searches() {
-        let searched = view.search(&index::waiting(filter, Some(now), None, 1))?;
-        // A search that stopped has found none before that point, so no run becomes
-        // claimable earlier than that.
-        let place = searched.found.first().or(searched.stopped.as_ref());
-        let at = place.and_then(|place| index::time_of(place));
-        next = next.into_iter().chain(at).min();
-    }
-    Ok(next.map_or(Candidate::None, Candidate::At))
 }
 
 fn precedes(run: &RunRow, other: &RunRow) -> bool {

@@ -68,7 +68,7 @@ pub fn lapsed_of_key<V: View>(
     let is_lapsed = |run: &RunRow| {
         run.concurrency().is_some_and(|concurrency| concurrency.key == *key)
             && run.takes_room()
-            && passing::at(run, now).is_some()
+            && passing::at(run, now).is_some_and(|after| !after.takes_room())
     };
     Ok(due.runs().filter(is_lapsed).collect())
 }

@@ -1,9 +1,9 @@
 //! What the passing of time calls for: rows to remove, the next deadline, and
 //! counts without the rows that nobody can see any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::stored::{search_rows, stored_run};
+use super::stored::{lease, search_rows, stored_run};
 use crate::machine::filter::SearchFilter;
 use crate::machine::index::{self, Index};
 use crate::machine::meta::Counts;
@@ -112,10 +112,15 @@ pub fn oldest_request<V: View>(view: &V) -> Result<Option<Text>, V::Error> {
 pub fn counts<V: View>(view: &V, now: ClusterMs, uncounted_max: usize) -> Result<Counts, V::Error> {
     let mut counts = view.meta()?.counts;
     let search = index::expired(Index::Deadline, now, uncounted_max);
+    // A lease is listed once for each of its holders.
+    let mut over = BTreeSet::new();
     for place in view.search(&search)?.found {
         match search.id(&place) {
             Some(RowId::Key(_)) => counts.keys -= 1,
-            Some(RowId::Lease(_)) => counts.leases -= 1,
+            Some(RowId::Lease(resource_id)) if over.insert(resource_id.clone()) => {
+                let row = lease(view, &resource_id)?;
+                counts.leases -= u64::from(row.is_some_and(|row| !row.lives_at(now)));
+            }
             Some(RowId::Session(_)) => counts.sessions -= 1,
             Some(RowId::Run(run_id)) => {
                 let run = stored_run(view, &run_id)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cancelled::{self, CancelledTrees};
 use super::claim::due_runs;
 use super::concurrency::Rooms;
+use super::pauses::pause;
 use super::stored::{SKIPPED_MAX, search_rows, stored_run};
 use crate::machine::filter::{ClaimFilter, RunFilter};
 use crate::machine::index::{self, Index};
@@ -197,7 +198,8 @@ pub fn stats<V: View>(
         let oldest = search_rows(view, &index::oldest_ready(&name))?;
         let oldest = oldest.runs().next().map(|run| (run.run_id.clone(), waiting_since(&run)));
         let recent = recent.map(|recent| recent.at(now)).unwrap_or_default();
-        stats.push(NameStats { name, counts, oldest, recent });
+        let paused = pause(view, &name)?.is_some();
+        stats.push(NameStats { name, counts, oldest, paused, recent });
     }
     Ok((stats, next))
 }

@@ -8,6 +8,7 @@
 //! | `stored` | single rows, and the rows that a search finds, as they are stored |
 //! | `cancelled` | runs as everybody sees them: cancelled where an ancestor is |
 //! | `concurrency` | whether a run's concurrency key has room for it |
+//! | `pauses` | names whose runs are paused, and where a claim looks for runs |
 //! | `claim` | the best run to claim |
 //! | `sharing` | who holds a unique key, and the place of a run with a fair key |
 //! | `list` | pages of runs, names and steps |
@@ -18,6 +19,7 @@ mod claim;
 mod concurrency;
 mod due;
 mod list;
+mod pauses;
 mod sharing;
 mod stored;
 
@@ -28,5 +30,6 @@ pub use due::{
     Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,
 };
 pub use list::{names, prerequisites, runs, stats, steps};
+pub use pauses::{OpenSearch, PAUSES_MAX, pause, pauses};
 pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
 pub use stored::{DUE_MAX, key, lease, schedule, session, stored_run};

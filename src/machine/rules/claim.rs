@@ -54,7 +54,7 @@ pub fn claim_next<V: View>(draft: &mut Draft<'_, V>, claim: &ClaimNext) -> Resul
     // A claim that lapses at once would be claimed again by the same command.
     let most = if claim.claim_ttl_ms > 0 { claim.most().min(CLAIMS_MAX) } else { 1 };
     if most > 1 {
-        draft.keep_searches();
+        draft.keep_reads();
     }
     let stepwise = draft.is_stepwise();
     let due = match claim.after {

@@ -1,7 +1,7 @@
 //! Hands each command to the rule that carries it out.
 
 use super::{
-    approval, cancel, checkpoint, claim, create, dependencies, finish, heartbeat, kv, lease,
+    approval, cancel, checkpoint, claim, create, dependencies, finish, heartbeat, kv, lease, pause,
     remove, reset, retry, schedule, session, sweep, transact,
 };
 use crate::machine::command::Command;
@@ -37,6 +37,7 @@ pub fn carry_out<V: View>(
         Command::ReleaseLease(release) => lease::release(draft, release),
         Command::SaveSession(save) => session::save(draft, save),
         Command::DeleteSession(delete) => session::delete(draft, delete),
+        Command::Pause(pause) => pause::pause(draft, pause),
         Command::SetSchedule(set) => schedule::set(draft, set),
         Command::DeleteSchedule(delete) => schedule::delete(draft, delete),
         Command::FireSchedule(fire) => schedule::fire(draft, fire, random),

@@ -13,12 +13,14 @@ pub fn objection<V: View>(
     fence: Option<&Fence>,
 ) -> Result<Option<Text>, V::Error> {
     let Some(Fence { resource_id, token }) = fence else { return Ok(None) };
-    Ok(match draft.lease(resource_id)? {
-        None => Some(format!("fence: nobody holds lease '{resource_id}'").into()),
-        Some(lease) if lease.token != *token => Some(
-            format!("fence: lease '{resource_id}' is held with token {}, not {token}", lease.token)
-                .into(),
-        ),
-        Some(_) => None,
-    })
+    let Some(lease) = draft.lease(resource_id)? else {
+        return Ok(Some(format!("fence: nobody holds lease '{resource_id}'").into()));
+    };
+    if lease.holders.iter().any(|holder| holder.token == *token) {
+        return Ok(None);
+    }
+    let tokens: Vec<_> = lease.holders.iter().map(|holder| holder.token.to_string()).collect();
+    let (tokens, s) = (tokens.join(", "), if lease.holders.len() > 1 { "s" } else { "" });
+    let why = format!("fence: lease '{resource_id}' is held with token{s} {tokens}, not {token}");
+    Ok(Some(why.into()))
 }

@@ -9,6 +9,7 @@
 //! | `create`, `claim`, `heartbeat`, `checkpoint`, `approval`, `finish`, `cancel`, `retry`, `remove` | runs |
 //! | `concurrency` | how many runs of a key may be claimed |
 //! | `dependencies` | runs that wait for others |
+//! | `pause` | names of which nobody gets a run who asks for any |
 //! | `present` | the run that a command is about, as it is now |
 //! | `lease` | leases |
 //! | `session` | sessions |
@@ -32,6 +33,7 @@ mod heartbeat;
 mod kv;
 mod lease;
 mod outcome;
+mod pause;
 mod present;
 mod remove;
 mod reset;

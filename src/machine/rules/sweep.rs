@@ -11,6 +11,7 @@ use crate::machine::event::Action;
 use crate::machine::filter::ClaimFilter;
 use crate::machine::lookup;
 use crate::machine::reply::Reply;
+use crate::machine::row::{LeaseRow, Row};
 use crate::machine::row_id::RowId;
 use crate::machine::subject::Noun;
 use crate::machine::value::Text;
@@ -104,9 +105,19 @@ fn expire_key<V: View>(draft: &mut Draft<'_, V>, key: Text) -> Result<(), V::Err
     Ok(())
 }
 
+/// Takes those from a lease who do not hold it any more.
 fn expire_lease<V: View>(draft: &mut Draft<'_, V>, resource_id: Text) -> Result<(), V::Error> {
-    let previous = lookup::lease(draft, &resource_id)?.map(|lease| describe::lease(&lease));
-    let subject = Noun::Lease.subject(&resource_id);
-    draft.remove_recorded(Action::LeaseExpire, RowId::Lease(resource_id), subject, previous, None);
+    // It is due once for each of them, and the first time is the last.
+    let Some(lease) = lookup::lease(draft, &resource_id)? else { return Ok(()) };
+    let now = draft.now();
+    let mut revision = lease.revision;
+    for holder in lease.holders.iter().filter(|holder| !holder.lives_at(now)) {
+        let (subject, previous) = (Noun::Lease.subject(&resource_id), describe::lease(holder));
+        revision = draft.record(Action::LeaseExpire, subject, None, Some(previous), None);
+    }
+    match lease.at(now) {
+        Some(rest) => draft.put(Row::Lease(resource_id, LeaseRow { revision, ..rest })),
+        None => draft.remove(RowId::Lease(resource_id)),
+    }
     Ok(())
 }

@@ -205,7 +205,7 @@ pub struct Idempotency {
 pub struct StateRecord {
     #[prost(
         oneof = "state_record::Record",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 20, 21"
     )]
     pub record: ::core::option::Option<state_record::Record>,
 }
@@ -237,7 +237,22 @@ pub mod state_record {
         Group(super::RunGroup),
         #[prost(message, tag = "20")]
         Schedule(crate::proto::state::ScheduleEntry),
+        #[prost(message, tag = "21")]
+        Pause(super::PausedName),
     }
+}
+/// A name of runs that is paused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PausedName {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Since when, and by whom.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+    #[prost(string, optional, tag = "4")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// How many runs have something in common.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

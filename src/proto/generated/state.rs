@@ -5,7 +5,7 @@
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32, 22"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 31, 32, 22, 23"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -66,6 +66,8 @@ pub mod command {
         FireSchedule(super::FireSchedule),
         #[prost(message, tag = "22")]
         Decide(super::Decide),
+        #[prost(message, tag = "23")]
+        Pause(super::Pause),
     }
 }
 /// A lease that must be held, with this token, for a write to happen.
@@ -462,6 +464,17 @@ pub struct DeleteRun {
     #[prost(string, optional, tag = "2")]
     pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// Let no run of a name be claimed by ClaimNext, or let them be again. Answered by Paused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pause {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether to end the pause.
+    #[prost(bool, tag = "2")]
+    pub resume: bool,
+    #[prost(string, optional, tag = "3")]
+    pub agent_id: ::core::option::Option<::prost::alloc::string::String>,
+}
 /// Take a lease. Answered by Acquired.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Acquire {
@@ -475,6 +488,10 @@ pub struct Acquire {
     /// Whether a lease that this holder has already is refused too.
     #[prost(bool, tag = "4")]
     pub exclusive: bool,
+    /// How many may hold the lease at a time, this holder included; left at zero, one. The
+    /// smallest number counts that this holder or one of the present ones has said.
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
 }
 /// Prolong a lease. Answered by Renewed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -610,7 +627,7 @@ pub struct Sweep {
 pub struct Reply {
     #[prost(
         oneof = "reply::Reply",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 30, 31, 32"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30, 31, 32"
     )]
     pub reply: ::core::option::Option<reply::Reply>,
 }
@@ -651,6 +668,8 @@ pub mod reply {
         Swept(super::Swept),
         #[prost(message, tag = "16")]
         Retried(super::Retried),
+        #[prost(message, tag = "17")]
+        Paused(super::Paused),
         #[prost(message, tag = "30")]
         ScheduleSet(super::ScheduleSet),
         #[prost(message, tag = "31")]
@@ -900,6 +919,16 @@ pub struct SessionDeleted {
     pub session_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Paused {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub paused: bool,
+    /// Whether it was not so before.
+    #[prost(bool, tag = "3")]
+    pub changed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ScheduleSet {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -955,7 +984,7 @@ pub struct KeyEntry {
     #[prost(message, optional, tag = "2")]
     pub row: ::core::option::Option<KeyRow>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseRow {
     #[prost(string, tag = "1")]
     pub holder_id: ::prost::alloc::string::String,
@@ -967,8 +996,30 @@ pub struct LeaseRow {
     pub revision: u64,
     #[prost(uint64, tag = "4")]
     pub expires_at_ms: u64,
+    /// How many may hold it at a time, as this holder said; zero: one.
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
+    /// The revision at which this holder's grant was made or renewed last; zero: `revision`.
+    #[prost(uint64, tag = "6")]
+    pub holder_revision: u64,
+    /// The holders after the first, in the order of their grants.
+    #[prost(message, repeated, tag = "7")]
+    pub others: ::prost::alloc::vec::Vec<LeaseHolder>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseHolder {
+    #[prost(string, tag = "1")]
+    pub holder_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub token: u64,
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    #[prost(uint64, tag = "4")]
+    pub expires_at_ms: u64,
+    #[prost(uint32, tag = "5")]
+    pub permits: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseEntry {
     #[prost(string, tag = "1")]
     pub resource_id: ::prost::alloc::string::String,
@@ -1588,6 +1639,9 @@ pub struct NameStats {
     /// What has happened to runs of this name in the last five minutes.
     #[prost(message, optional, tag = "5")]
     pub last_five_minutes: ::core::option::Option<RunChanges>,
+    /// Whether the name is paused.
+    #[prost(bool, tag = "6")]
+    pub paused: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunChanges {
@@ -1621,7 +1675,7 @@ pub struct CandidateAnswer {
     #[prost(message, optional, tag = "3")]
     pub further: ::core::option::Option<Rank>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseAnswer {
     /// Left out where nobody holds it.
     #[prost(message, optional, tag = "1")]
@@ -1878,6 +1932,8 @@ pub enum Action {
     WorkflowAsk = 26,
     WorkflowDecide = 27,
     WorkflowUnblock = 28,
+    WorkflowPause = 29,
+    WorkflowUnpause = 30,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1915,6 +1971,8 @@ impl Action {
             Self::WorkflowAsk => "ACTION_WORKFLOW_ASK",
             Self::WorkflowDecide => "ACTION_WORKFLOW_DECIDE",
             Self::WorkflowUnblock => "ACTION_WORKFLOW_UNBLOCK",
+            Self::WorkflowPause => "ACTION_WORKFLOW_PAUSE",
+            Self::WorkflowUnpause => "ACTION_WORKFLOW_UNPAUSE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1949,6 +2007,8 @@ impl Action {
             "ACTION_WORKFLOW_ASK" => Some(Self::WorkflowAsk),
             "ACTION_WORKFLOW_DECIDE" => Some(Self::WorkflowDecide),
             "ACTION_WORKFLOW_UNBLOCK" => Some(Self::WorkflowUnblock),
+            "ACTION_WORKFLOW_PAUSE" => Some(Self::WorkflowPause),
+            "ACTION_WORKFLOW_UNPAUSE" => Some(Self::WorkflowUnpause),
             _ => None,
         }
     }

@@ -112,8 +112,8 @@ impl Dispatcher {
             self.offer_runs(touched.runs).await?;
         }
         for resource_id in touched.leases {
-            let wanted = self.line.lock().lease_group(&resource_id);
-            if let Some(wanted) = wanted {
+            let groups = self.line.lock().lease_groups(&resource_id);
+            for wanted in groups {
                 self.check(&wanted).await?;
             }
         }
@@ -150,13 +150,19 @@ impl Dispatcher {
                 }
                 Candidate::None => {}
             },
-            Wanted::Lease(resource_id) => match self.lease(resource_id).await? {
-                Some(lease) => {
-                    self.line.lock().wake_holder(wanted, &lease.holder_id);
-                    self.check_at(wanted, lease.expires_at);
+            Wanted::Lease(resource_id, permits) => {
+                let lease = self.lease(resource_id).await?;
+                for holder in lease.iter().flat_map(|lease| &lease.holders) {
+                    self.line.lock().wake_holder(wanted, &holder.holder_id);
                 }
-                None => self.line.lock().wake_first(wanted, Turn::Attempt),
-            },
+                match lease.filter(|lease| !lease.has_room(*permits)) {
+                    Some(lease) => {
+                        let first = lease.first_to_end().map(|holder| holder.expires_at);
+                        first.into_iter().for_each(|at| self.check_at(wanted, at));
+                    }
+                    None => self.line.lock().wake_first(wanted, Turn::Attempt),
+                }
+            }
         }
         Ok(())
     }
@@ -231,7 +237,7 @@ impl TouchedRows {
                     | Action::WorkflowUnblock,
                 ) => touched.runs.push(run_id.into()),
                 (Some((Noun::Lease, id)), _) => touched.leases.push(id.into()),
-                (Some((Noun::State, _)), _) => touched.all = true,
+                (Some((Noun::State, _)), _) | (_, Action::WorkflowUnpause) => touched.all = true,
                 _ => {}
             }
         }

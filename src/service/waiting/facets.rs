@@ -61,7 +61,7 @@ impl Facets {
         let groups = facets.filter_map(|facet| self.0.get(&facet)).flatten();
         let admits = |wanted: &&Arc<Wanted>| match &***wanted {
             Wanted::Work(filter) => filter.admits(run),
-            Wanted::Lease(_) => false,
+            Wanted::Lease(..) => false,
         };
         groups.filter(admits).cloned().collect()
     }

@@ -6,7 +6,7 @@ use crate::machine::command::{Acquire, ClaimNext, Rank};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::query::Answer;
 use crate::machine::query::Candidate;
-use crate::machine::reply::{Acquired, Claimed};
+use crate::machine::reply::Claimed;
 use crate::machine::row::RunRow;
 use crate::machine::{Command, Question, Reply, Text};
 
@@ -37,7 +37,9 @@ impl GrantRequest {
     pub(super) fn wanted(&self) -> Wanted {
         match self {
             GrantRequest::Work(_, filter) => Wanted::Work(filter.clone()),
-            GrantRequest::Lease(acquire) => Wanted::Lease(acquire.resource_id.clone()),
+            GrantRequest::Lease(acquire) => {
+                Wanted::Lease(acquire.resource_id.clone(), acquire.permits)
+            }
         }
     }
 
@@ -73,13 +75,13 @@ impl GrantRequest {
                 Candidate::Further(rank) => return Ok(Err(rank)),
             },
             (GrantRequest::Lease(acquire), Answer::Lease(lease)) => match lease {
-                Some(lease) if lease.holder_id != acquire.holder_id => {
-                    let held =
-                        Acquired::held(&acquire.resource_id, &lease.holder_id, lease.expires_at);
-                    GrantState::Nothing(Reply::Acquired(held))
+                Some(lease) if lease.holder(&acquire.holder_id).is_some() => {
+                    GrantState::AlreadyHeld
                 }
-                Some(_) => GrantState::AlreadyHeld,
-                None => GrantState::Free(None),
+                Some(lease) if !lease.has_room(acquire.permits) => {
+                    GrantState::Nothing(Reply::Acquired(lease.refusal(&acquire.resource_id)))
+                }
+                Some(_) | None => GrantState::Free(None),
             },
             (GrantRequest::Work(..) | GrantRequest::Lease(_), _) => {
                 return Err(ServiceError::unexpected_answer());

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::group::QueuePlace;
 use super::queues::Queues;
+use super::wanted::Wanted;
 use crate::machine::{ClusterMs, Text};
 use crate::store::Store;
 use crate::store::clock::Clock;
@@ -54,20 +55,21 @@ impl WaitingLine {
         !queues.has_dispatcher
     }
 
-    /// Lets the first caller that waits for this lease make its attempt. The receiver
-    /// completes when the attempt is over. `None` where nobody waits.
+    /// Lets the first caller that waits for this lease, and says that as many may hold
+    /// it, make its attempt. The receiver completes when the attempt is over. `None`
+    /// where nobody waits.
     pub(in crate::service) fn let_first_go(
         &self,
         resource_id: &Text,
+        permits: u32,
     ) -> Option<oneshot::Receiver<()>> {
-        let mut queues = self.lock();
-        let wanted = queues.lease_group(resource_id)?;
-        queues.let_first_go(&wanted)
+        let wanted = Arc::new(Wanted::Lease(resource_id.clone(), permits));
+        self.lock().let_first_go(&wanted)
     }
 
     /// Whether anybody waits for this lease.
     pub(in crate::service) fn is_wanted(&self, resource_id: &Text) -> bool {
-        self.lock().lease_group(resource_id).is_some()
+        !self.lock().lease_groups(resource_id).is_empty()
     }
 
     /// The time by this node's clock.

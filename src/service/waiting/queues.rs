@@ -52,7 +52,7 @@ impl Queues {
         let group = self.groups.entry(wanted.clone()).or_insert_with(|| WaitGroup {
             facets: match &*wanted {
                 Wanted::Work(filter) => facets.add(filter, &wanted),
-                Wanted::Lease(_) => Vec::new(),
+                Wanted::Lease(..) => Vec::new(),
             },
             ..WaitGroup::default()
         });
@@ -288,10 +288,11 @@ impl Queues {
         std::mem::take(&mut self.declined_runs)
     }
 
-    /// The group that waits for a lease, if anybody does.
-    pub(super) fn lease_group(&self, resource_id: &Text) -> Option<Arc<Wanted>> {
-        let wanted = Wanted::Lease(resource_id.clone());
-        self.groups.get_key_value(&wanted).map(|(wanted, _)| wanted.clone())
+    /// The groups that wait for a lease.
+    pub(super) fn lease_groups(&self, resource_id: &Text) -> Vec<Arc<Wanted>> {
+        let of = |permits| Arc::new(Wanted::Lease(resource_id.clone(), permits));
+        let groups = self.groups.range(of(0)..=of(u32::MAX));
+        groups.map(|(wanted, _)| wanted.clone()).collect()
     }
 
     /// Whether anybody waits for work.

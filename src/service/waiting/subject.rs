@@ -142,6 +142,8 @@ fn may_end_run(action: Action) -> bool {
         | Action::WorkflowAsk
         | Action::WorkflowDecide
         | Action::WorkflowUnblock
+        | Action::WorkflowPause
+        | Action::WorkflowUnpause
         | Action::StateSet
         | Action::StateDelete
         | Action::StateExpire
@@ -180,6 +182,8 @@ fn changes_names(event: &Event) -> bool {
         | Action::WorkflowFail
         | Action::WorkflowRetry
         | Action::WorkflowUnblock
+        | Action::WorkflowPause
+        | Action::WorkflowUnpause
         | Action::WorkflowCancel
         | Action::WorkflowAsk
         | Action::WorkflowDecide

@@ -8,6 +8,6 @@ use crate::machine::filter::ClaimFilter;
 pub(super) enum Wanted {
     /// A run that the filter admits.
     Work(ClaimFilter),
-    /// The lease of this resource.
-    Lease(Text),
+    /// The lease of this resource, for callers who say that so many may hold it.
+    Lease(Text, u32),
 }

@@ -34,6 +34,7 @@ impl Part {
             | Row::Step(..)
             | Row::Session(..)
             | Row::Schedule(..)
+            | Row::Pause(..)
             | Row::Cancellation(..)
             | Row::Request(..) => Some(Part::Row(row)),
             Row::Group(..) | Row::Origin(..) | Row::Answer(..) => None,

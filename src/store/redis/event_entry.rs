@@ -34,6 +34,7 @@ fn row_of(event: &Event) -> Option<(&'static str, &str)> {
         Noun::Lease => "lease",
         Noun::Session => "session",
         Noun::Schedule => "schedule",
+        Noun::Pause => "pause",
         // A reset removes every row that earlier events could be about.
         Noun::State => return None,
     };

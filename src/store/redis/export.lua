@@ -66,13 +66,14 @@ end
 -- The rows that events after a revision have changed, as they are now, each once, and
 -- every cancellation that is under way, because these change without events. Then the
 -- requests whose entries begin with `request`, from `low` on. `kinds` are the first
--- bytes of the ids of keys, leases, runs, sessions, steps and schedules. In an entry,
+-- bytes of the ids of keys, leases, runs, sessions, steps, schedules and
+-- pauses. In an entry,
 -- the id follows `skip` bytes. Returns the last event that was read, whether it is the newest,
 -- the request after which to continue, the oldest request, the number of rows, and the
 -- rows.
 function verbs.changed(after, low, request, cancelling, skip, kinds)
   local found, added = {}, {}
-  local kind_index = { key = 1, lease = 2, run = 3, session = 4, schedule = 6 }
+  local kind_index = { key = 1, lease = 2, run = 3, session = 4, schedule = 6, pause = 7 }
   local function add(hash, id)
     if added[id] then return end
     added[id] = true

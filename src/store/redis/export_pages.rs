@@ -103,6 +103,7 @@ impl ExportPages {
             RowId::Session(name()),
             RowId::Step(name(), 0),
             RowId::Schedule(name()),
+            RowId::Pause(name()),
         ];
         let kinds = ids.iter().filter_map(|id| id.to_bytes().first().copied()).collect();
         let cancelling = index::cancelling(0);

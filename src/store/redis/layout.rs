@@ -27,7 +27,7 @@ pub enum RedisKey {
     Meta,
     /// Rows by id.
     Row,
-    /// The ids of keys, leases, steps, sessions and schedules.
+    /// The ids of keys, leases, steps, sessions, schedules and pauses.
     Name,
     /// Index entries of these rows.
     Entry,

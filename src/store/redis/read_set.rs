@@ -251,6 +251,7 @@ pub fn of_range(range: &Range, page: Page) -> Search {
         Range::Sessions(scan) => RowId::Session(scan.prefix.clone()).to_bytes(),
         Range::RunNames(scan) => RowId::Group(RunGroup::Name(scan.prefix.clone())).to_bytes(),
         Range::Schedules(scan) => RowId::Schedule(scan.prefix.clone()).to_bytes(),
+        Range::Pauses(scan) => RowId::Pause(scan.prefix.clone()).to_bytes(),
         Range::Steps(..) => start[..start.len() - STEP_BYTES].to_vec(),
     };
     let is_behind = range.begins_after(&range.start());

@@ -130,6 +130,7 @@ fn is_named(id: &RowId) -> bool {
         | RowId::Step(..)
         | RowId::Session(_)
         | RowId::Schedule(_)
+        | RowId::Pause(_)
         | RowId::Group(RunGroup::Name(_)) => true,
         RowId::Run(_)
         | RowId::Group(_)

@@ -11,8 +11,8 @@ use crate::machine::command::Rules;
 use crate::machine::event::Event;
 use crate::machine::meta::{Anchor, Counts, Meta};
 use crate::machine::row::{
-    CancellationRow, ClaimRow, KeyRow, LeaseRow, OnLapse, RequestRow, RetryPolicy, Row, RunRow,
-    SessionRow, StepRow,
+    CancellationRow, ClaimRow, KeyRow, LeaseHolder, LeaseRow, OnLapse, PauseRow, RequestRow,
+    RetryPolicy, Row, RunRow, SessionRow, StepRow,
 };
 use crate::machine::run_group::{GroupRow, RunGroup};
 use crate::machine::stored_steps::StoredSteps;
@@ -51,13 +51,22 @@ pub(super) fn kv(row: &Columns<'_>) -> Result<Row> {
 }
 
 pub(super) fn lease(row: &Columns<'_>) -> Result<Row> {
-    let lease = LeaseRow {
+    const RECORD: usize = 5;
+    if let Some(bytes) = row.get::<_, Option<Vec<u8>>>(RECORD)? {
+        return match codec::decode_state_record(&bytes.into()) {
+            Ok(StateRecord::Row(row @ Row::Lease(..))) => Ok(row),
+            Ok(_) => Err(unexpected(RECORD, "a record of another kind")),
+            Err(error) => Err(Error::FromSqlConversionFailure(RECORD, Type::Blob, Box::new(error))),
+        };
+    }
+    let holder = LeaseHolder {
         holder_id: row.get(1)?,
         token: Revision(row.get(2)?),
         revision: Revision(row.get(3)?),
         expires_at: ClusterMs(row.get(4)?),
+        permits: 0,
     };
-    Ok(Row::Lease(row.get(0)?, lease))
+    Ok(Row::Lease(row.get(0)?, LeaseRow::of(holder)))
 }
 
 pub(super) fn run(row: &Columns<'_>) -> Result<Row> {
@@ -159,6 +168,15 @@ pub(super) fn schedule(row: &Columns<'_>) -> Result<Row> {
         Ok(_) => Err(unexpected(1, "a record of another kind")),
         Err(error) => Err(Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error))),
     }
+}
+
+pub(super) fn pause(row: &Columns<'_>) -> Result<Row> {
+    let pause = PauseRow {
+        revision: Revision(row.get(1)?),
+        at: WallMs(row.get(2)?),
+        agent_id: row.get(3)?,
+    };
+    Ok(Row::Pause(row.get(0)?, pause))
 }
 
 pub(super) fn cancellation(row: &Columns<'_>) -> Result<Row> {

@@ -37,9 +37,11 @@ pub(super) static KV: Lazy<Row> = Lazy::new(|| {
          expires_at_ms INTEGER";
     table("kv", columns, 1, rows::kv)
 });
+// The columns show the first holder. `record` is the row as the codec encodes it, if there
+// is more to it.
 pub(super) static LEASE: Lazy<Row> = Lazy::new(|| {
     let columns = "resource_id TEXT NOT NULL, holder_id TEXT NOT NULL, token INTEGER NOT NULL, \
-         revision INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL";
+         revision INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL, record BLOB";
     table("lease", columns, 1, rows::lease)
 });
 pub(super) static RUN: Lazy<Row> = Lazy::new(|| {
@@ -81,6 +83,12 @@ pub(super) static SCHEDULE: Lazy<Row> = Lazy::new(|| {
     let columns = "name TEXT NOT NULL, record BLOB NOT NULL";
     table("schedule", columns, 1, rows::schedule)
 });
+// The names of runs that are paused.
+pub(super) static PAUSE: Lazy<Row> = Lazy::new(|| {
+    let columns = "name TEXT NOT NULL, revision INTEGER NOT NULL, at_ms INTEGER NOT NULL, \
+         agent_id TEXT";
+    table("pause", columns, 1, rows::pause)
+});
 // `frames` is JSON: [[run_id, created after], ...].
 pub(super) static CANCELLATION: Lazy<Row> = Lazy::new(|| {
     let columns = "run_id TEXT NOT NULL, revision INTEGER NOT NULL, actor TEXT, reason TEXT, \
@@ -113,8 +121,8 @@ pub(super) static META: Lazy<Meta> = Lazy::new(|| {
 });
 
 /// Every table that holds rows of the state, in the order of [`RowId`].
-pub(super) static ALL: [&Lazy<Row>; 9] =
-    [&KV, &LEASE, &RUN, &STEP, &SESSION, &GROUP, &SCHEDULE, &CANCELLATION, &REQUEST];
+pub(super) static ALL: [&Lazy<Row>; 10] =
+    [&KV, &LEASE, &RUN, &STEP, &SESSION, &GROUP, &SCHEDULE, &PAUSE, &CANCELLATION, &REQUEST];
 
 /// The tables are STRICT, so that every value has its column's type even if
 /// somebody else edits the file.
@@ -162,6 +170,7 @@ pub(super) fn place(id: &RowId) -> Option<(&'static Table<Row>, Vec<ToSqlOutput<
         RowId::Step(run_id, step) => (&STEP, run_id, Some(*step)),
         RowId::Session(session_id) => (&SESSION, session_id, None),
         RowId::Schedule(name) => (&SCHEDULE, name, None),
+        RowId::Pause(name) => (&PAUSE, name, None),
         RowId::Cancellation(run_id) => (&CANCELLATION, run_id, None),
         RowId::Request(key) => (&REQUEST, key, None),
         RowId::Group(_) | RowId::Origin(_) | RowId::Answer(..) => return None,

@@ -127,7 +127,7 @@ fn compare(
             same.check("steps", ours.rows(&range, page), View::rows(rows, &range, page));
         }
     }
-    for range in [Range::Keys, Range::Leases, Range::Sessions, Range::Schedules] {
+    for range in [Range::Keys, Range::Leases, Range::Sessions, Range::Schedules, Range::Pauses] {
         let range = range(draw.scan());
         same.check("rows", ours.rows(&range, page), View::rows(rows, &range, page));
     }

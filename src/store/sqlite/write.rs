@@ -4,11 +4,12 @@ use rusqlite::{Connection, Error, Result, ToSql, params};
 
 use super::rows::chain_text;
 use super::table::{
-    CANCELLATION, EVENT, GROUP, KV, LEASE, META, REQUEST, RUN, SCHEDULE, SESSION, STEP, Table,
+    CANCELLATION, EVENT, GROUP, KV, LEASE, META, PAUSE, REQUEST, RUN, SCHEDULE, SESSION, STEP,
+    Table,
 };
 use crate::codec::{self, StateRecord};
 use crate::machine::command::Rules;
-use crate::machine::row::{LeaseRow, OnLapse, SessionRow};
+use crate::machine::row::{LeaseHolder, LeaseRow, OnLapse, SessionRow};
 use crate::machine::{Event, Json, Meta, Row};
 
 /// Writes a row with the statement that `statement` selects.
@@ -26,8 +27,17 @@ pub(super) fn row(
             execute(&KV, params![key, row.value.as_str(), row.revision.0, expires_at_ms])
         }
         Row::Lease(resource_id, row) => {
-            let LeaseRow { holder_id, token, revision, expires_at } = row;
-            execute(&LEASE, params![resource_id, holder_id, token.0, revision.0, expires_at.0])
+            let Some(first) = row.holders.first() else { return Err(no_holders()) };
+            let LeaseHolder { holder_id, token, expires_at, .. } = first;
+            let is_plain = first.permits == 0 && *row == LeaseRow::of(first.clone());
+            let record = codec::encode_state_record(&StateRecord::Row(Row::Lease(
+                resource_id.clone(),
+                row.clone(),
+            )));
+            let record = (!is_plain).then(|| record.to_vec());
+            let revision = row.revision.0;
+            let params = params![resource_id, holder_id, token.0, revision, expires_at.0, record];
+            execute(&LEASE, params)
         }
         Row::Run(run) => execute(
             &RUN,
@@ -99,6 +109,9 @@ pub(super) fn row(
             let record = codec::encode_state_record(&StateRecord::Row(row.clone()));
             execute(&SCHEDULE, params![name, &*record])
         }
+        Row::Pause(name, row) => {
+            execute(&PAUSE, params![name, row.revision.0, row.at.0, row.agent_id])
+        }
         Row::Cancellation(run_id, row) => {
             let frames: Vec<_> = row.frames.iter().map(|(run, after)| (run, after.0)).collect();
             let frames = json_text(&frames)?;
@@ -157,6 +170,11 @@ pub(in crate::store) fn event(conn: &Connection, event: &Event) -> Result<()> {
 /// The error for rows that only the nodes of a cluster need; see [`super::table::place`].
 pub(super) fn no_origins() -> Error {
     Error::ToSqlConversionFailure("this store keeps no origins".into())
+}
+
+/// The error for a lease that nobody ever held, which no rule writes.
+fn no_holders() -> Error {
+    Error::ToSqlConversionFailure("a lease has no holder".into())
 }
 
 /// What [`super::rows::run`] reads back.

@@ -46,3 +46,7 @@ call workflow_delete {"run_id": "$whole.run_id"}
   {"ok":false,"run_id":"wf-e1e459320dd7","status":"created","reason":"Workflow is in status 'created' (agent: None); only runs that are over can be removed"}
 call workflow_stats {"name": "whole"}
   {"stats":[{"name":"whole","counts":{"created":1},"oldest_waiting":{"run_id":"wf-e1e459320dd7","waiting_since":1700000000.0},"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}
+call workflow_pause {"name": "etl", "agent_id": "boss"}
+  {"name":"etl","paused":true,"changed":true}
+call workflow_stats {"name": "etl"}
+  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"paused":true,"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}

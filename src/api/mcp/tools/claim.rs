@@ -14,7 +14,7 @@ use super::run::{
 use super::tool::{Tool, ToolAccess};
 use crate::machine::command::{
     CLAIM_TTL_MS_DEFAULT, CLAIMS_MAX, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Complete,
-    Decide, Fail, HeldClaim, LastStep,
+    Decide, Fail, HeldClaim, LastStep, Pause,
 };
 use crate::machine::reply::{Claimed, FurtherClaim};
 use crate::machine::{Command, Reply, Text};
@@ -34,6 +34,7 @@ pub(super) fn tools() -> Vec<Tool> {
         release_tool(),
         cancel_tool(),
         decide_tool(),
+        pause_tool(),
     ]
 }
 
@@ -255,6 +256,43 @@ fn held_claim_fields() -> Vec<Field> {
         token_field().required(),
         field::idempotency_key(),
     ]
+}
+
+fn pause_tool() -> Tool {
+    Tool {
+        name: "workflow_pause",
+        title: "Pause a name of workflows",
+        description: "Let workflow_claim_next give out no runs of a name until you resume it. Runs \
+            that are claimed go on.",
+        takes: vec![
+            field::text("name", "").required(),
+            field::boolean("resume", "").default(json!(false)),
+            agent_field(),
+            field::idempotency_key(),
+        ],
+        gives: vec![
+            field::text("name", "").required(),
+            field::boolean("paused", "Whether it is now.").required(),
+            field::boolean("changed", "Whether it was not before.").required(),
+        ],
+        access: ToolAccess::Write { destructive: false, idempotent: true },
+        run: |call| Box::pin(pause(call)),
+    }
+}
+
+async fn pause(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
+    let command = Command::Pause(Pause {
+        name: call.args.text("name")?,
+        resume: call.args.bool_if("resume")?.unwrap_or(false),
+        agent_id: call.args.text_if("agent_id")?,
+    });
+    match call.submit(command).await? {
+        Reply::Paused { name, paused, changed } => Ok(JsonObject::new()
+            .text("name", &name)
+            .bool("paused", paused)
+            .bool("changed", changed)),
+        _ => Err(ServiceError::unexpected_answer()),
+    }
 }
 
 fn heartbeat_tool() -> Tool {

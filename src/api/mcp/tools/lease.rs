@@ -1,4 +1,4 @@
-//! Leases: exclusive, for a time, with a fencing token.
+//! Leases: exclusive or with permits, for a time, with a fencing token.
 
 use serde_json::json;
 
@@ -7,9 +7,9 @@ use super::field::{self, Field};
 use super::json_object::JsonObject;
 use super::page::{rest_fields, row_bytes, shorten, whole_rows};
 use super::tool::{Tool, ToolAccess};
-use crate::machine::command::{Acquire, ReleaseLease, Renew};
+use crate::machine::command::{Acquire, PERMITS_MAX, ReleaseLease, Renew};
 use crate::machine::query::Answer;
-use crate::machine::row::LeaseRow;
+use crate::machine::row::{LeaseHolder, LeaseRow};
 use crate::machine::{Command, Question, Reply, Text};
 use crate::service::ServiceError;
 
@@ -51,6 +51,8 @@ fn acquire_tool() -> Tool {
             field::integer("wait_seconds", "Wait so long for it, up to 55.")
                 .least(0)
                 .default(json!(0)),
+            field::integer("permits", "So many may hold it at once, up to 100; all say the same.")
+                .least(1),
             field::boolean("exclusive", "Refuse it also if holder_id has it already.")
                 .default(json!(false)),
             field::idempotency_key(),
@@ -75,6 +77,7 @@ async fn acquire(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
         holder_id: call.args.text("holder_id")?,
         ttl_ms: call.args.seconds_as_ms("ttl_seconds")?,
         exclusive: call.args.bool_if("exclusive")?.unwrap_or(false),
+        permits: call.args.count_if("permits", PERMITS_MAX)?.unwrap_or(0),
     };
     let wait = call.args.wait_if("wait_seconds")?.unwrap_or_default();
     let context = call.context()?;
@@ -166,11 +169,18 @@ async fn release(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
 }
 
 fn list_tool() -> Tool {
+    let holder = vec![
+        field::text("holder", "").required(),
+        field::integer("fencing_token", "").required(),
+        field::seconds("expires_at", "").required(),
+    ];
     let lease = vec![
         resource_field().required(),
         field::text("holder", "Who holds it.").required(),
         field::integer("fencing_token", "The token of the present grant.").required(),
         expires_field().required(),
+        field::integer("permits", "How many may hold it, where the holder said so."),
+        field::objects("others", holder, "Who else holds it."),
     ];
     Tool {
         name: "lease_list",
@@ -197,15 +207,26 @@ async fn list(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let Answer::Leases { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
-    let lease = |(resource_id, row): &(Text, LeaseRow)| {
-        JsonObject::new()
-            .text("resource_id", resource_id)
-            .text("holder", &row.holder_id)
-            .revision("fencing_token", row.token)
-            .deadline_or_null("expires_at", Some(row.expires_at))
-    };
+    let lease = |(resource_id, row): &(Text, LeaseRow)| lease_object(resource_id, row);
     let sent = |row: &(Text, LeaseRow)| row_bytes(lease(row));
     let rest = shorten(page, &mut rows, &mut next, sent, |(id, _)| id.clone());
     let reply = JsonObject::new().objects("leases", rows.iter().map(lease));
     Ok(rest.tell_cursor(reply, next.as_deref()))
+}
+
+fn lease_object(resource_id: &str, row: &LeaseRow) -> JsonObject {
+    let holder = |object: JsonObject, holder: &LeaseHolder| {
+        object
+            .text("holder", &holder.holder_id)
+            .revision("fencing_token", holder.token)
+            .deadline_or_null("expires_at", Some(holder.expires_at))
+    };
+    let object = JsonObject::new().text("resource_id", resource_id);
+    let Some((first, others)) = row.holders.split_first() else { return object };
+    let permits = Some(first.permits.into()).filter(|permits| *permits > 0);
+    let object = holder(object, first).number_if("permits", permits);
+    match others.is_empty() {
+        true => object,
+        false => object.objects("others", others.iter().map(|it| holder(JsonObject::new(), it))),
+    }
 }

@@ -38,6 +38,7 @@ fn stats_tool() -> Tool {
         field::text("name", "The name of the runs.").required(),
         counts_field("counts", "How many there are of each status.").required(),
         field::object_of("oldest_waiting", oldest, "Of those that can be claimed."),
+        field::boolean("paused", "Whether workflow_pause has paused it."),
         field::object_of("last_5_minutes", recent, "What has happened to them.").required(),
     ];
     Tool {
@@ -87,6 +88,7 @@ fn stats_object(stats: &NameStats) -> JsonObject {
         ),
         None => object,
     };
+    let object = if stats.paused { object.bool("paused", true) } else { object };
     let recent = JsonObject::new()
         .number("created", created)
         .number("claimed", claimed)

@@ -75,6 +75,7 @@ const NAMED: [(&str, Option<&[&str]>); 5] = [
             "workflow_retry",
             "workflow_wait",
             "workflow_decide",
+            "workflow_pause",
             "schedule_set",
             "schedule_list",
             "workflow_stats",

@@ -173,6 +173,7 @@ impl Any {
                 holder_id: self.text(),
                 ttl_ms: self.number(),
                 exclusive: self.flag(),
+                permits: self.number32(),
             }),
             Command::Renew(Renew {
                 resource_id: self.text(),
@@ -216,6 +217,11 @@ impl Any {
                 claim_ttl_ms: self.number(),
                 after: self.opt(Any::rank),
                 limit: self.opt(Any::number32),
+            }),
+            Command::Pause(Pause {
+                name: self.text(),
+                resume: self.flag(),
+                agent_id: self.opt(Any::text),
             }),
             Command::Heartbeat(self.held()),
             Command::Release(self.held()),

@@ -111,6 +111,7 @@ impl Any {
                 reason: self.opt(Any::text),
             },
             Reply::SessionDeleted { ok: self.flag(), session_id: self.text() },
+            Reply::Paused { name: self.text(), paused: self.flag(), changed: self.flag() },
             Reply::ScheduleSet {
                 name: self.text(),
                 revision: self.revision(),
@@ -150,11 +151,19 @@ impl Any {
     }
 
     fn lease_row(&mut self) -> LeaseRow {
-        LeaseRow {
+        let first = self.lease_holder();
+        let others = self.list(Any::lease_holder);
+        let holders = [first].into_iter().chain(others).collect();
+        LeaseRow { revision: self.revision(), holders }
+    }
+
+    fn lease_holder(&mut self) -> LeaseHolder {
+        LeaseHolder {
             holder_id: self.text(),
             token: self.revision(),
-            revision: self.revision(),
+            revision: crate::machine::Revision(1 + self.number() / 2),
             expires_at: self.clock(),
+            permits: self.number32(),
         }
     }
 
@@ -339,6 +348,14 @@ impl Any {
             StateRecord::Row(Row::Step(self.text(), self.number(), self.step_row())),
             StateRecord::Row(Row::Session(self.text(), self.session_row())),
             StateRecord::Row(Row::Group(self.group(), self.group_row())),
+            StateRecord::Row(Row::Pause(
+                self.text(),
+                PauseRow {
+                    revision: self.revision(),
+                    at: self.wall(),
+                    agent_id: self.opt(Any::text),
+                },
+            )),
             StateRecord::Row(Row::Schedule(self.text(), Box::new(self.schedule_row()))),
             StateRecord::Row(Row::Cancellation(self.text(), Box::new(self.cancellation_row()))),
             StateRecord::Row(Row::Request(self.text(), Box::new(self.request_row()))),
@@ -458,6 +475,7 @@ impl Any {
             name: self.text(),
             counts: std::array::from_fn(|_| self.number()),
             oldest: self.opt(|any| (any.text(), any.wall())),
+            paused: self.flag(),
             recent: self.run_changes(),
         }
     }

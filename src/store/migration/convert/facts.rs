@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::builder::{StateBuilder, ms};
 use super::run::{RunWithSteps, runs_with_steps};
-use crate::machine::row::{KeyRow, LeaseRow, RunRow, SessionRow};
+use crate::machine::row::{KeyRow, LeaseHolder, LeaseRow, RunRow, SessionRow};
 use crate::machine::subject::Noun;
 use crate::machine::{Action, ClusterMs, Json, Revision, Row, Text, WallMs, describe};
 use crate::store::migration::model::{
@@ -143,16 +143,17 @@ fn put_key(builder: &mut StateBuilder, row: &ReferenceKey, revision: Revision) {
 
 fn write_lease(builder: &mut StateBuilder, lease: &ReferenceLease) {
     let token = builder.revision().next();
-    let row = LeaseRow {
+    let row = LeaseHolder {
         holder_id: lease.holder_id.clone(),
         token,
         revision: token,
         expires_at: ClusterMs(ms(lease.expires_at)),
+        permits: 0,
     };
     let subject = Noun::Lease.subject(&lease.resource_id);
     let new = Some(describe::lease(&row));
     builder.record(Action::LeaseAcquire, subject, new, None, Some(&lease.holder_id));
-    builder.put(Row::Lease(lease.resource_id.clone(), row));
+    builder.put(Row::Lease(lease.resource_id.clone(), LeaseRow::of(row)));
 }
 
 fn write_session(builder: &mut StateBuilder, session: &ReferenceSession) {

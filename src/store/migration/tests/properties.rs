@@ -60,8 +60,8 @@ fn rows_are_explained(rows: &Rows, events: &[Event]) {
     }
     for (id, row) in &rows.leases {
         let event = last[&Noun::Lease.subject(id)];
-        assert_eq!((event.action, event.revision), (Action::LeaseAcquire, row.token));
-        assert_eq!(event.actor.as_ref(), Some(&row.holder_id));
+        assert_eq!((event.action, event.revision), (Action::LeaseAcquire, row.holders[0].token));
+        assert_eq!(event.actor.as_ref(), Some(&row.holders[0].holder_id));
     }
     for (id, row) in &rows.sessions {
         let event = last[&Noun::Session.subject(id)];
@@ -99,7 +99,7 @@ fn nothing_is_lost(reference: &Reference, rows: &Rows, events: &[Event]) {
         assert_eq!(row.expires_at.is_some(), key.expires_at.is_some());
     }
     for lease in &reference.leases {
-        assert_eq!(rows.leases[&lease.resource_id].holder_id, lease.holder_id);
+        assert_eq!(rows.leases[&lease.resource_id].holders[0].holder_id, lease.holder_id);
     }
     for run in &reference.runs {
         let row = &rows.runs[&run.run_id];

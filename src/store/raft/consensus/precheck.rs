@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::machine::command::{Acquire, ClaimNext};
 use crate::machine::filter::ClaimFilter;
 use crate::machine::index::{self, Index};
+use crate::machine::lookup::OpenSearch;
 use crate::machine::query::Candidate;
 use crate::machine::reply::{Acquired, Claimed};
 use crate::machine::view::View;
@@ -53,24 +54,31 @@ impl Prechecks {
         now: ClusterMs,
     ) -> Result<Reservation, Box<Reply>> {
         let filter = ClaimFilter::of(claim);
+        let Ok(open) = OpenSearch::of(tables, &filter);
         let mut reserved = self.lock();
         let Ok(due) = lookup::due_runs(tables, &filter, now, lookup::DUE_MAX);
         let ready = |index| {
-            let searches = filter.searches().into_iter();
-            let ids = searches.flat_map(|part| {
-                let search = index::ready(index, part, claim.after, reserved.len() + 1);
+            let ids = open.parts.iter().flat_map(|part| {
+                let search = index::ready(index, *part, claim.after, reserved.len() + 1);
                 let Ok(ready) = tables.search(&search);
                 ready.found.iter().filter_map(|place| search.id(place)).collect::<Vec<_>>()
             });
             ids.collect::<Vec<_>>()
         };
+        let is_free = |id: &RowId| {
+            let Ok(row) = tables.row(id);
+            let is_open = row.is_some_and(|row| row.run().is_some_and(|run| open.admits(run)));
+            is_open && !reserved.contains(id)
+        };
         let due = due.into_iter().map(|run| RowId::Run(run.run_id));
-        let mut free = due.chain(ready(Index::Ready));
-        let mut id = free.find(|id| !reserved.contains(id));
+        let mut id = due.chain(ready(Index::Ready)).find(is_free);
         let Ok(candidate) = lookup::candidate(tables, &filter, claim.after, &[], now);
-        if id.is_none() && matches!(candidate, Candidate::Ready(_)) {
-            // It is one whose concurrency key has room.
-            id = ready(Index::Limited).into_iter().find(|id| !reserved.contains(id));
+        if id.is_none()
+            && let Candidate::Ready(run) = &candidate
+        {
+            // It lies behind others that are paused, or its concurrency key has room.
+            let found = [RowId::Run(run.run_id.clone())].into_iter();
+            id = found.chain(ready(Index::Limited)).find(is_free);
         }
         if let Some(id) = id {
             reserved.insert(id.clone());
@@ -93,20 +101,24 @@ impl Prechecks {
     ) -> Result<Option<Reservation>, Box<Reply>> {
         let id = RowId::Lease(acquire.resource_id.clone());
         let Ok(row) = tables.row(&id);
-        match row.as_deref() {
-            Some(Row::Lease(resource_id, lease)) if lease.lives_at(now) => {
-                match lease.holder_id == acquire.holder_id {
-                    true => Ok(None),
-                    false => {
-                        let held = Acquired::held(resource_id, &lease.holder_id, lease.expires_at);
-                        Err(Box::new(Reply::Acquired(held)))
-                    }
-                }
+        let lease = match row.as_deref() {
+            Some(Row::Lease(_, lease)) => lease.clone().at(now),
+            Some(_) | None => None,
+        };
+        match lease {
+            // Of several permits, others may be about to get some.
+            Some(lease)
+                if lease.holder(&acquire.holder_id).is_some()
+                    || lease.has_room(acquire.permits) =>
+            {
+                Ok(None)
             }
-            Some(_) | None if self.lock().insert(id.clone()) => {
+            Some(lease) => Err(Box::new(Reply::Acquired(lease.refusal(&acquire.resource_id)))),
+            None if acquire.permits > 1 => Ok(None),
+            None if self.lock().insert(id.clone()) => {
                 Ok(Some(Reservation { prechecks: self.clone(), id }))
             }
-            Some(_) | None => {
+            None => {
                 let refused = Acquired {
                     acquired: false,
                     resource_id: acquire.resource_id.clone(),

@@ -12,13 +12,15 @@ use std::collections::BTreeMap;
 use mcp_state_sidecar::machine::command::{
     Acquire, Ask, Cancel, Checkpoint, Claim, ClaimNext, Claimant, Compare, Complete, Concurrency,
     Condition, Create, Decide, Delete, DeleteRun, DeleteSchedule, DeleteSession, Fail, Fence,
-    FireSchedule, HeldClaim, Idempotency, LastStep, Operation, ReleaseLease, Renew, RetriedRuns,
-    Retry, RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor, UniqueRequest,
+    FireSchedule, HeldClaim, Idempotency, LastStep, Operation, Pause, ReleaseLease, Renew,
+    RetriedRuns, Retry, RunDeadline, SaveSession, Set, SetSchedule, Transact, UniqueFor,
+    UniqueRequest,
 };
 use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
 use mcp_state_sidecar::machine::filter::{ClaimFilter, RunFilter};
 use mcp_state_sidecar::machine::page::Page;
 use mcp_state_sidecar::machine::row::RunRow;
+use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::{ClusterMs, Command, Json, Revision, Text, lookup};
 use mcp_state_sidecar::store::tables::Tables;
@@ -113,6 +115,13 @@ impl<'a> Draw<'a> {
         (!runs.is_empty()).then(|| runs[self.below(runs.len() as u64) as usize].clone())
     }
 
+    /// A run that waits for a person, if there is one.
+    fn asking(&mut self, state: &Tables) -> Option<Text> {
+        let filter = RunFilter { status: Some(Status::AwaitingApproval), ..RunFilter::default() };
+        let Ok((runs, _)) = lookup::runs(state, &filter, None, ClusterMs(0), Page::of_rows(1));
+        runs.first().map(|run| run.run_id.clone())
+    }
+
     /// Who says to hold the run: often who does.
     fn held(&mut self, state: &Tables) -> HeldClaim {
         let run = self.run(state);
@@ -135,7 +144,11 @@ impl<'a> Draw<'a> {
 
     fn lease_token(&mut self, state: &Tables, resource_id: &str) -> Revision {
         let Ok(lease) = lookup::lease(state, &resource_id.into());
-        lease.filter(|_| self.percent(80)).map_or(Revision(1), |lease| lease.token)
+        let holders = lease.filter(|_| self.percent(80)).map_or(Vec::new(), |lease| lease.holders);
+        match holders.len() as u64 {
+            0 => Revision(1),
+            count => holders[self.below(count) as usize].token,
+        }
     }
 
     fn fence(&mut self, state: &Tables) -> Option<Fence> {
@@ -272,7 +285,7 @@ impl<'a> Draw<'a> {
             }
             22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
             23 | 24 => Command::Decide(Decide {
-                run_id,
+                run_id: self.asking(state).unwrap_or(run_id),
                 answer: self.name(),
                 comment: self.maybe(NAMES),
                 digest: None,
@@ -340,6 +353,14 @@ impl<'a> Draw<'a> {
         let Ok(row) = lookup::schedule(state, &name);
         let next_at = row.as_ref().and_then(|row| row.next_at);
         match self.below(10) {
+            8 | 9 => {
+                let Ok(pauses) = lookup::pauses(state);
+                let paused = pauses.first().map(|(name, _)| name.clone());
+                let paused = paused.filter(|_| self.percent(70));
+                let (resume, agent_id) = (paused.is_some(), self.maybe(NAMES));
+                let name = paused.unwrap_or_else(|| self.agent());
+                Command::Pause(Pause { name, resume, agent_id })
+            }
             0 => Command::DeleteSchedule(DeleteSchedule { name, agent_id }),
             1..6 if next_at.is_some() => {
                 let due_at = next_at.unwrap_or_default().plus(self.below(10) / 9);
@@ -380,7 +401,8 @@ impl<'a> Draw<'a> {
         match self.below(4) {
             0 | 1 => {
                 let exclusive = self.percent(20);
-                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive })
+                let permits = if self.percent(60) { self.below(4) as u32 } else { 0 };
+                Command::Acquire(Acquire { resource_id, holder_id, ttl_ms, exclusive, permits })
             }
             2 => Command::Renew(Renew { resource_id, holder_id, ttl_ms, fencing_token }),
             _ => Command::ReleaseLease(ReleaseLease { resource_id, holder_id, fencing_token }),
