@@ -43,8 +43,7 @@ pub(super) fn agent_field() -> Field {
 }
 
 fn token_field() -> Field {
-    field::integer("claim_token", "From claiming; refuses the call if the run was taken over.")
-        .least(0)
+    field::integer("claim_token", "From claiming.").least(0)
 }
 
 fn ttl_field() -> Field {

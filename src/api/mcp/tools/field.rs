@@ -81,6 +81,14 @@ impl Field {
         self
     }
 
+    /// Its schema as clients see it. What is least is left out: a refusal tells it to the
+    /// few agents that would give less, and all agents would read it.
+    fn shown(&self) -> Value {
+        let mut schema = self.schema.clone();
+        schema.remove("minimum");
+        Value::Object(schema)
+    }
+
     /// The least that it may be, if it has been given one.
     pub(super) fn minimum(&self) -> Option<u64> {
         self.schema.get("minimum").and_then(Value::as_u64)
@@ -119,8 +127,7 @@ pub(super) fn outline(fields: &[Field]) -> Map<String, Value> {
 /// Gemini's clients cannot read it; unknown arguments are refused all the same.
 pub(super) fn object_schema(fields: &[Field]) -> Map<String, Value> {
     let shown = fields.iter().filter(|field| !field.hidden);
-    let properties: Map<String, Value> =
-        shown.map(|f| (f.name.into(), Value::Object(f.schema.clone()))).collect();
+    let properties: Map<String, Value> = shown.map(|f| (f.name.into(), f.shown())).collect();
     let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| f.name).collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
@@ -205,11 +212,11 @@ pub(super) fn tags(help: &str) -> Field {
 pub(super) fn fence() -> Field {
     let members =
         vec![text("resource_id", "").required(), integer("token", "").least(0).required()];
-    object_of("fence", members, "Write only if this lease is held now with this fencing_token.")
+    object_of("fence", members, "Write only while this lease is held.")
 }
 
 pub(super) fn idempotency_key() -> Field {
-    text("idempotency_key", "Makes repeats safe.")
+    text("idempotency_key", "")
 }
 
 /// The argument that lets a read be local.
@@ -231,16 +238,16 @@ pub(super) fn age() -> Field {
 }
 
 pub(super) fn consistency() -> Field {
-    one_of(CONSISTENCY, &["linearizable", "local"], "local may be stale.")
+    one_of(CONSISTENCY, &["linearizable", "local"], "")
 }
 
 /// How much of each value to show.
 pub(super) fn values() -> Field {
-    one_of(VALUES, &["none", "head", "full"], "How much of each; head: 256 bytes.")
+    one_of(VALUES, &["none", "head", "full"], "head: 256 bytes.")
 }
 
 pub(super) fn limit() -> Field {
-    integer("limit", "Default: about 100.").least(1)
+    integer("limit", "").least(1)
 }
 
 pub(super) fn cursor() -> Field {
