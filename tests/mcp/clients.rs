@@ -111,7 +111,7 @@ async fn names(node: &Node, headers: &[(&str, &str)]) -> Vec<String> {
 async fn a_client_sees_and_calls_the_tools_of_its_toolset_alone() {
     let node = Node::with(access::Options::default(), endpoint::Options::default()).await;
     let usual = names(&node, &[]).await;
-    assert_eq!(usual.len(), 35);
+    assert_eq!(usual.len(), 36);
     assert!(!usual.iter().any(|name| name == "sidecar_reset"));
     let two = [("X-MCP-Toolsets", "state_get, sidecar_reset")];
     assert_eq!(names(&node, &two).await, ["state_get", "sidecar_reset"]);
