@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::cancelled::CancelledTrees;
 use super::concurrency::Rooms;
 use super::pauses::{OpenSearch, open_parts};
-use super::stored::{RowsFound, SKIPPED_MAX, search_rows};
+use super::stored::{DUE_MAX, RowsFound, SKIPPED_MAX, search_rows};
 use crate::machine::command::{Rank, Rules};
 use crate::machine::filter::{ClaimFilter, SearchFilter};
 use crate::machine::index::{self, Index};
@@ -15,11 +15,6 @@ use crate::machine::query::Candidate;
 use crate::machine::row::RunRow;
 use crate::machine::value::{ClusterMs, Revision, Text, WallMs};
 use crate::machine::view::View;
-
-/// The most runs whose time has come that one look-up compares with those that
-/// are ready. The sweep promotes the others, some thousands a second. Where a claim
-/// gives several names, they share these.
-pub const DUE_MAX: usize = 100;
 
 /// For how long a run waits until it counts as one of the next higher priority.
 pub const AGE_MS: u64 = 600_000;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::claim::DUE_MAX;
-use super::stored::search_rows;
+use super::stored::{DUE_MAX, search_rows};
 use crate::machine::index::{self, Index};
 use crate::machine::passing;
 use crate::machine::row::{Concurrency, RunRow};

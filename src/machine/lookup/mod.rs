@@ -24,7 +24,7 @@ mod sharing;
 mod stored;
 
 pub use cancelled::{CancelledTrees, DEPTH_MAX, cancellation, children, dependents, run};
-pub use claim::{DUE_MAX, candidate, due_runs};
+pub use claim::{candidate, due_runs};
 pub use concurrency::lapsed_of_key;
 pub use due::{
     Due, DueSchedule, UNCOUNTED_MAX, counts, due, due_rows, next_deadline, oldest_request,
@@ -32,4 +32,4 @@ pub use due::{
 pub use list::{names, runs, steps};
 pub use pauses::{OpenSearch, PAUSES_MAX, pause, pauses};
 pub use sharing::{HOLDERS_MAX, fair_place, unique_holders};
-pub use stored::{key, lease, schedule, session, stored_run};
+pub use stored::{DUE_MAX, key, lease, schedule, session, stored_run};
