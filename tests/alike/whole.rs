@@ -48,7 +48,7 @@ impl Whole {
         // Exports leave the counts out, which follow from the runs.
         rows.groups = GroupCounts::of(rows.runs.values()).0;
         let kept = rows.keys.len() + rows.leases.len() + rows.runs.len() + rows.steps.len();
-        let kept = kept + rows.sessions.len() + rows.schedules.len();
+        let kept = kept + rows.sessions.len() + rows.schedules.len() + rows.pauses.len();
         let kept = kept + rows.cancellations.len() + rows.requests.len();
         match kept == count {
             true => Ok(Whole { rows, events }),

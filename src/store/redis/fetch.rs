@@ -71,6 +71,11 @@ impl Fetch {
     pub fn search(&mut self, search: &Search, page: Page) {
         let (rows, entries) = match RedisKey::of_entry(&search.prefixes[0]) {
             RedisKey::KeptEntry => (RedisKey::Kept, RedisKey::KeptEntry),
+            // Among the ids of rows, those of one range are in one hash.
+            RedisKey::Name => {
+                let first = RowId::from_bytes(&search.from);
+                (first.map_or(RedisKey::Row, |id| RedisKey::of_row(&id)), RedisKey::Name)
+            }
             entries => (RedisKey::Row, entries),
         };
         let looks = page.rows.saturating_mul(search.prefixes.len()).saturating_add(SEEKS_MAX);

@@ -138,10 +138,11 @@ impl ReadSet {
     }
 
     fn rows_by_key(&self) -> impl Iterator<Item = (RedisKey, Vec<&RowId>)> {
-        let (kept, others) =
-            self.rows.iter().partition(|id| RedisKey::of_row(id) == RedisKey::Kept);
-        let keys = [(RedisKey::Row, others), (RedisKey::Kept, kept)];
-        keys.into_iter().filter(|(_, ids): &(RedisKey, Vec<&RowId>)| !ids.is_empty())
+        let mut keys: BTreeMap<RedisKey, Vec<&RowId>> = BTreeMap::new();
+        for id in &self.rows {
+            keys.entry(RedisKey::of_row(id)).or_default().push(id);
+        }
+        keys.into_iter()
     }
 }
 
