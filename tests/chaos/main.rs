@@ -12,6 +12,7 @@ mod judge;
 mod net;
 mod storm;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ use cluster::Cluster;
 use net::Network;
 use storm::Storm;
 use support::agent::{Agent, Fleet};
+use support::checker::runs::Asked;
 use support::client::{Client, Outcome};
 
 /// Nodes that found the cluster, and all with those that come later.
@@ -87,7 +89,8 @@ async fn weather() {
 
     let calls = fleet.record.calls();
     report(&calls, &storm);
-    let judged = judge(&mut cluster, &storm.members(), &calls).await;
+    let asked = fleet.asked.lock().expect("no panic").clone();
+    let judged = judge(&mut cluster, &storm.members(), &calls, &asked).await;
     println!("verdict: no violation; {judged} calls about keys, leases and runs have an order");
     assert!(storm.gaps.worst() < LEADERLESS_MAX, "without a leader for {:?}", storm.gaps.worst());
 }
@@ -132,7 +135,12 @@ async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// All promises, on every member; returns how many calls have found an order.
-async fn judge(cluster: &mut Cluster, members: &[usize], calls: &[record::Call]) -> usize {
+async fn judge(
+    cluster: &mut Cluster,
+    members: &[usize],
+    calls: &[record::Call],
+    asked: &BTreeMap<String, Asked>,
+) -> usize {
     cluster.ready(members).await;
     let history = quiet_history(&cluster.client(members[0])).await;
     for (number, at) in members.iter().enumerate() {
@@ -143,6 +151,7 @@ async fn judge(cluster: &mut Cluster, members: &[usize], calls: &[record::Call])
     }
     println!("history: {} events, equal on all {} members", history.count(), members.len());
     verdict::check(&history, calls);
+    history.judge_runs(asked);
     let mut heads = Vec::new();
     for at in members {
         let health = cluster.client(*at).health().await.unwrap();

@@ -176,20 +176,10 @@ async fn fetch(shared: &Shared) -> Vec<RunEvent> {
         let entries = page["entries"].as_array().expect("entries");
         let Some(last) = entries.last() else { break };
         before = last["id"].clone();
-        events.extend(entries.iter().map(|entry| RunEvent {
-            revision: entry["revision"].as_u64().expect("a revision"),
-            action: text(&entry["action"]),
-            subject: text(&entry["key"]),
-            agent: entry["agent_id"].as_str().map(str::to_owned),
-            told: entry["new_value"].clone(),
-        }));
+        events.extend(entries.iter().map(RunEvent::of_entry));
     }
     events.reverse();
     events
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Waits until the work has left nothing behind.

@@ -17,11 +17,6 @@ pub const DUE_MAX: usize = 100;
 /// far it has got.
 pub(super) const SKIPPED_MAX: usize = 1_000;
 
-/// The most runs whose time has come that one look-up compares with those that
-/// are ready. The sweep promotes the others, some thousands a second. Where a claim
-/// gives several names, they share these.
-pub const DUE_MAX: usize = 100;
-
 pub fn key<V: View>(view: &V, key: &Text) -> Result<Option<KeyRow>, V::Error> {
     Ok(view.row(&RowId::Key(key.clone()))?.and_then(|row| match &*row {
         Row::Key(_, row) => Some(row.clone()),

@@ -2,14 +2,16 @@
 //!
 //! Every value written is unique, so that a stale or invented answer shows.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::checker::runs::Asked;
 use crate::client::{Client, Outcome};
 use crate::record::{Call, Record};
 
@@ -29,6 +31,8 @@ const BURST: usize = 5;
 #[derive(Default)]
 pub struct Fleet {
     pub record: Record,
+    /// What runs were asked to be.
+    pub asked: Mutex<BTreeMap<String, Asked>>,
     pub over: AtomicBool,
     /// Claims that are under way right now.
     pub claiming: AtomicUsize,
@@ -52,6 +56,8 @@ pub struct Agent {
     fleet: Arc<Fleet>,
     random: StdRng,
     written: u64,
+    /// The run that it created last.
+    last_run: Option<String>,
 }
 
 impl Agent {
@@ -68,6 +74,7 @@ impl Agent {
             fleet,
             random: StdRng::seed_from_u64(seed ^ (number << 32)),
             written: 0,
+            last_run: None,
         }
     }
 
@@ -88,9 +95,21 @@ impl Agent {
     async fn claim_burst(&mut self) {
         let name = self.unique();
         // Asked again under the same key after a doubt: created once.
-        let create = json!({"name": name, "idempotency_key": name});
-        if let Outcome::Unknown = self.call("workflow_create", create.clone()).await {
-            self.call("workflow_create", create).await;
+        let waits = self.random.random_bool(0.3);
+        let depends_on: Vec<String> = self.last_run.iter().filter(|_| waits).cloned().collect();
+        let create = json!({
+            "name": name, "idempotency_key": name,
+            "depends_on": depends_on, "on_dependency_failure": "continue",
+        });
+        let mut created = self.call("workflow_create", create.clone()).await;
+        if let Outcome::Unknown = created {
+            created = self.call("workflow_create", create).await;
+        }
+        if let Outcome::Answer(created) = created {
+            let run_id = created["run_id"].as_str().expect("a run").to_owned();
+            let asked = Asked { depends_on, ..Asked::default() };
+            self.fleet.asked.lock().expect("no panic").insert(run_id.clone(), asked);
+            self.last_run = Some(run_id);
         }
         let open = json!({"status": "created", "limit": BURST});
         let Some(found) = self.answer("workflow_discover", open).await else { return };

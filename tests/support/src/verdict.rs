@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::chain;
+use crate::checker::runs::{Asked, RunEvent, judge};
 use crate::client::{Client, Outcome};
 use crate::record::Call;
 
@@ -104,6 +105,14 @@ pub fn check(history: &History, calls: &[Call]) {
 }
 
 impl History {
+    /// Judges the runs by what was asked for.
+    pub fn judge_runs(&self, asked: &BTreeMap<String, Asked>) {
+        let events: Vec<RunEvent> = self.0.values().map(RunEvent::of_entry).collect();
+        if let Err(violation) = judge(&events, asked, &BTreeSet::new()) {
+            panic!("{}", violation.0);
+        }
+    }
+
     fn of<'a>(&'a self, action: &'a str) -> impl Iterator<Item = (u64, &'a Value)> {
         let of_it = move |event: &Value| event["action"] == json!(action);
         self.0.iter().filter(move |(_, event)| of_it(event)).map(|(id, event)| (*id, event))

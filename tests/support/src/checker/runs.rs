@@ -21,6 +21,20 @@ pub struct RunEvent {
     pub told: Value,
 }
 
+impl RunEvent {
+    /// An entry of `history_log`.
+    pub fn of_entry(entry: &Value) -> RunEvent {
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        RunEvent {
+            revision: entry["revision"].as_u64().expect("a revision"),
+            action: text("action").expect("an action"),
+            subject: text("key").expect("a subject"),
+            agent: text("agent_id"),
+            told: entry["new_value"].clone(),
+        }
+    }
+}
+
 /// What the creator of a run asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
