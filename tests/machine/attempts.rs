@@ -240,6 +240,25 @@ fn runs_that_are_over_are_removed_after_their_time() {
 }
 
 #[test]
+fn very_many_runs_with_steps_are_removed_in_bounded_sweeps() {
+    let mut world = World::default();
+    for _ in 0..250 {
+        let create = Create { keep_ms: Some(1_000), ..create_of("w") };
+        let run_id = created(world.run(Command::Create(create)));
+        for step in 0..3 {
+            world.run(checkpoint(&run_id, step, claimant("", 0)));
+        }
+        world.run(complete(&run_id, claimant("", 0)));
+    }
+    world.advance_ms(1_001);
+    for _ in 0..11 {
+        world.run(Command::Sweep { limit: 100 });
+    }
+    let counts = world.tables.meta().counts;
+    assert_eq!((counts.runs, counts.steps), (0, 0));
+}
+
+#[test]
 fn a_run_is_deleted_only_when_it_is_over() {
     let (mut world, run_id, token) = with_claimed_run(1);
     for step in 0..250 {

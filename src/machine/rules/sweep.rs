@@ -30,13 +30,23 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
     let mut due = lookup::due_rows(draft, draft.now(), limit + 1)?;
     let mut more = due.len() > limit;
     due.truncate(limit);
-    let mut swept = due.len();
+    let mut swept = 0;
     for id in due {
+        // Runs with steps, and those that others depend on, take more than one row. What is
+        // not reached now comes first the next time.
+        if swept >= limit {
+            more = true;
+            break;
+        }
+        swept += 1;
         match id {
             RowId::Key(key) => expire_key(draft, key)?,
             RowId::Lease(resource_id) => expire_lease(draft, resource_id)?,
             RowId::Session(session_id) => expire_session(draft, session_id)?,
-            RowId::Run(run_id) => swept += pass(draft, run_id, limit.saturating_sub(swept))?,
+            RowId::Run(run_id) => {
+                let looks = limit.saturating_sub(swept).max(1);
+                swept += pass(draft, run_id, looks)?;
+            }
             RowId::Origin(session) => {
                 // The node that proposed this very sweep may begin the session
                 // anew, and must not find its old answers.
@@ -54,9 +64,10 @@ pub fn sweep<V: View>(draft: &mut Draft<'_, V>, limit: u32) -> Result<Reply, V::
     }
     if draft.is_stepwise() && !more {
         let any = ClaimFilter::default();
-        let mut due = lookup::due_runs(draft, &any, draft.now(), limit - swept + 1)?;
-        more |= due.len() > limit - swept;
-        due.truncate(limit - swept);
+        let left = limit.saturating_sub(swept);
+        let mut due = lookup::due_runs(draft, &any, draft.now(), left + 1)?;
+        more |= due.len() > left;
+        due.truncate(left);
         swept += due.len();
         for run in due {
             present::promote(draft, run)?;
