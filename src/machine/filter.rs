@@ -152,14 +152,14 @@ fn fits(wanted: &Option<Text>, found: &Option<Text>) -> bool {
 
 /// Whether another run of the same concurrency key may be claimed after this event.
 pub fn makes_room(event: &Event) -> bool {
-    let ends_claim = match event.action {
+    let ends_claim = matches!(
+        event.action,
         Action::WorkflowComplete
-        | Action::WorkflowFail
-        | Action::WorkflowCancel
-        | Action::WorkflowRelease
-        | Action::WorkflowRetry => true,
-        _ => false,
-    };
+            | Action::WorkflowFail
+            | Action::WorkflowCancel
+            | Action::WorkflowRelease
+            | Action::WorkflowRetry
+    );
     ends_claim && event.previous.as_ref().is_some_and(describe::has_concurrency_key)
 }
 

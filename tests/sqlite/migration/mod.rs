@@ -99,8 +99,11 @@ async fn the_recorded_file_opens_as_it_is() {
     }
     match ask(&store, Question::Leases { scan: Scan::default(), page: Page::of_rows(10) }).await {
         Answer::Leases { rows: leases, .. } => {
-            assert_eq!((&*leases[0].0, &*leases[0].1.holder_id), ("db/main", "worker-1"));
-            assert_eq!(leases[0].1.expires_at, ClusterMs(1_826_892_416_393));
+            assert_eq!(
+                (&*leases[0].0, &*leases[0].1.holders[0].holder_id),
+                ("db/main", "worker-1")
+            );
+            assert_eq!(leases[0].1.holders[0].expires_at, ClusterMs(1_826_892_416_393));
         }
         other => panic!("{other:?}"),
     }
