@@ -44,12 +44,14 @@ pub struct Draft<'a, V: View> {
     ended: VecDeque<Text>,
 }
 
+type RangeKey = (Range, usize, usize);
+
 /// What searches and ranges have found in the view, which stays the same.
 #[derive(Default)]
 struct KeptReads {
     searches: RefCell<BTreeMap<Search, Searched>>,
     /// By the range, and the rows and bytes of the page.
-    ranges: RefCell<BTreeMap<(Range, usize, usize), Vec<Arc<Row>>>>,
+    ranges: RefCell<BTreeMap<RangeKey, Vec<Arc<Row>>>>,
 }
 
 impl<'a, V: View> Draft<'a, V> {

@@ -234,6 +234,13 @@ impl<'a> Draw<'a> {
         let run_id = held.run_id.clone();
         let claim_ttl_ms = 1 + self.below(8_000);
         let claimant = self.claimant(&held);
+        if let Some(run_id) = self.asking(state)
+            && self.percent(40)
+        {
+            let (answer, comment) = (self.name(), self.maybe(NAMES));
+            let agent_id = self.maybe(NAMES);
+            return Command::Decide(Decide { run_id, answer, comment, digest: None, agent_id });
+        }
         match self.below(26) {
             0..5 => Command::Create(self.create_after(state, run_id)),
             5..8 => Command::Claim(Claim { run_id, agent_id: self.agent(), claim_ttl_ms }),
@@ -285,7 +292,7 @@ impl<'a> Draw<'a> {
             }
             22 => Command::DeleteRun(DeleteRun { run_id, agent_id: self.maybe(NAMES) }),
             23 | 24 => Command::Decide(Decide {
-                run_id: self.asking(state).unwrap_or(run_id),
+                run_id,
                 answer: self.name(),
                 comment: self.maybe(NAMES),
                 digest: None,
