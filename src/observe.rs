@@ -57,18 +57,25 @@ pub async fn render(service: &Service) -> String {
 /// The most names of runs on the page. Each of them costs some lines.
 const NAMES_MAX: usize = 100;
 
+/// Where the store does not answer for so long, the rest of the page says so without them:
+/// a scrape that takes too long would show nothing.
+const NAMES_WITHIN: Duration = Duration::from_secs(1);
+
 /// How many runs there are of the first [`NAMES_MAX`] names, and since when they wait. They
 /// are read for each page from what this node has, since names come and go.
 async fn runs_by_name(service: &Service) -> String {
     let (scan, page) = (Scan::default(), Page { rows: NAMES_MAX, bytes: PAGE_BYTES_MAX });
-    let asked = service.ask(Question::Stats { scan, page }, Consistency::Local).await;
+    let question = Question::Stats { scan, page };
+    let asked = service.ask_within(question, Consistency::Local, NAMES_WITHIN).await;
     let Ok(Answered { answer: Answer::Stats { rows, next }, .. }) = asked else {
         return String::new();
     };
-    let now_ms = chrono::Utc::now().timestamp_millis() as f64;
+    let now_ms = service.now().0 as f64;
     let mut runs = SampledMetric::new("sidecar_runs", "Runs by name and status.");
     let about = "How long the oldest run that can be claimed has waited for it.";
     let mut oldest = SampledMetric::new("sidecar_runs_oldest_waiting_seconds", about);
+    let about = "Whether the name is paused, so that nobody is given its runs.";
+    let mut paused = SampledMetric::new("sidecar_runs_paused", about);
     let about = "Runs created, claimed, completed and failed in the last five minutes.";
     let mut recent = SampledMetric::new("sidecar_runs_last_five_minutes", about);
     for row in rows {
@@ -77,6 +84,7 @@ async fn runs_by_name(service: &Service) -> String {
         }
         let since = row.oldest.map_or(now_ms, |(_, since)| since.0 as f64);
         oldest.add(&[("name", &row.name)], (now_ms - since).max(0.0) / 1000.0);
+        paused.add(&[("name", &row.name)], f64::from(u8::from(row.paused)));
         let RunChanges { created, claimed, completed, failed } = row.recent;
         let changes = [
             ("created", created),
@@ -91,7 +99,7 @@ async fn runs_by_name(service: &Service) -> String {
     let about = "Whether there are names of runs beside the 100 that are shown.";
     let mut more = SampledMetric::new("sidecar_runs_more_names", about);
     more.add(&[], f64::from(u8::from(next.is_some())));
-    [runs, oldest, recent, more].map(SampledMetric::finish).concat()
+    [runs, oldest, paused, recent, more].map(SampledMetric::finish).concat()
 }
 
 /// A gauge of which the samples are written for one page. The recorder would keep them for

@@ -59,6 +59,8 @@ pub enum Index {
     Limited = 13,
     /// Blocked runs in the order of creation, under each run that blocks them.
     Dependent = 11,
+    /// Runs that can be claimed at once, by name, the one that has waited longest first.
+    Queued = 14,
 }
 
 /// What rows of one index have in common.
@@ -70,8 +72,6 @@ enum Facet<'a> {
     Name(&'a str),
     Tag(&'a str, &'a str),
     Parent(&'a str),
-    /// The name of runs that are ready.
-    ReadyName(&'a str),
     /// A unique key.
     Unique(&'a str),
     /// The name and the fair key.
@@ -114,9 +114,8 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
     let created = run.created_revision.0.to_be_bytes();
     let tags = || run.tags.iter().map(|(name, value)| Facet::Tag(name, value));
     let listed = [Some(Facet::All), Some(Facet::Status(run.status))].into_iter();
-    let ready = [Facet::Ready, Facet::ReadyName(&run.name)].map(Some);
-    let ready = ready.into_iter().filter(|_| run.is_ready());
-    let listed = listed.chain(ready).flatten().chain(tags());
+    let ready = run.is_ready().then_some(Facet::Ready);
+    let listed = listed.chain([ready]).flatten().chain(tags());
     let mut entries: Vec<IndexEntry> =
         listed.map(|facet| entry(&prefix(Index::Run, facet), &created, row)).collect();
     let claimable = || [Facet::All, Facet::Name(&run.name)].into_iter().chain(tags());
@@ -124,6 +123,8 @@ fn run_entries(run: &RunRow, row: &Row) -> Vec<IndexEntry> {
         let rank = rank_bytes(rank(run));
         let index = if run.concurrency().is_some() { Index::Limited } else { Index::Ready };
         entries.extend(claimable().map(|facet| entry(&prefix(index, facet), &rank, row)));
+        let rank = [run.waiting_since().0.to_be_bytes(), created].concat();
+        entries.push(entry(&prefix(Index::Queued, Facet::Name(&run.name)), &rank, row));
     } else if let Some(from) = run.claimable_from() {
         let rank = [from.0.to_be_bytes(), created].concat();
         entries.extend(claimable().map(|facet| entry(&prefix(Index::Waiting, facet), &rank, row)));
@@ -255,10 +256,10 @@ pub fn runs(filter: &RunFilter, ready: bool, before: Option<Revision>, limit: us
     Search { prefixes, rank_bytes: 8, from: Vec::new(), until, reverse: true, limit }
 }
 
-/// The run of this name that was created first among those that are ready.
-pub fn oldest_ready(name: &str) -> Search {
-    let prefixes = vec![prefix(Index::Run, Facet::ReadyName(name))];
-    Search { prefixes, rank_bytes: 8, from: Vec::new(), until: None, reverse: false, limit: 1 }
+/// The run of this name that has waited longest among those that can be claimed at once.
+pub fn longest_queued(name: &str) -> Search {
+    let prefixes = vec![prefix(Index::Queued, Facet::Name(name))];
+    Search { prefixes, ..whole(Index::Queued, 2 * TIME_BYTES, 1) }
 }
 
 /// The children of a run that were created after `after`, oldest first.
@@ -348,10 +349,6 @@ fn prefix(index: Index, facet: Facet<'_>) -> Vec<u8> {
         Facet::Parent(run_id) => {
             bytes.push(5);
             push_text(&mut bytes, run_id);
-        }
-        Facet::ReadyName(name) => {
-            bytes.push(9);
-            push_text(&mut bytes, name);
         }
         Facet::Unique(key) => {
             bytes.push(7);

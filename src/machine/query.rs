@@ -127,8 +127,8 @@ pub struct Resumed {
 pub struct NameStats {
     pub name: Text,
     pub counts: StatusCounts,
-    /// Of the runs that can be claimed: the one that was created first, and since when it
-    /// has been so that it could be claimed.
+    /// Of the runs that can be claimed: the one that has waited longest for it, and since
+    /// when.
     pub oldest: Option<(Text, WallMs)>,
     /// Whether nobody is given runs of the name who asks for any.
     pub paused: bool,
@@ -168,6 +168,32 @@ impl Question {
             | Question::Session { .. }
             | Question::Request { .. }
             | Question::Counts => None,
+        }
+    }
+
+    /// The time for which a linearizable reader is answered, at a store whose state has the
+    /// clock `clock` and that knows it to be `present`. A state's clock passes every deadline
+    /// before it is read, so that what has expired stays expired. What happened lately fades
+    /// without any deadline, also where nothing is written.
+    pub fn answered_at(&self, clock: ClusterMs, present: ClusterMs) -> ClusterMs {
+        match self {
+            Question::Stats { .. } => present.max(clock),
+            Question::Key { .. }
+            | Question::Keys { .. }
+            | Question::Runs { .. }
+            | Question::Run { .. }
+            | Question::Resume { .. }
+            | Question::Prerequisites { .. }
+            | Question::Candidate { .. }
+            | Question::Lease { .. }
+            | Question::Request { .. }
+            | Question::Leases { .. }
+            | Question::Session { .. }
+            | Question::Sessions { .. }
+            | Question::Schedules { .. }
+            | Question::Counts
+            | Question::History { .. }
+            | Question::Changes { .. } => clock,
         }
     }
 

@@ -614,6 +614,13 @@ impl RunRow {
         }
     }
 
+    /// Since when the run waits for somebody to claim it, if it does. Cluster time and the
+    /// wall clock are close enough to tell.
+    pub fn waiting_since(&self) -> WallMs {
+        let claimable_from = self.claimable_from().unwrap_or_default();
+        self.updated_at.max(WallMs(claimable_from.0))
+    }
+
     /// The time at which the run ends if nobody ends it before, and why.
     pub fn end(&self) -> Option<(ClusterMs, RunEnd)> {
         if self.is_over() {

@@ -69,7 +69,8 @@ impl RecentCounts {
         let RecentCounts { current, previous, .. } = self.moved_to(now);
         let left_ms = WINDOW_MS - now.0 % WINDOW_MS;
         let sum = |of: fn(&RunChanges) -> u64| {
-            of(&current) + of(&previous).saturating_mul(left_ms) / WINDOW_MS
+            let before = of(&previous).saturating_mul(left_ms).saturating_add(WINDOW_MS / 2);
+            of(&current) + before / WINDOW_MS
         };
         RunChanges {
             created: sum(|it| it.created),

@@ -282,7 +282,7 @@ impl Service {
     }
 
     /// The time by this node's clock.
-    pub(super) fn now(&self) -> ClusterMs {
+    pub(crate) fn now(&self) -> ClusterMs {
         ClusterMs(self.shared.options.clock.wall_ms())
     }
 }

@@ -146,7 +146,7 @@ impl Store for MemoryStore {
         let (state, now) = match consistency {
             Consistency::Linearizable => {
                 let state = self.current_state()?;
-                let now = state.tables.meta().clock;
+                let now = question.answered_at(state.tables.meta().clock, self.clock.now());
                 (state, now)
             }
             Consistency::Local => {

@@ -104,6 +104,31 @@ async fn runs_and_their_steps() {
 }
 
 #[tokio::test]
+async fn counts_of_runs_by_name_and_of_children() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let of = |name: &str| Create { name: name.into(), ..Default::default() };
+    client.submit(Form::Create(of("whole"))).await.unwrap();
+    let page = expect!(client.ask(Question::Runs(RunsQuestion::default())).await, Runs);
+    let parent_run_id = page.rows[0].run_id.clone();
+    for _ in 0..2 {
+        let child = Create { parent_run_id: Some(parent_run_id.clone()), ..of("part") };
+        client.submit(Form::Create(child)).await.unwrap();
+    }
+    let run = Question::Run(RunQuestion { run_id: parent_run_id, ..Default::default() });
+    assert_eq!(expect!(client.ask(run).await, Run).children, [2]);
+
+    let page = expect!(client.ask(Question::Stats(scan("", None, 1))).await, Stats);
+    assert_eq!((page.more, page.next.as_deref()), (true, Some("part")));
+    let part = &page.rows[0];
+    assert_eq!((part.name.as_str(), &part.counts[..]), ("part", &[2][..]));
+    assert!(part.oldest_run_id.is_some() && part.oldest_since_ms.is_some(), "{part:?}");
+    assert_eq!(part.last_five_minutes.unwrap().created, 2);
+    let page = expect!(client.ask(Question::Stats(scan("", Some("part"), 1))).await, Stats);
+    assert_eq!((page.rows[0].name.as_str(), page.more, page.next), ("whole", false, None));
+}
+
+#[tokio::test]
 async fn leases_sessions_and_counts() {
     let server = Server::start().await;
     let mut client = server.client().await;

@@ -27,6 +27,7 @@ mod remembered;
 mod rng;
 mod runs;
 mod schedules;
+mod stats;
 mod steps;
 mod tables;
 mod tokens;

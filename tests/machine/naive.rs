@@ -70,19 +70,22 @@ fn compare_runs(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: us
     }
 }
 
+/// A run that waits, and since when.
+type Waiting = (Text, WallMs);
+
 fn compare_stats(world: &World, rng: &mut RandomSource, now: ClusterMs, limit: usize) {
     let rows = world.rows();
     let after = rng.maybe(50, |rng| rng.text(&["a", "etl", "train"]));
     let names: BTreeSet<&Text> = rows.runs.values().flat_map(counted_name).collect();
     let names = names.into_iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
-    let all: Vec<_> = names.map(|name| stats(rows, name)).collect();
+    let all: Vec<_> = names.map(|name| stats(rows, name, now)).collect();
     let scan = Scan { after, ..Scan::default() };
     let question = Question::Stats { scan, page: Page::of_rows(limit) };
     let asked = answer(&question, &world.tables, now);
     let Ok(Answer::Stats { rows: found, next }) = asked else { panic!("{asked:?}") };
     let found: Vec<_> = found
         .into_iter()
-        .map(|NameStats { name, counts, oldest, .. }| (name, counts, oldest.map(|(id, _)| id)))
+        .map(|NameStats { name, counts, oldest, .. }| (name, counts, oldest))
         .collect();
     assert_eq!((&found[..], next.is_some()), (first(&all, limit), all.len() > limit));
 }
@@ -91,15 +94,26 @@ fn counted_name(run: &RunRow) -> Option<&Text> {
     Some(&run.name).filter(|_| run.groups().next().is_some())
 }
 
-fn stats(rows: &Rows, name: &Text) -> (Text, StatusCounts, Option<Text>) {
+fn stats(rows: &Rows, name: &Text, now: ClusterMs) -> (Text, StatusCounts, Option<Waiting>) {
     let mut counts = StatusCounts::default();
     let runs = || rows.runs.values().filter(|run| run.name == *name);
     for run in runs().filter(|run| counted_name(run).is_some()) {
         counts[run.status as usize] += 1;
     }
+    // As the rows say: the counts know no more about what the sweep has still to do.
+    let since = |run: &RunRow| {
+        let claimable_from = run.claimable_from().map_or(0, |claimable_from| claimable_from.0);
+        WallMs(run.updated_at.0.max(claimable_from))
+    };
     let ready = runs().filter(|run| run.is_ready());
-    let oldest = ready.min_by_key(|run| run.created_revision).map(|run| run.run_id.clone());
-    (name.clone(), counts, oldest)
+    let ready = ready.min_by_key(|run| (since(run), run.created_revision));
+    // Of those that have yet to be promoted, the one whose time came first.
+    let due = runs().filter(|run| !run.is_ready());
+    let due = due.filter_map(|run| Some((run.claimable_from().filter(|at| *at <= now)?, run)));
+    let due = due.min_by_key(|(at, run)| (*at, run.created_revision)).map(|(_, run)| run);
+    let oldest = ready.into_iter().chain(due);
+    let oldest = oldest.min_by_key(|run| (since(run), run.created_revision));
+    (name.clone(), counts, oldest.map(|run| (run.run_id.clone(), since(run))))
 }
 
 fn first<T>(all: &[T], limit: usize) -> &[T] {

@@ -9,6 +9,7 @@ mod crossing;
 mod fast_path;
 mod guarded;
 mod methods;
+mod metrics;
 mod node;
 mod pipe;
 mod progress;

@@ -1,6 +1,7 @@
 //! Lists: pages of runs, of rows with a name, and of a run's steps. A page that
 //! passes over too many rows ends early and says where the next one begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cancelled::{self, CancelledTrees};
@@ -8,7 +9,7 @@ use super::claim::due_runs;
 use super::concurrency::Rooms;
 use super::pauses::pause;
 use super::stored::{SKIPPED_MAX, search_rows, stored_run};
-use crate::machine::filter::{ClaimFilter, RunFilter};
+use crate::machine::filter::{ClaimFilter, RunFilter, SearchFilter};
 use crate::machine::index::{self, Index};
 use crate::machine::page::{Page, Range, Scan};
 use crate::machine::query::NameStats;
@@ -22,6 +23,9 @@ use crate::machine::view::View;
 
 /// The most rows that a list reads at once.
 const CHUNK: usize = 100;
+
+/// The most names of one page of statistics, each of which costs searches of its own.
+const NAMES_MAX: usize = 200;
 
 /// Rows with the key that orders them, and where the next page begins if there
 /// may be more.
@@ -179,7 +183,7 @@ pub fn names<V: View, T>(
     }
 }
 
-/// One page of the names of runs, each with how its runs are. A page costs a search for
+/// One page of the names of runs, each with how its runs are. A page costs two searches for
 /// each of its rows.
 pub fn stats<V: View>(
     view: &V,
@@ -187,7 +191,7 @@ pub fn stats<V: View>(
     page: Page,
     now: ClusterMs,
 ) -> Result<(Vec<NameStats>, Option<Text>), V::Error> {
-    let page = Page { rows: page.rows.min(CHUNK), ..page };
+    let page = Page { rows: page.rows.min(NAMES_MAX), ..page };
     let group = |row: &Row| match row {
         Row::Group(RunGroup::Name(name), row) => Some((name.clone(), row.clone())),
         _ => None,
@@ -195,8 +199,7 @@ pub fn stats<V: View>(
     let (rows, next) = names(view, scan, Range::RunNames, page, group)?;
     let mut stats = Vec::with_capacity(rows.len());
     for (name, GroupRow { counts, recent }) in rows {
-        let oldest = search_rows(view, &index::oldest_ready(&name))?;
-        let oldest = oldest.runs().next().map(|run| (run.run_id.clone(), waiting_since(&run)));
+        let oldest = longest_waiting(view, &name, now)?;
         let recent = recent.map(|recent| recent.at(now)).unwrap_or_default();
         let paused = pause(view, &name)?.is_some();
         stats.push(NameStats { name, counts, oldest, paused, recent });
@@ -204,10 +207,22 @@ pub fn stats<V: View>(
     Ok((stats, next))
 }
 
-/// Since when it has been so that the run could be claimed. Cluster time and the wall clock
-/// are close enough to tell.
-fn waiting_since(run: &RunRow) -> WallMs {
-    run.ready_at.map_or(run.updated_at, |at| run.updated_at.max(WallMs(at.0)))
+/// The run of this name that has waited longest to be claimed, and since when. One whose
+/// time has come waits, whether or not the sweep has promoted it. Like the counts, it is
+/// taken from the rows as they are stored.
+fn longest_waiting<V: View>(
+    view: &V,
+    name: &Text,
+    now: ClusterMs,
+) -> Result<Option<(Text, WallMs)>, V::Error> {
+    let any_tags = BTreeMap::new();
+    let of_name = SearchFilter { name: Some(name), tags: &any_tags };
+    let mut first = Vec::new();
+    for search in [index::longest_queued(name), index::waiting(of_name, None, Some(now), 1)] {
+        first.extend(search_rows(view, &search)?.runs());
+    }
+    let longest = first.iter().min_by_key(|run| (run.waiting_since(), run.created_revision));
+    Ok(longest.map(|run| (run.run_id.clone(), run.waiting_since())))
 }
 
 /// One page of a run's steps from the step `from` on, in order, and the step

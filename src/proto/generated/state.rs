@@ -1630,7 +1630,7 @@ pub struct NameStats {
     /// `RUN_STATUS_CREATED`. Zeros at the end are left out.
     #[prost(uint64, repeated, tag = "2")]
     pub counts: ::prost::alloc::vec::Vec<u64>,
-    /// Of the runs that can be claimed: the one that was created first.
+    /// Of the runs that can be claimed: the one that has waited longest for it.
     #[prost(string, optional, tag = "3")]
     pub oldest_run_id: ::core::option::Option<::prost::alloc::string::String>,
     /// Since when it has been so that it could be claimed, in Unix milliseconds.

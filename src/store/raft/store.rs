@@ -87,9 +87,10 @@ impl Store for RaftStore {
             let answer = self.history.answer(&question, meta, deadline).await?;
             return Ok(Answered { answer, revision: meta.revision, age });
         }
+        let present = || self.proposer.cluster_clock.estimate(state.log_time());
         let now = match consistency {
-            Consistency::Linearizable => meta.clock,
-            Consistency::Local => self.proposer.cluster_clock.estimate(state.log_time()),
+            Consistency::Linearizable => question.answered_at(meta.clock, present()),
+            Consistency::Local => present(),
         };
         let Ok(answer) = answer(&question, &state.tables, now);
         Ok(Answered { answer, revision: meta.revision, age })

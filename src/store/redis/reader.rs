@@ -43,21 +43,22 @@ impl RedisReader {
             return Ok((answer, meta.revision));
         }
         let needs = ReadSet::of_question(question, PRESENT);
-        let evaluate = |state: &WorkingSet<'_>, now| {
-            let Ok(answer) = answer(question, state, now);
+        let evaluate = |state: &WorkingSet<'_>, now, present| {
+            let Ok(answer) = answer(question, state, question.answered_at(now, present));
             (answer, state.meta.revision)
         };
         self.evaluate(needs, consistency, deadline, evaluate).await
     }
 
-    /// The value of `evaluate` for the state at a time. `needs` is read first, and
-    /// then whatever `evaluate` turns out to need.
+    /// The value of `evaluate` for the state at a time, which is at the present or before
+    /// it, and at the present. `needs` is read first, and then whatever `evaluate` turns out
+    /// to need.
     pub(super) async fn evaluate<T>(
         &self,
         mut needs: ReadSet,
         consistency: Consistency,
         deadline: Instant,
-        evaluate: impl Fn(&WorkingSet<'_>, ClusterMs) -> T,
+        evaluate: impl Fn(&WorkingSet<'_>, ClusterMs, ClusterMs) -> T,
     ) -> Result<T, StoreError> {
         let mut present = None;
         let mut known: Option<ReadResult> = None;
@@ -86,7 +87,8 @@ impl RedisReader {
                 Consistency::Local => state.state.now,
                 Consistency::Linearizable => state.state.meta.clock,
             };
-            match evaluate_known(state, |state| evaluate(state, now)) {
+            let present = state.state.now;
+            match evaluate_known(state, |state| evaluate(state, now, present)) {
                 Ok(value) => return Ok(value),
                 Err(more) => missing = more,
             }

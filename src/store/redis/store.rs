@@ -127,7 +127,7 @@ impl Store for RedisStore {
     async fn due(&self) -> Due {
         let request = Request::own(Command::Sweep { limit: 0 });
         let needs = ReadSet::of_batch(&[request.stamped(PRESENT, StateLimits::default())]);
-        let due = |state: &WorkingSet<'_>, now: ClusterMs| {
+        let due = |state: &WorkingSet<'_>, now: ClusterMs, _| {
             let Ok(due) = lookup::due(state, now, WallMs(now.0));
             due
         };

@@ -166,7 +166,7 @@ fn answer(reader: &mut SqliteReader, question: &Question, as_of: AsOf) -> Result
         AsOf::StateClock(present) if next_deadline.is_some_and(|at| at <= present) => {
             return Ok(ReadOutcome::ClockBehind);
         }
-        AsOf::StateClock(_) => meta.clock,
+        AsOf::StateClock(present) => question.answered_at(meta.clock, present),
         AsOf::WallClock(present) => present.max(meta.clock),
     };
     let answer = machine::answer(question, &tables, now)?;

@@ -141,6 +141,7 @@ fn compare(
         index::ready(Index::Ready, filter, after, limit),
         index::ready(Index::Limited, filter, after, limit),
         index::last_ready(Index::Ready, filter),
+        index::longest_queued("etl"),
         index::waiting(filter, Some(clock), None, limit),
         index::waiting(filter, None, Some(now), limit),
         index::runs(&runs, false, before, limit),

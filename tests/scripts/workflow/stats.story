@@ -36,10 +36,10 @@ call workflow_stats {"limit": 1, "cursor": "etl"}
   {"stats":[{"name":"whole","counts":{"created":1},"oldest_waiting":{"run_id":"wf-e1e459320dd7","waiting_since":1700000000.0},"last_5_minutes":{"created":1,"claimed":0,"completed":0,"failed":0}}]}
 advance 300s
 call workflow_stats {"name": "etl"}
-  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"last_5_minutes":{"created":4,"claimed":1,"completed":1,"failed":2}}]}
+  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"last_5_minutes":{"created":1,"claimed":0,"completed":0,"failed":0}}]}
 advance 600s
 call workflow_stats {"name": "etl"}
-  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}
+  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"oldest_waiting":{"run_id":"wf-eb70673e29cb","waiting_since":1700000660.0},"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}
 call workflow_stats {"name": "et"}
   {"stats":[]}
 call workflow_delete {"run_id": "$whole.run_id"}
@@ -49,4 +49,4 @@ call workflow_stats {"name": "whole"}
 call workflow_pause {"name": "etl", "agent_id": "boss"}
   {"name":"etl","paused":true,"changed":true}
 call workflow_stats {"name": "etl"}
-  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"paused":true,"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}
+  {"stats":[{"name":"etl","counts":{"created":1,"done":1,"failed":2},"oldest_waiting":{"run_id":"wf-eb70673e29cb","waiting_since":1700000660.0},"paused":true,"last_5_minutes":{"created":0,"claimed":0,"completed":0,"failed":0}}]}

@@ -58,12 +58,12 @@ fn stats_tool() -> Tool {
 async fn stats(mut call: ToolCall<'_>) -> Result<JsonObject, ServiceError> {
     let name = call.args.text_if("name")?;
     let (scan, page, consistency) = call.args.scan()?;
-    let (scan, page) = match &name {
+    let (scan, read) = match &name {
         // The name itself is the first one that begins with it.
         Some(name) => (Scan { prefix: name.clone(), after: None }, Page { rows: 1, ..page }),
-        None => (scan, page),
+        None => (scan, whole_rows(page)),
     };
-    let question = Question::Stats { scan, page: whole_rows(page) };
+    let question = Question::Stats { scan, page: read };
     let Answer::Stats { mut rows, mut next } = call.ask(question, consistency).await? else {
         return Err(ServiceError::unexpected_answer());
     };
