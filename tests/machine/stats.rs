@@ -71,9 +71,10 @@ fn what_happened_lately_fades_within_two_windows() {
     assert_eq!(stats(&world).recent, all);
     world.advance_ms(WINDOW_MS - 1);
     assert_eq!(stats(&world).recent, all, "the window is not over");
-    // In the middle of the next one, half of what happened counts as longer ago.
+    // In the middle of the next one, half of what happened counts as longer ago, and half a
+    // run is rounded up.
     world.advance_ms(1 + WINDOW_MS / 2);
-    let half = RunChanges { created: 2, claimed: 1, completed: 0, failed: 0 };
+    let half = RunChanges { created: 2, claimed: 1, completed: 1, failed: 1 };
     assert_eq!(stats(&world).recent, half);
     world.run(create("n"));
     assert_eq!(stats(&world).recent, RunChanges { created: 3, ..half });
