@@ -614,11 +614,15 @@ impl RunRow {
         }
     }
 
-    /// Since when the run waits for somebody to claim it, if it does. Cluster time and the
-    /// wall clock are close enough to tell.
+    /// Since when the run waits for somebody to claim it, if it does. Where there is a time
+    /// from which on it can be claimed, the row may have been written later: the sweep
+    /// records what has become of a lapsed claim. Cluster time and the wall clock are close
+    /// enough to tell.
     pub fn waiting_since(&self) -> WallMs {
-        let claimable_from = self.claimable_from().unwrap_or_default();
-        self.updated_at.max(WallMs(claimable_from.0))
+        match self.claimable_from() {
+            Some(ClusterMs(at)) if at > 0 => WallMs(at),
+            Some(_) | None => self.updated_at,
+        }
     }
 
     /// The time at which the run ends if nobody ends it before, and why.

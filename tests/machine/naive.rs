@@ -101,18 +101,14 @@ fn stats(rows: &Rows, name: &Text, now: ClusterMs) -> (Text, StatusCounts, Optio
         counts[run.status as usize] += 1;
     }
     // As the rows say: the counts know no more about what the sweep has still to do.
-    let since = |run: &RunRow| {
-        let claimable_from = run.claimable_from().map_or(0, |claimable_from| claimable_from.0);
-        WallMs(run.updated_at.0.max(claimable_from))
+    let is_waiting = |run: &&RunRow| {
+        run.is_ready() || run.claimable_from().is_some_and(|claimable_from| claimable_from <= now)
     };
-    let ready = runs().filter(|run| run.is_ready());
-    let ready = ready.min_by_key(|run| (since(run), run.created_revision));
-    // Of those that have yet to be promoted, the one whose time came first.
-    let due = runs().filter(|run| !run.is_ready());
-    let due = due.filter_map(|run| Some((run.claimable_from().filter(|at| *at <= now)?, run)));
-    let due = due.min_by_key(|(at, run)| (*at, run.created_revision)).map(|(_, run)| run);
-    let oldest = ready.into_iter().chain(due);
-    let oldest = oldest.min_by_key(|run| (since(run), run.created_revision));
+    let since = |run: &RunRow| {
+        let claimable_from = run.claimable_from().filter(|at| *at > ClusterMs(0));
+        claimable_from.map_or(run.updated_at, |at| WallMs(at.0))
+    };
+    let oldest = runs().filter(is_waiting).min_by_key(|run| (since(run), run.created_revision));
     (name.clone(), counts, oldest.map(|run| (run.run_id.clone(), since(run))))
 }
 
