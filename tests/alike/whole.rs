@@ -21,11 +21,13 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// What the model holds, but for what a node alone needs.
+    /// What the model holds, but for what a node alone needs and what has happened lately,
+    /// which exports leave out.
     pub fn of(state: &MemoryState) -> Whole {
         let rows = state.tables.rows().map(|row| Row::clone(row));
         let rows = Rows::collect(state.tables.meta().clone(), rows);
-        let rows = Rows { origins: BTreeMap::new(), answers: BTreeMap::new(), ..rows };
+        let groups = GroupCounts::of(rows.runs.values()).0;
+        let rows = Rows { origins: BTreeMap::new(), answers: BTreeMap::new(), groups, ..rows };
         let events = events_of(state, state.tables.meta().anchor.revision);
         Whole { rows, events }
     }

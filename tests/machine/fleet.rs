@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use mcp_state_sidecar::machine::command::*;
 use mcp_state_sidecar::machine::dependency_failure::OnDependencyFailure;
+use mcp_state_sidecar::machine::row::RunRow;
 use mcp_state_sidecar::machine::status::Status;
 use mcp_state_sidecar::machine::timetable::{FiringMs, Overlap, Timetable};
 use mcp_state_sidecar::machine::*;
@@ -17,6 +18,7 @@ const LEASES: [&str; 3] = ["r", "s", "t"];
 const AGENTS: [&str; 4] = ["w1", "w2", "w3", "w4"];
 const SESSIONS: [&str; 2] = ["s1", "s2"];
 const NAMES: [&str; 2] = ["etl", "train"];
+const FEW_RUNS: usize = 5;
 const ON_DEPENDENCY_FAILURE: [OnDependencyFailure; 3] =
     [OnDependencyFailure::Fail, OnDependencyFailure::Cancel, OnDependencyFailure::Continue];
 
@@ -35,15 +37,20 @@ pub fn run_id(rng: &mut RandomSource, world: &World) -> Text {
     let ids: Vec<&Text> = world.rows().runs.keys().collect();
     match ids.is_empty() || rng.percent(3) {
         true => "wf-none".into(),
-        // Newer ones more often: most others are over.
-        false => match rng.percent(70) {
-            true => {
-                let newest = world.rows().runs.values().max_by_key(|run| run.created_revision);
-                newest.map_or_else(|| ids[0].clone(), |run| run.run_id.clone())
-            }
-            false => (*rng.one_of(&ids)).clone(),
-        },
+        // Most are over, so newer ones and claimed ones are drawn more often.
+        false => match rng.below(10) {
+            0..5 => newest_of(world, |_| true),
+            5..8 => newest_of(world, |run| run.claim.is_some() && !run.is_over()),
+            _ => None,
+        }
+        .unwrap_or_else(|| (*rng.one_of(&ids)).clone()),
     }
+}
+
+/// The newest run of which this is true.
+fn newest_of(world: &World, is_wanted: impl Fn(&RunRow) -> bool) -> Option<Text> {
+    let runs = world.rows().runs.values().filter(|run| is_wanted(run));
+    runs.max_by_key(|run| run.created_revision).map(|run| run.run_id.clone())
 }
 
 /// The present token, as a rule.
@@ -170,8 +177,11 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
     let holder = world.rows().runs.get(&run_id).and_then(|run| run.agent_id.clone());
     let holder = holder.filter(|_| rng.percent(90)).unwrap_or_else(|| agent_id.clone());
     let held = HeldClaim { run_id: run_id.clone(), agent_id: holder, claim_token };
+    // Where few are left, most calls would be about none.
+    let are_few = world.rows().runs.len() < FEW_RUNS;
     match rng.below(20) {
         0 | 1 => Command::Create(create(rng, world)),
+        _ if are_few && rng.percent(50) => Command::Create(create(rng, world)),
         2 | 3 => Command::Claim(Claim { run_id, agent_id, claim_ttl_ms }),
         4 | 5 => {
             let names = (0..rng.below(3)).filter_map(|_| rng.maybe(30, |rng| rng.text(&NAMES)));
@@ -191,7 +201,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
         7 | 16 => Command::Release(held),
         8..=10 => {
             let (step, output) = (rng.below(5), value(rng));
-            let ask = rng.maybe(40, |rng| Ask {
+            let ask = rng.maybe(70, |rng| Ask {
                 question: rng.text(&NAMES),
                 options: (0..rng.below(3)).map(|_| rng.text(&NAMES)).collect(),
                 expires_ms: rng.maybe(50, ttl_ms),
@@ -244,8 +254,7 @@ fn of_runs(rng: &mut RandomSource, world: &World) -> Command {
 
 /// A run that waits for a person.
 fn asking(world: &World) -> Option<Text> {
-    let mut runs = world.rows().runs.values();
-    runs.find(|run| run.status == Status::AwaitingApproval).map(|run| run.run_id.clone())
+    newest_of(world, |run| run.status == Status::AwaitingApproval)
 }
 
 fn of_leases(rng: &mut RandomSource, world: &World) -> Command {
@@ -318,11 +327,11 @@ fn command(rng: &mut RandomSource, world: &World) -> Command {
             let session_id = rng.text(&SESSIONS);
             Command::DeleteSession(DeleteSession { session_id, agent_id: None })
         }
-        94 => {
+        94 | 95 => {
             let (name, resume) = (rng.text(&NAMES), rng.percent(60));
             Command::Pause(Pause { name, resume, agent_id: rng.maybe(50, |rng| rng.text(&AGENTS)) })
         }
-        95..99 => Command::Sweep { limit: rng.below(4) as u32 },
+        96..99 => Command::Sweep { limit: rng.below(4) as u32 },
         _ if rng.percent(40) => Command::Reset,
         _ => Command::Sweep { limit: 0 },
     }

@@ -83,7 +83,7 @@ impl Draw<'_> {
     pub fn question(&mut self, state: &Tables) -> Question {
         let page = self.page();
         let newest = state.meta().revision;
-        match self.below(15) {
+        match self.below(17) {
             0 => Question::Key { key: self.name() },
             1 => Question::Keys { scan: self.scan(), page },
             2 => Question::Runs {
@@ -104,6 +104,8 @@ impl Draw<'_> {
             11 => Question::Lease { resource_id: self.name() },
             12 => Question::Request { key: self.name() },
             13 => Question::Schedules { scan: self.scan(), page },
+            14 => Question::Stats { scan: self.scan(), page },
+            15 => Question::Prerequisites { run_id: self.run_id(state), page },
             9 => Question::History {
                 filter: self.history_filter(state),
                 before: self.revision(newest),
