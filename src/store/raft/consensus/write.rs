@@ -198,13 +198,17 @@ impl Proposer {
     /// know. Once a command was decided by newer rules, they stay in force: a
     /// member that does not know them could not read the log from there on.
     fn rules(&self) -> Rules {
+        const NEWEST_FIRST: [Rules; 2] = [Rules::Attempts, Rules::Stepwise];
         let in_force = self.state.load().tables.meta().rules;
+        if in_force >= NEWEST_FIRST[0] {
+            return in_force;
+        }
         let peers = || self.leadership.peers().into_iter().map(|(id, _)| id);
         let known_to_all = |rules: &Rules| {
             let version = protocol_of(*rules);
             self.speaks >= version && self.peer_statuses.all_speak(peers(), version)
         };
-        let newest = [Rules::Attempts, Rules::Stepwise].into_iter().find(known_to_all);
+        let newest = NEWEST_FIRST.into_iter().find(known_to_all);
         newest.map_or(in_force, |newest| newest.max(in_force))
     }
 }

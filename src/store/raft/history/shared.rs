@@ -2,6 +2,7 @@
 //! recent events, the archive and the peers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -17,6 +18,10 @@ use crate::machine::{Event, Meta, Revision};
 const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// How long the first event waits for others: waking the archive for each one would cost
+/// more than applying it. Meanwhile the log and memory have it.
+const GATHER: Duration = Duration::from_millis(100);
+
 pub(super) struct HistoryShared {
     recent: Mutex<RecentEvents>,
     pub archive: Archive,
@@ -24,6 +29,8 @@ pub(super) struct HistoryShared {
     pub options: Options,
     /// There are new events to archive, or a snapshot has replaced the state.
     pub changed: Notify,
+    /// Memory is full, so that what waits must be archived at once.
+    is_full: Notify,
     pub tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -40,6 +47,7 @@ impl HistoryShared {
             source,
             options,
             changed: Notify::new(),
+            is_full: Notify::new(),
             tasks: Mutex::default(),
         }
     }
@@ -49,7 +57,12 @@ impl HistoryShared {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Archives one batch of recent events. Returns whether there was one.
+    /// Returns once there has been time for more events to come, or memory is full.
+    pub async fn gather(&self) {
+        let _ = timeout(GATHER, self.is_full.notified()).await;
+    }
+
+    /// Archives one batch of recent events. Returns whether more of them wait.
     pub async fn archive_batch(&self) -> Result<bool, ArchiveError> {
         let tip = {
             let mut recent = self.recent();
@@ -62,12 +75,13 @@ impl HistoryShared {
             return Err(error);
         }
         let wanted = self.archive.wanted().await?;
-        let Some(run) = self.batch(wanted) else { return Ok(false) };
+        let Some((run, is_last)) = self.batch(wanted) else { return Ok(false) };
         self.archive.append(run).await?;
-        Ok(true)
+        Ok(!is_last)
     }
 
-    fn batch(&self, wanted: Revision) -> Option<EventRun> {
+    /// The next events to archive, and whether no other waits behind them.
+    fn batch(&self, wanted: Revision) -> Option<(EventRun, bool)> {
         let recent = self.recent();
         let first = recent.window.oldest().max(wanted);
         let before = recent.chain_before(first)?;
@@ -80,12 +94,14 @@ impl HistoryShared {
                 break;
             }
         }
-        (!events.is_empty()).then_some(EventRun { before, events })
+        let is_last = events.last()?.revision == recent.window.newest();
+        Some((EventRun { before, events }, is_last))
     }
 
     /// Waits until memory is below its cap again, as the module promises.
     pub async fn wait_for_room(&self) {
         let mut durable = self.archive.durable();
+        self.is_full.notify_one();
         loop {
             let reached = *durable.borrow_and_update();
             if !self.recent().evict(&self.options, reached) {

@@ -33,7 +33,7 @@ pub(super) async fn archive_events(shared: Arc<HistoryShared>) {
             }
         }
         tokio::select! {
-            () = shared.changed.notified() => {}
+            () = shared.changed.notified() => shared.gather().await,
             // An archive that was reopened may need events that it had before.
             changed = durable.changed() => if changed.is_err() { return },
         }
