@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::failure::CommandFailure;
 use super::flags::SettingFlags;
-use super::runtime::block_on;
+use super::runtime::{block_on, refuse_huge_pages};
 use super::{call, cluster, connect, dev, export, import, node, prune, recover};
 
 /// State that agents share over MCP: keys, workflows, leases, sessions and their history,
@@ -47,6 +47,7 @@ struct HttpCli {
 
 /// Runs `mcp-state-sidecar`, from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    refuse_huge_pages();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return clap_exit(&error),
@@ -56,6 +57,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs `mcp-state-sidecar-http`, from its arguments to its exit code.
 pub fn http_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    refuse_huge_pages();
     let cli = match HttpCli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return clap_exit(&error),

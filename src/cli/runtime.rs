@@ -17,11 +17,15 @@ pub fn block_on(
 pub fn block_on_threads(
     node: impl Future<Output = Result<ExitCode, CommandFailure>>,
 ) -> Result<ExitCode, CommandFailure> {
-    // With them, a node without any state takes 45 MB more than it has touched. Where they
-    // cannot be refused, it takes those.
+    run(Builder::new_multi_thread(), node)
+}
+
+/// Has memory come in small pages from now on. In huge ones, a node without any state takes
+/// 45 MB more than it has touched.
+pub fn refuse_huge_pages() {
+    // Where they cannot be refused, it takes more.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    run(Builder::new_multi_thread(), node)
 }
 
 fn run(

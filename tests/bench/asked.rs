@@ -35,6 +35,12 @@ pub struct Asked {
     /// One row of `--only finding` alone.
     #[arg(long)]
     pub row: Option<Finding>,
+    /// Our nodes and etcd's, under `h2load` and `wrk`, and nothing else.
+    #[arg(long)]
+    pub rivals: bool,
+    /// How often `--rivals` measures each row; the medians count.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
     /// `cargo bench` passes it to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,

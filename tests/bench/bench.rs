@@ -10,8 +10,8 @@
 //!
 //! To read: `asked` (what a run measures), `system`, `program` and `servers` (what
 //! is started), `load`, `notice` and `away` with the clients `http`, `grpc` and
-//! `etcd` (plain calls), `finding` and `waiting` with `position` (what is measured
-//! only where it is named), `figures` (what is printed).
+//! `etcd` (plain calls), `finding`, `waiting` and `rivals` with `position` (what is
+//! measured only where it is named), `figures` (what is printed).
 
 mod asked;
 mod away;
@@ -24,7 +24,7 @@ mod load;
 mod notice;
 mod position;
 mod program;
-
+mod rivals;
 mod servers;
 mod system;
 mod waiting;
@@ -68,6 +68,9 @@ async fn run(asked: &Asked) -> Result<()> {
     println!("each row: {} s after a warm-up; values of 256 bytes", asked.seconds.as_secs_f64());
     println!("Redis: a server of its own, appendonly yes, appendfsync {}\n", fsync(asked));
     let programs = asked.programs()?;
+    if asked.rivals {
+        return rivals::measure(asked, &programs[0]).await;
+    }
     match asked.only {
         Some(Only::Finding) => return finding::measure(asked, &programs).await,
         Some(Only::Waiting) => return waiting::measure(asked, &programs).await,

@@ -8,18 +8,18 @@ use crate::Result;
 
 /// `etcdserverpb.PutRequest`
 #[derive(Clone, PartialEq, prost::Message)]
-struct PutRequest {
+pub struct PutRequest {
     #[prost(bytes = "vec", tag = "1")]
-    key: Vec<u8>,
+    pub key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
+    pub value: Vec<u8>,
 }
 
 /// `etcdserverpb.RangeRequest`; linearizable unless it says `serializable`.
 #[derive(Clone, PartialEq, prost::Message)]
-struct RangeRequest {
+pub struct RangeRequest {
     #[prost(bytes = "vec", tag = "1")]
-    key: Vec<u8>,
+    pub key: Vec<u8>,
 }
 
 /// What either answers, of which nothing is needed.

@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    async fn read(&mut self, key: &str) -> Result<()> {
+    pub async fn read(&mut self, key: &str) -> Result<()> {
         match self {
             Client::Mcp(client) => client.read(key).await,
             Client::Grpc(client) => client.read(key).await,

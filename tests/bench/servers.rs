@@ -31,13 +31,17 @@ pub struct Servers {
     _dir: TempDir,
 }
 
+/// Where data are written.
+pub fn data_dir() -> String {
+    std::env::var("BENCH_DIR").unwrap_or("target".to_owned())
+}
+
 impl Servers {
     /// Starts the system on free ports of loopback, with `program` as the sidecar,
     /// and waits until it answers.
     pub async fn start(system: System, fsync: Fsync, program: &Program) -> Result<Servers> {
         let nodes = system.processes();
-        let dir =
-            || tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or("target".to_owned()));
+        let dir = || tempfile::tempdir_in(data_dir());
         let redis = match system {
             System::Redis(_) => {
                 let settings = ["--appendonly", "yes", "--appendfsync", fsync.name()];
@@ -127,9 +131,14 @@ impl Servers {
         format!("127.0.0.1:{}", self.grpc_ports[number % self.grpc_ports.len()])
     }
 
+    /// The number of each process.
+    pub fn pids(&self) -> Vec<u32> {
+        self.processes.iter().map(Child::id).collect()
+    }
+
     /// Resident memory of each process.
     pub fn resident_bytes(&self) -> Result<Vec<u64>> {
-        self.processes.iter().map(|process| resident_bytes(process.id())).collect()
+        self.pids().into_iter().map(resident_bytes).collect()
     }
 
     /// Ends all processes.
