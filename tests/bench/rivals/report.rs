@@ -122,6 +122,7 @@ impl Report {
             format!("{:.0}", ours.cpu.as_secs_f64() * 1e6),
             ratio(ours.cpu.as_secs_f64(), etcd.cpu.as_secs_f64()),
             format!("{:.0}", ours.device_bytes),
+            ratio(ours.device_bytes, etcd.device_bytes),
             format!("{:.1}", ours.cores),
         ])
     }
@@ -156,7 +157,7 @@ impl fmt::Display for Report {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         let load = ["protocol", "call", "clients", "calls/s", "of etcd", "p50 / p99 ms"];
-        let costs = ["p50 of etcd", "µs/call", "of etcd", "device bytes", "cores"];
+        let costs = ["p50 of etcd", "µs/call", "of etcd", "bytes/call", "of etcd", "cores"];
         table.set_header(load.into_iter().chain(costs));
         let ours = self.rows().into_iter().filter(|row| row.protocol != Protocol::Etcd);
         table.add_rows(ours.filter_map(|row| self.cells(row)));
