@@ -35,7 +35,8 @@ pub struct Asked {
     /// One row of `--only finding` alone.
     #[arg(long)]
     pub row: Option<Finding>,
-    /// Our nodes and etcd's, under `h2load` and `wrk`, and nothing else.
+    /// Our nodes and etcd's under `h2load` and `wrk`, and one process beside others,
+    /// which `--on three-nodes` leaves out.
     #[arg(long)]
     pub rivals: bool,
     /// How often `--rivals` measures each row; the medians count.

@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt};
 use mcp_state_sidecar::proto::sidecar::sidecar_client::SidecarClient;
 use mcp_state_sidecar::proto::sidecar::submit_reply::Outcome;
 use mcp_state_sidecar::proto::sidecar::{
-    AskRequest, Fault, StatusReply, StatusRequest, SubmitRequest,
+    AskReply, AskRequest, Fault, StatusReply, StatusRequest, SubmitRequest,
 };
 use mcp_state_sidecar::proto::state;
 use mcp_state_sidecar::proto::state::command::Command;
@@ -41,10 +41,15 @@ impl GrpcClient {
     }
 
     pub async fn read(&mut self, key: &str) -> Result<()> {
+        self.get(key).await?;
+        Ok(())
+    }
+
+    /// As [`GrpcClient::read`], with the answer.
+    pub async fn get(&mut self, key: &str) -> Result<AskReply> {
         let question = state::question::Question::Key(state::KeyQuestion { key: key.into() });
         let question = Some(state::Question { question: Some(question) });
-        self.0.ask(AskRequest { question, ..AskRequest::default() }).await?;
-        Ok(())
+        Ok(self.0.ask(AskRequest { question, ..AskRequest::default() }).await?.into_inner())
     }
 
     pub async fn submit(&mut self, command: Command) -> Result<Reply> {

@@ -131,14 +131,15 @@ impl Servers {
         format!("127.0.0.1:{}", self.grpc_ports[number % self.grpc_ports.len()])
     }
 
-    /// The number of each process.
+    /// The number of each process, and of the Redis that they share.
     pub fn pids(&self) -> Vec<u32> {
-        self.processes.iter().map(Child::id).collect()
+        let redis = self.redis.as_ref().and_then(RedisServer::pid);
+        self.processes.iter().map(Child::id).chain(redis).collect()
     }
 
     /// Resident memory of each process.
     pub fn resident_bytes(&self) -> Result<Vec<u64>> {
-        self.pids().into_iter().map(resident_bytes).collect()
+        self.processes.iter().map(|process| resident_bytes(process.id())).collect()
     }
 
     /// Ends all processes.
@@ -254,7 +255,8 @@ fn free_ports(count: usize) -> Result<Vec<u16>> {
     listeners?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
-fn resident_bytes(pid: u32) -> Result<u64> {
+/// The memory of a process that is in the machine's.
+pub fn resident_bytes(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
     let kib: u64 = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;

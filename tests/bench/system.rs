@@ -118,10 +118,10 @@ impl System {
         };
         match self {
             System::Memory | System::Sqlite(_) | System::Cluster => None,
-            System::Redis(_) => {
-                (!runs("redis-server")).then_some("there is no redis-server on this machine")
-            }
-            System::Etcd => (!runs("etcd")).then_some("there is no etcd on this machine"),
+            System::Redis(_) => (!runs("redis-server"))
+                .then_some("there is no redis-server here; Debian's package redis-server has it"),
+            System::Etcd => (!runs("etcd"))
+                .then_some("there is no etcd here; Debian's package etcd-server has it"),
         }
     }
 }

@@ -18,6 +18,9 @@ use client::Client;
 use compare::{Names, differences, told_otherwise};
 use package::Package;
 
+/// The reference's command that speaks over its standard streams.
+pub const STDIO: &str = "mcp-state-sidecar";
+
 /// Where a reference and ours keep their state.
 #[derive(Clone, Copy)]
 pub enum Backend<'a> {
@@ -70,7 +73,7 @@ fn the_same_calls_have_the_same_answers_on_redis() {
 fn play_side_by_side(package: &Package, backend: Backend<'_>) {
     let dir = tempfile::tempdir().expect("a folder");
     let settings = |number| backend.settings(dir.path(), number);
-    let mut theirs = Client::start(package.program(dir.path(), &settings(0)));
+    let mut theirs = Client::start(package.program(STDIO, dir.path(), &settings(0)));
     let mut ours = Client::start(client::ours(dir.path(), &settings(1)));
     let differences = differences(backend.name());
     let mut seen = vec![false; differences.len()];

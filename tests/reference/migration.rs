@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::STDIO;
 use crate::client::{self, Client};
 use crate::compare::{Names, told_otherwise};
 use crate::package::{self, Package};
@@ -42,7 +43,7 @@ fn its_redis_in_our_hands() {
 /// the reference answered last.
 fn moves_in(package: &Package, dir: &Path, backend: Backend<'_>) -> Vec<Value> {
     let settings = backend.settings(dir, 0);
-    let mut theirs = Client::start(package.program(dir, &settings));
+    let mut theirs = Client::start(package.program(STDIO, dir, &settings));
     let runs = fill(&mut theirs);
     let reads = reads(&runs);
     let before: Vec<Value> =
@@ -68,7 +69,7 @@ fn reads_as_before(
     number: u32,
     before: Vec<Value>,
 ) {
-    let mut theirs = Client::start(package.program(dir, &backend.settings(dir, number)));
+    let mut theirs = Client::start(package.program(STDIO, dir, &backend.settings(dir, number)));
     let runs: Vec<String> = before
         .iter()
         .find_map(|answer| answer["runs"].as_array())

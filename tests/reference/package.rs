@@ -1,5 +1,5 @@
 //! The reference's package, installed once in an environment of its own below the target
-//! folder.
+//! folder. The benchmark measures it too.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ pub fn installed(test: &str) -> Option<&'static Package> {
 }
 
 impl Package {
-    /// The reference's own command, with these settings and no others.
-    pub fn program(&self, dir: &Path, settings: &[(&str, String)]) -> Command {
-        let mut program = Command::new(self.scripts.join("mcp-state-sidecar"));
+    /// One of the reference's own commands, with these settings and no others.
+    pub fn program(&self, name: &str, dir: &Path, settings: &[(&str, String)]) -> Command {
+        let mut program = Command::new(self.scripts.join(name));
         program.current_dir(dir).env_clear().env("HOME", dir);
         // Its framework would ask the package index whether it is the newest.
         program.env("FASTMCP_CHECK_FOR_UPDATES", "off").env("FASTMCP_SHOW_SERVER_BANNER", "false");

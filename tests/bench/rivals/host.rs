@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::figures::percentile;
-use crate::servers::{Servers, data_dir};
+use crate::servers::data_dir;
 
 /// How often the probes try.
 const TRIES: usize = 500;
@@ -16,9 +16,12 @@ const TRIES: usize = 500;
 const TICK: Duration = Duration::from_millis(10);
 const SECTOR_BYTES: u64 = 512;
 
-/// What the processes of a system have used since they began.
+/// What the processes of a system have used since they began, and the whole machine.
 pub struct Usage {
+    /// Of the processors' time, by these processes.
     pub cpu: Duration,
+    /// By everybody: nodes, generators, and whatever else runs.
+    pub busy: Duration,
     /// Written to the disk below the data, by whomever. What the system counts for a
     /// process would not do: it counts whole folios of the page cache, which can have
     /// megabytes.
@@ -34,17 +37,20 @@ pub struct Limits {
 }
 
 impl Usage {
-    pub fn of(servers: &Servers) -> Result<Usage> {
+    pub fn of(pids: &[u32]) -> Result<Usage> {
         let mut cpu = Duration::ZERO;
-        for pid in servers.pids() {
-            cpu += cpu_of(pid)?;
+        for pid in pids {
+            cpu += cpu_of(*pid)?;
         }
-        Ok(Usage { cpu, device_bytes: device_bytes()? })
+        Ok(Usage { cpu, busy: busy()?, device_bytes: device_bytes()? })
     }
 
     pub fn since(&self, before: &Usage) -> Usage {
-        let device_bytes = self.device_bytes - before.device_bytes;
-        Usage { cpu: self.cpu - before.cpu, device_bytes }
+        Usage {
+            cpu: self.cpu - before.cpu,
+            busy: self.busy.saturating_sub(before.busy),
+            device_bytes: self.device_bytes - before.device_bytes,
+        }
     }
 }
 
@@ -56,6 +62,18 @@ fn cpu_of(pid: u32) -> Result<Duration> {
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |at: usize| -> Result<u32> { Ok(fields.get(at).ok_or("no times")?.parse()?) };
     Ok(TICK * (ticks(11)? + ticks(12)?))
+}
+
+/// The time in which the processors were not idle, or belonged to another machine.
+fn busy() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().ok_or("no processors")?;
+    let ticks: Vec<u32> = all.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // user, nice, system, idle, waiting for a disk, interrupts, and stolen.
+    let [user, nice, system, _, _, hard, soft, stolen, ..] = ticks[..] else {
+        return Err("no times of the processors".into());
+    };
+    Ok(TICK * (user + nice + system + hard + soft + stolen))
 }
 
 /// What has been written to the disk on which the data are.

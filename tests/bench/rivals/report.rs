@@ -1,19 +1,24 @@
-//! The table of a run: medians of the rounds, and how they compare.
+//! The tables of a contest: medians of the rounds, and how they compare.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::generator::Burst;
+use super::burst::Burst;
 use super::host::{Limits, Usage};
-use crate::Result;
-use crate::figures::{machine, millis, percentile};
-use crate::load::{Operation, Protocol};
-use crate::servers::Servers;
+use crate::figures::{machine, millis};
+use crate::load::Operation;
 
-/// One load on one system.
+/// From this share of the machine's processors on, they are what limits a row. The rest
+/// is lost where a thread waits for another.
+const SATURATED: f64 = 0.85;
+
+/// A system and a protocol.
+pub type Name = (&'static str, &'static str);
+
+/// One load on one side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    pub protocol: Protocol,
+    pub name: Name,
     pub operation: Operation,
     pub clients: usize,
 }
@@ -29,28 +34,44 @@ pub struct Figures {
     device_bytes: f64,
     /// Cores that the nodes kept busy.
     cores: f64,
+    /// The share of all cores that anybody kept busy.
+    busy: f64,
+    /// What a call takes at the least.
+    floor: Duration,
 }
 
-/// All rounds of all rows.
-pub struct Report {
-    limits: Limits,
-    idle: Vec<String>,
-    rounds: Vec<(Row, Figures)>,
+/// What a system takes that has nothing to do, for each process that takes calls.
+pub struct Idle {
+    pub system: &'static str,
+    pub processes: usize,
+    pub cores: f64,
+    pub bytes: u64,
+    /// After all rows.
+    pub bytes_after: u64,
+}
+
+/// All rounds of all rows of systems that are compared.
+pub struct Contest {
+    /// With whom the others are compared, and what tables call them for short.
+    base: Name,
+    base_name: &'static str,
+    pub idle: Vec<Idle>,
+    pub rounds: Vec<(Row, Figures)>,
 }
 
 impl Figures {
     /// Of calls between two readings of the usage `lasted` apart.
-    pub fn new(burst: &mut Burst, usage: &Usage, lasted: Duration) -> Figures {
-        burst.took.sort_unstable();
-        // Where generators tell percentiles alone, the worst of them counts.
-        let worst = |at: usize| burst.percentiles.iter().map(|known| known[at]).max();
+    pub fn new(burst: &Burst, usage: &Usage, lasted: Duration, floor: Duration) -> Figures {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Figures {
             per_second: burst.calls as f64 / burst.time.as_secs_f64(),
-            p50: worst(0).unwrap_or_else(|| percentile(&burst.took, 50)),
-            p99: worst(1).unwrap_or_else(|| percentile(&burst.took, 99)),
+            p50: burst.percentile(50),
+            p99: burst.percentile(99),
             cpu: usage.cpu.div_f64(burst.calls as f64),
             device_bytes: usage.device_bytes as f64 / burst.calls as f64,
             cores: usage.cpu.as_secs_f64() / lasted.as_secs_f64(),
+            busy: usage.busy.as_secs_f64() / lasted.as_secs_f64() / cores as f64,
+            floor,
         }
     }
 
@@ -59,7 +80,8 @@ impl Figures {
         let middle = |of: fn(&Figures) -> f64| {
             let mut all: Vec<f64> = rounds.iter().map(of).collect();
             all.sort_unstable_by(f64::total_cmp);
-            all[all.len() / 2]
+            // Of an even number, between the two in the middle.
+            (all[(all.len() - 1) / 2] + all[all.len() / 2]) / 2.0
         };
         let time = |of: fn(&Figures) -> f64| Duration::from_secs_f64(middle(of));
         Figures {
@@ -69,25 +91,24 @@ impl Figures {
             cpu: time(|it| it.cpu.as_secs_f64()),
             device_bytes: middle(|it| it.device_bytes),
             cores: middle(|it| it.cores),
+            busy: middle(|it| it.busy),
+            floor: time(|it| it.floor.as_secs_f64()),
         }
+    }
+
+    fn limit(&self) -> String {
+        let (nodes, busy) = (self.cores, 100.0 * self.busy);
+        if self.busy >= SATURATED {
+            return format!("processors: {busy:.0} % busy, servers {nodes:.1} cores");
+        }
+        let (floor, p50) = (millis(self.floor), millis(self.p50));
+        format!("waits: disk and loopback {floor:.2} of {p50:.2} ms; {busy:.0} % busy")
     }
 }
 
-impl Report {
-    pub fn new(limits: Limits) -> Report {
-        Report { limits, idle: Vec::new(), rounds: Vec::new() }
-    }
-
-    /// Notes what nodes take that have nothing to do.
-    pub fn idle(&mut self, servers: &Servers, cores: f64) -> Result<()> {
-        let mib: Vec<_> = servers.resident_bytes()?.iter().map(|bytes| bytes >> 20).collect();
-        let (name, percent) = (servers.system().name(), 100.0 * cores);
-        self.idle.push(format!("{name}: {mib:?} MiB resident, {percent:.1} % of one core"));
-        Ok(())
-    }
-
-    pub fn add(&mut self, row: Row, figures: Figures) {
-        self.rounds.push((row, figures));
+impl Contest {
+    pub fn new(base: Name, base_name: &'static str) -> Contest {
+        Contest { base, base_name, idle: Vec::new(), rounds: Vec::new() }
     }
 
     fn median(&self, row: Row) -> Option<Figures> {
@@ -107,60 +128,94 @@ impl Report {
         rows
     }
 
-    fn cells(&self, row: Row) -> Option<Vec<String>> {
+    fn cells(&self, row: Row) -> Option<[String; 11]> {
         let ours = self.median(row)?;
-        let etcd = self.median(Row { protocol: Protocol::Etcd, ..row })?;
-        let ratio = |ours: f64, etcd: f64| format!("{:.2}", ours / etcd);
-        Some(vec![
-            row.protocol.name().to_owned(),
+        let base = self.median(Row { name: self.base, ..row });
+        let ratio = |of: fn(&Figures) -> f64| {
+            base.map_or_else(|| "–".to_owned(), |base| format!("{:.2}", of(&ours) / of(&base)))
+        };
+        let (system, protocol) = row.name;
+        Some([
             row.operation.name().to_owned(),
             row.clients.to_string(),
+            format!("{system}, {protocol}"),
             format!("{:.0}", ours.per_second),
-            ratio(ours.per_second, etcd.per_second),
+            ratio(|it| it.per_second),
             format!("{:.2} / {:.2}", millis(ours.p50), millis(ours.p99)),
-            ratio(millis(ours.p50), millis(etcd.p50)),
+            format!("{} / {}", ratio(|it| millis(it.p50)), ratio(|it| millis(it.p99))),
             format!("{:.0}", ours.cpu.as_secs_f64() * 1e6),
-            ratio(ours.cpu.as_secs_f64(), etcd.cpu.as_secs_f64()),
+            ratio(|it| it.cpu.as_secs_f64()),
             format!("{:.0}", ours.device_bytes),
-            ratio(ours.device_bytes, etcd.device_bytes),
-            format!("{:.1}", ours.cores),
+            ours.limit(),
         ])
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Row { protocol, operation, clients } = self;
-        write!(f, "{:<9} {:<5} {clients:>4} clients", protocol.name(), operation.name())
+        let Row { name: (system, protocol), operation, clients } = self;
+        write!(f, "{system}, {protocol}: {} with {clients} clients", operation.name())
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { per_second, p50, p99, cpu, device_bytes, cores } = self;
+        let Figures { per_second, p50, p99, device_bytes, .. } = self;
         write!(f, "{per_second:.0}/s, p50 {:.2} ms, p99 {:.2} ms, ", millis(*p50), millis(*p99))?;
-        write!(
-            f,
-            "{:.0} µs of processor and {device_bytes:.0} bytes of disk a call, ",
-            cpu.as_secs_f64() * 1e6
-        )?;
-        write!(f, "{cores:.1} cores")
+        let cpu = self.cpu.as_secs_f64() * 1e6;
+        write!(f, "{cpu:.0} µs and {device_bytes:.0} device bytes a call; {}", self.limit())
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sync, round_trip) = (millis(self.limits.sync), millis(self.limits.round_trip));
-        writeln!(f, "{}", machine())?;
-        writeln!(f, "A sync of 256 bytes takes {sync:.2} ms, a round trip {round_trip:.2} ms.")?;
-        self.idle.iter().try_for_each(|line| writeln!(f, "Idle, {line}."))?;
-        let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        let load = ["protocol", "call", "clients", "calls/s", "of etcd", "p50 / p99 ms"];
-        let costs = ["p50 of etcd", "µs/call", "of etcd", "bytes/call", "of etcd", "cores"];
-        table.set_header(load.into_iter().chain(costs));
-        let ours = self.rows().into_iter().filter(|row| row.protocol != Protocol::Etcd);
-        table.add_rows(ours.filter_map(|row| self.cells(row)));
-        write!(f, "\n{table}")
+        let (sync, round_trip) = (millis(self.sync), millis(self.round_trip));
+        write!(f, "{}. A sync of 256 bytes takes {sync:.2} ms, ", machine())?;
+        write!(f, "a round trip over loopback {round_trip:.2} ms.")
     }
+}
+
+impl fmt::Display for Contest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (of, mut table) = (format!("× {}", self.base_name), markdown());
+        table.set_header([
+            "call",
+            "clients",
+            "system",
+            "calls/s",
+            &of,
+            "p50 / p99 ms",
+            &of,
+            "CPU µs/call",
+            &of,
+            "device bytes/call",
+            "limited by",
+        ]);
+        table.add_rows(self.rows().into_iter().filter_map(|row| self.cells(row)));
+        writeln!(f, "{table}\n")?;
+        let mut table = markdown();
+        table.set_header([
+            "system",
+            "processes",
+            "MiB each, idle",
+            "after the load",
+            "% of a core each, idle",
+        ]);
+        table.add_rows(self.idle.iter().map(|idle| {
+            [
+                idle.system.to_owned(),
+                idle.processes.to_string(),
+                (idle.bytes >> 20).to_string(),
+                (idle.bytes_after >> 20).to_string(),
+                format!("{:.1}", 100.0 * idle.cores),
+            ]
+        }));
+        write!(f, "{table}")
+    }
+}
+
+fn markdown() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table
 }

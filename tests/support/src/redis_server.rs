@@ -75,6 +75,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The number of its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// As `REDIS_URL` takes it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
