@@ -16,11 +16,18 @@ const TRIES: usize = 500;
 const TICK: Duration = Duration::from_millis(10);
 const SECTOR_BYTES: u64 = 512;
 
+/// Where `/proc/PID/stat` tells, after the name, what a process has used, and what its
+/// children have that have ended: as a program's own code, and in the kernel.
+const OWN: [usize; 2] = [11, 12];
+const OF_CHILDREN: [usize; 2] = [13, 14];
+
 /// What the processes of a system have used since they began, and the whole machine.
 pub struct Usage {
     /// Of the processors' time, by these processes.
     pub cpu: Duration,
-    /// By everybody: nodes, generators, and whatever else runs.
+    /// By the load generators, once they have ended.
+    pub generators: Duration,
+    /// By everybody: the two, and whatever else runs.
     pub busy: Duration,
     /// Written to the disk below the data, by whomever. What the system counts for a
     /// process would not do: it counts whole folios of the page cache, which can have
@@ -40,28 +47,30 @@ impl Usage {
     pub fn of(pids: &[u32]) -> Result<Usage> {
         let mut cpu = Duration::ZERO;
         for pid in pids {
-            cpu += cpu_of(*pid)?;
+            cpu += cpu_of(*pid, OWN)?;
         }
-        Ok(Usage { cpu, busy: busy()?, device_bytes: device_bytes()? })
+        let generators = cpu_of(std::process::id(), OF_CHILDREN)?;
+        Ok(Usage { cpu, generators, busy: busy()?, device_bytes: device_bytes()? })
     }
 
     pub fn since(&self, before: &Usage) -> Usage {
         Usage {
             cpu: self.cpu - before.cpu,
+            generators: self.generators - before.generators,
             busy: self.busy.saturating_sub(before.busy),
             device_bytes: self.device_bytes - before.device_bytes,
         }
     }
 }
 
-/// A process's time in its own code and in the kernel.
-fn cpu_of(pid: u32) -> Result<Duration> {
+/// A time in a process's own code and in the kernel, by where it is told.
+fn cpu_of(pid: u32, [code, kernel]: [usize; 2]) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in parentheses, may have spaces.
     let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |at: usize| -> Result<u32> { Ok(fields.get(at).ok_or("no times")?.parse()?) };
-    Ok(TICK * (ticks(11)? + ticks(12)?))
+    Ok(TICK * (ticks(code)? + ticks(kernel)?))
 }
 
 /// The time in which the processors were not idle, or belonged to another machine.

@@ -32,10 +32,10 @@ pub struct Figures {
     /// Of all nodes together, for each call.
     cpu: Duration,
     device_bytes: f64,
-    /// Cores that the nodes kept busy.
-    cores: f64,
-    /// The share of all cores that anybody kept busy.
-    busy: f64,
+    /// Cores that the servers kept busy, the generators, and anybody else.
+    servers: f64,
+    generators: f64,
+    others: f64,
     /// What a call takes at the least.
     floor: Duration,
 }
@@ -62,15 +62,16 @@ pub struct Contest {
 impl Figures {
     /// Of calls between two readings of the usage `lasted` apart.
     pub fn new(burst: &Burst, usage: &Usage, lasted: Duration, floor: Duration) -> Figures {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = |time: Duration| time.as_secs_f64() / lasted.as_secs_f64();
         Figures {
             per_second: burst.calls as f64 / burst.time.as_secs_f64(),
             p50: burst.percentile(50),
             p99: burst.percentile(99),
             cpu: usage.cpu.div_f64(burst.calls as f64),
             device_bytes: usage.device_bytes as f64 / burst.calls as f64,
-            cores: usage.cpu.as_secs_f64() / lasted.as_secs_f64(),
-            busy: usage.busy.as_secs_f64() / lasted.as_secs_f64() / cores as f64,
+            servers: cores(usage.cpu),
+            generators: cores(usage.generators),
+            others: cores(usage.busy.saturating_sub(usage.cpu + usage.generators)),
             floor,
         }
     }
@@ -90,19 +91,22 @@ impl Figures {
             p99: time(|it| it.p99.as_secs_f64()),
             cpu: time(|it| it.cpu.as_secs_f64()),
             device_bytes: middle(|it| it.device_bytes),
-            cores: middle(|it| it.cores),
-            busy: middle(|it| it.busy),
+            servers: middle(|it| it.servers),
+            generators: middle(|it| it.generators),
+            others: middle(|it| it.others),
             floor: time(|it| it.floor.as_secs_f64()),
         }
     }
 
     fn limit(&self) -> String {
-        let (nodes, busy) = (self.cores, 100.0 * self.busy);
-        if self.busy >= SATURATED {
-            return format!("processors: {busy:.0} % busy, servers {nodes:.1} cores");
+        let Figures { servers, generators, others, .. } = self;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        if servers + generators + others >= SATURATED * cores {
+            let work = format!("servers {servers:.1}, load {generators:.1}, others {others:.1}");
+            return format!("processors: {work} of {cores}");
         }
         let (floor, p50) = (millis(self.floor), millis(self.p50));
-        format!("waits: disk and loopback {floor:.2} of {p50:.2} ms; {busy:.0} % busy")
+        format!("waits: sync and loopback {floor:.2} of {p50:.2} ms; servers {servers:.1} cores")
     }
 }
 
@@ -132,7 +136,7 @@ impl Contest {
         let ours = self.median(row)?;
         let base = self.median(Row { name: self.base, ..row });
         let ratio = |of: fn(&Figures) -> f64| {
-            base.map_or_else(|| "–".to_owned(), |base| format!("{:.2}", of(&ours) / of(&base)))
+            base.map_or_else(|| "–".to_owned(), |base| digits(of(&ours) / of(&base)))
         };
         let (system, protocol) = row.name;
         Some([
@@ -154,7 +158,7 @@ impl Contest {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Row { name: (system, protocol), operation, clients } = self;
-        write!(f, "{system}, {protocol}: {} with {clients} clients", operation.name())
+        write!(f, "{system}, {protocol}: {}, {clients} at a time", operation.name())
     }
 }
 
@@ -192,7 +196,8 @@ impl fmt::Display for Contest {
             "limited by",
         ]);
         table.add_rows(self.rows().into_iter().filter_map(|row| self.cells(row)));
-        writeln!(f, "{table}\n")?;
+        let others = self.rounds.iter().map(|(_, figures)| figures.others).fold(0.0, f64::max);
+        writeln!(f, "{table}\n\nOther programs took up to {others:.1} cores meanwhile.\n")?;
         let mut table = markdown();
         table.set_header([
             "system",
@@ -212,6 +217,18 @@ impl fmt::Display for Contest {
         }));
         write!(f, "{table}")
     }
+}
+
+/// A ratio with two digits or three that mean something.
+fn digits(ratio: f64) -> String {
+    let after = if ratio >= 10.0 {
+        0
+    } else if ratio >= 0.1 {
+        2
+    } else {
+        3
+    };
+    format!("{ratio:.after$}")
 }
 
 fn markdown() -> comfy_table::Table {
