@@ -101,12 +101,12 @@ impl Figures {
     fn limit(&self) -> String {
         let Figures { servers, generators, others, .. } = self;
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let work = format!("servers {servers:.1}, load {generators:.1}, others {others:.1}");
         if servers + generators + others >= SATURATED * cores {
-            let work = format!("servers {servers:.1}, load {generators:.1}, others {others:.1}");
             return format!("processors: {work} of {cores}");
         }
         let (floor, p50) = (millis(self.floor), millis(self.p50));
-        format!("waits: sync and loopback {floor:.2} of {p50:.2} ms; servers {servers:.1} cores")
+        format!("waits: sync and loopback {floor:.2} of {p50:.2} ms; {work} of {cores}")
     }
 }
 
